@@ -1,0 +1,72 @@
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+#include "base/bytes.hpp"
+#include "base/clock.hpp"
+#include "base/file.hpp"
+#include "base/hex.hpp"
+#include "base/identifiers.hpp"
+#include "base/json.hpp"
+
+namespace fiducial {
+namespace {
+
+TEST(Hex, RoundTripAndRejections) {
+    EXPECT_EQ(to_hex(Bytes{0x00, 0xff, 0x1a}), "00ff1a");
+    EXPECT_EQ(from_hex("0x00Ff1A").value(), (Bytes{0x00, 0xff, 0x1a}));
+    EXPECT_EQ(from_hex("abc").error().code, ErrorCode::malformed);
+    EXPECT_EQ(from_hex("zz").error().code, ErrorCode::malformed);
+}
+
+TEST(ByteReader, NeverReadsPastTheEndAndStaysWhereItWas) {
+    const Bytes bytes{0x00, 0x05, 0x01};
+    ByteReader reader(bytes);
+    EXPECT_FALSE(reader.take_lp("name"));
+    EXPECT_EQ(reader.offset(), 0u);
+    EXPECT_EQ(reader.u16("size").value(), 5);
+    EXPECT_EQ(reader.u8("x").value(), 1);
+    EXPECT_TRUE(reader.at_end());
+}
+
+TEST(Uid, PS35_9_1) {
+    EXPECT_EQ(Uid::parse(std::string_view("1.2.840\0", 8)).value().text(), "1.2.840");
+    EXPECT_FALSE(Uid::parse(""));
+    EXPECT_FALSE(Uid::parse("1.2.a"));
+    EXPECT_FALSE(Uid::parse(std::string(65, '1')));
+}
+
+TEST(Json, BoundedAndPositioned) {
+    EXPECT_TRUE(json::parse(R"({"a":[1,2]})", 100));
+    EXPECT_EQ(json::parse("{}", 1).error().code, ErrorCode::limit_exceeded);
+    EXPECT_EQ(json::parse("{} x", 100).error().code, ErrorCode::malformed);
+    EXPECT_EQ(json::parse("{", 100).error().code, ErrorCode::malformed);
+    EXPECT_FALSE(json::parse(std::string(100, '['), 1000));
+}
+
+TEST(File, AtomicReplaceKeepsTheOldOneOnFailure) {
+    const auto folder = std::filesystem::temp_directory_path() / ("fiducial-base-" + std::to_string(::getpid()));
+    std::filesystem::create_directories(folder);
+    ASSERT_TRUE(write_file_atomically(folder / "a", as_bytes("one")));
+    ASSERT_TRUE(write_file_atomically(folder / "a", as_bytes("two")));
+    EXPECT_EQ(as_text(read_file(folder / "a", 10).value()), "two");
+    EXPECT_EQ(read_file(folder / "a", 2).error().code, ErrorCode::limit_exceeded);
+    EXPECT_EQ(read_file(folder / "missing", 2).error().code, ErrorCode::not_found);
+    EXPECT_FALSE(write_file_atomically(folder / "no" / "where", as_bytes("x")));
+    std::filesystem::remove_all(folder);
+}
+
+TEST(Clock, Rfc3339) { EXPECT_EQ(to_rfc3339(SystemTime(std::chrono::milliseconds(1500))), "1970-01-01T00:00:01.500Z"); }
+
+TEST(Errors, EveryCodeHasItsRow) {
+    for (int code = 0; code <= static_cast<int>(ErrorCode::internal); ++code) {
+        EXPECT_EQ(static_cast<int>(describe(static_cast<ErrorCode>(code)).code), code);
+    }
+}
+
+struct Secret : log::NotForLogs {};
+static_assert(!std::is_constructible_v<log::Field, std::string_view, Secret>, "a secret can be logged");
+static_assert(!std::is_constructible_v<log::Field, std::string_view, PatientText>, "a patient's name can be logged");
+
+}  // namespace
+}  // namespace fiducial

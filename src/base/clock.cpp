@@ -1,0 +1,40 @@
+#include "base/clock.hpp"
+
+#include <ctime>
+
+namespace fiducial {
+namespace {
+
+class RealClock final : public Clock {
+public:
+    SystemTime now() const override {
+        return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+    }
+    SteadyTime steady_now() const override { return std::chrono::steady_clock::now(); }
+};
+
+}  // namespace
+
+const Clock& system_clock() {
+    static const RealClock clock;
+    return clock;
+}
+
+std::uint64_t unix_seconds(SystemTime time) {
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count());
+}
+
+std::string to_rfc3339(SystemTime time) {
+    const auto ms = time.time_since_epoch().count();
+    const std::time_t seconds = static_cast<std::time_t>(ms / 1000);
+    std::tm parts{};
+    gmtime_r(&seconds, &parts);
+    char buffer[64];
+    const auto size = std::strftime(buffer, sizeof buffer, "%Y-%m-%dT%H:%M:%S", &parts);
+    std::string out(buffer, size);
+    std::string fraction = std::to_string(ms % 1000);
+    out += "." + std::string(3 - fraction.size(), '0') + fraction + "Z";
+    return out;
+}
+
+}  // namespace fiducial
