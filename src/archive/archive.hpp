@@ -1,0 +1,118 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "archive/requester.hpp"
+#include "base/bytes.hpp"
+#include "base/identifiers.hpp"
+#include "base/result.hpp"
+
+namespace fiducial::archive {
+
+/// What became of one instance that was offered.
+enum class Outcome : std::uint8_t {
+    stored,       // new here
+    duplicate,    // these very bytes were here already
+    new_version,  // same pixel data under another header: the study's next version
+    set_aside,    // another object under a known UID, or a second patient in a study: kept apart, reported, decided by a custodian
+    refused,      // not taken; `reason` says why
+};
+std::string_view name_of(Outcome outcome);
+
+struct InstanceOutcome {
+    Outcome outcome = Outcome::refused;
+    std::string study_uid, series_uid, sop_uid, sop_class_uid;  // as far as they could be read
+    std::optional<Error> error;                                 // for refused, and why for set_aside
+    std::vector<std::string> warnings;                          // defects accepted
+};
+
+/// How the bytes of one instance come in.
+struct InstanceFormat {
+    std::string transfer_syntax_uid;  // empty: a DICOM file (PS3.10); otherwise a bare data set in that syntax
+};
+
+/// What one association, request or import run brings. Studies it touched are complete when it is completed.
+/// Threads: one at a time; several sessions side by side.
+class IngestSession {
+public:
+    virtual ~IngestSession() = default;  // what was begun and not finished is dropped; what was finished stays
+    virtual Result<void> begin_instance(const InstanceFormat& format) = 0;
+    /// Streams bytes of the instance. Errors: malformed, unsupported, limit_exceeded, no_space, io. After an error the instance
+    /// is over: finish_instance() still reports it, further bytes are ignored.
+    virtual Result<void> write(ByteView bytes) = 0;
+    /// Durable when it returns stored or new_version. Errors only where the archive itself failed (io, no_space, …);
+    /// what is wrong with the instance is in the outcome.
+    virtual Result<InstanceOutcome> finish_instance() = 0;
+    /// Like finish_instance(), but everything of this instance is dropped.
+    virtual void abandon_instance() = 0;
+    /// The exam is complete: study records are built and put into the outbox.
+    virtual Result<void> complete() = 0;
+};
+
+struct RetrievedInstance {
+    std::string study_uid, series_uid, sop_uid, sop_class_uid, transfer_syntax_uid;
+    std::uint64_t data_set_size = 0;  // bytes of the data set
+    std::uint64_t prefix_size = 0;    // bytes of preamble and group 0002 as the file came, or as made for a bare data set
+    std::uint64_t file_size() const { return data_set_size + prefix_size; }
+};
+
+/// A decided, traced look. Bytes that read() gives are decrypted and checked against the anchored leaf already.
+/// Threads: one at a time.
+class Retrieval {
+public:
+    virtual ~Retrieval() = default;
+    virtual std::size_t instance_count() const = 0;
+    /// Goes to the next instance, whose file (PS3.10) is then read. Returns: nothing at the end.
+    virtual Result<std::optional<RetrievedInstance>> next_instance() = 0;
+    /// Fills `out` as far as it can. Returns: bytes written, 0 at the instance's end.
+    /// Errors: corrupt: the object has been quarantined and an alarm raised; the answer under way must be broken off.
+    virtual Result<std::size_t> read(MutableByteView out) = 0;
+};
+
+enum class Level : std::uint8_t { study, series, instance };
+struct Selector {
+    Level level = Level::study;
+    std::string study_uid, series_uid, sop_uid;  // as far as the level needs them
+};
+
+struct Metric {
+    std::string name, help, type;  // "gauge" or "counter"
+    std::vector<std::pair<std::string, std::string>> labels;
+    double value = 0;
+};
+struct Health {
+    bool ready = false;               // the store takes objects
+    std::vector<std::string> notes;   // what is not as it should be, in words
+};
+
+/// The use cases of the archive as its doors see them. Blocking; threads: safe.
+class Archive {
+public:
+    virtual ~Archive() = default;
+
+    /// Errors: unauthenticated.
+    virtual Result<Requester> authenticate(std::string_view bearer_token) = 0;
+
+    /// Errors: denied; unavailable and no_space when nothing can be taken at present.
+    virtual Result<std::unique_ptr<IngestSession>> begin_ingest(const Requester& who, std::string_view source) = 0;
+
+    /// Decides, writes the trace, and opens. The trace entry is durable before this returns.
+    /// Errors: denied (the reason is in the message), not_found, unavailable, corrupt.
+    virtual Result<std::unique_ptr<Retrieval>> retrieve(const Requester& who, const Selector& what) = 0;
+
+    /// Evidence of one instance, as canonical JSON. Errors: not_found, denied, unavailable (node away; not settled yet).
+    virtual Result<std::string> evidence(const Requester& who, const Selector& instance) = 0;
+
+    /// A JSON document on a study: versions, states, instances with their fingerprints. Errors: denied, not_found.
+    virtual Result<std::string> describe_study(const Requester& who, std::string_view study_uid) = 0;
+
+    virtual Health health() = 0;
+    virtual std::vector<Metric> metrics() = 0;
+};
+
+}  // namespace fiducial::archive
