@@ -1,0 +1,46 @@
+# The commands of the house. `make` alone lists them.
+.DEFAULT_GOAL := help
+JOBS ?= $(shell nproc)
+SITE ?= build/demo-site
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## install what building needs, only where it is missing
+	@deploy/dependencies build
+
+build: deps ## the program, at build/bin/fiducial
+	@cmake --preset release >build/configure.log || { cat build/configure.log; exit 1; }
+	@cmake --build --preset release -j $(JOBS) --target fiducial_app fiducial_verify
+
+demo: build ## see the main job done on sample exams, with everything embedded
+	@build/bin/fiducial demo --site $(SITE)
+
+serve: build ## leave the demo archive running and print where to go
+	@build/bin/fiducial demo --site $(SITE) --serve
+
+test: ## everything a change needs, unit to end-to-end
+	@test/run
+
+test-deep: ## thread sanitizer, longer fuzzing, faults and soak
+	@test/run --deep
+
+fault: ## kill the archive and its node at many random moments
+	@test/run --only fault --deep
+
+soak: ## hours of store and retrieve, memory watched
+	@test/run --only soak --deep
+
+bench: ## the benchmarks, side by side with what they are compared with
+	@bench/run
+
+format: ## clang-format over the C++ sources
+	@git ls-files '*.cpp' '*.hpp' | xargs clang-format-14 -i
+
+lint: ## clang-tidy over the C++ sources (slow)
+	@git ls-files 'src/*.cpp' | grep -v _fuzz | xargs -n 8 -P $(JOBS) clang-tidy-14 -p build/dev --quiet
+
+clean: ## remove what was built
+	@rm -rf build
+
+.PHONY: help deps build demo serve test test-deep fault soak bench format lint clean

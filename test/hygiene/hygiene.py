@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""The house rules that a machine can check: layering of includes, where third-party headers may stand, that every test
+and fuzzer is built by a target, and that nothing in the tree speaks of machines it was made on.
+
+Run from anywhere; prints each breach as file:line and exits 1 if there is one."""
+import pathlib
+import re
+import subprocess
+import sys
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python before 3.11
+    import tomli as tomllib
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+rules = tomllib.loads((ROOT / "src/rooms.toml").read_text())
+rooms, libraries = rules["rooms"], rules["libraries"]
+breaches = []
+
+
+def breach(path, line, text):
+    breaches.append(f"{path.relative_to(ROOT)}:{line}: {text}")
+
+
+def tracked():
+    out = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True).stdout
+    return [ROOT / p for p in out.decode().split("\0") if p and (ROOT / p).is_file()]
+
+
+def check_levels():
+    for name, room in rooms.items():
+        for used in room["uses"]:
+            if used not in rooms:
+                breaches.append(f"src/rooms.toml: {name} uses {used}, which is no room")
+            elif rooms[used]["level"] >= room["level"]:
+                breaches.append(f"src/rooms.toml: {name} (level {room['level']}) uses {used} (level {rooms[used]['level']}), which is not below it")
+
+
+def check_includes(path):
+    room = path.relative_to(ROOT / "src").parts[0]
+    if room not in rooms:
+        return breach(path, 1, f"src/{room} is not a room of src/rooms.toml")
+    is_header = path.suffix == ".hpp"
+    is_test = path.stem.endswith(("_test", "_fuzz")) or "_test_" in path.stem
+    relative = str(path.relative_to(ROOT / "src"))
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        match = re.match(r'\s*#\s*include\s*([<"])([^>"]+)[>"]', line)
+        if not match:
+            continue
+        bracket, target = match.groups()
+        first = target.split("/")[0]
+        if bracket == '"' and first in rooms:
+            if first != room and first not in rooms[room]["uses"]:
+                breach(path, number, f"room {room} may not include room {first}")
+            continue
+        for prefix, rule in libraries.items():
+            if target.startswith(prefix):
+                if room not in rule["rooms"] and not is_test:
+                    breach(path, number, f"room {room} may not include {target}")
+                elif is_header and relative not in rule["headers"] and not is_test:
+                    breach(path, number, f"{target} may stand in .cpp files only")
+                break
+
+
+def check_built(files):
+    build_text = "".join(p.read_text() for p in files if p.name in ("CMakeLists.txt",) or p.suffix == ".cmake")
+    for path in files:
+        if path.suffix == ".cpp" and path.stem.endswith(("_test", "_fuzz", "_bench")) and path.name not in build_text:
+            breach(path, 1, "no target builds this file")
+
+
+FORBIDDEN = [
+    (re.compile(r"/work/|/root/|/home/[a-z]"), "a path of the machine it was made on"),
+    (re.compile(r"registry\.npmjs|pypi\.org|proxy\.golang|crates\.io|deb\.debian"), "a package registry's host name"),
+]
+
+
+def check_text(path):
+    if path.suffix in {".png", ".dcm", ".jpg", ".onnx", ".zip", ".woff2"} or path == pathlib.Path(__file__).resolve() or "corpora" in path.parts:
+        return
+    try:
+        text = path.read_text()
+    except UnicodeDecodeError:
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        for pattern, what in FORBIDDEN:
+            if pattern.search(line):
+                breach(path, number, what)
+
+
+def main():
+    files = tracked()
+    check_levels()
+    for path in files:
+        if path.suffix in {".cpp", ".hpp"} and (ROOT / "src") in path.parents:
+            check_includes(path)
+        check_text(path)
+    check_built(files)
+    for room in rooms:
+        if (ROOT / "src" / room).is_dir() and not (ROOT / "src" / room / "README.md").exists():
+            breaches.append(f"src/{room}: a room needs its README.md")
+    print("\n".join(breaches) if breaches else f"hygiene: {len(files)} files, no breach")
+    return 1 if breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
