@@ -1,0 +1,95 @@
+#pragma once
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "base/result.hpp"
+#include "net/task.hpp"
+
+namespace fiducial::net {
+
+/// The threads that all sockets and timers of the process run on. Never block on one of them: blocking work goes to a BlockingPool.
+/// Threads: safe.
+class Runtime {
+public:
+    /// Requires: threads >= 1. They start at once.
+    explicit Runtime(std::size_t threads);
+    ~Runtime();  // stop() without grace
+    Runtime(const Runtime&) = delete;
+    Runtime& operator=(const Runtime&) = delete;
+
+    /// Starts a coroutine on a strand of its own, so that whatever it awaits comes back one at a time.
+    /// An exception that leaves it is logged under the name and ends only this coroutine. Ignored once stopped.
+    void spawn(std::string name, Task<void> task);
+    /// Runs a coroutine and waits for its value. Requires: not called from a runtime thread.
+    /// Errors: cancelled when the runtime stops first; internal when an exception left the coroutine.
+    template <typename T>
+    Result<T> block_on(Task<Result<T>> task) {
+        auto out = std::make_shared<std::optional<Result<T>>>();
+        if (auto ran = wait_for(store(std::move(task), out)); !ran) return fail(std::move(ran).error());
+        return std::move(**out);
+    }
+    Executor executor();
+
+    /// Waits up to grace for spawned coroutines to end, then stops the threads and joins them; what is still suspended is destroyed.
+    /// Requires: not called from a runtime thread; the pools that its coroutines use are stopped before the Runtime is destroyed.
+    void stop(std::chrono::milliseconds grace);
+
+private:
+    template <typename T>
+    static Task<void> store(Task<Result<T>> task, std::shared_ptr<std::optional<Result<T>>> out) {
+        out->emplace(co_await std::move(task));
+    }
+    Result<void> wait_for(Task<void> task);
+
+    struct Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+/// Suspends the calling coroutine.
+Task<void> sleep_for(std::chrono::milliseconds time);
+
+/// Threads for work that blocks: disk, SQL, long computations. Its queue has a bound; when it is full, the work is refused at once
+/// with unavailable, so that load shows at the door instead of growing in memory.
+/// Threads: safe.
+class BlockingPool {
+public:
+    /// Requires: threads >= 1. max_queued counts the jobs that wait, not those that run.
+    BlockingPool(std::string name, std::size_t threads, std::size_t max_queued);
+    ~BlockingPool();  // stop()
+    BlockingPool(const BlockingPool&) = delete;
+    BlockingPool& operator=(const BlockingPool&) = delete;
+
+    /// Runs function on a thread of the pool; the caller goes on where it was (its own executor).
+    /// Requires: function returns a Result; what it refers to lives until the Task ends.
+    /// Returns: what the function returned.
+    /// Errors: those of the function; unavailable when the queue is full or the pool stopped; internal when it threw.
+    /// Threads: cancelling the awaiting coroutine does not stop a job that has begun; the Task ends after it.
+    template <typename Function>
+    Task<std::invoke_result_t<Function&>> run(Function function) {
+        std::optional<std::invoke_result_t<Function&>> out;
+        std::function<void()> job = [&function, &out] { out.emplace(function()); };
+        auto ran = co_await run_job(std::move(job));
+        if (!ran) co_return fail(std::move(ran).error());
+        co_return std::move(*out);
+    }
+
+    /// Refuses new work, finishes what is queued, joins. Requires: not called from one of its own threads.
+    void stop();
+    std::size_t queued() const;
+
+private:
+    Task<Result<void>> run_job(std::function<void()> job);
+
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fiducial::net

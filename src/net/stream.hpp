@@ -1,0 +1,67 @@
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/bytes.hpp"
+#include "net/runtime.hpp"
+#include "net/task.hpp"
+#include "net/tls.hpp"
+
+namespace fiducial::net {
+
+/// A connected TCP or TLS byte stream, TCP_NODELAY.
+/// Errors:  cancelled after close(), timeout after the deadline (the stream is then dead), unavailable when the peer broke it
+/// Threads: the calls of one stream are made by coroutines of its own executor, one read and one write at a time; close() from anywhere
+class Stream {
+public:
+    virtual ~Stream() = default;
+    /// Finishes the TLS handshake, if there is one. To be called first. Errors: malformed as well (no TLS, no common version).
+    virtual Task<Result<void>> handshake() = 0;
+    /// Returns: bytes read, 0 at the peer's orderly end. Over TLS an end without close_notify is an error (truncation).
+    virtual Task<Result<std::size_t>> read_some(MutableByteView out) = 0;
+    /// Writes all of both, gathered into as few segments as can be.
+    virtual Task<Result<void>> write(ByteView first, ByteView second) = 0;
+    /// Says to the peer that no more will come.
+    virtual Task<Result<void>> shutdown() = 0;
+    /// The operation that is running and later ones fail with timeout after this moment.
+    virtual void set_deadline(std::chrono::steady_clock::time_point deadline) = 0;
+    /// Breaks the connection at once; running operations end with cancelled. reset: the peer sees it broken (RST), not ended.
+    virtual void close(bool reset) = 0;
+
+    virtual const std::string& peer() const = 0;  // "192.0.2.1:104", "[2001:db8::1]:104"
+    virtual bool secure() const = 0;
+};
+
+struct ListenSettings {
+    std::string address = "127.0.0.1";  // numeric; "0.0.0.0" and "::" mean all
+    std::uint16_t port = 0;             // 0: any free one
+    std::shared_ptr<TlsContext> tls;    // none: plain
+    bool allow_plain_beyond_loopback = false;  // for a door with rules of its own (DIMSE); never for HTTP
+};
+
+/// A listening socket.
+/// Threads: accept() by one coroutine at a time; close() from anywhere.
+class Listener {
+public:
+    /// Errors: invalid_argument (address; plain beyond loopback), conflict (port taken), permission.
+    static Result<std::unique_ptr<Listener>> open(Runtime& runtime, const ListenSettings& settings);
+    ~Listener();
+    std::uint16_t port() const;
+    /// Returns: the next connection, on a strand of its own: spawn its coroutine with spawn_on().
+    /// Errors: cancelled after close(); unavailable for the passing kind (out of descriptors): wait and try again.
+    Task<Result<std::shared_ptr<Stream>>> accept();
+    void close();
+
+private:
+    Listener();
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+/// Starts a coroutine that uses the stream, where the stream lives.
+void spawn_on(Runtime& runtime, const std::shared_ptr<Stream>& stream, std::string name, Task<void> task);
+
+}  // namespace fiducial::net
