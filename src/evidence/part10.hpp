@@ -1,0 +1,22 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "base/bytes.hpp"
+
+namespace fiducial::evidence {
+
+/// Where the data set of a DICOM file begins.
+struct Part10Split {
+    bool has_prefix = false;            // preamble, "DICM" and group 0002
+    std::uint64_t data_set_offset = 0;  // 0 where there is no prefix: the file is taken for a bare data set
+    std::string transfer_syntax_uid;    // 0002,0010 without padding; empty where there is none
+};
+inline constexpr std::size_t kMaxPart10PrefixBytes = std::size_t{1} << 20;
+
+/// Finds the end of group 0002, without reading more of DICOM than that takes.
+/// Spec: PS3.10 §7.1. Requires: head is the file's beginning: all of it, or at least kMaxPart10PrefixBytes.
+/// Errors: malformed when the file says it is DICOM and group 0002 does not end within `head`.
+Result<Part10Split> split_part10(ByteView head);
+
+}  // namespace fiducial::evidence
