@@ -1,0 +1,167 @@
+#include "base/configuration.hpp"
+
+#include <toml++/toml.h>
+
+#include <array>
+#include <variant>
+
+#include "base/file.hpp"
+
+namespace fiducial {
+namespace {
+
+using TextMember = std::string Configuration::*;
+using ListMember = std::vector<std::string> Configuration::*;
+struct NumberMember {
+    std::int64_t Configuration::*member;
+    std::int64_t least, most;
+};
+
+struct Option {
+    std::string_view section, key;
+    std::variant<TextMember, ListMember, NumberMember> member;
+    std::string_view text;
+};
+
+const std::array<Option, 17>& options() {
+    using C = Configuration;
+    static const std::array<Option, 17> table{{
+        {"site", "name", &C::site_name, "What people call this archive."},
+        {"http", "listen", &C::http_listen, "Address and port of DICOMweb and the other web doors. Anything but loopback needs TLS."},
+        {"http", "tls_certificate", &C::http_tls_certificate, "PEM file with the certificate chain; empty: no TLS (loopback only)."},
+        {"http", "tls_key", &C::http_tls_key, "PEM file with its private key."},
+        {"http", "max_connections", NumberMember{&C::http_max_connections, 1, 65536}, "Connections at once; further ones wait."},
+        {"http", "idle_timeout_s", NumberMember{&C::http_idle_timeout_s, 1, 3600}, "Seconds after which a silent connection is closed."},
+        {"http", "max_body_mib", NumberMember{&C::http_max_body_mib, 1, 1048576}, "Largest request body, MiB."},
+        {"ledger", "url", &C::ledger_url, "JSON-RPC of an Ethereum node (http://…, https://… or the path of an IPC socket). Empty: the archive runs a local node of its own."},
+        {"ledger", "geth", &C::ledger_geth, "Path of geth 1.13.15 for the local node. Empty: looked for on the PATH and in Go's bin folder."},
+        {"ledger", "poll_ms", NumberMember{&C::ledger_poll_ms, 10, 60000}, "How often the node is asked for new blocks, ms."},
+        {"ledger", "batch_flush_ms", NumberMember{&C::ledger_batch_flush_ms, 0, 60000}, "A study record waits at most this long for others to share a transaction, ms."},
+        {"ledger", "batch_size", NumberMember{&C::ledger_batch_size, 1, 256}, "Study records in a transaction at most."},
+        {"ingest", "quiet_s", NumberMember{&C::ingest_quiet_s, 1, 3600}, "Seconds without a new object after which an exam counts as complete."},
+        {"ingest", "header_mib", NumberMember{&C::ingest_header_mib, 1, 1024}, "Largest header (all but bulk data) of an object, MiB."},
+        {"store", "segment_mib", NumberMember{&C::store_segment_mib, 1, 65536}, "Size at which a new segment file is begun, MiB."},
+        {"log", "level", &C::log_level, "debug, info, warning or error."},
+        {"log", "file", &C::log_file, "A file that gets the log lines too; empty: standard error only."},
+    }};
+    return table;
+}
+constexpr Option kExtraAttributes{"index", "extra_attributes", &Configuration::index_extra_attributes,
+                                  "Further DICOM attributes to index, as keywords or ggggeeee."};
+
+std::string at(std::string_view file, const toml::node& node) {
+    return std::string(file) + ":" + std::to_string(node.source().begin.line);
+}
+
+Result<void> take(Configuration& configuration, const Option& option, const toml::node& node, std::string_view file) {
+    const std::string where = at(file, node) + ": [" + std::string(option.section) + "] " + std::string(option.key);
+    if (const auto* text = std::get_if<TextMember>(&option.member)) {
+        const auto value = node.value_exact<std::string>();
+        if (!value) return fail(ErrorCode::invalid_argument, where + " must be a text in quotes");
+        configuration.*(*text) = *value;
+    } else if (const auto* number = std::get_if<NumberMember>(&option.member)) {
+        const auto value = node.value_exact<std::int64_t>();
+        if (!value) return fail(ErrorCode::invalid_argument, where + " must be a whole number");
+        if (*value < number->least || *value > number->most) {
+            return fail(ErrorCode::invalid_argument, where + " must be from " + std::to_string(number->least) + " to " + std::to_string(number->most));
+        }
+        configuration.*(number->member) = *value;
+    } else {
+        const auto* list = node.as_array();
+        std::vector<std::string> values;
+        if (list != nullptr) {
+            for (const auto& item : *list) {
+                const auto value = item.value_exact<std::string>();
+                if (!value) return fail(ErrorCode::invalid_argument, where + " must be a list of texts");
+                values.push_back(*value);
+            }
+        }
+        if (list == nullptr) return fail(ErrorCode::invalid_argument, where + " must be a list of texts");
+        configuration.*(std::get<ListMember>(option.member)) = std::move(values);
+    }
+    return {};
+}
+
+std::vector<const Option*> all_options() {
+    std::vector<const Option*> all;
+    for (const auto& option : options()) {
+        if (option.section == "log" && option.key == "level") all.push_back(&kExtraAttributes);
+        all.push_back(&option);
+    }
+    return all;
+}
+
+std::string toml_text(std::string_view text) {
+    std::string out = "\"";
+    for (char c : text) {
+        if (c == '"' || c == '\\') out.push_back('\\');
+        out.push_back(c);
+    }
+    return out + "\"";
+}
+
+}  // namespace
+
+Result<Configuration> Configuration::load(const std::filesystem::path& path) {
+    FID_TRY(const auto bytes, read_file(path, 1 << 20));
+    return parse(as_text(bytes), path.string());
+}
+
+Result<Configuration> Configuration::parse(std::string_view text, std::string_view file) {
+    toml::table parsed;
+    try {
+        parsed = toml::parse(text, file);
+    } catch (const toml::parse_error& error) {
+        return fail(ErrorCode::malformed, std::string(file) + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description()));
+    }
+    Configuration configuration;
+    for (const auto& [section_key, section_node] : parsed) {
+        const auto* section = section_node.as_table();
+        if (section == nullptr) {
+            return fail(ErrorCode::invalid_argument, at(file, section_node) + ": " + std::string(section_key.str()) + " stands outside any [section]");
+        }
+        for (const auto& [key, node] : *section) {
+            const Option* found = nullptr;
+            for (const auto* option : all_options()) {
+                if (option->section == section_key.str() && option->key == key.str()) found = option;
+            }
+            if (found == nullptr) {
+                return fail(ErrorCode::invalid_argument, at(file, node) + ": there is no setting [" + std::string(section_key.str()) + "] " + std::string(key.str()));
+            }
+            FID_CHECK(take(configuration, *found, node, file));
+        }
+    }
+    const auto& level = configuration.log_level;
+    if (level != "debug" && level != "info" && level != "warning" && level != "error") {
+        return fail(ErrorCode::invalid_argument, std::string(file) + ": [log] level must be debug, info, warning or error");
+    }
+    if (configuration.http_tls_certificate.empty() != configuration.http_tls_key.empty()) {
+        return fail(ErrorCode::invalid_argument, std::string(file) + ": [http] tls_certificate and tls_key go together");
+    }
+    return configuration;
+}
+
+std::string Configuration::to_toml() const {
+    std::string out = "# Settings of a Fiducial site. Every value here is the default; `fiducial config check` reads this file and says what is wrong.\n";
+    std::string_view section;
+    for (const auto* option : all_options()) {
+        if (option->section != section) {
+            section = option->section;
+            out += "\n[" + std::string(section) + "]\n";
+        }
+        out += "# " + std::string(option->text) + "\n" + std::string(option->key) + " = ";
+        if (const auto* text = std::get_if<TextMember>(&option->member)) {
+            out += toml_text(this->*(*text));
+        } else if (const auto* number = std::get_if<NumberMember>(&option->member)) {
+            out += std::to_string(this->*(number->member));
+        } else {
+            out += "[";
+            for (const auto& item : this->*(std::get<ListMember>(option->member))) out += (out.back() == '[' ? "" : ", ") + toml_text(item);
+            out += "]";
+        }
+        out += "\n";
+    }
+    return out;
+}
+
+}  // namespace fiducial

@@ -1,0 +1,46 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace fiducial {
+
+/// Everything an operator can set, with its default. One table in configuration.cpp holds names, texts and bounds; the file
+/// that `init` writes and the checks of `config check` come from it.
+struct Configuration {
+    std::string site_name = "Fiducial archive";
+
+    std::string http_listen = "127.0.0.1:8043";
+    std::string http_tls_certificate;
+    std::string http_tls_key;
+    std::int64_t http_max_connections = 256;
+    std::int64_t http_idle_timeout_s = 60;
+    std::int64_t http_max_body_mib = 65536;
+
+    std::string ledger_url;   // empty: the archive's own local node
+    std::string ledger_geth;  // empty: looked for
+    std::int64_t ledger_poll_ms = 250;
+    std::int64_t ledger_batch_flush_ms = 1000;
+    std::int64_t ledger_batch_size = 100;
+
+    std::int64_t ingest_quiet_s = 10;
+    std::int64_t ingest_header_mib = 64;
+
+    std::int64_t store_segment_mib = 1024;
+    std::vector<std::string> index_extra_attributes;
+
+    std::string log_level = "info";
+    std::string log_file;
+
+    /// Reads a TOML file. Errors: not_found; malformed and invalid_argument name file, line and key; unknown keys are refused.
+    static Result<Configuration> load(const std::filesystem::path& path);
+    static Result<Configuration> parse(std::string_view toml, std::string_view file_name);
+    /// The commented file `init` writes.
+    std::string to_toml() const;
+};
+
+}  // namespace fiducial
