@@ -1,0 +1,267 @@
+#include "database/database.hpp"
+
+#include <soci/soci.h>
+#include <soci/sqlite3/soci-sqlite3.h>
+#include <sqlite3.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/file.hpp"
+#include "base/hex.hpp"
+#include "base/log.hpp"
+#include "crypto/hash.hpp"
+#include "database/dialect.hpp"
+
+namespace fiducial::database {
+
+namespace {
+
+ErrorCode code_of(int sqlite_result) {
+    switch (sqlite_result & 0xff) {
+        case SQLITE_CONSTRAINT: return ErrorCode::conflict;
+        case SQLITE_BUSY:
+        case SQLITE_LOCKED: return ErrorCode::unavailable;
+        case SQLITE_CORRUPT:
+        case SQLITE_NOTADB: return ErrorCode::corrupt;
+        case SQLITE_FULL: return ErrorCode::no_space;
+        case SQLITE_READONLY:
+        case SQLITE_PERM:
+        case SQLITE_AUTH: return ErrorCode::permission;
+        case SQLITE_IOERR:
+        case SQLITE_CANTOPEN: return ErrorCode::io;
+        default: return ErrorCode::internal;
+    }
+}
+
+}  // namespace
+
+Error error_from_current_exception(std::string_view what) noexcept {
+    Error error;
+    try {
+        throw;
+    } catch (const soci::sqlite3_soci_error& e) {
+        error = Error{code_of(e.result()), "database: " + e.get_error_message()};
+    } catch (const soci::soci_error& e) {
+        error = Error{ErrorCode::internal, "database: " + e.get_error_message()};  // what() would hold the bound values
+    } catch (const std::bad_alloc&) {
+        error = Error{ErrorCode::limit_exceeded, "out of memory"};
+    } catch (const std::exception& e) {
+        error = Error{ErrorCode::internal, e.what()};
+    } catch (...) {
+        error = Error{ErrorCode::internal, "unknown exception"};
+    }
+    return error.with(what);
+}
+
+// Session 0 is the writer's; the others are the readers', opened when first needed.
+struct Database::State {
+    Options options;
+    const Dialect* dialect = nullptr;
+    std::vector<std::unique_ptr<soci::session>> sessions;
+    std::mutex mutex;
+    std::condition_variable freed;
+    std::vector<std::size_t> free_readers;
+    bool writer_busy = false;
+
+    Result<void> connect(std::size_t index) {
+        return attempt("opening " + options.path.string(), [&] {
+            auto session = std::make_unique<soci::session>(soci::sqlite3, "db=\"" + options.path.string() + "\"");
+            dialect->prepare_session(*session, options.busy_timeout_ms);
+            sessions[index] = std::move(session);
+        });
+    }
+};
+
+Database::Database(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Database::~Database() = default;
+
+soci::session& Database::session(std::size_t index) { return *state_->sessions[index]; }
+
+void Database::give_back(std::size_t session, bool writes) noexcept {
+    {
+        const std::lock_guard lock(state_->mutex);
+        if (writes) {
+            state_->writer_busy = false;
+        } else {
+            state_->free_readers.push_back(session);
+        }
+    }
+    state_->freed.notify_all();
+}
+
+Result<Transaction> Database::begin_write(Durability durability) {
+    {
+        std::unique_lock lock(state_->mutex);
+        if (!state_->freed.wait_for(lock, std::chrono::milliseconds(state_->options.busy_timeout_ms), [&] { return !state_->writer_busy; })) {
+            return fail(ErrorCode::timeout, "another write to the database took longer than " + std::to_string(state_->options.busy_timeout_ms) + " ms");
+        }
+        state_->writer_busy = true;
+    }
+    auto begun = attempt("beginning a transaction", [&] { state_->dialect->begin_write(session(0), durability == Durability::full); });
+    if (!begun) {
+        give_back(0, true);
+        return fail(std::move(begun).error());
+    }
+    return Transaction(*this, 0, true);
+}
+
+Result<Transaction> Database::begin_read() {
+    std::size_t index = 0;
+    {
+        std::unique_lock lock(state_->mutex);
+        if (!state_->freed.wait_for(lock, std::chrono::milliseconds(state_->options.busy_timeout_ms), [&] { return !state_->free_readers.empty(); })) {
+            return fail(ErrorCode::timeout, "all " + std::to_string(state_->options.readers) + " database sessions are busy");
+        }
+        index = state_->free_readers.back();
+        state_->free_readers.pop_back();
+    }
+    Result<void> ready;
+    if (!state_->sessions[index]) ready = state_->connect(index);  // only the holder of an index touches its session
+    if (ready) ready = attempt("beginning a transaction", [&] { state_->dialect->begin_read(session(index)); });
+    if (!ready) {
+        give_back(index, false);
+        return fail(std::move(ready).error());
+    }
+    return Transaction(*this, index, false);
+}
+
+Transaction::Transaction(Transaction&& other) noexcept
+    : database_(other.database_), session_(other.session_), writes_(other.writes_), open_(std::exchange(other.open_, false)) {}
+
+Transaction::~Transaction() {
+    if (!open_) return;
+    const auto rolled_back = attempt("rolling back", [&] { sql() << "ROLLBACK"; });
+    // SQLite rolls back by itself after some errors; "no transaction is active" is then the expected answer.
+    if (!rolled_back) log::debug("database", "rollback", {{"error", rolled_back.error().message}});
+    database_->give_back(session_, writes_);
+}
+
+soci::session& Transaction::sql() { return database_->session(session_); }
+
+Result<void> Transaction::commit() {
+    FID_INVARIANT(open_, "a transaction is committed once");
+    FID_CHECK(attempt("committing", [&] { sql() << "COMMIT"; }));
+    open_ = false;
+    database_->give_back(session_, writes_);
+    return {};
+}
+
+Result<void> Database::checkpoint() {
+    // Not inside a transaction: take the writer's turn, end the transaction, fold the log.
+    FID_TRY(auto turn, begin_write(Durability::full));
+    auto& sql = turn.sql();
+    FID_CHECK(attempt("ending a transaction", [&] { sql << "COMMIT"; }));
+    auto done = attempt("folding the write-ahead log", [&] { state_->dialect->checkpoint(sql); });
+    turn.open_ = false;
+    give_back(0, true);
+    return done;
+}
+
+Result<void> Database::check_integrity() {
+    FID_TRY(auto turn, begin_read());
+    FID_TRY(const auto findings, attempt("checking the database", [&] { return state_->dialect->integrity_findings(turn.sql()); }));
+    if (!findings.empty()) return fail(ErrorCode::corrupt, state_->options.path.string() + ": " + findings);
+    return {};
+}
+
+namespace {
+
+struct Applied {
+    std::string room;
+    std::uint32_t number = 0;
+    std::string checksum;
+};
+
+std::string checksum_of(const Migration& migration) { return to_hex(crypto::sha256(as_bytes(migration.sql))); }
+
+Result<void> check_numbering(std::span<const Migration> migrations) {
+    std::map<std::string_view, std::uint32_t> last;
+    for (const auto& migration : migrations) {
+        if (migration.number != last[migration.room] + 1) {
+            return fail(ErrorCode::invalid_argument, "migrations of " + std::string(migration.room) + " are not numbered 1, 2, 3 …");
+        }
+        last[migration.room] = migration.number;
+    }
+    return {};
+}
+
+Result<std::vector<Applied>> read_applied(Database& database) {
+    return database.write(Durability::full, [&](Transaction& transaction) {
+        return attempt("reading the schema's versions", [&] {
+            auto& sql = transaction.sql();
+            sql << "CREATE TABLE IF NOT EXISTS schema_migrations (room TEXT NOT NULL, number INTEGER NOT NULL, checksum TEXT NOT NULL,"
+                   " applied_at TEXT NOT NULL, PRIMARY KEY (room, number))";
+            std::vector<Applied> applied;
+            const soci::rowset<soci::row> rows = (sql.prepare << "SELECT room, CAST(number AS TEXT), checksum FROM schema_migrations ORDER BY room, number");
+            for (const auto& row : rows) {
+                applied.push_back({row.get<std::string>(0), static_cast<std::uint32_t>(std::stoul(row.get<std::string>(1))), row.get<std::string>(2)});
+            }
+            return applied;
+        });
+    });
+}
+
+Result<void> apply(Database& database, const Dialect& dialect, const Migration& migration) {
+    FID_TRY(const auto translated, dialect.translate(migration.sql));
+    const auto name = std::string(migration.room) + " " + std::to_string(migration.number);
+    return database.write(Durability::full, [&](Transaction& transaction) {
+        return attempt("applying migration " + name, [&] {
+            auto& sql = transaction.sql();
+            for (const auto& statement : split_statements(translated)) sql << statement;
+            const std::string room(migration.room);
+            const long long number = migration.number;
+            const auto checksum = checksum_of(migration);
+            const auto now = to_rfc3339(system_clock().now());
+            sql << "INSERT INTO schema_migrations (room, number, checksum, applied_at) VALUES (:room, :number, :checksum, :at)",
+                soci::use(room, "room"), soci::use(number, "number"), soci::use(checksum, "checksum"), soci::use(now, "at");
+        });
+    });
+}
+
+Result<void> migrate(Database& database, const Dialect& dialect, const std::filesystem::path& path, std::span<const Migration> migrations) {
+    FID_CHECK(check_numbering(migrations));
+    FID_TRY(const auto applied, read_applied(database));
+    std::set<std::pair<std::string_view, std::uint32_t>> done;
+    for (const auto& row : applied) {
+        const bool ours = std::any_of(migrations.begin(), migrations.end(), [&](const Migration& m) { return m.room == row.room; });
+        if (!ours) continue;  // a tool that opens only some rooms' tables
+        const auto known = std::find_if(migrations.begin(), migrations.end(), [&](const Migration& m) { return m.room == row.room && m.number == row.number; });
+        const auto name = row.room + " " + std::to_string(row.number);
+        if (known == migrations.end()) {
+            return fail(ErrorCode::unsupported, path.string() + " was written by a newer version of this program (it has migration " + name +
+                                                    ", which this version does not know); use that version, or restore a backup made before it");
+        }
+        if (checksum_of(*known) != row.checksum) {
+            return fail(ErrorCode::corrupt, path.string() + ": migration " + name + " was applied in another form than this program's");
+        }
+        done.insert({known->room, known->number});
+    }
+    for (const auto& migration : migrations) {
+        if (!done.contains({migration.room, migration.number})) FID_CHECK(apply(database, dialect, migration));
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Database>> Database::open(const Options& options, std::span<const Migration> migrations) {
+    if (options.path.string().find('"') != std::string::npos) {
+        return fail(ErrorCode::invalid_argument, "the database's path may not hold a quotation mark: " + options.path.string());
+    }
+    { FID_TRY(const auto file, File::open(options.path, File::Mode::read_write_create)); }  // so that it is private from the start
+    auto state = std::make_unique<State>();
+    state->options = options;
+    state->dialect = &sqlite_dialect();
+    state->sessions.resize(options.readers + 1);
+    for (std::size_t i = options.readers; i >= 1; --i) state->free_readers.push_back(i);
+    FID_CHECK(state->connect(0));
+    std::unique_ptr<Database> database(new Database(std::move(state)));
+    FID_CHECK(migrate(*database, *database->state_->dialect, options.path, migrations));
+    return database;
+}
+
+}  // namespace fiducial::database

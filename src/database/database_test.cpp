@@ -1,0 +1,201 @@
+#include "database/database.hpp"
+
+#include <gtest/gtest.h>
+#include <soci/soci.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "database/dialect.hpp"
+
+namespace fiducial::database {
+namespace {
+
+constexpr Migration kFirst{"test", 1, "CREATE TABLE things (id {id}, name {text} NOT NULL UNIQUE, size {int}); -- a comment; with a semicolon\nCREATE INDEX things_size ON things (size);"};
+constexpr Migration kSecond{"test", 2, "ALTER TABLE things ADD COLUMN note {text};"};
+
+class DatabaseTest : public ::testing::Test {
+protected:
+    void SetUp() override {
+        std::string name = (std::filesystem::temp_directory_path() / "fiducial-database-XXXXXX").string();
+        ASSERT_NE(::mkdtemp(name.data()), nullptr);
+        folder_ = name;
+    }
+    void TearDown() override { std::filesystem::remove_all(folder_); }
+
+    Result<std::unique_ptr<Database>> open(std::vector<Migration> migrations = {kFirst, kSecond}) {
+        Options options;
+        options.path = folder_ / "site.db";
+        options.busy_timeout_ms = 2'000;
+        options.readers = 4;
+        return Database::open(options, migrations);
+    }
+    static Result<long long> count(Transaction& transaction) {
+        return attempt("counting", [&] {
+            long long n = 0;
+            transaction.sql() << "SELECT COUNT(*) FROM things", soci::into(n);
+            return n;
+        });
+    }
+    static Result<void> add(Transaction& transaction, const std::string& name) {
+        return attempt("adding a thing", [&] { transaction.sql() << "INSERT INTO things (name) VALUES (:name)", soci::use(name, "name"); });
+    }
+    std::filesystem::path folder_;
+};
+
+TEST_F(DatabaseTest, KeepsWhatIsCommittedAndForgetsTheRest) {
+    {
+        auto database = open();
+        ASSERT_TRUE(database) << database.error().message;
+        ASSERT_TRUE((*database)->write(Durability::full, [&](Transaction& t) { return add(t, "kept"); }));
+        {
+            auto dropped = (*database)->begin_write(Durability::rebuildable);
+            ASSERT_TRUE(dropped);
+            ASSERT_TRUE(add(*dropped, "dropped"));
+        }
+        const auto failed = (*database)->write(Durability::full, [&](Transaction& t) -> Result<void> {
+            FID_CHECK(add(t, "refused"));
+            return fail(ErrorCode::denied, "no");
+        });
+        ASSERT_FALSE(failed);
+        EXPECT_EQ(failed.error().code, ErrorCode::denied);
+    }
+    auto again = open();
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ((*again)->read([&](Transaction& t) { return count(t); }), 1);
+    EXPECT_TRUE((*again)->check_integrity());
+    EXPECT_TRUE((*again)->checkpoint());
+}
+
+TEST_F(DatabaseTest, FileIsPrivate) {
+    ASSERT_TRUE(open());
+    struct stat info {};
+    ASSERT_EQ(::stat((folder_ / "site.db").c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0600u);
+}
+
+TEST_F(DatabaseTest, ReadersSeeTheirSnapshotWhileAWriterCommits) {
+    auto database = open();
+    ASSERT_TRUE(database);
+    auto reader = (*database)->begin_read();
+    ASSERT_TRUE(reader);
+    EXPECT_EQ(count(*reader), 0);
+    ASSERT_TRUE((*database)->write(Durability::rebuildable, [&](Transaction& t) { return add(t, "new"); }));
+    EXPECT_EQ(count(*reader), 0);
+    EXPECT_EQ((*database)->read([&](Transaction& t) { return count(t); }), 1);
+}
+
+TEST_F(DatabaseTest, WritersTakeTurns) {
+    auto database = open();
+    ASSERT_TRUE(database);
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 8; ++t) {
+        threads.emplace_back([&, t] {
+            for (int i = 0; i < 25; ++i) {
+                const auto done = (*database)->write(Durability::rebuildable, [&](Transaction& tx) { return add(tx, std::to_string(t) + "/" + std::to_string(i)); });
+                EXPECT_TRUE(done) << done.error().message;
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ((*database)->read([&](Transaction& t) { return count(t); }), 200);
+}
+
+TEST_F(DatabaseTest, ABusyWriterOrAnEmptyPoolTimesOut) {
+    Options options;
+    options.path = folder_ / "site.db";
+    options.busy_timeout_ms = 20;
+    options.readers = 1;
+    auto database = Database::open(options, std::vector<Migration>{kFirst});
+    ASSERT_TRUE(database);
+    auto writer = (*database)->begin_write(Durability::full);
+    ASSERT_TRUE(writer);
+    const auto second = (*database)->begin_write(Durability::full);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, ErrorCode::timeout);
+    auto reader = (*database)->begin_read();
+    ASSERT_TRUE(reader);
+    const auto none_left = (*database)->begin_read();
+    ASSERT_FALSE(none_left);
+    EXPECT_EQ(none_left.error().code, ErrorCode::timeout);
+}
+
+TEST_F(DatabaseTest, ErrorsNameTheActionButNoBoundValue) {
+    auto database = open();
+    ASSERT_TRUE(database);
+    const auto twice = (*database)->write(Durability::full, [&](Transaction& t) -> Result<void> {
+        FID_CHECK(add(t, "Doe^Jane"));
+        return add(t, "Doe^Jane");
+    });
+    ASSERT_FALSE(twice);
+    EXPECT_EQ(twice.error().code, ErrorCode::conflict);
+    EXPECT_NE(twice.error().message.find("adding a thing"), std::string::npos);
+    EXPECT_EQ(twice.error().message.find("Doe"), std::string::npos) << twice.error().message;
+}
+
+TEST_F(DatabaseTest, ANewerSchemaIsRefused) {
+    ASSERT_TRUE(open());
+    const auto older = open({kFirst});
+    ASSERT_FALSE(older);
+    EXPECT_EQ(older.error().code, ErrorCode::unsupported);
+    EXPECT_NE(older.error().message.find("newer version"), std::string::npos);
+}
+
+TEST_F(DatabaseTest, AChangedMigrationIsRefused) {
+    ASSERT_TRUE(open({kFirst}));
+    const auto changed = open({{"test", 1, "CREATE TABLE others (id {id});"}});
+    ASSERT_FALSE(changed);
+    EXPECT_EQ(changed.error().code, ErrorCode::corrupt);
+}
+
+TEST_F(DatabaseTest, AFailingMigrationLeavesNothingBehind) {
+    const auto broken = open({kFirst, {"test", 2, "CREATE TABLE half (id {id}); INSERT INTO nowhere VALUES (1);"}});
+    ASSERT_FALSE(broken);
+    EXPECT_NE(broken.error().message.find("test 2"), std::string::npos);
+    auto fixed = open({kFirst, {"test", 2, "CREATE TABLE half (id {id});"}});
+    EXPECT_TRUE(fixed) << fixed.error().message;
+}
+
+TEST_F(DatabaseTest, MigrationsMustBeNumberedWithoutGaps) {
+    const auto gap = open({kFirst, {"test", 3, "CREATE TABLE t (id {id});"}});
+    ASSERT_FALSE(gap);
+    EXPECT_EQ(gap.error().code, ErrorCode::invalid_argument);
+    const auto unknown = open({{"test", 1, "CREATE TABLE t (id {serial});"}});
+    ASSERT_FALSE(unknown);
+    EXPECT_EQ(unknown.error().code, ErrorCode::invalid_argument);
+}
+
+TEST_F(DatabaseTest, OtherRoomsAreLeftAlone) {
+    ASSERT_TRUE(open({kFirst, {"other", 1, "CREATE TABLE more (id {id});"}}));
+    EXPECT_TRUE(open({kFirst}));
+}
+
+TEST_F(DatabaseTest, AFileThatIsNoDatabaseIsCorrupt) {
+    std::ofstream(folder_ / "site.db") << std::string(8192, 'x');
+    const auto opened = open();
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, ErrorCode::corrupt) << opened.error().message;
+}
+
+TEST_F(DatabaseTest, AFolderWithoutPermissionIsNamed) {
+    Options options;
+    options.path = folder_ / "missing" / "site.db";
+    const auto opened = Database::open(options, {});
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, ErrorCode::not_found);
+}
+
+TEST(Dialect, SplitsStatementsOutsideQuotesAndComments) {
+    const auto parts = split_statements("A 'x;y'; -- c;d\n ; B \"q;r\" ;C");
+    ASSERT_EQ(parts.size(), 3u);
+    EXPECT_EQ(parts[0], "A 'x;y'");
+    EXPECT_NE(parts[1].find("B \"q;r\""), std::string::npos);
+    EXPECT_EQ(parts[2], "C");
+}
+
+}  // namespace
+}  // namespace fiducial::database

@@ -1,0 +1,41 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace soci {
+class session;
+}
+
+namespace fiducial::database {
+
+/// All that differs between database systems. Another system is another implementation of this class; statements elsewhere
+/// keep to what SQLite ≥ 3.35 and PostgreSQL ≥ 12 have in common (ON CONFLICT, RETURNING, partial indexes, row values).
+/// Byte strings are stored as lower-case hex in text columns: SOCI's blobs behave differently in each back end.
+class Dialect {
+public:
+    virtual ~Dialect() = default;
+
+    /// Replaces placeholders in a migration: {id} (integer primary key that numbers itself), {int} (64 bits), {text}.
+    /// Errors: invalid_argument for a placeholder that is not one.
+    Result<std::string> translate(std::string_view portable_sql) const;
+
+    virtual void prepare_session(soci::session& sql, std::uint32_t busy_timeout_ms) const = 0;   // may throw
+    virtual void begin_read(soci::session& sql) const = 0;                                       // may throw
+    virtual void begin_write(soci::session& sql, bool full_durability) const = 0;                // may throw
+    virtual void checkpoint(soci::session& sql) const = 0;                                       // may throw
+    virtual std::string integrity_findings(soci::session& sql) const = 0;                        // empty when sound; may throw
+
+protected:
+    virtual std::string_view type_of(std::string_view placeholder) const = 0;  // empty when there is no such placeholder
+};
+
+const Dialect& sqlite_dialect();
+
+/// Splits statements at ';', not inside quotes or "--" comments. Empty ones are left out.
+std::vector<std::string> split_statements(std::string_view sql);
+
+}  // namespace fiducial::database
