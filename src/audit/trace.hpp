@@ -1,0 +1,98 @@
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "audit/entry.hpp"
+#include "crypto/merkle.hpp"
+
+namespace fiducial::audit {
+
+struct TraceOptions {
+    std::size_t most_queued = 65536;               // entries waiting for the disk
+    std::uint64_t sync_head_every = 4096;          // entries between two synced heads
+};
+
+/// One thing that a check found wrong.
+struct TraceFault {
+    std::uint64_t index = 0;   // of the entry, or the log's size where no single entry can be named
+    std::uint64_t offset = 0;  // in the file
+    std::string message;
+};
+
+struct TraceReport {
+    std::uint64_t size = 0;             // entries read and found right
+    Hash root{};                        // of all entries, when there are no faults
+    std::uint64_t bytes = 0;            // of the file
+    std::uint64_t torn_tail_bytes = 0;  // after the last entry; never acknowledged, cut at the next opening
+    std::vector<TraceFault> faults;     // the first 100
+    bool clean() const { return faults.empty(); }
+};
+
+struct TraceHead {
+    std::uint64_t size = 0;
+    Hash root{};
+};
+
+/// The trace: an append-only list of entries, hashed as RFC 6962 does, one file and one fdatasync for many entries.
+/// Spec: RFC 6962 §2.1; docs/formats/trace.md.
+/// Threads: safe. A writer thread of its own collects what waits, writes it in one piece, syncs once and tells all who wait.
+/// Security: what an outsider changes is found by `check`; cutting the log *and* putting back an older head is found only against a
+/// head kept elsewhere (the chain's `Checkpoints`).
+class Trace {
+public:
+    /// A place in the queue.
+    class Ticket {
+    public:
+        Ticket() = default;
+
+    private:
+        friend class Trace;
+        struct State;
+        std::shared_ptr<State> state_;
+    };
+    using Callback = std::function<void(Result<std::uint64_t> index)>;
+
+    /// Opens, or makes, the log in folder (which must exist). `mac_key` is 32 bytes, for this log only.
+    /// A torn tail after the last synced group is cut, and logged. Entries before the head are checked by `check`, not here.
+    /// Errors: locked when another process has it; corrupt, naming the place, for anything that a crash cannot do; io; permission.
+    static Result<std::unique_ptr<Trace>> open(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options = {});
+    /// Writes what waits, syncs log and head.
+    ~Trace();
+    Trace(const Trace&) = delete;
+    Trace& operator=(const Trace&) = delete;
+
+    /// Queues an entry; never waits. Nothing may be shown on its strength before it is durable.
+    /// Errors: unavailable when the queue is full or the log has failed; invalid_argument as encode_entry.
+    Result<Ticket> append(const Entry& entry, const EntryKeys& keys);
+    /// Waits until the entry is on the disk. Returns: its index.
+    /// Errors: no_space, io: this entry was not written and is not in the log; the log goes on, unless the sync itself failed:
+    /// then nobody knows what is on the disk, and everything fails as unavailable until the log is opened again.
+    Result<std::uint64_t> wait_durable(const Ticket& ticket);
+    /// Calls back when durable or failed, from the writer's thread or at once; the callback must be quick.
+    void when_durable(const Ticket& ticket, Callback callback);
+    /// append and wait_durable; waits for room in the queue instead of failing.
+    Result<std::uint64_t> append_durable(const Entry& entry, const EntryKeys& keys);
+
+    std::uint64_t size() const;  // durable entries
+    Hash root() const;           // of the durable entries
+    TraceHead head() const;      // both, of one moment
+
+    /// Errors: not_found beyond the size; corrupt, naming the entry.
+    Result<StoredEntry> read(std::uint64_t index) const;
+    /// Reads durable entries in order, from `from` on, until the visitor returns false.
+    Result<void> for_each(std::uint64_t from, const std::function<bool(std::uint64_t index, const StoredEntry& entry)>& visit) const;
+    /// Hashes everything again and compares with the head. Errors: io only; what is wrong stands in the report.
+    Result<TraceReport> check() const;
+    /// The same for a log that nobody has open; changes nothing. Errors: not_found when there is no log; locked; io.
+    static Result<TraceReport> check_folder(const std::filesystem::path& folder, const crypto::Secret& mac_key);
+
+private:
+    struct State;
+    explicit Trace(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace fiducial::audit
