@@ -1,0 +1,144 @@
+#pragma once
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "ethereum/clique.hpp"
+#include "evidence/trust_file.hpp"
+#include "ledger/chain_types.hpp"
+#include "ledger/rpc.hpp"
+
+namespace fiducial::database {
+class Database;
+class Transaction;
+}  // namespace fiducial::database
+
+namespace fiducial::ledger {
+
+/// Whoever follows the chain: told of each block once, in order, and of its undoing.
+/// Each call runs in the transaction that also stores the follower's position, so that after a crash nothing is told twice
+/// and nothing is left out. An error aborts that transaction; the same is tried again later.
+/// Threads: called from the follower's thread only.
+class LedgerChanges {
+public:
+    virtual ~LedgerChanges() = default;
+    /// A block became part of the chain; `logs` are those of the followed contracts, in order.
+    virtual Result<void> apply(database::Transaction& transaction, const Block& block, std::span<const Log> logs) = 0;
+    /// A block is no longer part of it. The newest comes first. `was_settled`: an incident.
+    virtual Result<void> undo(database::Transaction& transaction, const Block& block, bool was_settled) = 0;
+    /// A block became settled. Ascending, every block once (again after it was undone).
+    virtual Result<void> settle(database::Transaction& transaction, const Block& block) = 0;
+    /// After the commit of one or more of the above. Wake up whoever waits.
+    virtual void committed() {}
+};
+
+struct FollowerSettings {
+    std::uint64_t chain_id = 0;
+    Hash genesis_hash{};
+    std::uint64_t period = 0;                       // seconds
+    std::uint64_t from_block = 0;                   // no followed contract is older
+    LogFilter filter;                               // the followed contracts
+    std::shared_ptr<const ethereum::SealRules> seals;  // none: a development chain, settled at inclusion
+    std::vector<evidence::SignerSet> signer_sets;   // with seals
+    std::uint64_t development_depth = 0;            // without seals: blocks on top until settled
+    std::chrono::milliseconds poll{250};
+    std::size_t blocks_at_once = 64;                // one database transaction
+    std::size_t kept_blocks = 1024;                 // headers kept below the settled head: the deepest reorganisation that can be followed
+    std::chrono::seconds stall_after{30};           // and three periods
+};
+
+/// The chain as this archive has followed it.
+struct FollowerStatus {
+    bool reachable = false;            // the last question was answered, for the right chain, by a node that is not syncing
+    bool behind = true;                // the last such answer is older than max(3 periods, 10 s), or there was none
+    std::string problem;               // why, for people
+    std::optional<SystemTime> last_answer;
+    std::uint64_t head = 0;            // followed, not the node's own when we are still catching up
+    Hash head_hash{};
+    std::uint64_t head_time = 0;       // seconds
+    std::uint64_t node_head = 0;
+    std::uint64_t settled = 0;
+    Hash settled_hash{};
+    bool any = false;                  // there is a head
+    std::uint64_t deepest_reorganisation = 0;  // blocks; since the start
+    std::uint64_t reorganisations = 0;
+    std::uint64_t incidents = 0;       // settled blocks undone
+    bool stalled = false;              // period > 0: no new block for so long although the node answers
+};
+
+/// Follows the chain of one node by polling: every block once, reorganisations found by parent hash, logs read by block hash.
+/// Threads: safe; one thread of its own between start() and stop().
+class Follower {
+public:
+    /// Requires: database, rpc and sinks outlive it; sinks are told in the order given.
+    Follower(database::Database& database, Rpc& rpc, FollowerSettings settings, std::vector<LedgerChanges*> sinks,
+             const Clock& clock = system_clock());
+    ~Follower();
+
+    /// Reads its position from the database. Errors: conflict when it belongs to another chain.
+    Result<void> load();
+    /// load(), then the thread.
+    Result<void> start();
+    void stop();
+    /// Polls at once (something was sent).
+    void wake();
+
+    /// One poll, in the caller's thread; what the thread does again and again. Returns: whether anything changed.
+    /// Requires: load() succeeded, the thread is not running.
+    Result<bool> step();
+
+    FollowerStatus status() const;
+    /// Waits until the predicate holds of the status, which is judged again after each poll. Returns: whether it did in time.
+    bool wait_until(const std::function<bool(const FollowerStatus&)>& predicate, std::chrono::milliseconds time) const;
+
+    /// Called after a commit in which settled blocks were undone: number of the lowest one. Set before start().
+    void on_incident(std::function<void(std::uint64_t)> callback) { on_incident_ = std::move(callback); }
+
+private:
+    struct Kept {
+        Block block;
+        bool settled = false;
+    };
+    void run(std::stop_token stop);
+    Result<void> check_node();
+    Result<bool> undo_where_forked(const Block& node_head);
+    Result<bool> extend(const Block& node_head);
+    std::vector<std::uint64_t> newly_settled(std::span<const Kept> chain) const;
+    const evidence::SignerSet* signers_at(std::uint64_t number) const;
+    void answered();
+    void publish();
+    void note_problem(const Error& error);
+
+    database::Database& database_;
+    Rpc& rpc_;
+    const FollowerSettings settings_;
+    const std::vector<LedgerChanges*> sinks_;
+    const Clock& clock_;
+    std::function<void(std::uint64_t)> on_incident_;
+
+    std::deque<Kept> chain_;           // the follower's thread only; ascending, consecutive
+    SteadyTime last_node_check_{};
+    bool node_checked_ = false;
+
+    mutable std::mutex mutex_;
+    mutable std::condition_variable_any changed_;
+    FollowerStatus status_;
+    SteadyTime last_answer_steady_{};
+    SteadyTime last_new_block_{};
+    bool woken_ = false;
+    std::jthread thread_;
+};
+
+}  // namespace fiducial::ledger

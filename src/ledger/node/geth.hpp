@@ -1,0 +1,45 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "crypto/secret.hpp"
+
+namespace fiducial::ledger {
+
+/// The only geth we start: the last release that seals Clique from its command line.
+inline constexpr std::string_view kGethVersion = "1.13.15";
+
+/// Looks for geth: the configured path (then nothing else), PATH, $GOPATH/bin, ~/go/bin; and asks it for its version.
+/// Errors: not_found with the places looked at and how to build it; unsupported for another version, naming both.
+Result<std::filesystem::path> find_geth(const std::filesystem::path& configured);
+
+/// What a new chain of our own is made of.
+struct ChainSettings {
+    std::uint64_t chain_id = 0;        // random_chain_id(); fresh for each site
+    std::uint64_t period = 0;          // seconds between blocks; 0: a block as soon as there is a transaction
+    std::uint64_t epoch = 30000;       // blocks
+    std::vector<Address> signers;      // Clique signers; their keys are fresh for each chain
+    std::vector<Address> funded;       // each starts with 2^200 wei
+};
+
+/// Random, from 2^40 up to below 2^52: unlikely to meet another site's, and exact in a JSON number.
+std::uint64_t random_chain_id();
+
+/// The genesis file as geth reads it. Errors: invalid_argument without signers or with one twice.
+Result<std::string> genesis_json(const ChainSettings& chain);
+
+/// Makes the node's data folder (mode 0700): genesis block written, sealer's key imported under password.
+/// Key and password reach geth through pipes and are never in a file or an argument in clear.
+/// Requires: sealer is the key of one of chain.signers.
+/// Errors: conflict when the folder already holds a chain; whatever geth says, with its last lines.
+Result<void> create_chain(const std::filesystem::path& geth, const std::filesystem::path& folder, const ChainSettings& chain,
+                          const crypto::Secret& sealer, const crypto::Secret& password);
+
+}  // namespace fiducial::ledger

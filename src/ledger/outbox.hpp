@@ -1,0 +1,185 @@
+#pragma once
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "crypto/secret.hpp"
+#include "database/database.hpp"
+#include "evidence/study_record.hpp"
+#include "ledger/follower.hpp"
+#include "ledger/rpc.hpp"
+
+namespace fiducial::ledger {
+
+/// How far something that must reach the chain has come.
+enum class OutboxState : std::uint8_t {
+    stored,     // committed here
+    submitted,  // in a signed transaction that is stored and was, or will be, sent
+    included,   // in a block
+    settled,    // in a block that counts as settled
+    incident,   // anchors: the slot holds another record, or the predecessor is not ours to send. Needs a person
+    failed,     // calls: the transaction reverted
+};
+std::string_view name_of(OutboxState state);
+
+struct OutboxItem {
+    std::uint64_t id = 0;
+    OutboxState state = OutboxState::stored;
+    std::string tag;                    // of calls
+    std::optional<std::uint64_t> nonce;
+    Hash transaction{};                 // the one in the block; zeros before
+    std::uint64_t block_number = 0;     // included and settled
+    Hash block_hash{};
+    std::string problem;                // incident, failed; what was last wrong otherwise
+};
+
+struct OutboxSettings {
+    std::uint64_t chain_id = 0;
+    Address studies{};
+    Bytes32 institution{};
+    std::chrono::milliseconds flush_after{1'000};
+    std::size_t flush_count = 100;
+    std::size_t max_batch = 256;                 // the contract's own limit
+    std::size_t max_open_transactions = 16;      // signed and not in a block
+    std::uint64_t gas_per_batch = 150'000;       // gas limit of an anchoring transaction: this and …
+    std::uint64_t gas_per_record = 60'000;       // … this for each record
+    std::uint64_t max_gas = 25'000'000;          // of one transaction; batches get smaller to fit
+    std::uint64_t tip_wei = 1'000'000'000;
+    std::uint64_t max_fee_wei = 200'000'000'000; // at least; and twice the base fee
+    std::chrono::milliseconds fast_poll{10};     // for receipts right after sending; doubles up to …
+    std::chrono::milliseconds slow_poll{250};
+    std::chrono::milliseconds resend_after{3'000};  // and two periods: the same bytes again
+};
+
+struct OutboxStatus {
+    std::uint64_t stored = 0;      // items by state
+    std::uint64_t submitted = 0;
+    std::uint64_t included = 0;
+    std::uint64_t incidents = 0;
+    std::uint64_t failed = 0;
+    std::uint64_t open_transactions = 0;
+    std::chrono::milliseconds oldest_unsettled{0};  // age of the oldest item that is not settled: the settle lag
+    std::chrono::milliseconds oldest_unsent{0};     // age of the oldest that is in no block: the outbox age
+    std::uint64_t resent = 0;      // since the start
+    std::uint64_t replaced = 0;    // signed again because underpriced
+    std::string problem;           // why nothing moves; empty when all is well
+};
+
+/// Something that a person must look at.
+struct LedgerIncident {
+    enum class Kind : std::uint8_t { other_record_in_slot, predecessor_missing, settled_undone, call_reverted };
+    Kind kind = Kind::other_record_in_slot;
+    std::uint64_t item = 0;        // 0: none in particular
+    Hash study_key{};
+    std::uint64_t version = 0;
+    std::string text;
+};
+std::string_view name_of(LedgerIncident::Kind kind);
+
+/// What must reach the chain, kept until it is settled there; one commit with whatever it belongs to.
+/// All transactions of one account go through here, one nonce after the other. docs/design/outbox.md says why it is safe
+/// to kill it anywhere.
+/// Threads: safe. One thread of its own between start() and stop(). As LedgerChanges it must be among the follower's sinks.
+class Outbox final : public LedgerChanges {
+public:
+    /// Requires: database and rpc outlive it; `key` is the gateway's, registered in Members for settings.institution.
+    Outbox(database::Database& database, Rpc& rpc, OutboxSettings settings, crypto::Secret key, const Clock& clock = system_clock());
+    ~Outbox() override;
+
+    const Address& account() const { return account_; }
+
+    /// Stores a record to be anchored, in the caller's transaction. The same record again changes nothing.
+    /// Requires: durability full (the caller's transaction). Call wake() after the commit.
+    /// Errors: conflict when another record is stored for this version; invalid_argument for another chain, contract or institution.
+    /// Returns: the item's id.
+    Result<std::uint64_t> enqueue(database::Transaction& transaction, const evidence::StudyRecord& record);
+    /// Stores any other call. `tag` is the caller's: unique; the same tag again changes nothing.
+    /// gas_limit 0: estimated when it is sent; a call that would revert then fails without being sent.
+    Result<std::uint64_t> enqueue_call(database::Transaction& transaction, const Address& to, ByteView calldata, std::string_view tag,
+                                       std::uint64_t gas_limit = 0);
+    /// After the commit of an enqueue. `at_once`: without waiting for a fuller batch.
+    void wake(bool at_once = false);
+
+    /// Errors: not_found.
+    Result<OutboxItem> item(database::Transaction& transaction, std::uint64_t id) const;
+    Result<OutboxItem> anchor(database::Transaction& transaction, const Hash& study_key, std::uint64_t version) const;
+    Result<OutboxItem> call(database::Transaction& transaction, std::string_view tag) const;
+    /// The record that was stored for a version. Errors: not_found.
+    Result<evidence::StudyRecord> record(database::Transaction& transaction, const Hash& study_key, std::uint64_t version) const;
+
+    void start();
+    void stop();
+    /// One round in the caller's thread: sends what is due, sends again, reads receipts. Returns: whether anything changed.
+    /// Requires: the thread is not running.
+    Result<bool> step(bool flush);
+
+    OutboxStatus status() const;
+    /// Waits until everything stored so far is settled (or an incident, or failed). Returns: whether it is, in time.
+    bool wait_until_settled(std::chrono::milliseconds time);
+    /// The same until everything is in a block.
+    bool wait_until_included(std::chrono::milliseconds time);
+
+    /// From the outbox's or the follower's thread, after the commit; once for each. Set before start().
+    void on_incident(std::function<void(const LedgerIncident&)> callback) { on_incident_ = std::move(callback); }
+
+    Result<void> apply(database::Transaction& transaction, const Block& block, std::span<const Log> logs) override;
+    Result<void> undo(database::Transaction& transaction, const Block& block, bool was_settled) override;
+    Result<void> settle(database::Transaction& transaction, const Block& block) override;
+    void committed() override;
+
+private:
+    struct Store;
+    struct OpenTransaction;
+    struct Pending;
+    void run(std::stop_token stop);
+    Result<bool> round(bool flush);
+    Result<bool> read_receipts();
+    Result<bool> send_again();
+    Result<bool> send_new(bool flush);
+    Result<bool> send_anchors(std::uint64_t nonce, std::span<const Pending> items);
+    Result<bool> send_call(std::uint64_t nonce, const Pending& item);
+    Result<bool> sign_store_send(std::uint64_t nonce, const Address& to, Bytes data, std::uint64_t gas, std::span<const std::uint64_t> items);
+    Result<void> send_raw(const OpenTransaction& open);
+    Result<void> replace(const OpenTransaction& open);
+    Result<void> finish(const OpenTransaction& open, const Receipt& receipt);
+    Result<void> give_up(const OpenTransaction& open, std::string_view why);
+    Result<void> judge_slots(std::span<const Pending> items, std::string_view why);
+    Result<std::uint64_t> next_nonce(std::uint64_t on_chain);
+    void report(std::vector<LedgerIncident> incidents);
+    void note_problem(std::string problem);
+    void refresh_status();
+
+    database::Database& database_;
+    Rpc& rpc_;
+    const OutboxSettings settings_;
+    const crypto::Secret key_;
+    const Clock& clock_;
+    Address account_{};
+    std::function<void(const LedgerIncident&)> on_incident_;
+    std::vector<LedgerIncident> undone_;   // collected by undo() until committed()
+
+    mutable std::mutex mutex_;
+    mutable std::condition_variable_any changed_;
+    OutboxStatus status_;
+    bool woken_ = false;
+    bool flush_ = false;
+    std::chrono::milliseconds poll_{10};
+    std::jthread thread_;
+};
+
+/// The tables of this room, for Database::open.
+std::span<const database::Migration> migrations();
+
+}  // namespace fiducial::ledger
