@@ -34,6 +34,9 @@ struct InstanceOutcome {
 /// How the bytes of one instance come in.
 struct InstanceFormat {
     std::string transfer_syntax_uid;  // empty: a DICOM file (PS3.10); otherwise a bare data set in that syntax
+    PatientText source;               // where it comes from, for the manifest: a path, a peer; kept encrypted
+    Hash source_sha256{};             // of the file as it was brought, where that was not DICOM; else zeros
+    Bytes original;                   // that file, where the data set does not hold it byte for byte; else empty
 };
 
 /// What one association, request or import run brings. Studies it touched are complete when it is completed.

@@ -1,0 +1,81 @@
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "archive/archive.hpp"
+#include "crypto/secret.hpp"
+
+namespace fiducial::archive {
+
+struct ImportOptions {
+    std::vector<std::filesystem::path> paths;      // files (DICOM, DICOMDIR, ZIP, JPEG, PNG) and folders
+    std::filesystem::path patient_table;           // CSV with the patients of JPEG and PNG files; empty: patients.csv in a folder given, else folders' names
+    bool digital_radiography = false;              // JPEG and PNG radiographs become DX instead of CR
+};
+
+/// How far an import has come.
+struct ImportProgress {
+    std::uint64_t files_total = 0, files_done = 0;
+    std::uint64_t bytes_total = 0, bytes_done = 0;
+};
+
+struct ImportedFile {
+    std::string path;  // as given, with "!/" before the name of a ZIP's entry
+    Outcome outcome = Outcome::refused;
+    std::string sop_uid;
+    std::string reason;                  // for refused and set_aside
+    std::vector<std::string> warnings;
+};
+
+struct ImportReport {
+    std::uint64_t stored = 0, duplicates = 0, new_versions = 0, set_aside = 0, refused = 0, skipped = 0;
+    std::uint64_t bytes = 0;
+    std::chrono::milliseconds took{0};
+    bool interrupted = false;
+    std::vector<ImportedFile> notable;  // all that is set aside, refused or skipped, and why; at most 10,000
+};
+
+/// Brings files into the archive. What was taken stays when it is interrupted; running it again takes the rest.
+/// Security: paths may name patients: they go into the report and the encrypted manifest, never into a log.
+/// Errors:   not_found (a path given), malformed (the patient table), and what the session says where the archive itself failed.
+class Importer {
+public:
+    using Progress = std::function<void(const ImportProgress&)>;
+    using EachFile = std::function<void(const ImportedFile&)>;
+
+    /// site_secret: makes the UIDs of images that bring none.
+    Importer(IngestSession& session, const crypto::Secret& site_secret) : session_(session), site_secret_(site_secret) {}
+    void on_progress(Progress progress) { progress_ = std::move(progress); }
+    void on_file(EachFile each) { each_file_ = std::move(each); }
+    Result<ImportReport> run(const ImportOptions& options, const std::atomic<bool>& stop);
+
+private:
+    struct Item;
+    struct Patients;
+    Result<void> collect(const ImportOptions& options, std::vector<Item>& items);
+    Result<void> collect_folder(const std::filesystem::path& folder, std::vector<Item>& items);
+    Result<void> collect_file(const std::filesystem::path& file, const std::filesystem::path& root, bool named, std::vector<Item>& items);
+    Result<Patients> read_patients(const ImportOptions& options) const;
+    Result<void> take(const Item& item, const Patients& patients, const ImportOptions& options);
+    Result<void> take_zip(const Item& item, const Patients& patients, const ImportOptions& options);
+    Result<void> take_dicom_file(const Item& item);
+    Result<void> take_image(const std::string& shown, const std::filesystem::path& relative, ByteView bytes, const Patients& patients, const ImportOptions& options);
+    Result<void> finish(const std::string& shown);
+    void record(ImportedFile file);
+    void count_bytes(std::uint64_t bytes);
+
+    IngestSession& session_;
+    const crypto::Secret& site_secret_;
+    Progress progress_;
+    EachFile each_file_;
+    ImportProgress now_;
+    ImportReport report_;
+    const std::atomic<bool>* stop_ = nullptr;
+};
+
+}  // namespace fiducial::archive
