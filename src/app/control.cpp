@@ -1,5 +1,6 @@
 #include "app/control.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
