@@ -1,19 +1,22 @@
 #pragma once
+#include <cstdint>
 #include <string>
 
 #include "base/bytes.hpp"
 
 namespace fiducial::archive {
 
-/// Why somebody asks; the values of the contracts' Purpose.
-enum class Purpose : std::uint8_t { treatment, administration, research, patient_request, emergency };
+/// What is asked for. Numbers as in IConsents.Operation.
+enum class Operation : std::uint8_t { read, identify, store, correct, inventory, trace, consent, ask, break_glass, erase };
+/// Why. Numbers as in IConsents.Purpose.
+enum class Purpose : std::uint8_t { treatment, emergency, research, administration, personal };
 
 /// Who asks, from where and why: what every decision and every trace entry needs.
 struct Requester {
     Bytes32 subject{};            // id in `Members`
     Purpose purpose = Purpose::treatment;
     std::string address;          // "127.0.0.1:52344", "command line"
-    std::string door;             // "http", "cli", "dimse"
+    std::string door;             // "http", "command", "dimse"
 };
 
 }  // namespace fiducial::archive
