@@ -52,6 +52,8 @@ private:
     MultipartReader(std::string delimiter, MultipartLimits limits);
     Result<Event> fail_with(ErrorCode code, std::string message);
     Result<Event> read_content();
+    Result<Event> content(ByteView bytes);
+    Result<Event> boundary_found(ByteView before);
     Result<Event> read_after_boundary();
     Result<Event> read_headers();
     Result<void> parse_headers();

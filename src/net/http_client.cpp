@@ -1,0 +1,194 @@
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "net/client.hpp"
+
+namespace fiducial::net {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+struct ListFree {
+    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+using HeaderList = std::unique_ptr<curl_slist, ListFree>;
+
+struct Receiving {
+    HttpClientAnswer answer;
+    std::size_t max_bytes = 0;
+    std::size_t header_bytes = 0;
+    bool too_large = false;
+};
+
+std::size_t on_body(char* data, std::size_t one, std::size_t count, void* user) noexcept {
+    auto& receiving = *static_cast<Receiving*>(user);
+    const std::size_t size = one * count;
+    if (size > receiving.max_bytes - receiving.answer.body.size()) {
+        receiving.too_large = true;
+        return 0;
+    }
+    receiving.answer.body.append(data, size);
+    return size;
+}
+
+std::size_t on_header(char* data, std::size_t one, std::size_t count, void* user) noexcept {
+    auto& receiving = *static_cast<Receiving*>(user);
+    const std::size_t size = one * count;
+    receiving.header_bytes += size;
+    if (receiving.header_bytes > 262'144) {
+        receiving.too_large = true;
+        return 0;
+    }
+    std::string_view line(data, size);
+    if (line.starts_with("HTTP/")) receiving.answer.headers = {};  // after an interim answer
+    const auto colon = line.find(':');
+    if (colon == std::string_view::npos) return size;
+    auto value = line.substr(colon + 1);
+    const auto first = value.find_first_not_of(" \t\r\n");
+    value = first == std::string_view::npos ? std::string_view{} : value.substr(first, value.find_last_not_of(" \t\r\n") - first + 1);
+    receiving.answer.headers.add(std::string(line.substr(0, colon)), std::string(value));
+    return size;
+}
+
+/// Returns: scheme and host of a URL, which may be shown; a path or query may hold a secret.
+std::string shown(const std::string& url) {
+    std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), &curl_url_cleanup);
+    char* host = nullptr;
+    char* scheme = nullptr;
+    std::string text = "the server";
+    if (parsed && curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) == CURLUE_OK &&
+        curl_url_get(parsed.get(), CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+        curl_url_get(parsed.get(), CURLUPART_HOST, &host, 0) == CURLUE_OK) {
+        text = std::string(scheme) + "://" + host;
+    }
+    curl_free(host);
+    curl_free(scheme);
+    return text;
+}
+
+ErrorCode class_of(CURLcode code) {
+    switch (code) {
+        case CURLE_OPERATION_TIMEDOUT: return ErrorCode::timeout;
+        case CURLE_URL_MALFORMAT:
+        case CURLE_UNSUPPORTED_PROTOCOL: return ErrorCode::invalid_argument;
+        case CURLE_PEER_FAILED_VERIFICATION:
+        case CURLE_SSL_CACERT_BADFILE:
+        case CURLE_SSL_ISSUER_ERROR: return ErrorCode::unverified;
+        case CURLE_OUT_OF_MEMORY: return ErrorCode::internal;
+        default: return ErrorCode::unavailable;
+    }
+}
+
+}  // namespace
+
+struct HttpClient::Impl {
+    HttpClientSettings settings;
+    std::timed_mutex turn;
+    CURL* handle = nullptr;
+
+    ~Impl() { curl_easy_cleanup(handle); }
+
+    template <typename Value>
+    void set(CURLoption option, Value value) {
+        curl_easy_setopt(handle, option, value);
+    }
+
+    void prepare(const HttpClientRequest& request, curl_slist* headers, Receiving& receiving, std::chrono::milliseconds timeout) {
+        curl_easy_reset(handle);  // options only: the kept connection stays
+        set(CURLOPT_URL, request.url.c_str());
+        set(CURLOPT_PROTOCOLS_STR, "http,https");
+        set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+        set(CURLOPT_NOSIGNAL, 1L);
+        set(CURLOPT_PROXY, "");
+        set(CURLOPT_FOLLOWLOCATION, 0L);
+        set(CURLOPT_TCP_NODELAY, 1L);
+        set(CURLOPT_SSL_VERIFYPEER, 1L);
+        set(CURLOPT_SSL_VERIFYHOST, 2L);
+        set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+        if (!settings.ca_file.empty()) {
+            set(CURLOPT_CAINFO, settings.ca_file.c_str());
+            set(CURLOPT_CAPATH, static_cast<char*>(nullptr));
+        }
+        set(CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(timeout.count(), 1)));
+        set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(std::min(settings.connect_timeout, timeout).count(), 1)));
+        set(CURLOPT_HTTPHEADER, headers);
+        set(CURLOPT_WRITEFUNCTION, &on_body);
+        set(CURLOPT_WRITEDATA, static_cast<void*>(&receiving));
+        set(CURLOPT_HEADERFUNCTION, &on_header);
+        set(CURLOPT_HEADERDATA, static_cast<void*>(&receiving));
+        if (request.method == "HEAD") {
+            set(CURLOPT_NOBODY, 1L);
+        } else if (request.method != "GET" || !request.body.empty()) {
+            set(CURLOPT_POST, 1L);
+            set(CURLOPT_POSTFIELDS, request.body.data());
+            set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+            set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+        }
+    }
+};
+
+HttpClient::HttpClient(HttpClientSettings settings) : impl_(std::make_unique<Impl>()) {
+    static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT);  // its first caller holds the static's lock
+    static_cast<void>(once);
+    impl_->settings = std::move(settings);
+    impl_->handle = curl_easy_init();
+    FID_INVARIANT(impl_->handle != nullptr, "libcurl gave no handle");
+}
+HttpClient::~HttpClient() = default;
+
+Result<HttpClientAnswer> HttpClient::send(const HttpClientRequest& request, std::chrono::milliseconds timeout) {
+    const auto deadline = SteadyClock::now() + timeout;
+    std::unique_lock lock(impl_->turn, deadline);
+    if (!lock) return fail(ErrorCode::timeout, "another call kept the connection busy");
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - SteadyClock::now());
+    if (left.count() <= 0) return fail(ErrorCode::timeout, "no time left");
+
+    HeaderList headers;
+    auto add = [&headers](const std::string& line) {
+        if (auto* longer = curl_slist_append(headers.get(), line.c_str())) {
+            static_cast<void>(headers.release());
+            headers.reset(longer);
+        }
+    };
+    add("Expect:");  // no waiting for 100 Continue
+    for (const auto& [name, value] : request.headers) {
+        if ((name + value).find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos) {
+            return fail(ErrorCode::invalid_argument, "header field " + name + " holds a line break");
+        }
+        add(value.empty() ? name + ";" : name + ": " + value);
+    }
+    Receiving receiving;
+    receiving.max_bytes = impl_->settings.max_answer_bytes;
+    impl_->prepare(request, headers.get(), receiving, left);
+    const CURLcode code = curl_easy_perform(impl_->handle);
+    if (code != CURLE_OK) {
+        if (receiving.too_large) {
+            return fail(ErrorCode::limit_exceeded, shown(request.url) + ": the answer is larger than " + std::to_string(receiving.max_bytes) + " bytes");
+        }
+        return fail(class_of(code), shown(request.url) + ": " + curl_easy_strerror(code));
+    }
+    long status = 0;
+    curl_easy_getinfo(impl_->handle, CURLINFO_RESPONSE_CODE, &status);
+    receiving.answer.status = static_cast<unsigned>(status);
+    return std::move(receiving.answer);
+}
+
+Result<std::string> HttpJson::exchange(std::string_view request, std::chrono::milliseconds timeout) {
+    HttpClientRequest post;
+    post.method = "POST";
+    post.url = url_;
+    post.headers.add("Content-Type", "application/json");
+    post.headers.add("Accept", "application/json");
+    post.body = request;
+    FID_TRY(auto answer, client_.send(post, timeout));
+    if (answer.status == 200) return std::move(answer.body);
+    ErrorCode code = ErrorCode::unavailable;
+    if (answer.status == 401) code = ErrorCode::unauthenticated;
+    if (answer.status == 403) code = ErrorCode::denied;
+    if (answer.status == 413) code = ErrorCode::limit_exceeded;
+    return fail(code, shown(url_) + " answered with status " + std::to_string(answer.status));
+}
+
+}  // namespace fiducial::net
