@@ -1,0 +1,190 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "database/database.hpp"
+#include "dicom/attributes.hpp"
+#include "evidence/study_record.hpp"
+#include "store/keyring.hpp"
+#include "store/shred_store.hpp"
+#include "store/types.hpp"
+#include "store/vault.hpp"
+
+namespace fiducial::store {
+
+/// The index's tables. Give them to Database::open, before those of rooms that refer to them.
+std::span<const database::Migration> index_migrations();
+
+struct PatientRow {
+    std::int64_t id = 0;
+    PatientText patient_id;   // may be empty: then the patient is the study's alone
+    PatientText issuer;
+    PatientText name;         // as it came last
+    PatientText birth_date;
+    std::string sex;
+    Slot slot = 0;            // of P
+};
+
+struct StudyRow {
+    std::int64_t id = 0;
+    Uid study_uid;
+    Slot slot = 0;            // of K and D
+    PatientRow patient;
+    std::string date, time;   // normalised, as in the first instance that came
+    PatientText accession_number, description, study_id, referring_physician;
+    std::uint64_t instance_count = 0;  // current ones
+    std::uint64_t series_count = 0;
+    std::vector<std::string> modalities;   // ascending
+    bool erased = false;
+    std::uint64_t changed_ms = 0;          // arrival of the newest instance or change
+};
+
+struct SeriesRow {
+    std::int64_t id = 0;
+    Uid series_uid;
+    std::string modality, number, date, time, body_part;
+    PatientText description;
+    std::uint64_t instance_count = 0;
+};
+
+/// One object with its place in the vault.
+struct ObjectRow {
+    ObjectRef ref;
+    ObjectKind kind = ObjectKind::instance;
+    ObjectState state = ObjectState::current;
+    Uid study_uid;
+    Hash sha256{}, pixel_sha256{}, source_sha256{}, prefix_sha256{}, fragment_sha256{};
+    std::uint64_t prefix_size = 0;
+    std::uint64_t arrival_ms = 0;
+    PatientText source;
+};
+
+struct InstanceRow {
+    ObjectRow object;
+    Uid study_uid, series_uid, sop_uid, sop_class_uid, transfer_syntax_uid;
+    std::string number;                    // Instance Number, as text
+    std::uint64_t rows = 0, columns = 0, frames = 0;
+};
+
+struct SetAsideRow {
+    InstanceRow instance;
+    std::string reason;
+};
+
+struct QuarantineRow {
+    ObjectRow object;
+    Uid sop_uid;           // empty where it was no instance
+    std::string reason;
+    std::uint64_t at_ms = 0;
+    ObjectState state_before = ObjectState::current;
+};
+
+/// Where a study version is on its way to the chain.
+enum class AnchorState : std::uint8_t { stored = 1, submitted = 2, included = 3, settled = 4, final_ = 5 };
+std::string_view name_of(AnchorState state);
+
+struct StudyVersionRow {
+    Uid study_uid;
+    evidence::StudyRecord record;      // holds the version
+    ObjectId manifest{};               // zeros for an erasure
+    AnchorState state = AnchorState::stored;
+    std::uint64_t created_ms = 0;
+    std::uint64_t block = 0;           // 0 until included
+    Hash block_hash{};
+    Hash transaction{};
+};
+
+/// What lists of studies are narrowed by. Empty fields do not narrow. Text may hold the wildcards * and ?.
+struct StudyFilter {
+    std::string patient_id, issuer;
+    std::string patient_name;              // compared in dicom::normalise_person_name form; prefix "doe*"
+    std::string accession_number, study_description, study_id, referring_physician;
+    std::vector<std::string> study_uids;
+    std::string date_from, date_to;        // YYYYMMDD, inclusive
+    std::string time_from, time_to;
+    std::vector<std::string> modalities;   // any series with any of them
+    std::map<dicom::Tag, std::string> other;   // further indexed attributes: value, wildcards or range, by dicom::Matching
+};
+/// Where a list goes on; opaque text for callers.
+struct StudyPage {
+    std::vector<StudyRow> studies;         // newest date first, then by UID descending
+    std::string next;                      // empty at the end
+};
+
+struct IndexCounts {
+    std::uint64_t patients = 0, studies = 0, series = 0, instances = 0, bytes = 0;
+    std::map<ObjectState, std::uint64_t> objects;
+    std::map<AnchorState, std::uint64_t> versions;
+};
+
+/// What is known by name: patients, studies, series, instances, versions; every row under a MAC of the site's row key, checked
+/// when it is read. A study's instance rows are chained besides, so that a row deleted or replayed behind our back is found when
+/// the study is listed. Names stand in clear here (and nowhere else in a site): protect the disk.
+/// Spec: docs/formats/index.md
+/// Errors of all reads: corrupt, naming table and row's UID or object id, when a MAC does not fit.
+/// Threads: safe; a Transaction belongs to one thread.
+class Index {
+public:
+    Index(const Keyring& keyring, ShredStore& secrets, std::vector<dicom::Tag> extra_attributes = {});
+
+    /// The slot of a study's secrets, allocated where the study is new. Races end with one slot.
+    Result<Slot> study_slot(database::Transaction& transaction, const Uid& study_uid);
+
+    /// Inserts objects in order; instances with their series, study and patient. Sets admission and reason of each.
+    Result<void> insert(database::Transaction& transaction, std::span<StoredObject> objects, Location end);
+    Result<void> apply(database::Transaction& transaction, const Mark& mark);
+    /// The place up to which the segments are known.
+    Result<Location> known_end(database::Transaction& transaction) const;
+    Result<void> set_known_end(database::Transaction& transaction, Location end);
+
+    Result<std::optional<InstanceRow>> find_instance(database::Transaction& transaction, const Uid& sop_uid) const;  // the current one
+    Result<std::vector<InstanceRow>> find_all_instances(database::Transaction& transaction, const Uid& sop_uid) const;  // in every state, by arrival
+    Result<std::optional<InstanceRow>> find_instance_of(database::Transaction& transaction, const ObjectId& object) const;
+    Result<std::optional<ObjectRow>> find_object(database::Transaction& transaction, const ObjectId& object) const;
+    Result<std::optional<StudyRow>> find_study(database::Transaction& transaction, const Uid& study_uid) const;
+    Result<std::optional<PatientRow>> find_patient(database::Transaction& transaction, const PatientText& patient_id, const PatientText& issuer) const;
+
+    /// Current instances, ascending by SOP Instance UID bytes. Errors: corrupt also when one is missing or was put back.
+    Result<std::vector<InstanceRow>> instances_of_study(database::Transaction& transaction, const Uid& study_uid) const;
+    Result<std::vector<InstanceRow>> instances_of_series(database::Transaction& transaction, const Uid& study_uid, const Uid& series_uid) const;
+    Result<std::vector<SeriesRow>> series_of_study(database::Transaction& transaction, const Uid& study_uid) const;
+    /// Indexed attributes of the instance: those of dicom::query_attributes() and the configured ones.
+    Result<dicom::Attributes> attributes_of(database::Transaction& transaction, const ObjectId& object) const;
+    Result<std::vector<ObjectRow>> objects_of_study(database::Transaction& transaction, const Uid& study_uid, std::optional<ObjectKind> kind = {}) const;
+
+    /// cursor: empty, or StudyPage::next. limit: 1 to 1000.
+    Result<StudyPage> list_studies(database::Transaction& transaction, const StudyFilter& filter, const std::string& cursor, std::uint32_t limit) const;
+    Result<std::vector<SetAsideRow>> list_set_aside(database::Transaction& transaction, const std::string& after_object_id, std::uint32_t limit) const;
+    Result<std::vector<QuarantineRow>> list_quarantined(database::Transaction& transaction) const;
+    /// All objects, ascending by id. For fsck and export.
+    Result<std::vector<ObjectRow>> list_objects(database::Transaction& transaction, const std::string& after_object_id, std::uint32_t limit) const;
+
+    /// Errors: conflict when that version of the study exists with another record. Requires: Durability::full.
+    Result<void> insert_version(database::Transaction& transaction, const StudyVersionRow& row);
+    Result<void> set_version_state(database::Transaction& transaction, const StudyVersionRow& row);  // state, block, block_hash, transaction
+    Result<std::optional<StudyVersionRow>> find_version(database::Transaction& transaction, const Uid& study_uid, std::uint64_t version) const;
+    Result<std::optional<StudyVersionRow>> latest_version(database::Transaction& transaction, const Uid& study_uid) const;
+    Result<std::vector<StudyVersionRow>> versions_of(database::Transaction& transaction, const Uid& study_uid) const;
+    Result<std::optional<StudyVersionRow>> find_version_by_record(database::Transaction& transaction, const Hash& record) const;
+    /// Studies with instances that came or changed since their latest version was made, oldest change first.
+    Result<std::vector<Uid>> studies_without_version(database::Transaction& transaction, std::uint64_t changed_before_ms, std::uint32_t limit) const;
+
+    Result<IndexCounts> counts(database::Transaction& transaction) const;
+    /// Checks every MAC and chain. Returns: what does not fit, one Error each.
+    Result<std::vector<Error>> check_all(database::Transaction& transaction) const;
+    /// Empties all tables but the study versions. For a rebuild.
+    Result<void> clear(database::Transaction& transaction);
+
+private:
+    friend class IndexRows;
+    crypto::Secret row_key_;
+    ShredStore* secrets_;
+    std::vector<dicom::Tag> extra_;
+};
+
+}  // namespace fiducial::store

@@ -1,0 +1,60 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+
+#include "base/bytes.hpp"
+#include "crypto/secret.hpp"
+#include "store/keyring.hpp"
+#include "store/types.hpp"
+
+namespace fiducial::store {
+
+inline constexpr std::uint32_t kSlotsPerPage = 1024;
+
+/// Secrets of one study: names are made from K, data are encrypted under D.
+struct StudySecretPair {
+    crypto::Secret k;
+    crypto::Secret d;
+};
+
+/// Keeps the secrets without which nothing of a study or patient can be read or named, and destroys them on demand.
+/// Small files of 1,024 slots each (pages), made ahead and synced, each rewritten under a fresh key at each erasure.
+/// Spec: docs/formats/shred_store.md
+/// Errors of all: corrupt (names the page), wrong_passphrase when the site key is not the one that made it, io, no_space.
+/// Threads: safe. Survives kill -9 at any moment: a page is the old one or the new one.
+class ShredStore {
+public:
+    /// Opens the folder, or makes it with a first page of each kind.
+    static Result<std::unique_ptr<ShredStore>> open(const std::filesystem::path& folder, const Keyring& keyring);
+    ~ShredStore();
+
+    /// Takes the next free slot; a page is made (and synced) when none is left. Which slots are taken is told by the index
+    /// at start (mark_used): a slot that nothing durable names is taken again.
+    Result<Slot> allocate_study_slot();
+    Result<Slot> allocate_patient_slot();
+    /// All slots up to and including this one are taken.
+    void mark_study_slots_used(Slot highest);
+    void mark_patient_slots_used(Slot highest);
+
+    /// Errors: not_found: destroyed (says so), or never made.
+    Result<StudySecretPair> study_secrets(Slot slot) const;
+    Result<crypto::Secret> patient_secret(Slot slot) const;
+
+    /// Destroys a slot's secrets for good. Durable when it returns; idempotent. The page's former file is overwritten first,
+    /// as far as the file system permits; a copy in a backup lives until the backup goes.
+    Result<void> destroy_study(Slot slot);
+    Result<void> destroy_patient(Slot slot);
+    /// New secrets of a study after the erasure of one of its instances: see Store. Returns: a fresh slot.
+    bool is_study_destroyed(Slot slot) const;
+
+    /// Writes every page again, wrapped under another site key. Durable when it returns; can be repeated after a failure.
+    Result<void> rewrap(const Keyring& keyring);
+
+private:
+    struct State;
+    explicit ShredStore(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace fiducial::store

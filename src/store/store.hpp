@@ -1,0 +1,120 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/file.hpp"
+#include "database/database.hpp"
+#include "store/index.hpp"
+#include "store/keyring.hpp"
+#include "store/shred_store.hpp"
+#include "store/vault.hpp"
+
+namespace fiducial::store {
+
+struct StoreOptions {
+    VaultOptions vault;
+    std::vector<dicom::Tag> extra_attributes;                 // indexed besides dicom::query_attributes()
+    std::span<const database::Migration> other_migrations;    // of rooms whose tables lie in the same database
+};
+
+/// What fsck found wrong.
+struct Finding {
+    enum class Kind : std::uint8_t {
+        damaged_object,      // bytes are not what was stored
+        missing_object,      // the index names what the segments do not hold
+        unindexed_object,    // the segments hold what the index does not name
+        damaged_row,         // a row's MAC or a study's chain does not fit
+        damaged_segment,     // a block is not readable
+        damaged_database,    // the database's own structure
+    };
+    Kind kind = Kind::damaged_object;
+    std::string subject;     // object id, UID
+    std::string where;       // segment and offset, or table
+    std::string what;
+    std::string advice;      // what to do about it
+};
+std::string_view name_of(Finding::Kind kind);
+
+struct FsckOptions {
+    bool read_everything = true;   // decrypt and hash every chunk; false: records and rows only
+    bool quarantine = false;       // put damaged objects into quarantine
+};
+struct FsckReport {
+    std::uint64_t objects = 0, bytes = 0, rows = 0;
+    std::vector<Finding> findings;   // at most 10,000
+    bool clean() const { return findings.empty(); }
+};
+struct Progress {
+    std::uint64_t done = 0, total = 0;   // bytes
+};
+
+/// A site's storage: lock, database, secrets, vault and index, kept in step.
+///     DIR/lock  DIR/index.db  DIR/secrets/  DIR/segments/
+/// Threads: safe.
+class Store {
+public:
+    /// Makes an empty store where the folder has none. Objects that are durable but not indexed (power cut) are indexed here.
+    /// Errors: locked, naming the process that has it open; wrong_passphrase when the site key is another's; corrupt;
+    /// unsupported when a newer program has been here; permission.
+    static Result<std::unique_ptr<Store>> open(const std::filesystem::path& folder, const crypto::Secret& site_key, const StoreOptions& options = {});
+    ~Store();
+
+    database::Database& database() { return *database_; }
+    Index& index() { return *index_; }
+    Vault& vault() { return *vault_; }
+    ShredStore& secrets() { return *secrets_; }
+    const Keyring& keyring() const { return *keyring_; }
+    /// Objects that were indexed at open().
+    std::uint64_t recovered() const { return recovered_; }
+
+    /// The slot of a study's secrets, allocated where the study is new. Cached.
+    Result<Slot> study_slot(const Uid& study_uid);
+    Result<ObjectWriter> begin_object(const Uid& study_uid, ObjectKind kind = ObjectKind::instance, std::uint64_t expected_size = 0);
+    /// Durable and visible in the index when it returns; the outcome is in StoredObject::admission. Many threads share one sync
+    /// and one transaction. Errors: io, no_space, unavailable: the object may turn up at the next start, and is then indexed.
+    Result<StoredObject> commit(PendingObject object) { return vault_->commit(std::move(object)); }
+    Result<std::vector<StoredObject>> commit_many(std::vector<PendingObject> objects) { return vault_->commit_many(std::move(objects)); }
+
+    Result<ObjectReader> open_object(const ObjectRef& ref) const { return vault_->open_object(ref); }
+
+    /// Changes what an object is, in the segments and in the index. Durable when it returns.
+    /// set_aside → current (accepted: takes the place of what stood there) or discarded; any → quarantined and back.
+    /// Errors: not_found; conflict for a change that makes no sense.
+    Result<void> change_state(const ObjectId& object, ObjectState state, std::string reason);
+    Result<void> quarantine(const ObjectId& object, std::string reason) { return change_state(object, ObjectState::quarantined, std::move(reason)); }
+    /// After a check of every chunk. Errors: corrupt when it is still damaged.
+    Result<void> restore(const ObjectId& object);
+
+    /// Destroys a study's secrets and forgets its rows. Its versions stay. Requires: the erasure was signed before.
+    Result<void> erase_study(const Uid& study_uid);
+
+    Result<FsckReport> fsck(const FsckOptions& options, const std::function<void(const Progress&)>& progress = {});
+    /// Makes the index again from the segments alone. Study versions stay. Returns: objects indexed.
+    Result<std::uint64_t> rebuild_index(const std::function<void(const Progress&)>& progress = {});
+
+private:
+    Store() = default;
+    Result<void> recover();
+    Result<void> index_group(std::span<StoredObject> objects, std::span<const Mark> marks, Location end);
+
+    std::filesystem::path folder_;
+    File lock_;
+    std::unique_ptr<Keyring> keyring_;
+    std::unique_ptr<ShredStore> secrets_;
+    std::unique_ptr<database::Database> database_;
+    std::unique_ptr<Index> index_;
+    std::unique_ptr<Vault> vault_;
+    std::mutex slots_mutex_;
+    std::map<std::string, Slot> slots_;
+    std::uint64_t recovered_ = 0;
+};
+
+}  // namespace fiducial::store

@@ -1,0 +1,174 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "crypto/secret.hpp"
+#include "store/keyring.hpp"
+#include "store/segment_backend.hpp"
+#include "store/shred_store.hpp"
+#include "store/types.hpp"
+
+namespace fiducial::store {
+
+inline constexpr std::uint64_t kChunkSize = 32768;
+
+struct VaultOptions {
+    std::uint64_t segment_bytes = std::uint64_t{1} << 30;     // a new segment is begun beyond this
+    std::uint64_t own_file_bytes = std::uint64_t{1} << 30;    // objects larger than this get a segment of their own
+};
+
+/// What the vault knows about an object when it is durable.
+struct StoredObject {
+    ObjectRef ref;
+    ObjectDescription description;
+    Hash sha256{};            // of the data set
+    Hash prefix_sha256{};     // zeros: no prefix
+    Hash fragment_sha256{};   // of the plain fragment; zeros: none
+    std::uint64_t prefix_size = 0;
+    // Filled in by the group hook:
+    Admission admission = Admission::stored;
+    std::string reason;       // why it was set aside; no patient's name
+};
+
+/// A later word on an object, kept in the segments so that the index can be made again from them alone.
+struct Mark {
+    ObjectId object{};
+    Slot slot = 0;
+    ObjectState state = ObjectState::current;
+    std::uint64_t at_ms = 0;
+    std::string reason;  // for people; no patient's name; at most 1024 bytes
+};
+
+/// Takes one object's bytes as they come, hashed and encrypted; memory does not grow with them (but for 32 bytes a chunk).
+/// Threads: one at a time. Dropped without commit: its space is lost until compaction, nothing else.
+class ObjectWriter {
+public:
+    ObjectWriter(ObjectWriter&&) noexcept;
+    ObjectWriter& operator=(ObjectWriter&&) noexcept;
+    ~ObjectWriter();
+
+    const ObjectId& id() const;
+    /// Errors: io, no_space; the writer is then of no more use. limit_exceeded beyond 2^32 - 1 chunks.
+    Result<void> write(ByteView bytes);
+    std::uint64_t size() const;
+    /// No more bytes will come. Returns: the fingerprints, for a look whether the archive has these bytes already.
+    /// Errors: invalid_argument for no bytes at all.
+    struct Fingerprint {
+        std::uint64_t size = 0;
+        Hash sha256{};
+        Hash chunk_root{};
+    };
+    Result<Fingerprint> finish();
+    void abandon();
+
+private:
+    friend class Vault;
+    struct State;
+    explicit ObjectWriter(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+/// An object with all that goes with it, ready to be made durable.
+struct PendingObject {
+    ObjectWriter writer;
+    ObjectDescription description;
+    Bytes fragment;   // DICOM JSON; empty: none
+    Bytes prefix;     // preamble and group 0002 as they came; empty: none
+};
+
+/// Reads one object at any place. A byte is released only after its chunk was decrypted (which proves that this archive wrote
+/// it here) and its SHA-256 found in the list whose root is the given chunk_root.
+/// Errors: corrupt, naming object, chunk, segment and offset.
+/// Threads: one at a time.
+class ObjectReader {
+public:
+    ObjectReader(ObjectReader&&) noexcept;
+    ObjectReader& operator=(ObjectReader&&) noexcept;
+    ~ObjectReader();
+
+    std::uint64_t size() const;
+    std::uint64_t chunk_count() const;
+    /// SHA-256 of each chunk, checked against chunk_root.
+    std::span<const Hash> chunk_hashes() const;
+    /// Returns: bytes put into out, fewer only at the object's end. Reads ahead by up to 8 chunks in sequence.
+    Result<std::size_t> read(std::uint64_t offset, MutableByteView out);
+    /// Returns: the chunk; valid until the next call.
+    Result<ByteView> read_chunk(std::uint64_t index);
+    /// DICOM JSON; empty where there is none.
+    Result<Bytes> fragment() const;
+    /// Preamble and group 0002; empty where there were none.
+    Result<Bytes> prefix() const;
+    const ObjectDescription& description() const;
+
+private:
+    friend class Vault;
+    struct State;
+    explicit ObjectReader(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+/// What a look through the segments finds.
+struct ScannedEntry {
+    Location location;
+    std::uint64_t end = 0;                 // of the block that holds it
+    ObjectId id{};
+    Slot slot = 0;
+    std::optional<StoredObject> object;    // absent for a mark, and where the secrets are destroyed or do not fit
+    std::optional<Mark> mark;
+    std::optional<Error> problem;          // not_found: its study was erased; else corrupt
+};
+struct ScanResult {
+    std::uint64_t entries = 0;
+    std::vector<Error> damage;             // blocks that should be there and are not readable; names segment and offset
+};
+
+/// Append-only, encrypted object store over segments.
+/// Spec: docs/formats/segments.md
+/// Threads: safe. After a failed sync the vault takes no more commits until it is opened again (what reached the disk is unknown).
+class Vault {
+public:
+    /// `known_end`: the place up to which the index has seen everything. A torn tail beyond it is cut off; damage before it
+    /// is reported by scans, and is never cut.
+    static Result<std::unique_ptr<Vault>> open(std::unique_ptr<SegmentBackend> backend, const ShredStore& secrets,
+                                               const Bytes32& site_id, const VaultOptions& options, Location known_end);
+    ~Vault();
+
+    /// expected_size: 0 where unknown. Errors: not_found for a destroyed slot; unavailable after a failed sync.
+    Result<ObjectWriter> begin_object(Slot study_slot, ObjectKind kind, std::uint64_t expected_size = 0);
+
+    /// Called by one thread at a time, in the order of the segments, when a group is durable and before its commits return.
+    /// An error becomes the result of the whole group (whose objects then stay in the segments, to be found at the next start).
+    using GroupHook = std::function<Result<void>(std::span<StoredObject> objects, std::span<const Mark> marks, Location end)>;
+    void set_group_hook(GroupHook hook);
+
+    /// Durable, and told to the group hook, when it returns. Several threads' commits share one sync.
+    Result<StoredObject> commit(PendingObject object);
+    Result<std::vector<StoredObject>> commit_many(std::vector<PendingObject> objects);
+    Result<void> commit_mark(const Mark& mark);
+
+    /// Errors: corrupt when the record is not where ref says, or not the one that it says; not_found when its secrets are destroyed.
+    Result<ObjectReader> open_object(const ObjectRef& ref) const;
+
+    /// Visits all entries from a place on, in order.
+    Result<ScanResult> scan(Location from, const std::function<Result<void>(ScannedEntry&&)>& visit) const;
+    /// Reads and checks every chunk, the fragment and the prefix. Errors: as of ObjectReader.
+    Result<void> check_object(const ObjectRef& ref) const;
+
+    struct Usage {
+        std::uint32_t segments = 0;
+        std::uint64_t bytes = 0;
+    };
+    Result<Usage> usage() const;
+
+private:
+    struct State;
+    explicit Vault(std::shared_ptr<State> state);
+    std::shared_ptr<State> state_;
+};
+
+}  // namespace fiducial::store
