@@ -144,4 +144,14 @@ Hash MerkleAccumulator::root() const {
     return hash;
 }
 
+Result<MerkleAccumulator> MerkleAccumulator::restore(std::uint64_t size, std::span<const Hash> peaks) {
+    if (static_cast<int>(peaks.size()) != std::popcount(size)) {
+        return fail(ErrorCode::malformed, "a tree of size " + std::to_string(size) + " does not have " + std::to_string(peaks.size()) + " peaks");
+    }
+    MerkleAccumulator tree;
+    tree.peaks_.assign(peaks.begin(), peaks.end());
+    tree.size_ = size;
+    return tree;
+}
+
 }  // namespace fiducial::crypto

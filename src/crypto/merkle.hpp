@@ -27,6 +27,10 @@ public:
     void add(const Hash& leaf_hash);
     std::uint64_t size() const { return size_; }
     Hash root() const;
+    /// Roots of the complete subtrees, largest first, one for each bit of the size: all that is needed to go on later.
+    std::span<const Hash> peaks() const { return peaks_; }
+    /// Errors: malformed when the number of peaks does not fit the size.
+    static Result<MerkleAccumulator> restore(std::uint64_t size, std::span<const Hash> peaks);
 
 private:
     std::vector<Hash> peaks_;
