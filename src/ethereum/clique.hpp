@@ -104,12 +104,11 @@ private:
     struct Vote {
         Address signer;
         Address candidate;
-        bool authorise;
     };
     CliqueSnapshot() = default;
     bool is_signer(const Address& address) const;
     void count_vote(const Address& signer, const BlockHeader& header);
-    std::size_t votes_for(const Address& candidate, bool authorise) const;
+    std::size_t votes_for(const Address& candidate) const;
     CliqueConfig config_;
     BlockHeader parent_;
     Hash hash_{};
