@@ -174,8 +174,8 @@ Result<SignInMessage> parse_sign_in(std::string_view text) {
     SignInMessage out;
     FID_CHECK(read_preamble(lines, out));
     FID_TRY(out.uri, lines.labelled("URI: "));
-    FID_TRY(const auto version, lines.labelled("Version: "));
-    if (version != "1") return lines.wrong("Version", "not 1");
+    FID_TRY(const std::string_view version, lines.next("Version"));
+    if (version != "Version: 1") return lines.wrong("Version", "not 1");
     FID_TRY(out.chain_id, read_chain_id(lines));
     FID_TRY(out.nonce, lines.labelled("Nonce: "));
     FID_TRY(out.issued_at, lines.labelled("Issued At: "));
