@@ -17,6 +17,7 @@ struct DataSetFingerprint {
     Hash sha256{};
     Hash chunk_root{};
     std::vector<Hash> chunk_hashes;  // plain SHA-256 of each chunk of 32 KiB; the last chunk may be shorter
+    bool operator==(const DataSetFingerprint&) const = default;
 };
 
 /// H(0x00 ‖ tag "fid.chunk1" ‖ u32 index ‖ SHA-256(chunk)).

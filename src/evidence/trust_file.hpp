@@ -25,7 +25,7 @@ struct SignerSet {
 };
 
 struct TrustedContract {
-    std::string name;          // "Studies"; strictly ascending by (name, from_block)
+    std::string name;          // "Studies": a letter, then letters and digits; strictly ascending by (name, from_block, address)
     Address address{};
     Hash code_hash{};          // keccak256 of the code on the chain
     std::uint64_t slot = 0;    // of the mapping `anchors` in Studies; 0 elsewhere
@@ -62,8 +62,8 @@ struct TrustFile {
 
     /// Returns: the set that seals this block, nullptr when the file covers it not.
     const SignerSet* signers_at(std::uint64_t block) const;
-    /// Returns: the contract of that name in force at the block, nullptr when there is none.
-    const TrustedContract* contract_at(std::string_view name, std::uint64_t block) const;
+    /// Returns: the contract of that name at that address, nullptr when there is none. Contracts that were replaced stay listed.
+    const TrustedContract* contract(std::string_view name, const Address& address) const;
     const TrustedInstitution* institution(const Bytes32& id) const;
     bool operator==(const TrustFile&) const = default;
 };

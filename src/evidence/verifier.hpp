@@ -6,23 +6,16 @@
 #include <vector>
 
 #include "base/bytes.hpp"
-#include "evidence/data_set_hash.hpp"
+#include "evidence/file_fingerprint.hpp"
 
 namespace fiducial::evidence {
-
-/// What was found out about the file that someone holds beside the bundle.
-struct FileFingerprint {
-    Hash file_sha256{};                           // of the whole file as it lies there
-    std::optional<DataSetFingerprint> data_set;   // where the file is, or can be taken for, a DICOM data set
-    std::string transfer_syntax_uid;              // from group 0002; empty where there is none
-};
 
 /// What a verification says in one word, worst first where several would fit. Also the exit code of fiducial-verify.
 enum class Verdict : std::uint8_t {
     verified = 0,           // all that was asked is established, settled under the trust file
     mismatch = 10,          // the file is not what the bundle speaks of
-    refused = 11,           // the bundle (or trust file) is malformed, contradicts itself or the trust file
-    trust_unverified = 12,  // consistent in itself; no trust file, or it does not list the institution
+    refused = 11,           // the bundle (or trust file) is malformed, or contradicts itself or the trust file
+    trust_unverified = 12,  // consistent in itself, and no trust file was given
     development_chain = 13, // consistent, on a chain whose blocks carry no seals
     not_settled = 14,       // anchored, but too few blocks or signers are shown
 };
@@ -30,7 +23,8 @@ std::string_view name_of(Verdict verdict);
 
 enum class StatementState : std::uint8_t {
     established,
-    not_established,  // nothing says that it is wrong
+    consistent,       // fits together within the bundle, but nothing from outside vouches for it
+    not_established,
     refuted,
     not_asked,        // no file was given
 };
