@@ -2,6 +2,11 @@
 
 #include "base/hex.hpp"
 
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12 takes a std::variant that was moved from for one that was never set.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 namespace fiducial::evidence {
 
 namespace {

@@ -206,10 +206,16 @@ private:
             return {"settled", StatementState::established,
                     "Block " + block_ + " is self-sealed (1 of 1): it proves what the holder of one key sealed, and no more."};
         }
-        const std::string shown = count_of(trusted_->distinct, "signer", "signers") + " of " + std::to_string(trusted_->signers) + " and " +
-                                  count_of(trusted_->depth, "block", "blocks") + " on top of it are shown.";
-        if (trusted_->settled) return {"settled", StatementState::established, "Block " + block_ + " is settled: " + shown};
-        return {"settled", StatementState::not_established, "Block " + block_ + " is not settled yet: " + shown};
+        const std::size_t majority = ethereum::clique_majority(trusted_->signers);
+        if (trusted_->settled) {
+            return {"settled", StatementState::established,
+                    "Block " + block_ + " is settled: at least " + std::to_string(majority) + " of its " + std::to_string(trusted_->signers) +
+                        " signers stand on it or its descendants, and " + count_of(majority, "block", "blocks") + " more follow."};
+        }
+        return {"settled", StatementState::not_established,
+                "Block " + block_ + " is not settled yet: " + count_of(trusted_->distinct, "signer", "signers") + " of " + std::to_string(trusted_->signers) +
+                    " and " + count_of(trusted_->depth, "block", "blocks") + " on top of it are shown; " + std::to_string(majority) +
+                    " signers, and as many blocks after them, are needed."};
     }
     Statement latest(StatementState firm) const {
         const std::string version = "Version " + std::to_string(record_.version);
