@@ -80,6 +80,15 @@ TEST(Sha256Many, EveryEngineAgreesWithOpensslForEveryLength) {
     }
 }
 
+TEST(Sha256Many, LanesAreReallyUsedWhereTheMachineHasThem) {
+    const Bytes chunk(32768, 5);
+    const std::vector<ByteView> messages(32, chunk);
+    std::vector<Hash> hashes(messages.size());
+    EXPECT_EQ(impl::sha256_many_with(impl::Sha256Engine::openssl, messages, hashes), 0U);
+    if (impl::chosen_sha256_engine() == impl::Sha256Engine::openssl) GTEST_SKIP() << "this build or machine has no multi-buffer SHA-256";
+    EXPECT_EQ(impl::sha256_many_with(impl::Sha256Engine::multi_buffer, messages, hashes), 32U);
+}
+
 TEST(Sha256Many, MessagesOfVeryDifferentLengthsInOneCall) {
     Bytes pool(3 << 20);
     fill_random(pool);
