@@ -1,0 +1,3 @@
+#include <gtest/gtest.h>
+#include "dicom/attributes.hpp"
+TEST(x,y){}

@@ -1,0 +1,2 @@
+#include <gtest/gtest.h>
+#include "dicom/data_set_scanner.hpp"

@@ -1,0 +1,190 @@
+#include "dicom/impl/text.hpp"
+
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcspchrs.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+namespace fiducial::dicom::impl {
+namespace {
+
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+
+bool plain(std::string_view raw) {
+    return std::all_of(raw.begin(), raw.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80 && c != 0x1b; });
+}
+
+// Length of the UTF-8 sequence at `at`, 0 where there is none.
+std::size_t sequence_length(std::string_view text, std::size_t at) {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    const unsigned char lead = byte(at);
+    if (lead < 0x80) return 1;
+    const std::size_t length = lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+    if (length == 0 || at + length > text.size()) return 0;
+    for (std::size_t i = 1; i < length; ++i) {
+        if ((byte(at + i) & 0xc0) != 0x80) return 0;
+    }
+    const unsigned char second = byte(at + 1);
+    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f)) return 0;
+    return length;
+}
+
+// Keeps what is UTF-8, replaces the rest.
+std::string repaired_utf8(std::string_view raw) {
+    std::string out;
+    out.reserve(raw.size());
+    for (std::size_t at = 0; at < raw.size();) {
+        const auto length = sequence_length(raw, at);
+        if (length == 0) {
+            out += kReplacement;
+            ++at;
+        } else {
+            out.append(raw.substr(at, length));
+            at += length;
+        }
+    }
+    return out;
+}
+
+std::string from_latin1(std::string_view raw) {
+    std::string out;
+    for (const char c : raw) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x80) {
+            out += c;
+        } else {
+            out += static_cast<char>(0xc0 | (byte >> 6));
+            out += static_cast<char>(0x80 | (byte & 0x3f));
+        }
+    }
+    return out;
+}
+
+std::string ascii_only(std::string_view raw) {
+    std::string out;
+    for (const char c : raw) {
+        if (static_cast<unsigned char>(c) < 0x80 && c != 0x1b) {
+            out += c;
+        } else {
+            out += kReplacement;
+        }
+    }
+    return out;
+}
+
+// Converters open iconv tables, which costs more than a conversion: each thread keeps a few.
+DcmSpecificCharacterSet* converter_for(const std::string& character_set) {
+    thread_local std::map<std::string, std::unique_ptr<DcmSpecificCharacterSet>> kept;
+    const auto found = kept.find(character_set);
+    if (found != kept.end()) return found->second.get();
+    if (kept.size() >= 16) kept.clear();
+    auto made = std::make_unique<DcmSpecificCharacterSet>();
+    if (made->selectCharacterSet(OFString(character_set.data(), character_set.size())).bad()) made.reset();
+    return kept.emplace(character_set, std::move(made)).first->second.get();
+}
+
+Converted convert(std::string_view raw, const std::string& character_set, const char* delimiters) {
+    auto* converter = converter_for(character_set);
+    if (converter == nullptr) return {is_utf8(raw) ? std::string(raw) : ascii_only(raw), TextDefect::unknown_character_set};
+    OFString out;
+    if (converter->convertString(raw.data(), raw.size(), out, delimiters).bad()) return {ascii_only(raw), TextDefect::not_convertible};
+    std::string text(out.data(), out.size());
+    if (!is_utf8(text)) return {repaired_utf8(text), TextDefect::not_convertible};
+    return {std::move(text), TextDefect::none};
+}
+
+}  // namespace
+
+bool is_utf8(std::string_view text) {
+    for (std::size_t at = 0; at < text.size();) {
+        const auto length = sequence_length(text, at);
+        if (length == 0) return false;
+        at += length;
+    }
+    return true;
+}
+
+Converted to_utf8(std::string_view raw, std::string_view character_set, TextKind kind) {
+    const bool yen_for_backslash = character_set.starts_with("ISO_IR 13") || character_set.starts_with("ISO 2022 IR 13\\") || character_set == "ISO 2022 IR 13";
+    if (plain(raw) && !yen_for_backslash) return {std::string(raw), TextDefect::none};
+    if (character_set.empty() || character_set == "ISO_IR 6") {
+        if (is_utf8(raw) && raw.find('\x1b') == std::string_view::npos) return {std::string(raw), TextDefect::not_declared};
+        return {from_latin1(raw), TextDefect::not_declared};
+    }
+    if (character_set == "ISO_IR 192") {
+        if (is_utf8(raw)) return {std::string(raw), TextDefect::none};
+        return {repaired_utf8(raw), TextDefect::not_convertible};
+    }
+    const char* delimiters = kind == TextKind::person_names ? "\\^=" : kind == TextKind::multi_valued ? "\\" : "";
+    const std::string set(character_set);
+    if (kind == TextKind::single || !yen_for_backslash || raw.find("\x1b$") != std::string_view::npos) return convert(raw, set, delimiters);
+    // JIS X 0201 has the yen sign where ASCII has the backslash: take the values apart first.
+    Converted all;
+    for (std::size_t from = 0;; ) {
+        const auto to = raw.find('\\', from);
+        auto part = convert(raw.substr(from, to == std::string_view::npos ? to : to - from), set, delimiters);
+        all.text += part.text;
+        if (part.defect != TextDefect::none) all.defect = part.defect;
+        if (to == std::string_view::npos) return all;
+        all.text += '\\';
+        from = to + 1;
+    }
+}
+
+std::string_view trim(std::string_view text, bool keep_leading_spaces) {
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\0')) text.remove_suffix(1);
+    while (!keep_leading_spaces && !text.empty() && text.front() == ' ') text.remove_prefix(1);
+    return text;
+}
+
+std::vector<std::string> split_values(std::string_view text, bool keep_leading_spaces) {
+    std::vector<std::string> values;
+    if (trim(text, keep_leading_spaces).empty()) return values;
+    for (;;) {
+        const auto end = text.find('\\');
+        values.emplace_back(trim(text.substr(0, end), keep_leading_spaces));
+        if (end == std::string_view::npos) return values;
+        text.remove_prefix(end + 1);
+    }
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+    static constexpr char kHex[] = "0123456789abcdef";
+    out += '"';
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') {
+            out += '\\';
+            out += c;
+        } else if (byte >= 0x20 && byte != 0x7f) {
+            out += c;
+        } else if (c == '\n') {
+            out += "\\n";
+        } else if (c == '\r') {
+            out += "\\r";
+        } else if (c == '\t') {
+            out += "\\t";
+        } else {
+            out += "\\u00";
+            out += kHex[byte >> 4];
+            out += kHex[byte & 15];
+        }
+    }
+    out += '"';
+}
+
+void append_base64(std::string& out, ByteView bytes) {
+    static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (std::size_t i = 0; i < bytes.size(); i += 3) {
+        const std::size_t rest = bytes.size() - i;
+        const std::uint32_t group = (std::uint32_t{bytes[i]} << 16) | (rest > 1 ? std::uint32_t{bytes[i + 1]} << 8 : 0u) | (rest > 2 ? bytes[i + 2] : 0u);
+        out += kDigits[group >> 18];
+        out += kDigits[(group >> 12) & 63];
+        out += rest > 1 ? kDigits[(group >> 6) & 63] : '=';
+        out += rest > 2 ? kDigits[group & 63] : '=';
+    }
+}
+
+}  // namespace fiducial::dicom::impl
