@@ -11,11 +11,12 @@ namespace {
 
 constexpr std::size_t kPreamble = 128;
 constexpr std::size_t kMaxMeta = 1u << 20;
-constexpr std::string_view kMediaStorageDirectory = "1.2.840.10008.1.3.10";
 
+// A first element of (0002,0000) to (0002,0016) in Explicit VR Little Endian.
 bool begins_with_meta(ByteView file) {
-    static constexpr std::uint8_t kGroupLength[] = {2, 0, 0, 0, 'U', 'L', 4, 0};
-    return file.size() >= 8 && std::equal(std::begin(kGroupLength), std::end(kGroupLength), file.begin());
+    if (file.size() < 8 || read_u16(file.data(), false) != 2 || read_u16(file.data() + 2, false) > 0x16) return false;
+    const auto vr = as_text(file.subspan(4, 2));
+    return vr == "UL" || vr == "OB" || vr == "UI";
 }
 
 }  // namespace

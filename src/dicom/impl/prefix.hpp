@@ -39,6 +39,8 @@ private:
     std::vector<std::string> warnings_;
 };
 
+inline constexpr std::string_view kMediaStorageDirectory = "1.2.840.10008.1.3.10";
+
 /// Tells the encoding of a data set by its first 8 bytes; nullptr where they leave a doubt.
 /// Only a first element of (0008,0000) to (0008,0018) is taken.
 const TransferSyntax* recognise_data_set(ByteView first8);
