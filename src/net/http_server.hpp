@@ -99,7 +99,7 @@ public:
     std::uint16_t port() const;
     HttpServerCounters counters() const;
     /// Stops accepting, closes idle connections, lets running requests finish for up to grace, then breaks them.
-    /// Requires: not called from a runtime thread.
+    /// Requires: not called from a runtime thread; the runtime still runs. Returns once no handler runs any more.
     void stop(std::chrono::milliseconds grace);
 
 private:

@@ -28,6 +28,8 @@ public:
     /// Starts a coroutine on a strand of its own, so that whatever it awaits comes back one at a time.
     /// An exception that leaves it is logged under the name and ends only this coroutine. Ignored once stopped.
     void spawn(std::string name, Task<void> task);
+    /// The same on a given strand of this runtime.
+    void spawn_on(const Executor& strand, std::string name, Task<void> task);
     /// Runs a coroutine and waits for its value. Requires: not called from a runtime thread.
     /// Errors: cancelled when the runtime stops first; internal when an exception left the coroutine.
     template <typename T>
@@ -38,8 +40,8 @@ public:
     }
     Executor executor();
 
-    /// Waits up to grace for spawned coroutines to end, then stops the threads and joins them; what is still suspended is destroyed.
-    /// Requires: not called from a runtime thread; the pools that its coroutines use are stopped before the Runtime is destroyed.
+    /// Waits up to grace for spawned coroutines to end, then stops the threads and joins them. What is still suspended then is destroyed
+    /// with the Runtime. Requires: not called from a runtime thread; servers, listeners and pools go before the Runtime does.
     void stop(std::chrono::milliseconds grace);
 
 private:

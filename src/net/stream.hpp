@@ -13,7 +13,7 @@
 namespace fiducial::net {
 
 /// A connected TCP or TLS byte stream, TCP_NODELAY.
-/// Errors:  cancelled after close(), timeout after the deadline (the stream is then dead), unavailable when the peer broke it
+/// Errors:  cancelled after close(), timeout after the deadline, unavailable when the peer broke it
 /// Threads: the calls of one stream are made by coroutines of its own executor, one read and one write at a time; close() from anywhere
 class Stream {
 public:
@@ -24,13 +24,17 @@ public:
     virtual Task<Result<std::size_t>> read_some(MutableByteView out) = 0;
     /// Writes all of both, gathered into as few segments as can be.
     virtual Task<Result<void>> write(ByteView first, ByteView second) = 0;
-    /// Says to the peer that no more will come.
-    virtual Task<Result<void>> shutdown() = 0;
-    /// The operation that is running and later ones fail with timeout after this moment.
+    /// Ends the connection in order: says to the peer that no more comes, discards what it still sends for up to linger, closes.
+    virtual Task<void> finish(std::chrono::milliseconds linger) = 0;
+    /// The operation that is running and later ones fail with timeout after this moment. After a read that came too late the stream
+    /// can still be written; after a write it can only be closed.
     virtual void set_deadline(std::chrono::steady_clock::time_point deadline) = 0;
-    /// Breaks the connection at once; running operations end with cancelled. reset: the peer sees it broken (RST), not ended.
-    virtual void close(bool reset) = 0;
+    /// Breaks the connection at once; running operations end with cancelled. The peer sees it broken (RST; over TLS without
+    /// close_notify), never ended in order.
+    virtual void close() = 0;
 
+    /// The strand on which the stream lives: spawn with Runtime::spawn_on().
+    virtual Executor executor() = 0;
     virtual const std::string& peer() const = 0;  // "192.0.2.1:104", "[2001:db8::1]:104"
     virtual bool secure() const = 0;
 };
@@ -42,7 +46,7 @@ struct ListenSettings {
     bool allow_plain_beyond_loopback = false;  // for a door with rules of its own (DIMSE); never for HTTP
 };
 
-/// A listening socket.
+/// A listening socket. Requires: destroyed before the Runtime.
 /// Threads: accept() by one coroutine at a time; close() from anywhere.
 class Listener {
 public:
@@ -50,18 +54,17 @@ public:
     static Result<std::unique_ptr<Listener>> open(Runtime& runtime, const ListenSettings& settings);
     ~Listener();
     std::uint16_t port() const;
-    /// Returns: the next connection, on a strand of its own: spawn its coroutine with spawn_on().
+    /// Returns: the next connection, on a strand of its own; its coroutine runs there (Runtime::spawn_on).
     /// Errors: cancelled after close(); unavailable for the passing kind (out of descriptors): wait and try again.
+    /// Requires: awaited on executor().
     Task<Result<std::shared_ptr<Stream>>> accept();
+    Executor executor() const;
     void close();
 
 private:
     Listener();
     struct Impl;
-    std::unique_ptr<Impl> impl_;
+    std::shared_ptr<Impl> impl_;
 };
-
-/// Starts a coroutine that uses the stream, where the stream lives.
-void spawn_on(Runtime& runtime, const std::shared_ptr<Stream>& stream, std::string name, Task<void> task);
 
 }  // namespace fiducial::net

@@ -18,11 +18,12 @@ public:
     /// Errors: not_found, permission, malformed; invalid_argument when key and certificate do not belong together, or others can read the key.
     static Result<std::shared_ptr<TlsContext>> server(const TlsSettings& settings);
     ~TlsContext();
-    struct Impl;
-    Impl& impl() { return *impl_; }
+    /// For the room's own streams: an SSL_CTX of OpenSSL.
+    void* native() const;
 
 private:
     TlsContext();
+    struct Impl;
     std::unique_ptr<Impl> impl_;
 };
 

@@ -1,0 +1,271 @@
+#include "net/stream.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <array>
+
+namespace fiducial::net {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
+constexpr auto kCancelAgain = std::chrono::milliseconds(200);
+constexpr std::size_t kGatherTls = 262'144;  // beyond that, copying costs more than a record does
+
+std::string text_of(const tcp::endpoint& endpoint) {
+    const auto address = endpoint.address();
+    const auto text = address.to_string();
+    return (address.is_v6() ? "[" + text + "]" : text) + ":" + std::to_string(endpoint.port());
+}
+
+/// A TCP socket with a deadline; Tls adds its layer on top of it.
+class TcpStream : public Stream, public std::enable_shared_from_this<TcpStream> {
+public:
+    explicit TcpStream(tcp::socket socket) : socket_(std::move(socket)), timer_(socket_.get_executor()) {
+        error_code ignored;
+        socket_.set_option(tcp::no_delay(true), ignored);
+        const auto endpoint = socket_.remote_endpoint(ignored);
+        peer_ = text_of(endpoint);
+    }
+
+    Task<Result<void>> handshake() override { co_return Result<void>(); }
+
+    Task<Result<std::size_t>> read_some(MutableByteView out) override {
+        if (dead()) co_return fail(translate({}));
+        auto [error, count] = co_await socket_.async_read_some(asio::buffer(out.data(), out.size()), kToken);
+        if (error == asio::error::eof) co_return std::size_t{0};
+        if (error) co_return fail(translate(error));
+        co_return count;
+    }
+
+    Task<Result<void>> write(ByteView first, ByteView second) override {
+        const std::array<asio::const_buffer, 2> pieces{asio::buffer(first.data(), first.size()), asio::buffer(second.data(), second.size())};
+        auto [error, count] = co_await asio::async_write(socket_, pieces, kToken);
+        if (error) co_return fail(translate(error));
+        co_return Result<void>();
+    }
+
+    Task<void> finish(std::chrono::milliseconds linger) override {
+        set_deadline(SteadyClock::now() + linger);
+        co_await finish_tcp();
+    }
+
+    void set_deadline(SteadyClock::time_point deadline) override {
+        deadline_ = deadline;
+        timed_out_ = false;
+        if (closed_) return;
+        if (deadline == SteadyClock::time_point::max()) return;
+        if (!waiting_ || deadline < timer_.expiry()) wait_until_deadline();
+    }
+
+    void close() override {
+        asio::post(socket_.get_executor(), [self = shared_from_this()] { self->close_now(true); });
+    }
+
+    Executor executor() override { return socket_.get_executor(); }
+    const std::string& peer() const override { return peer_; }
+    bool secure() const override { return false; }
+
+protected:
+    Task<void> finish_tcp() {
+        error_code ignored;
+        socket_.shutdown(tcp::socket::shutdown_send, ignored);
+        Bytes rubbish(16'384);
+        while (!closed_ && !timed_out_) {
+            auto [error, count] = co_await socket_.async_read_some(asio::buffer(rubbish), kToken);
+            if (error) break;
+        }
+        close_now(false);
+    }
+
+    Error translate(const error_code& error) const {
+        if (closed_) return {ErrorCode::cancelled, "the connection was closed here"};
+        if (timed_out_) return {ErrorCode::timeout, "the peer was too slow"};
+        return {ErrorCode::unavailable, "the connection broke: " + error.message()};
+    }
+
+    bool dead() const { return closed_ || timed_out_; }
+
+    tcp::socket socket_;
+
+private:
+    void close_now(bool reset) {
+        if (closed_) return;
+        closed_ = true;
+        error_code ignored;
+        if (reset) socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+        socket_.close(ignored);
+        timer_.cancel();
+    }
+
+    void wait_until_deadline() {
+        waiting_ = true;
+        timer_.expires_at(deadline_);  // ends a wait that runs
+        timer_.async_wait([weak = weak_from_this()](const error_code& error) {
+            const auto self = weak.lock();
+            if (!self || error) return;
+            self->waiting_ = false;
+            if (self->closed_ || self->deadline_ == SteadyClock::time_point::max()) return;
+            if (SteadyClock::now() < self->deadline_) return self->wait_until_deadline();
+            self->timed_out_ = true;
+            error_code ignored;
+            self->socket_.cancel(ignored);
+            self->deadline_ = SteadyClock::now() + kCancelAgain;  // an operation made of several may have been between two of them
+            self->wait_until_deadline();
+        });
+    }
+
+    asio::steady_timer timer_;
+    SteadyClock::time_point deadline_ = SteadyClock::time_point::max();
+    bool waiting_ = false;
+    bool timed_out_ = false;
+    bool closed_ = false;
+    std::string peer_;
+};
+
+class TlsStream final : public TcpStream {
+public:
+    TlsStream(tcp::socket socket, std::shared_ptr<TlsContext> context)
+        : TcpStream(std::move(socket)), context_(std::move(context)), tls_(socket_, SSL_new(static_cast<SSL_CTX*>(context_->native()))) {}
+
+    Task<Result<void>> handshake() override {
+        auto [error] = co_await tls_.async_handshake(asio::ssl::stream_base::server, kToken);
+        if (error) {
+            auto translated = translate(error);
+            if (error.category() == asio::error::get_ssl_category()) translated = {ErrorCode::malformed, "TLS handshake: " + error.message()};
+            co_return fail(translated);
+        }
+        co_return Result<void>();
+    }
+
+    Task<Result<std::size_t>> read_some(MutableByteView out) override {
+        if (dead()) co_return fail(translate({}));
+        auto [error, count] = co_await tls_.async_read_some(asio::buffer(out.data(), out.size()), kToken);
+        if (error == asio::error::eof) co_return std::size_t{0};
+        if (error) co_return fail(translate(error));
+        co_return count;
+    }
+
+    Task<Result<void>> write(ByteView first, ByteView second) override {
+        // One record at a time is taken from one buffer: gather small pieces, so that they share records.
+        const std::size_t total = first.size() + second.size();
+        if (!first.empty() && !second.empty() && total <= kGatherTls) {
+            gathered_.assign(first.begin(), first.end());
+            gathered_.insert(gathered_.end(), second.begin(), second.end());
+            first = gathered_;
+            second = {};
+        }
+        const std::array<asio::const_buffer, 2> pieces{asio::buffer(first.data(), first.size()), asio::buffer(second.data(), second.size())};
+        auto [error, count] = co_await asio::async_write(tls_, pieces, kToken);
+        if (error) co_return fail(translate(error));
+        co_return Result<void>();
+    }
+
+    Task<void> finish(std::chrono::milliseconds linger) override {
+        set_deadline(SteadyClock::now() + linger);
+        static_cast<void>(co_await tls_.async_shutdown(kToken));
+        co_await finish_tcp();
+    }
+
+    bool secure() const override { return true; }
+
+private:
+    std::shared_ptr<TlsContext> context_;
+    asio::ssl::stream<tcp::socket&> tls_;
+    Bytes gathered_;
+};
+
+Result<tcp::endpoint> endpoint_of(const ListenSettings& settings) {
+    error_code error;
+    const auto address = asio::ip::make_address(settings.address, error);
+    if (error) return fail(ErrorCode::invalid_argument, "listen address " + settings.address + " is not a numeric IP address");
+    if (!settings.tls && !settings.allow_plain_beyond_loopback && !address.is_loopback()) {
+        return fail(ErrorCode::invalid_argument,
+                    "refusing to listen on " + settings.address + " without TLS: give a certificate and a key, or listen on 127.0.0.1 or ::1");
+    }
+    return tcp::endpoint(address, settings.port);
+}
+
+}  // namespace
+
+struct Listener::Impl {
+    explicit Impl(const Executor& executor) : base(executor), strand(asio::make_strand(executor)), acceptor(strand) {}
+    Executor base;
+    Executor strand;
+    tcp::acceptor acceptor;
+    std::shared_ptr<TlsContext> tls;
+    std::uint16_t port = 0;
+    bool closed = false;  // on the strand
+};
+
+Listener::Listener() = default;
+Listener::~Listener() {
+    if (impl_) close();
+}
+
+Result<std::unique_ptr<Listener>> Listener::open(Runtime& runtime, const ListenSettings& settings) {
+    FID_TRY(const auto endpoint, endpoint_of(settings));
+    std::unique_ptr<Listener> out(new Listener);
+    out->impl_ = std::make_shared<Impl>(runtime.executor());
+    out->impl_->tls = settings.tls;
+    auto& acceptor = out->impl_->acceptor;
+    error_code error;
+    acceptor.open(endpoint.protocol(), error);
+    if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
+    if (!error) acceptor.bind(endpoint, error);
+    if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+    if (error) {
+        ErrorCode code = ErrorCode::unavailable;
+        if (error == asio::error::address_in_use) code = ErrorCode::conflict;
+        if (error == asio::error::access_denied) code = ErrorCode::permission;
+        if (error == boost::system::errc::address_not_available) code = ErrorCode::invalid_argument;
+        return fail(code, "listen on " + text_of(endpoint) + ": " + error.message());
+    }
+    out->impl_->port = acceptor.local_endpoint(error).port();
+    return out;
+}
+
+std::uint16_t Listener::port() const { return impl_->port; }
+Executor Listener::executor() const { return impl_->strand; }
+
+Task<Result<std::shared_ptr<Stream>>> Listener::accept() {
+    const auto impl = impl_;
+    for (;;) {
+        if (impl->closed) co_return fail(ErrorCode::cancelled, "the listener is closed");
+        const Executor strand = asio::make_strand(impl->base);
+        auto [error, socket] = co_await impl->acceptor.async_accept(strand, kToken);
+        if (impl->closed) co_return fail(ErrorCode::cancelled, "the listener is closed");
+        if (error == asio::error::connection_aborted || error == asio::error::interrupted) continue;
+        if (error) co_return fail(ErrorCode::unavailable, "accept: " + error.message());
+        std::shared_ptr<Stream> out;
+        if (impl->tls) {
+            out = std::make_shared<TlsStream>(std::move(socket), impl->tls);
+        } else {
+            out = std::make_shared<TcpStream>(std::move(socket));
+        }
+        co_return out;
+    }
+}
+
+void Listener::close() {
+    asio::post(impl_->strand, [impl = impl_] {
+        impl->closed = true;
+        error_code ignored;
+        impl->acceptor.close(ignored);
+    });
+}
+
+}  // namespace fiducial::net
