@@ -45,7 +45,8 @@ struct ImportedImage {
 /// Makes a DICOM instance of a JPEG or PNG file.
 /// One-component baseline JPEG: wrapped without touching it, CR or DX. Grey PNG (1 to 16 bits): native pixels, CR or DX.
 /// Three components: Secondary Capture (baseline JPEG wrapped, everything else native RGB). Progressive and other JPEG
-/// processes and CMYK: decoded to native pixels. Transparency is dropped over black. Palettes become RGB (or grey).
+/// processes and CMYK: decoded to native pixels. Transparency is dropped. Palettes become RGB (or grey).
+/// A DX image made this way lacks Imager Pixel Spacing, which nobody knows.
 /// UIDs are 2.25.<first 128 bits of HMAC-SHA-256(site secret, kind ‖ study ‖ file hash), decimal>; nothing comes from
 /// the clock: the same file for the same study gives the same bytes.
 /// Spec: PS3.3 A.2 (CR), A.26 (DX), A.8.1 (SC); PS3.5 A.4.1, B.2; ITU-T T.81; PNG (ISO/IEC 15948).
