@@ -45,7 +45,7 @@ std::string chunk_head(std::size_t size) {
 }  // namespace
 
 HttpConnection::HttpConnection(std::shared_ptr<HttpShared> shared, std::shared_ptr<Stream> stream)
-    : shared_(std::move(shared)), stream_(std::move(stream)) {
+    : shared_(std::move(shared)), stream_(std::move(stream)), idle_since_(SteadyClock::now().time_since_epoch().count()) {
     input_.resize(std::max(kInputBytes, shared_->limits.max_header_bytes + 1024));
 }
 
@@ -101,11 +101,11 @@ Task<bool> HttpConnection::read_request() {
                 co_return true;
             }
         }
-        idle_ = waiting;
+        idle_since_ = waiting ? SteadyClock::now().time_since_epoch().count() : 0;
         if (shared_->stopping && waiting) break;
         const auto room = MutableByteView(input_).subspan(input_end_);
         auto got = co_await stream_->read_some(room);
-        idle_ = false;
+        idle_since_ = 0;
         if (!got && got.error().code == ErrorCode::timeout && !waiting) {
             co_await refuse(got.error(), 408);
             co_return false;
@@ -149,8 +149,7 @@ Task<bool> HttpConnection::answer_request() {
     const auto& head = parser_->head();
     body_ended_ = !head.chunked && head.content_length == 0;
     auto handled = co_await call_handler();
-    if (handled && !begun_) handled = fail(ErrorCode::internal, "the handler gave no answer");
-    if (handled && !finished_) handled = co_await finish();
+    if (handled && !finished_) handled = fail(ErrorCode::internal, "the handler did not finish its answer");
     if (!handled && !begun_) {
         const auto& row = describe(handled.error().code);
         log::info("net", "a request failed", {{"peer", peer()}, {"status", row.http_status}, {"why", handled.error().message}});
@@ -204,7 +203,7 @@ Task<Result<std::size_t>> HttpConnection::receive(MutableByteView out) {
     stream_->set_deadline(before + std::min(left, shared_->limits.idle_timeout));
     auto got = co_await stream_->read_some(out);
     waited_in_ += SteadyClock::now() - before;
-    if (got && *got == 0) co_return fail(ErrorCode::unavailable, "the client closed the connection within a body");
+    if (got && *got == 0) co_return fail(ErrorCode::malformed, "the connection ended within the body");
     if (got) received_ += *got;
     co_return got;
 }
@@ -294,10 +293,11 @@ std::string HttpConnection::header_text(std::optional<std::uint64_t> content_len
     close_after_ = !head.keep_alive || shared_->stopping || body_failed_;
     if (!content_length && !head.http_1_1) close_after_ = true;  // the body ends with the connection
     if (!body_ended_) {
-        // A connection goes on only when it is clear where the next request begins, and that reading up to there is little work.
+        // Where the handler leaves a large body alone, or the client still waits to be told to send it, the connection ends. A handler
+        // that answers while it reads is trusted to read on; if it does not, the connection ends without being announced.
         const bool undecided = head.expects_continue && !continue_sent_;
-        const bool small = !head.chunked && head.content_length - body_read_ <= kDrainBytes;
-        if (undecided || !small) close_after_ = true;
+        const bool large = head.chunked || head.content_length > kDrainBytes;
+        if (undecided || (large && body_read_ == 0)) close_after_ = true;
     }
     std::string text = "HTTP/1.1 " + std::to_string(status_) + " " + std::string(reason_phrase(status_)) + "\r\nDate: " + http_date() + "\r\n";
     for (const auto& [name, value] : answer_headers_) text += name + ": " + value + "\r\n";

@@ -1,6 +1,5 @@
 #include "net/http_server.hpp"
 
-#include <algorithm>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <condition_variable>
@@ -54,7 +53,6 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     Task<void> accept_loop() {
         const auto self = shared_from_this();
         for (;;) {
-            while (full() && !shared->stopping) co_await sleep_for(20ms);
             auto stream = co_await listener->accept();
             if (!stream && stream.error().code == ErrorCode::cancelled) break;
             if (!stream) {
@@ -62,6 +60,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
                 co_await sleep_for(100ms);
                 continue;
             }
+            while (!make_room() && !shared->stopping) co_await sleep_for(10ms);
             serve(*std::move(stream));
         }
         const std::lock_guard lock(mutex);
@@ -69,13 +68,17 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
         changed.notify_all();
     }
 
-    /// Returns: whether no connection can be taken. One that idles is asked to go then, so that it does not keep another out.
-    bool full() {
+    /// Returns: whether another connection can be served. If not, the one that has been idle the longest is asked to go, so that
+    /// clients which only hold connections do not keep others out.
+    bool make_room() {
         const std::lock_guard lock(mutex);
-        if (connections.size() < shared->limits.max_connections) return false;
-        const auto idle = std::find_if(connections.begin(), connections.end(), [](const auto& c) { return c->idle(); });
-        if (idle != connections.end()) (*idle)->stream().close();
-        return true;
+        if (connections.size() < shared->limits.max_connections) return true;
+        impl::HttpConnection* idlest = nullptr;
+        for (const auto& connection : connections) {
+            if (connection->idle() && (!idlest || connection->idle_since() < idlest->idle_since())) idlest = connection.get();
+        }
+        if (idlest) idlest->stream().close();
+        return false;
     }
 
     void serve(std::shared_ptr<Stream> stream) {

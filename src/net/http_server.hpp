@@ -42,14 +42,14 @@ public:
     virtual void limit_body(std::uint64_t bytes) = 0;
     /// Reads a piece of the body; the first call sends "100 Continue" where the client waits for it.
     /// Returns: bytes read, 0 at the body's end.
-    /// Errors: limit_exceeded, timeout (idle or too slow), malformed (chunk framing), unavailable (client gone), cancelled (stop).
+    /// Errors: limit_exceeded, timeout (idle or too slow), malformed (chunk framing, or an end too early), unavailable (client gone), cancelled (stop).
     virtual Task<Result<std::size_t>> read(MutableByteView out) = 0;
     /// Reads the rest of the body. Errors: as read; limit_exceeded beyond max_bytes.
     Task<Result<std::string>> read_all(std::size_t max_bytes);
 };
 
 /// The answer to one request: either send(), or begin(), write() any number of times, finish().
-/// A handler that fails after begin(), or writes less than it announced, has the connection broken: the client sees a truncated body,
+/// A handler that fails after begin(), leaves finish() out, or writes less than it announced, has the connection broken: the client sees a truncated body,
 /// never a clean end. To HEAD, and with 204 and 304, the body is left out by itself.
 class Response {
 public:

@@ -28,7 +28,8 @@ public:
     /// Serves the connection to its end. Requires: awaited on the stream's executor.
     Task<void> run();
     /// Whether it waits for a request of which nothing has come yet. Threads: safe.
-    bool idle() const { return idle_; }
+    bool idle() const { return idle_since_ != 0; }
+    std::int64_t idle_since() const { return idle_since_; }  // steady ticks, 0 while it works
     Stream& stream() { return *stream_; }
 
     // Request
@@ -71,7 +72,7 @@ private:
 
     std::shared_ptr<HttpShared> shared_;
     std::shared_ptr<Stream> stream_;
-    std::atomic<bool> idle_ = true;
+    std::atomic<std::int64_t> idle_since_;
     Bytes input_;                // received and not used: [input_begin_, input_end_)
     std::size_t input_begin_ = 0;
     std::size_t input_end_ = 0;
