@@ -115,7 +115,7 @@ private:
     Result<void> check_node();
     Result<bool> undo_where_forked(const Block& node_head);
     Result<bool> extend(const Block& node_head);
-    std::vector<std::uint64_t> newly_settled(std::span<const Kept> chain) const;
+    Result<std::vector<std::uint64_t>> newly_settled(std::span<const Kept> chain) const;
     const evidence::SignerSet* signers_at(std::uint64_t number) const;
     void answered();
     void publish();

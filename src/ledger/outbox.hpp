@@ -1,15 +1,12 @@
 #pragma once
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "base/bytes.hpp"
@@ -98,7 +95,7 @@ public:
     Outbox(database::Database& database, Rpc& rpc, OutboxSettings settings, crypto::Secret key, const Clock& clock = system_clock());
     ~Outbox() override;
 
-    const Address& account() const { return account_; }
+    const Address& account() const;
 
     /// Stores a record to be anchored, in the caller's transaction. The same record again changes nothing.
     /// Requires: durability full (the caller's transaction). Call wake() after the commit.
@@ -132,7 +129,7 @@ public:
     bool wait_until_included(std::chrono::milliseconds time);
 
     /// From the outbox's or the follower's thread, after the commit; once for each. Set before start().
-    void on_incident(std::function<void(const LedgerIncident&)> callback) { on_incident_ = std::move(callback); }
+    void on_incident(std::function<void(const LedgerIncident&)> callback);
 
     Result<void> apply(database::Transaction& transaction, const Block& block, std::span<const Log> logs) override;
     Result<void> undo(database::Transaction& transaction, const Block& block, bool was_settled) override;
@@ -140,43 +137,8 @@ public:
     void committed() override;
 
 private:
-    struct Store;
-    struct OpenTransaction;
-    struct Pending;
-    void run(std::stop_token stop);
-    Result<bool> round(bool flush);
-    Result<bool> read_receipts();
-    Result<bool> send_again();
-    Result<bool> send_new(bool flush);
-    Result<bool> send_anchors(std::uint64_t nonce, std::span<const Pending> items);
-    Result<bool> send_call(std::uint64_t nonce, const Pending& item);
-    Result<bool> sign_store_send(std::uint64_t nonce, const Address& to, Bytes data, std::uint64_t gas, std::span<const std::uint64_t> items);
-    Result<void> send_raw(const OpenTransaction& open);
-    Result<void> replace(const OpenTransaction& open);
-    Result<void> finish(const OpenTransaction& open, const Receipt& receipt);
-    Result<void> give_up(const OpenTransaction& open, std::string_view why);
-    Result<void> judge_slots(std::span<const Pending> items, std::string_view why);
-    Result<std::uint64_t> next_nonce(std::uint64_t on_chain);
-    void report(std::vector<LedgerIncident> incidents);
-    void note_problem(std::string problem);
-    void refresh_status();
-
-    database::Database& database_;
-    Rpc& rpc_;
-    const OutboxSettings settings_;
-    const crypto::Secret key_;
-    const Clock& clock_;
-    Address account_{};
-    std::function<void(const LedgerIncident&)> on_incident_;
-    std::vector<LedgerIncident> undone_;   // collected by undo() until committed()
-
-    mutable std::mutex mutex_;
-    mutable std::condition_variable_any changed_;
-    OutboxStatus status_;
-    bool woken_ = false;
-    bool flush_ = false;
-    std::chrono::milliseconds poll_{10};
-    std::jthread thread_;
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
 };
 
 /// The tables of this room, for Database::open.

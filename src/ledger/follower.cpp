@@ -1,0 +1,393 @@
+#include "ledger/follower.hpp"
+
+#include <soci/soci.h>
+
+#include <algorithm>
+
+#include "base/hex.hpp"
+#include "base/log.hpp"
+#include "database/database.hpp"
+
+namespace fiducial::ledger {
+namespace {
+
+constexpr std::chrono::seconds kNodeCheckEvery{2};
+constexpr std::chrono::seconds kBehindAfter{10};
+
+std::string chain_name(const FollowerSettings& settings) { return std::to_string(settings.chain_id) + ":" + to_hex(settings.genesis_hash); }
+
+Result<void> store_block(database::Transaction& transaction, const Block& block) {
+    const auto number = static_cast<long long>(block.number());
+    const auto hash = to_hex(block.hash);
+    const auto header = to_hex(block.header.encode());
+    return database::attempt("store a block", [&] {
+        transaction.sql() << "insert into ledger_blocks(number, hash, header, settled) values(:n, :h, :r, 0)", soci::use(number), soci::use(hash), soci::use(header);
+    });
+}
+
+Result<void> remove_blocks_from(database::Transaction& transaction, std::uint64_t number) {
+    const auto first = static_cast<long long>(number);
+    return database::attempt("remove blocks", [&] { transaction.sql() << "delete from ledger_blocks where number >= :n", soci::use(first); });
+}
+
+Result<void> settle_blocks_to(database::Transaction& transaction, std::uint64_t number, std::uint64_t keep_from) {
+    const auto last = static_cast<long long>(number);
+    const auto keep = static_cast<long long>(keep_from);
+    return database::attempt("settle blocks", [&] {
+        transaction.sql() << "update ledger_blocks set settled = 1 where number <= :n and settled = 0", soci::use(last);
+        transaction.sql() << "delete from ledger_blocks where number < :k", soci::use(keep);
+    });
+}
+
+bool has_logs(const Block& block) {
+    return std::any_of(block.header.logs_bloom.begin(), block.header.logs_bloom.end(), [](auto byte) { return byte != 0; });
+}
+
+std::vector<ethereum::BlockHeader> headers_of(auto first, auto last) {
+    std::vector<ethereum::BlockHeader> out;
+    for (; first != last; ++first) out.push_back(first->block.header);
+    return out;
+}
+
+}  // namespace
+
+Follower::Follower(database::Database& database, Rpc& rpc, FollowerSettings settings, std::vector<LedgerChanges*> sinks, const Clock& clock)
+    : database_(database), rpc_(rpc), settings_(std::move(settings)), sinks_(std::move(sinks)), clock_(clock), last_new_block_(clock.steady_now()) {}
+
+Follower::~Follower() { stop(); }
+
+Result<void> Follower::load() {
+    std::vector<Kept> chain;
+    auto outcome = database_.write(database::Durability::full, [&](database::Transaction& transaction) -> Result<void> {
+        return database::attempt("read the followed chain", [&]() -> Result<void> {
+            auto& sql = transaction.sql();
+            std::string name;
+            sql << "select value from ledger_meta where name = 'chain'", soci::into(name);
+            if (!sql.got_data()) {
+                name = chain_name(settings_);
+                sql << "insert into ledger_meta(name, value) values('chain', :v)", soci::use(name);
+            } else if (name != chain_name(settings_)) {
+                return fail(ErrorCode::conflict, "the database has followed another chain (" + name + "), not " + chain_name(settings_));
+            }
+            std::string hash;
+            std::string header;
+            long long settled = 0;
+            soci::statement statement =
+                (sql.prepare << "select hash, header, settled from ledger_blocks order by number", soci::into(hash), soci::into(header), soci::into(settled));
+            statement.execute(false);
+            while (statement.fetch()) {
+                Kept kept;
+                FID_TRY(kept.block.hash, fixed_from_hex<32>(hash, "block hash"));
+                FID_TRY(const auto rlp, from_hex(header));
+                FID_TRY(kept.block.header, ethereum::decode_header(rlp, {.require_base_fee = false, .allow_later_fields = true}));
+                kept.settled = settled != 0;
+                if (!chain.empty() && kept.block.number() != chain.back().block.number() + 1) {
+                    return fail(ErrorCode::corrupt, "the followed chain has a gap before block " + std::to_string(kept.block.number()));
+                }
+                chain.push_back(std::move(kept));
+            }
+            return {};
+        });
+    });
+    FID_CHECK(outcome);
+    chain_.assign(std::make_move_iterator(chain.begin()), std::make_move_iterator(chain.end()));
+    publish();
+    return {};
+}
+
+Result<void> Follower::start() {
+    FID_INVARIANT(!thread_.joinable(), "a follower is started once");
+    FID_CHECK(load());
+    thread_ = std::jthread([this](std::stop_token stop) { run(std::move(stop)); });
+    return {};
+}
+
+void Follower::stop() {
+    if (!thread_.joinable()) return;
+    thread_.request_stop();
+    thread_.join();
+    thread_ = {};
+}
+
+void Follower::wake() {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    changed_.notify_all();
+}
+
+void Follower::run(std::stop_token stop) {
+    std::string logged;
+    while (!stop.stop_requested()) {
+        const auto outcome = step();
+        const std::string problem = outcome ? std::string() : outcome.error().message;
+        if (problem != logged) {
+            if (problem.empty()) log::info("ledger", "the chain is being followed again");
+            else log::warning("ledger", "the chain cannot be followed", {{"why", problem}});
+            logged = problem;
+        }
+        if (outcome && *outcome) continue;
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, stop, settings_.poll, [this] { return woken_; });
+        woken_ = false;
+    }
+}
+
+Result<void> Follower::check_node() {
+    const auto now = clock_.steady_now();
+    if (node_checked_ && now - last_node_check_ < kNodeCheckEvery) return {};
+    node_checked_ = false;
+    FID_TRY(const auto chain, rpc_.chain_id());
+    if (chain != settings_.chain_id) {
+        return fail(ErrorCode::conflict, "the node is on chain " + std::to_string(chain) + ", the site's is " + std::to_string(settings_.chain_id));
+    }
+    FID_TRY(const auto genesis, rpc_.block(std::uint64_t{0}));
+    if (!genesis || genesis->hash != settings_.genesis_hash) {
+        return fail(ErrorCode::conflict, "the node's genesis block is not the site's " + to_0x(settings_.genesis_hash));
+    }
+    FID_TRY(const auto syncing, rpc_.is_syncing());
+    if (syncing) return fail(ErrorCode::unavailable, "the node is still catching up with its peers");
+    node_checked_ = true;
+    last_node_check_ = now;
+    return {};
+}
+
+Result<bool> Follower::step() {
+    const auto once = [this]() -> Result<bool> {
+        FID_CHECK(check_node());
+        FID_TRY(const auto head, rpc_.block(Latest{}));
+        if (!head) return fail(ErrorCode::unavailable, "the node has no block");
+        answered();
+        {
+            const std::lock_guard lock(mutex_);
+            status_.node_head = head->number();
+        }
+        if (!chain_.empty() && chain_.back().block.hash == head->hash) return false;
+        FID_TRY(const bool undone, undo_where_forked(*head));
+        FID_TRY(const bool extended, extend(*head));
+        return undone || extended;
+    };
+    auto outcome = once();
+    if (!outcome) {
+        node_checked_ = false;
+        note_problem(outcome.error());
+    }
+    return outcome;
+}
+
+Result<bool> Follower::undo_where_forked(const Block& node_head) {
+    if (chain_.empty()) return false;
+    // From the newest block that both could have down to the newest that both do have.
+    std::size_t keep = chain_.size();
+    while (keep > 0 && chain_[keep - 1].block.number() > node_head.number()) --keep;
+    while (keep > 0) {
+        const auto& mine = chain_[keep - 1].block;
+        if (mine.number() == node_head.number()) {
+            if (mine.hash == node_head.hash) break;
+        } else {
+            FID_TRY(const auto theirs, rpc_.block(mine.number()));
+            if (theirs && theirs->hash == mine.hash) break;
+        }
+        --keep;
+    }
+    if (keep == chain_.size()) return false;
+    if (keep == 0 && chain_.front().block.number() > std::max<std::uint64_t>(settings_.from_block, 1)) {
+        return fail(ErrorCode::corrupt, "the node's chain has nothing in common with the last " + std::to_string(chain_.size()) +
+                                            " blocks that were followed; a person must decide (ledger/node runbook)");
+    }
+
+    std::optional<std::uint64_t> lowest_settled;
+    auto outcome = database_.write(database::Durability::full, [&](database::Transaction& transaction) -> Result<void> {
+        for (std::size_t i = chain_.size(); i > keep; --i) {
+            const auto& gone = chain_[i - 1];
+            if (gone.settled) lowest_settled = gone.block.number();
+            for (auto* sink : sinks_) FID_CHECK(sink->undo(transaction, gone.block, gone.settled));
+        }
+        return remove_blocks_from(transaction, chain_[keep].block.number());
+    });
+    FID_CHECK(outcome);
+    const auto depth = chain_.size() - keep;
+    log::warning("ledger", "blocks were undone by a reorganisation", {{"blocks", depth}, {"from", chain_[keep].block.number()}, {"settled", lowest_settled.has_value()}});
+    chain_.erase(chain_.begin() + static_cast<std::ptrdiff_t>(keep), chain_.end());
+    {
+        const std::lock_guard lock(mutex_);
+        ++status_.reorganisations;
+        status_.deepest_reorganisation = std::max<std::uint64_t>(status_.deepest_reorganisation, depth);
+        if (lowest_settled) ++status_.incidents;
+    }
+    publish();
+    for (auto* sink : sinks_) sink->committed();
+    if (lowest_settled) {
+        log::error("ledger", "a settled block was undone", {{"block", *lowest_settled}});
+        if (on_incident_) on_incident_(*lowest_settled);
+    }
+    return true;
+}
+
+const evidence::SignerSet* Follower::signers_at(std::uint64_t number) const {
+    for (const auto& set : settings_.signer_sets) {
+        if (number >= set.first_block && (!set.last_block || number <= *set.last_block)) return &set;
+    }
+    return nullptr;
+}
+
+namespace {
+// Consecutive blocks under one set of signers.
+struct Span {
+    std::size_t first;
+    std::size_t last;  // one past
+};
+}  // namespace
+
+// Returns: the numbers of the blocks of `chain` that are settled now and were not, ascending.
+Result<std::vector<std::uint64_t>> Follower::newly_settled(std::span<const Kept> chain) const {
+    std::size_t first = 0;
+    while (first < chain.size() && chain[first].settled) ++first;
+    std::size_t end = first;  // all before it become settled
+    if (!settings_.seals) {
+        if (chain.size() > settings_.development_depth) end = std::max(first, chain.size() - settings_.development_depth);
+    }
+    for (std::size_t i = first; settings_.seals && i < chain.size();) {
+        const auto* set = signers_at(chain[i].block.number());
+        if (set == nullptr) return fail(ErrorCode::unverified, "no signers are known for block " + std::to_string(chain[i].block.number()));
+        Span span{i, i};
+        while (span.last < chain.size() && signers_at(chain[span.last].block.number()) == set) ++span.last;
+        const auto headers = headers_of(chain.begin() + static_cast<std::ptrdiff_t>(span.first), chain.begin() + static_cast<std::ptrdiff_t>(span.last));
+        FID_TRY(const auto report, settings_.seals->check_span(headers, set->signers));
+        for (std::size_t k = headers.size(); k > 0; --k) {
+            if (settings_.seals->is_settled(report, k - 1)) {
+                end = std::max(end, span.first + k);  // whatever a settled block stands on is settled
+                break;
+            }
+        }
+        i = span.last;
+    }
+    std::vector<std::uint64_t> numbers;
+    for (std::size_t i = first; i < end; ++i) numbers.push_back(chain[i].block.number());
+    return numbers;
+}
+
+Result<bool> Follower::extend(const Block& node_head) {
+    const auto next = chain_.empty() ? std::max<std::uint64_t>(settings_.from_block, 1) : chain_.back().block.number() + 1;
+    if (node_head.number() < next) return false;
+    std::vector<Block> blocks;
+    if (node_head.number() == next) blocks.push_back(node_head);
+    else {
+        const auto count = std::min<std::uint64_t>(settings_.blocks_at_once, node_head.number() - next + 1);
+        FID_TRY(blocks, rpc_.blocks(next, count));
+    }
+    // The chain may have changed while we asked: take what fits together, the next round sees the fork.
+    std::vector<Kept> fresh;
+    Hash parent = chain_.empty() ? (blocks.empty() ? Hash{} : blocks.front().header.parent_hash) : chain_.back().block.hash;
+    for (auto& block : blocks) {
+        if (block.header.parent_hash != parent) break;
+        parent = block.hash;
+        fresh.push_back({std::move(block), false});
+    }
+    if (fresh.empty()) return false;
+
+    std::vector<Hash> with_logs;
+    for (const auto& kept : fresh) {
+        if (has_logs(kept.block)) with_logs.push_back(kept.block.hash);
+    }
+    std::vector<std::vector<Log>> logs;
+    if (!with_logs.empty()) {
+        FID_TRY(logs, rpc_.logs_of_blocks(with_logs, settings_.filter));
+    }
+
+    std::vector<Kept> window;
+    const auto unsettled = std::find_if(chain_.begin(), chain_.end(), [](const Kept& kept) { return !kept.settled; });
+    window.insert(window.end(), unsettled, chain_.end());
+    const auto fresh_at = window.size();
+    window.insert(window.end(), fresh.begin(), fresh.end());
+    FID_TRY(const auto settled, newly_settled(window));
+
+    auto outcome = database_.write(database::Durability::rebuildable, [&](database::Transaction& transaction) -> Result<void> {
+        std::size_t used = 0;
+        for (const auto& kept : fresh) {
+            FID_CHECK(store_block(transaction, kept.block));
+            const auto& own = has_logs(kept.block) ? logs[used++] : std::vector<Log>{};
+            for (auto* sink : sinks_) FID_CHECK(sink->apply(transaction, kept.block, own));
+        }
+        for (std::size_t i = 0; i < settled.size(); ++i) {
+            for (auto* sink : sinks_) FID_CHECK(sink->settle(transaction, window[i].block));
+        }
+        if (settled.empty()) return {};
+        const auto last = settled.back();
+        return settle_blocks_to(transaction, last, last > settings_.kept_blocks ? last - settings_.kept_blocks : 0);
+    });
+    FID_CHECK(outcome);
+
+    for (std::size_t i = 0; i < settled.size() && i < fresh_at; ++i) (unsettled + static_cast<std::ptrdiff_t>(i))->settled = true;
+    for (std::size_t i = fresh_at; i < settled.size(); ++i) fresh[i - fresh_at].settled = true;
+    chain_.insert(chain_.end(), std::make_move_iterator(fresh.begin()), std::make_move_iterator(fresh.end()));
+    while (!settled.empty() && chain_.front().block.number() + settings_.kept_blocks < settled.back()) chain_.pop_front();
+    {
+        const std::lock_guard lock(mutex_);
+        last_new_block_ = clock_.steady_now();
+    }
+    publish();
+    for (auto* sink : sinks_) sink->committed();
+    return true;
+}
+
+void Follower::answered() {
+    const std::lock_guard lock(mutex_);
+    status_.reachable = true;
+    status_.problem.clear();
+    status_.last_answer = clock_.now();
+    last_answer_steady_ = clock_.steady_now();
+    changed_.notify_all();
+}
+
+void Follower::note_problem(const Error& error) {
+    const std::lock_guard lock(mutex_);
+    status_.reachable = false;
+    status_.problem = error.message;
+    changed_.notify_all();
+}
+
+void Follower::publish() {
+    const std::lock_guard lock(mutex_);
+    status_.any = !chain_.empty();
+    if (status_.any) {
+        const auto& head = chain_.back().block;
+        status_.head = head.number();
+        status_.head_hash = head.hash;
+        status_.head_time = head.header.timestamp;
+    }
+    status_.settled = 0;
+    status_.settled_hash = {};
+    for (auto kept = chain_.rbegin(); kept != chain_.rend(); ++kept) {
+        if (!kept->settled) continue;
+        status_.settled = kept->block.number();
+        status_.settled_hash = kept->block.hash;
+        break;
+    }
+    changed_.notify_all();
+}
+
+FollowerStatus Follower::status() const {
+    const std::lock_guard lock(mutex_);
+    auto out = status_;
+    const auto now = clock_.steady_now();
+    const auto allowed = std::max<std::chrono::seconds>(kBehindAfter, std::chrono::seconds(3 * settings_.period));
+    out.behind = !out.last_answer || now - last_answer_steady_ > allowed;
+    const auto patience = std::max<std::chrono::seconds>(settings_.stall_after, std::chrono::seconds(3 * settings_.period));
+    out.stalled = settings_.period > 0 && out.reachable && now - last_new_block_ > patience;
+    return out;
+}
+
+bool Follower::wait_until(const std::function<bool(const FollowerStatus&)>& predicate, std::chrono::milliseconds time) const {
+    const auto deadline = std::chrono::steady_clock::now() + time;
+    for (;;) {
+        if (predicate(status())) return true;
+        std::unique_lock lock(mutex_);
+        if (changed_.wait_until(lock, std::min(deadline, std::chrono::steady_clock::now() + settings_.poll)) == std::cv_status::timeout &&
+            std::chrono::steady_clock::now() >= deadline) {
+            lock.unlock();
+            return predicate(status());
+        }
+    }
+}
+
+}  // namespace fiducial::ledger

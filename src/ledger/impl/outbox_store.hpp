@@ -1,0 +1,95 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "database/database.hpp"
+#include "evidence/study_record.hpp"
+#include "ledger/chain_types.hpp"
+#include "ledger/outbox.hpp"
+
+// The outbox's tables. Every function runs in the caller's transaction.
+namespace fiducial::ledger::outbox_store {
+
+enum class Kind : std::uint8_t { anchor = 0, call = 1 };
+
+/// Something that is not in a block yet, with what is needed to send it.
+struct Pending {
+    std::uint64_t id = 0;
+    Kind kind = Kind::anchor;
+    std::int64_t created_ms = 0;
+    evidence::StudyRecord record;  // anchors
+    Address to{};                  // calls
+    Bytes calldata;
+    std::uint64_t gas_limit = 0;
+    std::string tag;
+};
+
+/// A signed transaction; the attempts under one nonce differ in fees alone.
+struct Attempt {
+    std::uint64_t number = 0;
+    Bytes raw;
+    Hash hash{};
+    std::int64_t sent_ms = 0;  // 0: never
+};
+struct Open {
+    std::uint64_t nonce = 0;
+    std::vector<Attempt> attempts;  // ascending
+};
+
+/// What a block means to the items of a transaction in it.
+struct Place {
+    Hash transaction{};
+    std::uint64_t block_number = 0;
+    Hash block_hash{};
+};
+
+Result<std::optional<std::uint64_t>> find_anchor(database::Transaction& t, const Hash& study_key, std::uint64_t version);
+Result<std::optional<std::uint64_t>> find_call(database::Transaction& t, std::string_view tag);
+Result<std::uint64_t> insert_anchor(database::Transaction& t, const evidence::StudyRecord& record, std::int64_t now_ms);
+Result<std::uint64_t> insert_call(database::Transaction& t, const Address& to, ByteView calldata, std::string_view tag, std::uint64_t gas, std::int64_t now_ms);
+Result<OutboxItem> item(database::Transaction& t, std::uint64_t id);
+Result<Pending> pending(database::Transaction& t, std::uint64_t id);
+
+/// Stored items that are due, oldest first.
+Result<std::vector<Pending>> due(database::Transaction& t, std::int64_t now_ms, std::size_t limit);
+struct DueCount {
+    std::uint64_t count = 0;
+    std::int64_t oldest_ms = 0;
+    bool has_call = false;
+};
+Result<DueCount> count_due(database::Transaction& t, std::int64_t now_ms);
+Result<std::vector<Pending>> items_of(database::Transaction& t, std::uint64_t nonce);
+
+Result<std::vector<Open>> open_transactions(database::Transaction& t);
+Result<void> add_attempt(database::Transaction& t, std::uint64_t nonce, const Attempt& attempt);
+Result<void> mark_sent(database::Transaction& t, std::uint64_t nonce, std::uint64_t attempt, std::int64_t now_ms);
+Result<void> mark_mined(database::Transaction& t, std::uint64_t nonce, const Place& place);
+Result<void> forget_transaction(database::Transaction& t, std::uint64_t nonce);  // its items must have been set before
+
+Result<void> submit(database::Transaction& t, std::span<const std::uint64_t> items, std::uint64_t nonce);
+Result<void> set_included(database::Transaction& t, std::uint64_t item, const Place& place, bool settled);
+/// Back to stored, not to be sent before a time.
+Result<void> set_stored(database::Transaction& t, std::uint64_t item, std::string_view problem, std::int64_t not_before_ms);
+Result<void> set_ended(database::Transaction& t, std::uint64_t item, OutboxState state, std::string_view problem, const std::optional<Place>& place);
+
+/// What the follower knows of a block: settled; or not (yet) in its chain, or not settled.
+Result<bool> is_settled_block(database::Transaction& t, std::uint64_t number, const Hash& hash);
+/// Items and transactions of a block that is gone go back. Returns: the items that were settled.
+Result<std::vector<std::uint64_t>> undo_block(database::Transaction& t, const Hash& hash);
+/// Those of the block become settled; those that believed to be in another block of this number go back.
+Result<void> settle_block(database::Transaction& t, std::uint64_t number, const Hash& hash);
+
+struct Counts {
+    std::uint64_t by_state[6] = {};
+    std::int64_t oldest_unsettled_ms = 0;
+    std::int64_t oldest_unsent_ms = 0;
+    std::uint64_t open = 0;
+};
+Result<Counts> counts(database::Transaction& t);
+
+}  // namespace fiducial::ledger::outbox_store
