@@ -1,0 +1,643 @@
+#include "ledger/outbox.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "base/hex.hpp"
+#include "base/log.hpp"
+#include "ethereum/abi.hpp"
+#include "ethereum/transaction.hpp"
+#include "ledger/contracts.hpp"
+#include "ledger/impl/outbox_store.hpp"
+
+namespace fiducial::ledger {
+
+namespace store = outbox_store;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr std::size_t kMaxAttempts = 20;               // signatures under one nonce; each 10 % dearer
+constexpr milliseconds kForeignAfter{2'000};           // a nonce used up by a transaction that is not ours
+constexpr milliseconds kRetryItem{1'000};              // an item that was skipped or reverted
+constexpr milliseconds kReplaceEvery{500};
+constexpr std::uint64_t kCallReserve = 25'000;         // gas above the estimate
+constexpr std::size_t kMaxCalldata = 100 * 1024;       // of a transaction; nodes take 128 KiB
+
+std::int64_t ms_of(SystemTime time) { return time.time_since_epoch().count(); }
+
+// 10 % more, and at least one more.
+ethereum::Uint256 dearer(const ethereum::Uint256& value) {
+    const auto tenth = value.divided_by(ethereum::Uint256(10));
+    auto sum = tenth ? value.plus(tenth->quotient) : Result<ethereum::Uint256>(value);
+    if (sum) sum = sum->plus(ethereum::Uint256(1));
+    return sum ? *sum : value;
+}
+
+
+}  // namespace
+
+std::string_view name_of(OutboxState state) {
+    switch (state) {
+        case OutboxState::stored: return "stored";
+        case OutboxState::submitted: return "submitted";
+        case OutboxState::included: return "included";
+        case OutboxState::settled: return "settled";
+        case OutboxState::incident: return "incident";
+        case OutboxState::failed: return "failed";
+    }
+    return "incident";
+}
+
+std::string_view name_of(LedgerIncident::Kind kind) {
+    switch (kind) {
+        case LedgerIncident::Kind::other_record_in_slot: return "other_record_in_slot";
+        case LedgerIncident::Kind::predecessor_missing: return "predecessor_missing";
+        case LedgerIncident::Kind::settled_undone: return "settled_undone";
+        case LedgerIncident::Kind::call_reverted: return "call_reverted";
+    }
+    return "call_reverted";
+}
+
+struct Outbox::Impl {
+    database::Database& database;
+    Rpc& rpc;
+    const OutboxSettings settings;
+    const crypto::Secret key;
+    const Clock& clock;
+    Address account{};
+    std::function<void(const LedgerIncident&)> on_incident;
+
+    // The follower's thread only, until committed().
+    std::vector<LedgerIncident> undone;
+
+    // The outbox's own thread only.
+    std::map<std::uint64_t, SteadyTime> used_up;   // open nonces below the chain's count, without a receipt, since
+    std::map<std::uint64_t, SteadyTime> replaced;  // when a nonce was last signed again
+    bool node_was_away = true;
+    std::vector<LedgerIncident> incidents;         // to be reported after the commit
+
+    mutable std::mutex mutex;
+    std::condition_variable_any changed;
+    OutboxStatus status;
+    bool woken = false;
+    bool flush = false;
+    bool idle = true;
+    milliseconds poll;
+    std::jthread thread;
+
+    Impl(database::Database& d, Rpc& r, OutboxSettings s, crypto::Secret k, const Clock& c)
+        : database(d), rpc(r), settings(s), key(std::move(k)), clock(c), poll(s.fast_poll) {
+        const auto address = crypto::address_of(key);
+        FID_INVARIANT(address.has_value(), "the outbox has a valid key");
+        account = *address;
+    }
+
+    std::int64_t now_ms() const { return ms_of(clock.now()); }
+
+    void run(std::stop_token stop);
+    Result<bool> round(bool flush_now);
+    Result<bool> read_receipts(const std::vector<store::Open>& open, std::uint64_t chain_count);
+    Result<void> finish(const store::Open& open, const Receipt& receipt);
+    Result<void> finish_anchors(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt, const store::Place& place, bool settled);
+    Result<void> finish_calls(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt, const store::Place& place, bool settled);
+    Result<void> skipped(database::Transaction& t, const store::Pending& item, const contracts::StudySkipped& event, const store::Place& place, bool settled);
+    Result<void> predecessor_missing(database::Transaction& t, const store::Pending& item, const Hash& found, const store::Place& place);
+    Result<void> used_by_another(const store::Open& open);
+    Result<bool> send_again(const std::vector<store::Open>& open, bool all);
+    Result<void> after_send(const store::Open& open, const SendAnswer& answer);
+    Result<void> sign_again(const store::Open& open);
+    Result<bool> send_new(const std::vector<store::Open>& open, std::uint64_t chain_count, bool flush_now);
+    Result<void> sign_and_store(std::uint64_t nonce, const Address& to, Bytes data, std::uint64_t gas, std::span<const std::uint64_t> items, const ethereum::Uint256& base_fee,
+                                std::vector<store::Open>& made);
+    Result<std::optional<std::uint64_t>> gas_for_call(const store::Pending& item);
+    std::size_t anchors_that_fit(std::size_t available) const;
+    void incident(LedgerIncident::Kind kind, const store::Pending& item, std::string text);
+    void report();
+    void note_problem(const std::string& problem);
+    Result<void> refresh_status();
+};
+
+// ---- rounds
+
+void Outbox::Impl::run(std::stop_token stop) {
+    std::string logged;
+    while (!stop.stop_requested()) {
+        bool flush_now = false;
+        {
+            const std::lock_guard lock(mutex);
+            flush_now = std::exchange(flush, false);
+            woken = false;
+        }
+        const auto outcome = round(flush_now);
+        const std::string problem = outcome ? std::string() : outcome.error().message;
+        if (problem != logged) {
+            if (problem.empty()) log::info("ledger", "the outbox moves again");
+            else log::warning("ledger", "the outbox cannot send", {{"why", problem}});
+            logged = problem;
+        }
+        std::unique_lock lock(mutex);
+        if (flush_now && !outcome) flush = true;  // still wanted
+        const bool waiting = status.open_transactions > 0;
+        poll = outcome && *outcome ? settings.fast_poll : std::min(poll * 2, settings.slow_poll);
+        const auto pause = outcome ? (waiting || status.stored > 0 ? poll : settings.slow_poll) : settings.slow_poll;
+        changed.wait_for(lock, stop, pause, [this] { return woken; });
+    }
+}
+
+Result<bool> Outbox::Impl::round(bool flush_now) {
+    const auto work = [&]() -> Result<bool> {
+        FID_TRY(auto open, database.read([](auto& t) { return store::open_transactions(t); }));
+        FID_TRY(const auto due, database.read([this](auto& t) { return store::count_due(t, now_ms()); }));
+        if (open.empty() && due.count == 0) return false;
+        // The count is read before the receipts: a nonce below it without a receipt is not ours.
+        auto count = rpc.transaction_count(account, Latest{});
+        if (!count) {
+            node_was_away = true;
+            return fail(count.error());
+        }
+        bool moved = false;
+        if (!open.empty()) {
+            FID_TRY(const bool received, read_receipts(open, *count));
+            moved = received;
+            if (received) {
+                count = rpc.transaction_count(account, Latest{});
+                if (!count) return fail(count.error());
+                FID_TRY(open, database.read([](auto& t) { return store::open_transactions(t); }));
+            }
+            const bool all = std::exchange(node_was_away, false);
+            FID_TRY(const bool sent, send_again(open, all));
+            moved = moved || sent;
+        }
+        node_was_away = false;
+        FID_TRY(const bool fresh, send_new(open, *count, flush_now));
+        return moved || fresh;
+    };
+    auto outcome = work();
+    report();
+    if (outcome) note_problem({});
+    else note_problem(outcome.error().message);
+    const auto refreshed = refresh_status();
+    if (outcome && !refreshed) return fail(refreshed.error());
+    return outcome;
+}
+
+Result<bool> Outbox::Impl::read_receipts(const std::vector<store::Open>& open, std::uint64_t chain_count) {
+    std::vector<Hash> hashes;
+    for (const auto& one : open) {
+        for (const auto& attempt : one.attempts) hashes.push_back(attempt.hash);
+    }
+    FID_TRY(const auto receipts, rpc.receipts(hashes));
+    bool moved = false;
+    std::size_t at = 0;
+    for (const auto& one : open) {
+        const Receipt* found = nullptr;
+        for (std::size_t i = 0; i < one.attempts.size(); ++i, ++at) {
+            if (receipts[at]) found = &*receipts[at];
+        }
+        if (found != nullptr) {
+            FID_CHECK(finish(one, *found));
+            used_up.erase(one.nonce);
+            replaced.erase(one.nonce);
+            moved = true;
+        } else if (one.nonce >= chain_count) {
+            used_up.erase(one.nonce);
+        } else if (const auto [since, first] = used_up.try_emplace(one.nonce, clock.steady_now()); !first && clock.steady_now() - since->second > kForeignAfter) {
+            FID_CHECK(used_by_another(one));
+            used_up.erase(one.nonce);
+            moved = true;
+        }
+    }
+    return moved;
+}
+
+// ---- what became of a transaction
+
+Result<void> Outbox::Impl::finish(const store::Open& open, const Receipt& receipt) {
+    incidents.clear();
+    const store::Place place{receipt.transaction_hash, receipt.block_number, receipt.block_hash};
+    auto outcome = database.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        FID_TRY(const bool settled, store::is_settled_block(t, place.block_number, place.block_hash));
+        FID_TRY(const auto items, store::items_of(t, open.nonce));
+        FID_CHECK(store::mark_mined(t, open.nonce, place));
+        std::vector<store::Pending> anchors;
+        std::vector<store::Pending> calls;
+        for (const auto& item : items) (item.kind == store::Kind::anchor ? anchors : calls).push_back(item);
+        FID_CHECK(finish_anchors(t, anchors, receipt, place, settled));
+        return finish_calls(t, calls, receipt, place, settled);
+    });
+    if (!outcome) incidents.clear();  // nothing of it is stored: it comes again
+    report();
+    return outcome;
+}
+
+Result<void> Outbox::Impl::finish_anchors(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt, const store::Place& place, bool settled) {
+    std::set<Hash> anchored;
+    std::map<Hash, contracts::StudySkipped> skips;
+    for (const auto& log : receipt.logs) {
+        if (log.address != settings.studies) continue;
+        FID_TRY(const auto event, contracts::decode_studies_event(log));
+        if (const auto* done = std::get_if<contracts::StudyAnchored>(&event)) anchored.insert(done->record);
+        else if (const auto* skip = std::get_if<contracts::StudySkipped>(&event)) skips[skip->record] = *skip;
+    }
+    for (const auto& item : items) {
+        const auto record = item.record.hash();
+        if (anchored.contains(record)) {
+            FID_CHECK(store::set_included(t, item.id, place, settled));
+        } else if (const auto skip = skips.find(record); skip != skips.end()) {
+            FID_CHECK(skipped(t, item, skip->second, place, settled));
+        } else {
+            const auto why = receipt.success ? "the contract said nothing about this record" : "the anchoring transaction reverted";
+            FID_CHECK(store::set_stored(t, item.id, why, now_ms() + kRetryItem.count()));
+            log::error("ledger", why, {{"transaction", receipt.transaction_hash}, {"gas", receipt.gas_used}});
+        }
+    }
+    return {};
+}
+
+Result<void> Outbox::Impl::skipped(database::Transaction& t, const store::Pending& item, const contracts::StudySkipped& event, const store::Place& place, bool settled) {
+    switch (event.reason) {
+        case contracts::SkipReason::already_anchored: return store::set_included(t, item.id, place, settled);
+        case contracts::SkipReason::missing_predecessor: return predecessor_missing(t, item, event.found, place);
+        case contracts::SkipReason::other_record:
+            incident(LedgerIncident::Kind::other_record_in_slot, item, "the slot holds " + to_0x(event.found) + ", not " + to_0x(event.record));
+            return store::set_ended(t, item.id, OutboxState::incident, "another record is anchored in this slot: " + to_0x(event.found), place);
+        case contracts::SkipReason::none:
+        case contracts::SkipReason::invalid_version: break;
+    }
+    incident(LedgerIncident::Kind::predecessor_missing, item, "the contract refuses this version");
+    return store::set_ended(t, item.id, OutboxState::incident, "the contract refuses this version", place);
+}
+
+// `found` is what the slot before holds: nothing, or another record than the one this item follows.
+Result<void> Outbox::Impl::predecessor_missing(database::Transaction& t, const store::Pending& item, const Hash& found, const store::Place& place) {
+    const auto give_up = [&](std::string text) -> Result<void> {
+        incident(LedgerIncident::Kind::predecessor_missing, item, text);
+        return store::set_ended(t, item.id, OutboxState::incident, text, place);
+    };
+    if (found != Hash{}) return give_up("the version before is anchored as " + to_0x(found) + ", this one follows " + to_0x(item.record.previous));
+    FID_TRY(const auto before_id, store::find_anchor(t, item.record.study_key, item.record.version - 1));
+    if (!before_id) return give_up("the version before is not anchored, and is not ours to send");
+    FID_TRY(const auto before, store::pending(t, *before_id));
+    if (before.record.hash() != item.record.previous) return give_up("the version before, as stored here, is not the one that this one follows");
+    FID_TRY(const auto state, store::item(t, *before_id));
+    if (state.state == OutboxState::incident) return give_up("the version before is an incident");
+    if (state.state == OutboxState::included || state.state == OutboxState::settled) {
+        // The chain that this receipt comes from does not hold it: it is sent again, and first.
+        log::warning("ledger", "an anchored version is not in its slot and is sent again", {{"item", *before_id}});
+        FID_CHECK(store::set_stored(t, *before_id, "was not in its slot", 0));
+    }
+    return store::set_stored(t, item.id, "waits for the version before", now_ms() + kRetryItem.count());
+}
+
+Result<void> Outbox::Impl::finish_calls(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt, const store::Place& place, bool settled) {
+    for (const auto& item : items) {
+        if (receipt.success) {
+            FID_CHECK(store::set_included(t, item.id, place, settled));
+            continue;
+        }
+        incident(LedgerIncident::Kind::call_reverted, item, "the call " + item.tag + " reverted in " + to_0x(receipt.transaction_hash));
+        FID_CHECK(store::set_ended(t, item.id, OutboxState::failed, "reverted", place));
+    }
+    return {};
+}
+
+// Its nonce is in a block, and none of our signatures is: a transaction signed elsewhere with this key took it.
+Result<void> Outbox::Impl::used_by_another(const store::Open& open) {
+    log::error("ledger", "a nonce of the gateway's account was used by a transaction that is not in the outbox", {{"nonce", open.nonce}});
+    return database.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        FID_TRY(const auto items, store::items_of(t, open.nonce));
+        // A record that is in its slot already is told so by the contract when it comes again.
+        for (const auto& item : items) FID_CHECK(store::set_stored(t, item.id, "its nonce was used by another transaction", 0));
+        return store::forget_transaction(t, open.nonce);
+    });
+}
+
+// ---- sending
+
+Result<bool> Outbox::Impl::send_again(const std::vector<store::Open>& open, bool all) {
+    const auto now = now_ms();
+    std::vector<const store::Open*> late;
+    std::vector<Bytes> raws;
+    bool first = true;
+    for (const auto& one : open) {
+        const auto& newest = one.attempts.back();
+        // Only the lowest nonce is waited for; the others wait for it.
+        const bool overdue = first && now - newest.sent_ms >= settings.resend_after.count();
+        first = false;
+        if (newest.sent_ms != 0 && newest.sent_ms <= now && !overdue && !all) continue;
+        late.push_back(&one);
+        raws.push_back(newest.raw);
+    }
+    if (late.empty()) return false;
+    FID_TRY(const auto answers, rpc.send_raw_transactions(raws));
+    {
+        const std::lock_guard lock(mutex);
+        for (const auto* one : late) status.resent += one->attempts.back().sent_ms != 0 ? 1 : 0;
+    }
+    for (std::size_t i = 0; i < late.size(); ++i) FID_CHECK(after_send(*late[i], answers[i]));
+    return true;
+}
+
+Result<void> Outbox::Impl::after_send(const store::Open& open, const SendAnswer& answer) {
+    const auto& newest = open.attempts.back();
+    switch (answer.outcome) {
+        case SendOutcome::accepted:
+        case SendOutcome::already_known:
+        case SendOutcome::nonce_too_low:  // the receipt will tell which one it was
+            return database.write(database::Durability::rebuildable, [&](auto& t) { return store::mark_sent(t, open.nonce, newest.number, now_ms()); });
+        case SendOutcome::underpriced: return sign_again(open);
+        case SendOutcome::try_again:
+            node_was_away = true;
+            return fail(ErrorCode::unavailable, answer.text);
+        case SendOutcome::insufficient_funds:
+            return fail(ErrorCode::unavailable, "the gateway's account " + to_0x(account) + " cannot pay for its transactions: " + answer.text);
+        case SendOutcome::rejected: break;
+    }
+    return fail(ErrorCode::unavailable, "the node refuses a transaction: " + answer.text);
+}
+
+Result<void> Outbox::Impl::sign_again(const store::Open& open) {
+    const auto [when, first] = replaced.try_emplace(open.nonce, clock.steady_now());
+    if (!first && clock.steady_now() - when->second < kReplaceEvery) return {};
+    when->second = clock.steady_now();
+    if (open.attempts.size() >= kMaxAttempts) {
+        return fail(ErrorCode::unavailable, "nonce " + std::to_string(open.nonce) + " is still underpriced after " + std::to_string(kMaxAttempts) + " signatures");
+    }
+    const auto& newest = open.attempts.back();
+    FID_TRY(auto decoded, ethereum::decode_transaction(newest.raw));
+    auto transaction = decoded.transaction;
+    transaction.max_fee_per_gas = dearer(transaction.max_fee_per_gas);
+    transaction.max_priority_fee_per_gas = dearer(transaction.max_priority_fee_per_gas);
+    FID_TRY(const auto signed_one, ethereum::sign(transaction, key));
+    store::Open next{open.nonce, {{newest.number + 1, signed_one.encode(), signed_one.hash(), 0}}};
+    FID_CHECK(database.write(database::Durability::full, [&](auto& t) { return store::add_attempt(t, open.nonce, next.attempts.front()); }));
+    {
+        const std::lock_guard lock(mutex);
+        ++status.replaced;
+    }
+    log::info("ledger", "a transaction was signed again with a higher fee", {{"nonce", open.nonce}, {"attempt", newest.number + 1}});
+    FID_TRY(const auto answer, rpc.send_raw_transaction(next.attempts.front().raw));
+    if (answer.outcome == SendOutcome::underpriced) return {};  // the next round signs again
+    return after_send(next, answer);
+}
+
+std::size_t Outbox::Impl::anchors_that_fit(std::size_t available) const {
+    constexpr std::size_t kBytesPerRecord = 320;  // ten words
+    const std::size_t by_gas = settings.max_gas <= settings.gas_per_batch + settings.gas_per_record ? 1 : (settings.max_gas - settings.gas_per_batch) / settings.gas_per_record;
+    return std::min({available, settings.max_batch, by_gas, kMaxCalldata / kBytesPerRecord});
+}
+
+Result<bool> Outbox::Impl::send_new(const std::vector<store::Open>& open, std::uint64_t chain_count, bool flush_now) {
+    std::set<std::uint64_t> taken;
+    for (const auto& one : open) taken.insert(one.nonce);
+    if (taken.size() >= settings.max_open_transactions) return false;
+    const auto now = now_ms();
+    FID_TRY(const auto due, database.read([now](auto& t) { return store::count_due(t, now); }));
+    const bool full = due.count >= settings.flush_count;
+    const bool old = due.count > 0 && now - due.oldest_ms >= settings.flush_after.count();
+    if (due.count == 0 || (!full && !old && !flush_now && !due.has_call)) return false;
+    const bool anchors_too = full || old || flush_now;
+
+    const auto room = settings.max_open_transactions - taken.size();
+    FID_TRY(const auto items, database.read([&](auto& t) { return store::due(t, now, settings.max_batch * room); }));
+    FID_TRY(const auto base_fee, rpc.base_fee());
+    // The lowest nonces that are neither in a block nor in one of our open transactions: a gap is filled first.
+    auto nonce = chain_count;
+    const auto next_nonce = [&] {
+        while (taken.contains(nonce)) ++nonce;
+        taken.insert(nonce);
+        return nonce;
+    };
+    std::vector<store::Open> made;
+    std::vector<store::Pending> anchors;
+    for (const auto& item : items) {
+        if (item.kind == store::Kind::anchor) {
+            if (anchors_too) anchors.push_back(item);
+            continue;
+        }
+        if (taken.size() >= settings.max_open_transactions) continue;
+        FID_TRY(const auto gas, gas_for_call(item));
+        if (!gas) continue;  // it has ended as failed
+        FID_CHECK(sign_and_store(next_nonce(), item.to, item.calldata, *gas, std::span(&item.id, 1), base_fee, made));
+    }
+    std::span<const store::Pending> rest(anchors);
+    while (!rest.empty() && taken.size() < settings.max_open_transactions) {
+        const auto batch = rest.first(anchors_that_fit(rest.size()));
+        rest = rest.subspan(batch.size());
+        std::vector<evidence::StudyRecord> records;
+        std::vector<std::uint64_t> ids;
+        for (const auto& item : batch) {
+            records.push_back(item.record);
+            ids.push_back(item.id);
+        }
+        const auto gas = settings.gas_per_batch + settings.gas_per_record * batch.size();
+        FID_CHECK(sign_and_store(next_nonce(), settings.studies, contracts::anchor_call(records), gas, ids, base_fee, made));
+    }
+    if (made.empty()) return false;
+    std::sort(made.begin(), made.end(), [](const auto& a, const auto& b) { return a.nonce < b.nonce; });
+    std::vector<Bytes> raws;
+    for (const auto& one : made) raws.push_back(one.attempts.front().raw);
+    FID_TRY(const auto answers, rpc.send_raw_transactions(raws));
+    for (std::size_t i = 0; i < made.size(); ++i) FID_CHECK(after_send(made[i], answers[i]));
+    return true;
+}
+
+Result<std::optional<std::uint64_t>> Outbox::Impl::gas_for_call(const store::Pending& item) {
+    if (item.gas_limit != 0) return item.gas_limit;
+    const auto estimate = rpc.estimate_gas(account, item.to, item.calldata);
+    if (estimate) return *estimate + *estimate / 4 + kCallReserve;
+    if (estimate.error().code != ErrorCode::invalid_argument) return fail(estimate.error());
+    incident(LedgerIncident::Kind::call_reverted, item, "the call " + item.tag + " was not sent: " + estimate.error().message);
+    FID_CHECK(database.write(database::Durability::full, [&](auto& t) { return store::set_ended(t, item.id, OutboxState::failed, estimate.error().message, std::nullopt); }));
+    return std::nullopt;
+}
+
+// Signed bytes and the items' new state are on the disk before anything is sent.
+Result<void> Outbox::Impl::sign_and_store(std::uint64_t nonce, const Address& to, Bytes data, std::uint64_t gas, std::span<const std::uint64_t> items,
+                                          const ethereum::Uint256& base_fee, std::vector<store::Open>& made) {
+    ethereum::Transaction transaction;
+    transaction.chain_id = settings.chain_id;
+    transaction.nonce = nonce;
+    transaction.gas_limit = gas;
+    transaction.to = to;
+    transaction.data = std::move(data);
+    transaction.max_priority_fee_per_gas = settings.tip_wei;
+    FID_TRY(const auto twice, base_fee.plus(base_fee));
+    FID_TRY(const auto wanted, twice.plus(settings.tip_wei));
+    transaction.max_fee_per_gas = std::max(wanted, ethereum::Uint256(settings.max_fee_wei));
+    FID_TRY(const auto signed_one, ethereum::sign(transaction, key));
+    store::Open open{nonce, {{0, signed_one.encode(), signed_one.hash(), 0}}};
+    FID_CHECK(database.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        FID_CHECK(store::add_attempt(t, nonce, open.attempts.front()));
+        return store::submit(t, items, nonce);
+    }));
+    made.push_back(std::move(open));
+    return {};
+}
+
+// ---- telling others
+
+void Outbox::Impl::incident(LedgerIncident::Kind kind, const store::Pending& item, std::string text) {
+    incidents.push_back({kind, item.id, item.record.study_key, item.kind == store::Kind::anchor ? item.record.version : 0, std::move(text)});
+}
+
+void Outbox::Impl::report() {
+    for (const auto& one : std::exchange(incidents, {})) {
+        log::error("ledger", "incident", {{"kind", name_of(one.kind)}, {"item", one.item}, {"what", one.text}});
+        if (on_incident) on_incident(one);
+    }
+}
+
+void Outbox::Impl::note_problem(const std::string& problem) {
+    const std::lock_guard lock(mutex);
+    status.problem = problem;
+}
+
+Result<void> Outbox::Impl::refresh_status() {
+    FID_TRY(const auto counts, database.read([](auto& t) { return store::counts(t); }));
+    const auto now = now_ms();
+    const auto age = [now](std::int64_t since) { return milliseconds(since == 0 ? 0 : std::max<std::int64_t>(now - since, 0)); };
+    const std::lock_guard lock(mutex);
+    status.stored = counts.by_state[0];
+    status.submitted = counts.by_state[1];
+    status.included = counts.by_state[2];
+    status.incidents = counts.by_state[4];
+    status.failed = counts.by_state[5];
+    status.open_transactions = counts.open;
+    status.oldest_unsettled = age(counts.oldest_unsettled_ms);
+    status.oldest_unsent = age(counts.oldest_unsent_ms);
+    changed.notify_all();
+    return {};
+}
+
+// ---- the outside
+
+Outbox::Outbox(database::Database& database, Rpc& rpc, OutboxSettings settings, crypto::Secret key, const Clock& clock)
+    : impl_(std::make_unique<Impl>(database, rpc, settings, std::move(key), clock)) {}
+Outbox::~Outbox() { stop(); }
+
+const Address& Outbox::account() const { return impl_->account; }
+void Outbox::on_incident(std::function<void(const LedgerIncident&)> callback) { impl_->on_incident = std::move(callback); }
+
+Result<std::uint64_t> Outbox::enqueue(database::Transaction& transaction, const evidence::StudyRecord& record) {
+    FID_CHECK(evidence::check_record(record));
+    if (record.chain_id != impl_->settings.chain_id || record.contract != impl_->settings.studies || record.institution != impl_->settings.institution) {
+        return fail(ErrorCode::invalid_argument, "the record is for another chain, contract or institution than this outbox");
+    }
+    FID_TRY(const auto known, store::find_anchor(transaction, record.study_key, record.version));
+    if (known) {
+        FID_TRY(const auto stored, store::pending(transaction, *known));
+        if (stored.record == record) return *known;
+        return fail(ErrorCode::conflict, "another record is stored for version " + std::to_string(record.version) + " of this study");
+    }
+    return store::insert_anchor(transaction, record, impl_->now_ms());
+}
+
+Result<std::uint64_t> Outbox::enqueue_call(database::Transaction& transaction, const Address& to, ByteView calldata, std::string_view tag, std::uint64_t gas_limit) {
+    if (tag.empty()) return fail(ErrorCode::invalid_argument, "a call needs a tag");
+    if (calldata.size() > kMaxCalldata) return fail(ErrorCode::limit_exceeded, "a call of " + std::to_string(calldata.size()) + " bytes");
+    FID_TRY(const auto known, store::find_call(transaction, tag));
+    if (known) {
+        FID_TRY(const auto stored, store::pending(transaction, *known));
+        if (stored.to == to && stored.calldata == to_bytes(calldata)) return *known;
+        return fail(ErrorCode::conflict, "another call is stored under the tag " + std::string(tag));
+    }
+    return store::insert_call(transaction, to, calldata, tag, gas_limit, impl_->now_ms());
+}
+
+void Outbox::wake(bool at_once) {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->woken = true;
+    impl_->flush = impl_->flush || at_once;
+    impl_->changed.notify_all();
+}
+
+Result<OutboxItem> Outbox::item(database::Transaction& transaction, std::uint64_t id) const { return store::item(transaction, id); }
+
+Result<OutboxItem> Outbox::anchor(database::Transaction& transaction, const Hash& study_key, std::uint64_t version) const {
+    FID_TRY(const auto id, store::find_anchor(transaction, study_key, version));
+    if (!id) return fail(ErrorCode::not_found, "no record is stored for this version of the study");
+    return store::item(transaction, *id);
+}
+
+Result<OutboxItem> Outbox::call(database::Transaction& transaction, std::string_view tag) const {
+    FID_TRY(const auto id, store::find_call(transaction, tag));
+    if (!id) return fail(ErrorCode::not_found, "no call is stored under the tag " + std::string(tag));
+    return store::item(transaction, *id);
+}
+
+Result<evidence::StudyRecord> Outbox::record(database::Transaction& transaction, const Hash& study_key, std::uint64_t version) const {
+    FID_TRY(const auto id, store::find_anchor(transaction, study_key, version));
+    if (!id) return fail(ErrorCode::not_found, "no record is stored for this version of the study");
+    FID_TRY(auto stored, store::pending(transaction, *id));
+    return stored.record;
+}
+
+void Outbox::start() {
+    FID_INVARIANT(!impl_->thread.joinable(), "an outbox is started once");
+    impl_->thread = std::jthread([impl = impl_.get()](std::stop_token stop) { impl->run(std::move(stop)); });
+}
+
+void Outbox::stop() {
+    if (!impl_->thread.joinable()) return;
+    impl_->thread.request_stop();
+    impl_->thread.join();
+    impl_->thread = {};
+}
+
+Result<bool> Outbox::step(bool flush) { return impl_->round(flush); }
+
+OutboxStatus Outbox::status() const {
+    const std::lock_guard lock(impl_->mutex);
+    return impl_->status;
+}
+
+namespace {
+bool wait_for_counts(auto& impl, milliseconds time, const std::function<bool(const store::Counts&)>& done) {
+    const auto deadline = std::chrono::steady_clock::now() + time;
+    for (;;) {
+        const auto counts = impl.database.read([](auto& t) { return store::counts(t); });
+        if (counts && done(*counts)) return true;
+        if (std::chrono::steady_clock::now() >= deadline) return false;
+        std::unique_lock lock(impl.mutex);
+        impl.changed.wait_until(lock, std::min(deadline, std::chrono::steady_clock::now() + milliseconds(50)));
+    }
+}
+}  // namespace
+
+bool Outbox::wait_until_settled(milliseconds time) {
+    return wait_for_counts(*impl_, time, [](const auto& counts) { return counts.by_state[0] + counts.by_state[1] + counts.by_state[2] == 0; });
+}
+bool Outbox::wait_until_included(milliseconds time) {
+    return wait_for_counts(*impl_, time, [](const auto& counts) { return counts.by_state[0] + counts.by_state[1] == 0; });
+}
+
+Result<void> Outbox::apply(database::Transaction&, const Block&, std::span<const Log>) { return {}; }  // receipts tell
+
+Result<void> Outbox::undo(database::Transaction& transaction, const Block& block, bool) {
+    FID_TRY(const auto settled, store::undo_block(transaction, block.hash));
+    for (const auto id : settled) {
+        if (std::any_of(impl_->undone.begin(), impl_->undone.end(), [id](const auto& one) { return one.item == id; })) continue;
+        FID_TRY(const auto item, store::pending(transaction, id));
+        impl_->undone.push_back({LedgerIncident::Kind::settled_undone, id, item.record.study_key, item.kind == store::Kind::anchor ? item.record.version : 0,
+                                 "block " + std::to_string(block.number()) + " was settled and is undone; what stood in it is sent again"});
+    }
+    return {};
+}
+
+Result<void> Outbox::settle(database::Transaction& transaction, const Block& block) { return store::settle_block(transaction, block.number(), block.hash); }
+
+void Outbox::committed() {
+    for (const auto& one : std::exchange(impl_->undone, {})) {
+        log::error("ledger", "incident", {{"kind", name_of(one.kind)}, {"item", one.item}, {"what", one.text}});
+        if (impl_->on_incident) impl_->on_incident(one);
+    }
+    wake();
+}
+
+}  // namespace fiducial::ledger
