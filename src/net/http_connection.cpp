@@ -123,7 +123,7 @@ Task<bool> HttpConnection::read_request() {
 Task<void> HttpConnection::refuse(Error error, unsigned status) {
     ++shared_->refused;
     log::info("net", "a request was refused", {{"peer", peer()}, {"status", status}, {"why", error.message}});
-    std::string body = problem_json(error, "");
+    std::string body = problem_json(error, "", status);
     std::string text = "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason_phrase(status)) + "\r\nDate: " + http_date() +
                        "\r\nContent-Type: application/problem+json\r\nContent-Length: " + std::to_string(body.size()) +
                        "\r\nConnection: close\r\n\r\n" + body;

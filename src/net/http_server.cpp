@@ -25,14 +25,15 @@ Task<Result<std::string>> Request::read_all(std::size_t max_bytes) {
     }
 }
 
-std::string problem_json(const Error& error, std::string_view request_id) {
+std::string problem_json(const Error& error, std::string_view request_id, unsigned status) {
     const auto& row = describe(error.code);
+    if (status == 0) status = row.http_status;
     boost::json::object out;
     out["type"] = "about:blank";
     out["title"] = std::string_view(row.text);
-    out["status"] = row.http_status;
+    out["status"] = status;
     out["code"] = std::string_view(row.name);
-    if (row.http_status < 500 && !error.message.empty()) out["detail"] = error.message;  // what is wrong inside stays in the log
+    if (status < 500 && !error.message.empty()) out["detail"] = error.message;  // what is wrong inside stays in the log
     if (!request_id.empty()) out["requestId"] = request_id;
     return boost::json::serialize(out);
 }

@@ -108,7 +108,8 @@ private:
     std::shared_ptr<Impl> impl_;
 };
 
-/// Returns: an RFC 9457 problem document for an error: status and title from the error table, detail from its message.
-std::string problem_json(const Error& error, std::string_view request_id);
+/// Returns: an RFC 9457 problem document for an error: title from the error table, detail from its message where the client is the one
+///     who can do something about it. status 0: that of the error table.
+std::string problem_json(const Error& error, std::string_view request_id, unsigned status = 0);
 
 }  // namespace fiducial::net
