@@ -19,14 +19,16 @@ enum Flag : std::uint32_t {
 };
 
 /// Who asked, and from where. Encrypted under a key of that person or device.
-struct StaffPart : log::NotForLogs {
+struct StaffPart {
+    using not_for_logs = void;
     Bytes32 subject{};           // id of the person, device or institution
     std::string remote_address;  // "192.0.2.7:4711", an AE title, a user at a terminal; at most 255 bytes
     bool operator==(const StaffPart&) const = default;
 };
 
 /// Whose data, and which. Hashes and random ids only, no names. Encrypted under a key of that patient.
-struct PatientPart : log::NotForLogs {
+struct PatientPart {
+    using not_for_logs = void;
     Bytes32 patient_key{};
     Bytes32 study_key{};
     Bytes32 object{};  // object id or record; zeros where a whole study is meant

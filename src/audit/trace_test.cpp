@@ -1,0 +1,513 @@
+#include "audit/trace.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <future>
+#include <thread>
+
+#include "audit/impl/trace_format.hpp"
+#include "base/file.hpp"
+
+namespace fiducial::audit {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TraceTest : public testing::Test {
+protected:
+    void SetUp() override {
+        std::string name = (fs::temp_directory_path() / "fiducial-trace-XXXXXX").string();
+        ASSERT_NE(::mkdtemp(name.data()), nullptr);
+        folder_ = name;
+    }
+    void TearDown() override { fs::remove_all(folder_); }
+
+    static crypto::Secret mac_key() { return crypto::Secret::copy_of(Bytes(32, 0x4d)); }
+    std::unique_ptr<Trace> open(TraceOptions options = {}) {
+        auto trace = Trace::open(folder_, mac_key(), options);
+        EXPECT_TRUE(trace) << trace.error().message;
+        return trace ? *std::move(trace) : nullptr;
+    }
+    Error refusal() {
+        const auto trace = Trace::open(folder_, mac_key());
+        EXPECT_FALSE(trace);
+        return trace ? Error{} : trace.error();
+    }
+    TraceReport checked() { return Trace::check_folder(folder_, mac_key()).value(); }
+
+    /// An entry that can be told from others by its block number.
+    static Entry numbered(std::uint64_t number) {
+        Entry entry;
+        entry.time = SystemTime(std::chrono::milliseconds(1795377600000 + static_cast<std::int64_t>(number)));
+        entry.operation = 1;
+        entry.allowed = true;
+        entry.block_number = number;
+        return entry;
+    }
+    static void add(Trace& trace, std::uint64_t from, std::uint64_t to) {
+        for (std::uint64_t i = from; i < to; ++i) ASSERT_EQ(trace.append_durable(numbered(i), {}).value(), i);
+    }
+    /// Appends entries so that they are written as one group: the writer is kept busy until all are queued.
+    static void add_group(Trace& trace, std::uint64_t from, std::uint64_t to) {
+        std::promise<void> busy, go_on;
+        auto released = go_on.get_future().share();
+        const auto first = trace.append(numbered(from), {}).value();
+        trace.when_durable(first, [&busy, released](const Result<std::uint64_t>&) {
+            busy.set_value();
+            released.wait();
+        });
+        busy.get_future().wait();
+        std::vector<Trace::Ticket> tickets;
+        for (std::uint64_t i = from + 1; i < to; ++i) tickets.push_back(trace.append(numbered(i), {}).value());
+        go_on.set_value();
+        for (const auto& ticket : tickets) ASSERT_TRUE(trace.wait_durable(ticket));
+    }
+
+    Bytes log_bytes() const { return read_file(folder_ / impl::kLogName, 1 << 30).value(); }
+    Bytes head_bytes() const { return read_file(folder_ / impl::kHeadName, 1 << 20).value(); }
+    void put_log(ByteView bytes) const { ASSERT_TRUE(write_file_atomically(folder_ / impl::kLogName, bytes)); }
+    void put_head(ByteView bytes) const { ASSERT_TRUE(write_file_atomically(folder_ / impl::kHeadName, bytes)); }
+    static constexpr std::size_t kRecord = impl::kFrameSize + 72 + impl::kMacSize;  // all entries here have the same size
+    static std::size_t offset_of(std::size_t index) { return impl::kHeaderSize + index * kRecord; }
+
+    fs::path folder_;
+};
+
+TEST_F(TraceTest, ANewLogIsEmptyAndCleanAndStaysSo) {
+    {
+        const auto trace = open();
+        EXPECT_EQ(trace->size(), 0U);
+        EXPECT_EQ(trace->root(), crypto::merkle_empty_root());
+        EXPECT_TRUE(trace->check()->clean());
+        EXPECT_EQ(trace->read(0).error().code, ErrorCode::not_found);
+    }
+    EXPECT_TRUE(checked().clean());
+    EXPECT_EQ(open()->size(), 0U);
+}
+
+TEST_F(TraceTest, Rfc6962RootOverAllEntriesAcrossReopening) {
+    std::vector<Hash> leaves;
+    for (std::uint64_t i = 0; i < 300; ++i) leaves.push_back(entry_leaf_hash(encode_entry(numbered(i), {}).value()));
+    for (std::uint64_t round = 0; round < 10; ++round) {
+        const auto trace = open();
+        ASSERT_EQ(trace->size(), round * 30);
+        add(*trace, round * 30, round * 30 + 30);
+        EXPECT_EQ(trace->root(), crypto::merkle_root(std::span(leaves).first(round * 30 + 30)));
+        const auto report = trace->check();
+        ASSERT_TRUE(report);
+        EXPECT_TRUE(report->clean());
+        EXPECT_EQ(report->root, trace->root());
+    }
+    const auto report = checked();
+    EXPECT_TRUE(report.clean());
+    EXPECT_EQ(report.size, 300U);
+    EXPECT_EQ(report.root, crypto::merkle_root(leaves));
+}
+
+TEST_F(TraceTest, ReadsAnyEntryAndInOrderFromAnyIndex) {
+    const auto trace = open();
+    add_group(*trace, 0, 700);
+    for (const std::uint64_t index : {699U, 0U, 127U, 128U, 129U, 500U, 256U}) {
+        const auto entry = trace->read(index);
+        ASSERT_TRUE(entry) << entry.error().message;
+        EXPECT_EQ(entry->clear, numbered(index));
+    }
+    std::uint64_t due = 130;
+    ASSERT_TRUE(trace->for_each(130, [&](std::uint64_t index, const StoredEntry& entry) {
+        EXPECT_EQ(index, due);
+        EXPECT_EQ(entry.clear.block_number, due);
+        return ++due < 400;
+    }));
+    EXPECT_EQ(due, 400U);
+    EXPECT_TRUE(trace->for_each(700, [](std::uint64_t, const StoredEntry&) { return false; }));
+    EXPECT_EQ(trace->read(700).error().code, ErrorCode::not_found);
+}
+
+TEST_F(TraceTest, ThreadsShareTheLogAndEachLearnsItsOwnIndex) {
+    const auto trace = open();
+    constexpr std::uint64_t kThreads = 8, kEach = 100;
+    std::vector<std::thread> threads;
+    std::vector<std::vector<std::uint64_t>> indexes(kThreads);
+    for (std::uint64_t t = 0; t < kThreads; ++t) {
+        threads.emplace_back([&, t] {
+            for (std::uint64_t i = 0; i < kEach; ++i) indexes[t].push_back(trace->append_durable(numbered(t * kEach + i), {}).value());
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(trace->size(), kThreads * kEach);
+    for (std::uint64_t t = 0; t < kThreads; ++t) {
+        for (std::uint64_t i = 0; i < kEach; ++i) EXPECT_EQ(trace->read(indexes[t][i])->clear.block_number, t * kEach + i);
+    }
+    EXPECT_TRUE(trace->check()->clean());
+}
+
+TEST_F(TraceTest, AFullQueueIsUnavailableAndAppendDurableWaitsForRoom) {
+    const auto trace = open({.most_queued = 3});
+    std::promise<void> busy, go_on;
+    auto released = go_on.get_future().share();
+    trace->when_durable(trace->append(numbered(0), {}).value(), [&busy, released](const Result<std::uint64_t>&) {
+        busy.set_value();
+        released.wait();
+    });
+    busy.get_future().wait();
+    std::vector<Trace::Ticket> tickets;
+    for (std::uint64_t i = 1; i <= 3; ++i) tickets.push_back(trace->append(numbered(i), {}).value());
+    EXPECT_EQ(trace->append(numbered(4), {}).error().code, ErrorCode::unavailable);
+    auto waiting = std::async(std::launch::async, [&] { return trace->append_durable(numbered(4), {}); });
+    go_on.set_value();
+    for (std::uint64_t i = 1; i <= 3; ++i) EXPECT_EQ(trace->wait_durable(tickets[i - 1]).value(), i);
+    EXPECT_EQ(waiting.get().value(), 4U);
+    bool called = false;
+    trace->when_durable(tickets[0], [&called](const Result<std::uint64_t>& index) { called = index.value() == 1; });
+    EXPECT_TRUE(called) << "a settled ticket calls back at once";
+    EXPECT_EQ(trace->wait_durable({}).error().code, ErrorCode::invalid_argument);
+}
+
+TEST_F(TraceTest, WhatIsQueuedIsWrittenBeforeTheLogCloses) {
+    std::vector<Trace::Ticket> tickets;
+    {
+        const auto trace = open();
+        for (std::uint64_t i = 0; i < 5000; ++i) ASSERT_TRUE(trace->append(numbered(i), {}));
+    }
+    EXPECT_EQ(checked().size, 5000U);
+}
+
+TEST_F(TraceTest, ASecondOpeningIsRefused) {
+    const auto trace = open();
+    EXPECT_EQ(refusal().code, ErrorCode::locked);
+    EXPECT_EQ(Trace::check_folder(folder_, mac_key()).error().code, ErrorCode::locked);
+}
+
+TEST_F(TraceTest, RefusesBadKeysAndMissingFolders) {
+    EXPECT_EQ(Trace::open(folder_, crypto::Secret(31)).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(Trace::open(folder_ / "nothing", mac_key()).error().code, ErrorCode::not_found);
+    EXPECT_EQ(Trace::check_folder(folder_, mac_key()).error().code, ErrorCode::not_found);
+    open();
+    const auto other = Trace::open(folder_, crypto::Secret(32));
+    EXPECT_EQ(other.error().code, ErrorCode::corrupt);
+    EXPECT_FALSE(Trace::check_folder(folder_, crypto::Secret(32))->clean());
+}
+
+TEST_F(TraceTest, ErasingAPatientsKeyLeavesTheTreeAndTheOtherPart) {
+    const crypto::Secret staff = crypto::random_secret(32);
+    Hash root;
+    {
+        const auto trace = open();
+        const crypto::Secret patient = crypto::random_secret(32);  // gone after this block, as after an erasure
+        Entry entry = numbered(0);
+        entry.staff = StaffPart{Bytes32{1}, "192.0.2.1"};
+        entry.patient = PatientPart{Bytes32{2}, Bytes32{3}, Bytes32{4}};
+        const EntryKeys keys{{Bytes32{5}, &staff}, {Bytes32{6}, &patient}};
+        ASSERT_TRUE(trace->append_durable(entry, keys));
+        root = trace->root();
+        EXPECT_EQ(*trace->read(0)->open_patient(patient), *entry.patient);
+    }
+    const auto trace = open();
+    EXPECT_TRUE(trace->check()->clean());
+    EXPECT_EQ(trace->root(), root);
+    EXPECT_EQ(trace->read(0)->open_staff(staff)->remote_address, "192.0.2.1");
+    EXPECT_EQ(trace->read(0)->open_patient(crypto::random_secret(32)).error().code, ErrorCode::corrupt);
+}
+
+TEST_F(TraceTest, KilledProcessLosesNoAcknowledgedEntry) {
+    std::uint64_t acknowledged_before = 0;
+    for (int round = 0; round < 6; ++round) {
+        int pipe_ends[2];
+        ASSERT_EQ(::pipe(pipe_ends), 0);
+        const pid_t child = ::fork();
+        ASSERT_GE(child, 0);
+        if (child == 0) {  // four threads append and report each acknowledged index with its content
+            ::close(pipe_ends[0]);
+            auto trace = Trace::open(folder_, mac_key());
+            if (!trace) ::_exit(3);
+            std::vector<std::thread> threads;
+            for (std::uint64_t t = 0; t < 4; ++t) {
+                threads.emplace_back([&trace, t, &pipe_ends] {
+                    for (std::uint64_t i = 0;; ++i) {
+                        const std::uint64_t content = t << 32 | i;
+                        const auto index = (*trace)->append_durable(numbered(content), {});
+                        const std::uint64_t report[2] = {index.value_or(~std::uint64_t{0}), content};
+                        if (::write(pipe_ends[1], report, sizeof(report)) != sizeof(report)) ::_exit(4);
+                    }
+                });
+            }
+            for (auto& thread : threads) thread.join();
+        }
+        ::close(pipe_ends[1]);
+        std::vector<std::pair<std::uint64_t, std::uint64_t>> acknowledged;
+        std::uint64_t report[2];
+        bool killed = false;
+        while (::read(pipe_ends[0], report, sizeof(report)) == sizeof(report)) {  // what was written into the pipe before the kill still comes
+            acknowledged.emplace_back(report[0], report[1]);
+            if (!killed && acknowledged.size() >= 50U * static_cast<unsigned>(round + 1)) {
+                ASSERT_EQ(::kill(child, SIGKILL), 0);
+                killed = true;
+            }
+        }
+        ::close(pipe_ends[0]);
+        int status = 0;
+        ASSERT_EQ(::waitpid(child, &status, 0), child);
+        ASSERT_TRUE(killed && WIFSIGNALED(status)) << "the child ended by itself: " << status;
+
+        const auto before_opening = checked();
+        EXPECT_TRUE(before_opening.clean()) << before_opening.faults[0].message;
+        const auto trace = open();
+        ASSERT_NE(trace, nullptr);
+        EXPECT_TRUE(trace->check()->clean());
+        EXPECT_GE(trace->size(), acknowledged_before + acknowledged.size());
+        for (const auto& [index, content] : acknowledged) {
+            const auto entry = trace->read(index);
+            ASSERT_TRUE(entry) << entry.error().message;
+            ASSERT_EQ(entry->clear, numbered(content));
+        }
+        acknowledged_before = trace->size();
+    }
+}
+
+TEST_F(TraceTest, AWriteThatFailsIsReportedAndTheLogGoesOn) {
+    const auto trace = open();
+    add(*trace, 0, 3);
+    std::signal(SIGXFSZ, SIG_IGN);
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+    rlimit tight = before;
+    tight.rlim_cur = offset_of(3) + 10;  // the next record fits only in part
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &tight), 0);
+    const auto refused = trace->append_durable(numbered(99), {});
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+    std::signal(SIGXFSZ, SIG_DFL);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().code, ErrorCode::unavailable);
+    EXPECT_EQ(trace->size(), 3U);
+    EXPECT_EQ(log_bytes().size(), offset_of(3));
+    add(*trace, 3, 5);
+    EXPECT_TRUE(trace->check()->clean());
+}
+
+TEST_F(TraceTest, ATornTailIsCutAtEveryLength) {
+    open();
+    Bytes old_head, old_log, new_log;
+    {
+        const auto trace = open();
+        add(*trace, 0, 4);
+    }
+    old_head = head_bytes();
+    old_log = log_bytes();
+    add(*open(), 4, 5);
+    new_log = log_bytes();
+    ASSERT_EQ(new_log.size(), old_log.size() + kRecord);
+    for (std::size_t size = old_log.size(); size <= new_log.size(); ++size) {
+        put_head(old_head);
+        put_log(ByteView(new_log).first(size));
+        const auto report = checked();
+        EXPECT_TRUE(report.clean()) << size;
+        const bool whole = size == new_log.size();
+        EXPECT_EQ(report.torn_tail_bytes, whole ? 0 : size - old_log.size());
+        const auto trace = open();
+        ASSERT_NE(trace, nullptr) << size;
+        EXPECT_EQ(trace->size(), whole ? 5U : 4U) << size;
+        EXPECT_EQ(log_bytes().size(), whole ? new_log.size() : old_log.size());
+        EXPECT_TRUE(trace->check()->clean());
+    }
+}
+
+TEST_F(TraceTest, AGroupOfWhichOnlyLaterPartsReachedTheDiskIsCut) {
+    add(*open(), 0, 2);
+    const Bytes old_head = head_bytes();
+    {
+        const auto trace = open();
+        add_group(*trace, 2, 6);  // entry 2 alone, then 3, 4 and 5 together
+    }
+    Bytes log = log_bytes();
+    std::fill_n(log.begin() + static_cast<std::ptrdiff_t>(offset_of(3)), kRecord, std::uint8_t{0});  // a page that a power cut lost
+    put_log(log);
+    put_head(old_head);
+    const auto trace = open();
+    ASSERT_NE(trace, nullptr);
+    EXPECT_EQ(trace->size(), 3U);
+    add(*trace, 3, 4);
+    EXPECT_TRUE(trace->check()->clean());
+}
+
+TEST_F(TraceTest, DamageBeforeALaterGroupIsCorruptionEvenBehindTheHead) {
+    add(*open(), 0, 2);
+    const Bytes old_head = head_bytes();
+    add(*open(), 2, 5);
+    const Bytes good = log_bytes();
+    for (std::size_t at = offset_of(2); at < offset_of(4); ++at) {  // entries 2 and 3; entry 4 is whole and of a later group
+        Bytes log = good;
+        log[at] ^= 0x20;
+        put_log(log);
+        put_head(old_head);
+        const Error error = refusal();
+        EXPECT_EQ(error.code, ErrorCode::corrupt) << at;
+        EXPECT_NE(error.message.find("entry " + std::to_string(at < offset_of(3) ? 2 : 3)), std::string::npos) << error.message;
+        EXPECT_FALSE(checked().clean());
+        EXPECT_EQ(log_bytes(), log) << "nothing was cut";
+    }
+}
+
+TEST_F(TraceTest, EveryAlteredByteIsFoundAndItsEntryNamed) {
+    add(*open(), 0, 5);
+    const Bytes good = log_bytes();
+    ASSERT_EQ(good.size(), offset_of(5));
+    for (std::size_t at = 0; at < good.size(); ++at) {
+        Bytes log = good;
+        log[at] ^= 1;
+        put_log(log);
+        const auto report = checked();
+        ASSERT_FALSE(report.clean()) << at;
+        if (at < impl::kHeaderSize) continue;
+        const std::size_t index = (at - impl::kHeaderSize) / kRecord;
+        ASSERT_EQ(report.faults.size(), 1U) << at << ": " << report.faults[1].message;
+        EXPECT_EQ(report.faults[0].index, index) << at;
+        EXPECT_EQ(report.faults[0].offset, offset_of(index)) << at;
+        EXPECT_NE(report.faults[0].message.find("entry " + std::to_string(index)), std::string::npos);
+        EXPECT_EQ(report.size, 4U) << "the others are right";
+    }
+    put_log(good);
+    EXPECT_TRUE(checked().clean());
+}
+
+TEST_F(TraceTest, ReadAndCheckOfAnOpenLogNameTheAlteredEntry) {
+    const auto trace = open();
+    add(*trace, 0, 5);
+    {
+        auto file = File::open(folder_ / impl::kLogName, File::Mode::read_write);
+        ASSERT_TRUE(file->write_at(offset_of(3) + 40, Bytes{0xff}));
+    }
+    EXPECT_TRUE(trace->read(2));
+    EXPECT_TRUE(trace->read(4));
+    const auto entry = trace->read(3);
+    ASSERT_FALSE(entry);
+    EXPECT_EQ(entry.error().code, ErrorCode::corrupt);
+    EXPECT_NE(entry.error().message.find("entry 3"), std::string::npos);
+    EXPECT_EQ(trace->for_each(0, [](std::uint64_t, const StoredEntry&) { return true; }).error().code, ErrorCode::corrupt);
+    EXPECT_EQ(trace->check()->faults.at(0).index, 3U);
+}
+
+TEST_F(TraceTest, DroppedReorderedAndRepeatedEntriesAreNamed) {
+    add(*open(), 0, 6);
+    const Bytes good = log_bytes();
+    const auto record = [&](std::size_t index) { return ByteView(good).subspan(offset_of(index), kRecord); };
+    const auto built = [&](std::initializer_list<std::size_t> order) {
+        Bytes log(good.begin(), good.begin() + impl::kHeaderSize);
+        for (const std::size_t index : order) append(log, record(index));
+        put_log(log);
+        return checked();
+    };
+    EXPECT_TRUE(built({0, 1, 2, 3, 4, 5}).clean());
+
+    const auto dropped = built({0, 1, 4, 5});
+    ASSERT_FALSE(dropped.clean());
+    EXPECT_EQ(dropped.faults[0].message, "entry 2 to 3 is missing at byte " + std::to_string(offset_of(2)) + ": entry 4 follows");
+
+    const auto reordered = built({0, 2, 1, 3, 4, 5});
+    ASSERT_EQ(reordered.faults.size(), 2U);
+    EXPECT_EQ(reordered.faults[0].index, 1U);
+    EXPECT_EQ(reordered.faults[1].message, "entry 1 at byte " + std::to_string(offset_of(2)) + " stands where entry 3 belongs");
+
+    const auto repeated = built({0, 1, 1, 2, 3, 4, 5});
+    ASSERT_FALSE(repeated.clean());
+    EXPECT_EQ(repeated.faults[0].message, "entry 1 at byte " + std::to_string(offset_of(2)) + " stands where entry 2 belongs");
+
+    const auto cut = built({0, 1, 2, 3});
+    ASSERT_FALSE(cut.clean());
+    EXPECT_EQ(cut.faults[0].message, "the log ends before entry 4, but its head says 6 entries");
+    EXPECT_EQ(refusal().code, ErrorCode::corrupt);
+
+    const auto none = built({});
+    ASSERT_FALSE(none.clean());
+    EXPECT_EQ(refusal().code, ErrorCode::corrupt);
+}
+
+TEST_F(TraceTest, ARecordForgedWithTheKeyStillDoesNotGiveTheRoot) {
+    add(*open(), 0, 6);
+    Bytes log = log_bytes();
+    impl::LogKey key{mac_key(), impl::parse_header(ByteView(log).first(impl::kHeaderSize), mac_key()).value()};
+    Entry lie = numbered(3);
+    lie.allowed = false;
+    const Bytes entry = encode_entry(lie, {}).value();
+    Bytes record;
+    impl::append_record(record, key, 3, 0, entry, entry_leaf_hash(entry));
+    std::copy(record.begin(), record.end(), log.begin() + static_cast<std::ptrdiff_t>(offset_of(3)));
+    put_log(log);
+    const auto report = checked();
+    ASSERT_EQ(report.faults.size(), 1U);
+    EXPECT_EQ(report.faults[0].message, "the entries do not give the root of the head at size 6");
+}
+
+TEST_F(TraceTest, ARecordOfAnotherLogIsAltered) {
+    add(*open(), 0, 3);
+    const Bytes first = log_bytes();
+    fs::remove(folder_ / impl::kLogName);
+    fs::remove(folder_ / impl::kHeadName);
+    add(*open(), 0, 3);
+    Bytes second = log_bytes();
+    std::copy_n(first.begin() + static_cast<std::ptrdiff_t>(offset_of(1)), kRecord, second.begin() + static_cast<std::ptrdiff_t>(offset_of(1)));
+    put_log(second);
+    EXPECT_EQ(checked().faults.at(0).index, 1U);
+}
+
+TEST_F(TraceTest, OneHeadSlotIsEnough) {
+    {
+        const auto trace = open();
+        add(*trace, 0, 3);
+    }
+    const Bytes head = head_bytes();
+    for (const std::size_t slot : {std::size_t{0}, impl::kHeadSlotSize}) {
+        Bytes torn = head;
+        std::fill_n(torn.begin() + static_cast<std::ptrdiff_t>(slot), 100, std::uint8_t{0xee});
+        put_head(torn);
+        const auto report = checked();
+        EXPECT_TRUE(report.clean());
+        EXPECT_EQ(report.size, 3U);
+        const auto trace = open();
+        ASSERT_NE(trace, nullptr);
+        EXPECT_EQ(trace->size(), 3U);
+    }
+}
+
+TEST_F(TraceTest, MissingFilesAreNamed) {
+    add(*open(), 0, 3);
+    const Bytes head = head_bytes();
+    const Bytes log = log_bytes();
+    fs::remove(folder_ / impl::kHeadName);
+    EXPECT_FALSE(checked().clean());
+    EXPECT_EQ(refusal().code, ErrorCode::corrupt);
+    fs::remove(folder_ / impl::kHeadName);
+    put_head(Bytes(2 * impl::kHeadSlotSize, 0));
+    EXPECT_EQ(refusal().code, ErrorCode::corrupt);
+    put_head(head);
+    EXPECT_NE(open(), nullptr);
+    fs::remove(folder_ / impl::kLogName);
+    EXPECT_EQ(refusal().code, ErrorCode::corrupt);
+    put_log(Bytes(impl::kHeaderSize + 5, 'x'));
+    EXPECT_EQ(refusal().code, ErrorCode::malformed);
+    Bytes later = log;
+    later[10] = '2';
+    put_log(later);
+    EXPECT_EQ(refusal().code, ErrorCode::unsupported);
+    put_log(log);
+    EXPECT_NE(open(), nullptr);
+}
+
+TEST_F(TraceTest, AnInterruptedCreationIsMadeAgain) {
+    open();
+    const Bytes log = log_bytes();
+    fs::remove(folder_ / impl::kHeadName);
+    for (std::size_t size = 0; size <= log.size(); ++size) {
+        put_log(ByteView(log).first(size));
+        const auto trace = open();
+        ASSERT_NE(trace, nullptr) << size;
+        EXPECT_EQ(trace->size(), 0U);
+        fs::remove(folder_ / impl::kHeadName);
+    }
+}
+
+}  // namespace
+}  // namespace fiducial::audit
