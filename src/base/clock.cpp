@@ -25,14 +25,15 @@ std::uint64_t unix_seconds(SystemTime time) {
 }
 
 std::string to_rfc3339(SystemTime time) {
-    const auto ms = time.time_since_epoch().count();
-    const std::time_t seconds = static_cast<std::time_t>(ms / 1000);
+    const auto whole = std::chrono::floor<std::chrono::seconds>(time);  // also before 1970
+    const auto ms = (time - whole).count();
+    const std::time_t seconds = static_cast<std::time_t>(whole.time_since_epoch().count());
     std::tm parts{};
     gmtime_r(&seconds, &parts);
     char buffer[64];
     const auto size = std::strftime(buffer, sizeof buffer, "%Y-%m-%dT%H:%M:%S", &parts);
     std::string out(buffer, size);
-    std::string fraction = std::to_string(ms % 1000);
+    std::string fraction = std::to_string(ms);
     out += "." + std::string(3 - fraction.size(), '0') + fraction + "Z";
     return out;
 }
