@@ -489,7 +489,7 @@ TEST_F(TraceTest, MissingFilesAreNamed) {
     put_log(Bytes(impl::kHeaderSize + 5, 'x'));
     EXPECT_EQ(refusal().code, ErrorCode::malformed);
     Bytes later = log;
-    later[10] = '2';
+    later[13] = '2';
     put_log(later);
     EXPECT_EQ(refusal().code, ErrorCode::unsupported);
     put_log(log);

@@ -8,7 +8,7 @@
 namespace fiducial::audit::impl {
 namespace {
 
-constexpr std::string_view kLogTag = "fid.trace1";
+constexpr std::string_view kLogTag = "fid.tracelog1";
 constexpr std::string_view kRecordTag = "fid.tracerow1";
 constexpr std::string_view kHeadTag = "fid.tracehead1";
 constexpr std::size_t kWindowSize = std::size_t{1} << 20;
@@ -35,7 +35,7 @@ Result<Bytes32> parse_header(ByteView header, const crypto::Secret& mac_key) {
     FID_TRY(const auto tag_size, reader.u8("trace: tag length"));
     FID_TRY(const auto tag, reader.take(tag_size, "trace: tag"));
     if (as_text(tag) != kLogTag) {
-        if (as_text(tag).starts_with("fid.trace")) return fail(ErrorCode::unsupported, "trace: of a later version");
+        if (as_text(tag).starts_with("fid.tracelog")) return fail(ErrorCode::unsupported, "trace: of a later version");
         return fail(ErrorCode::malformed, "trace: the file is not a trace");
     }
     FID_TRY(const auto log_id, reader.array<32>("trace: log id"));

@@ -10,7 +10,7 @@ namespace fiducial::audit::impl {
 
 inline constexpr std::string_view kLogName = "trace.log";
 inline constexpr std::string_view kHeadName = "trace.head";
-inline constexpr std::size_t kHeaderSize = 1 + 10 + 32 + 8 + 16;
+inline constexpr std::size_t kHeaderSize = 1 + 13 + 32 + 8 + 16;
 inline constexpr std::size_t kFrameSize = 4 + 8 + 4;  // length, index, place in its group
 inline constexpr std::size_t kMacSize = 16;
 inline constexpr std::size_t kHeadSlotSize = 4096;    // two of them, written in turn
