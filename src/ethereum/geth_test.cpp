@@ -258,7 +258,7 @@ protected:
         for (auto number = first; number <= last; ++number) out.push_back(header_at(number));
         return out;
     }
-    /// Sends a transaction and waits for its receipt.
+    /// Sends a transaction and waits for its receipt, and for the head to be there: geth shows a receipt a moment before.
     static bj::value send(const std::optional<Address>& to, Bytes data) {
         const auto sender = to_0x(crypto::address_of(account()).value());
         Transaction tx;
@@ -275,7 +275,10 @@ protected:
         EXPECT_EQ(to_0x(signed_tx.hash()), hash.as_string());
         for (const auto until = std::chrono::steady_clock::now() + kPatience; std::chrono::steady_clock::now() < until; std::this_thread::sleep_for(5ms)) {
             try {
-                if (auto receipt = ipc_->call("eth_getTransactionReceipt", {hash}); !receipt.is_null()) return receipt;
+                auto receipt = ipc_->call("eth_getTransactionReceipt", {hash});
+                if (receipt.is_null()) continue;
+                const auto head = parse_quantity_u64(ipc_->call("eth_blockNumber", {}).as_string(), "number").value();
+                if (head >= quantity_u64(receipt, "blockNumber")) return receipt;
             } catch (const std::runtime_error& error) {
                 if (std::string_view(error.what()).find("indexing is in progress") == std::string_view::npos) throw;
             }
