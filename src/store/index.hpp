@@ -41,7 +41,8 @@ struct StudyRow {
     std::uint64_t series_count = 0;
     std::vector<std::string> modalities;   // ascending
     bool erased = false;
-    std::uint64_t changed_ms = 0;          // arrival of the newest instance or change
+    std::uint64_t changed_ms = 0;          // when an instance last came or changed
+    std::uint64_t revision = 0;            // counts those changes
 };
 
 struct SeriesRow {
@@ -94,6 +95,7 @@ struct StudyVersionRow {
     ObjectId manifest{};               // zeros for an erasure
     AnchorState state = AnchorState::stored;
     std::uint64_t created_ms = 0;
+    std::uint64_t study_revision = 0;  // StudyRow::revision when its instances were read, so that none that came since is missed
     std::uint64_t block = 0;           // 0 until included
     Hash block_hash{};
     Hash transaction{};
@@ -136,11 +138,16 @@ public:
     Result<Slot> study_slot(database::Transaction& transaction, const Uid& study_uid);
 
     /// Inserts objects in order; instances with their series, study and patient. Sets admission and reason of each.
-    Result<void> insert(database::Transaction& transaction, std::span<StoredObject> objects, Location end);
-    Result<void> apply(database::Transaction& transaction, const Mark& mark);
-    /// The place up to which the segments are known.
-    Result<Location> known_end(database::Transaction& transaction) const;
-    Result<void> set_known_end(database::Transaction& transaction, Location end);
+    /// Objects that are there already are left as they are. now_ms: when the studies changed; 0: when each object arrived.
+    Result<void> insert(database::Transaction& transaction, std::span<StoredObject> objects, std::uint64_t now_ms);
+    /// The slot of a patient's secret, allocated where the patient is new.
+    Result<Slot> patient_slot(database::Transaction& transaction, const PatientText& patient_id, const PatientText& issuer, const Uid& study_uid,
+                              std::optional<Slot> known = {});
+    /// `description` is wanted when an object that was set aside is accepted. Marks on unknown objects are let pass.
+    Result<void> apply(database::Transaction& transaction, const Mark& mark, const ObjectDescription* description);
+    /// The last block of the segments that was indexed; all zeros where there is none.
+    Result<Location> known_block(database::Transaction& transaction) const;
+    Result<void> set_known_block(database::Transaction& transaction, Location block);
 
     Result<std::optional<InstanceRow>> find_instance(database::Transaction& transaction, const Uid& sop_uid) const;  // the current one
     Result<std::vector<InstanceRow>> find_all_instances(database::Transaction& transaction, const Uid& sop_uid) const;  // in every state, by arrival
@@ -179,9 +186,14 @@ public:
     Result<std::vector<Error>> check_all(database::Transaction& transaction) const;
     /// Empties all tables but the study versions. For a rebuild.
     Result<void> clear(database::Transaction& transaction);
+    /// Forgets a study and its objects, but not its versions.
+    Result<void> remove_study(database::Transaction& transaction, const Uid& study_uid);
+    /// Tells the shred store which slots are taken.
+    Result<void> mark_slots_used(database::Transaction& transaction) const;
+    /// Leaves only what is indexed.
+    dicom::Attributes keep_indexed(const dicom::Attributes& attributes) const;
 
 private:
-    friend class IndexRows;
     crypto::Secret row_key_;
     ShredStore* secrets_;
     std::vector<dicom::Tag> extra_;

@@ -6,13 +6,14 @@
 
 namespace fiducial::store {
 
-/// The keys that a site's one key gives, each for one purpose: HKDF-SHA-256(ikm site key, salt site id, info label).
+/// The keys that a site's one key gives, each for one purpose: root = HKDF-SHA-256(ikm site key, salt site id, info "fid.root1");
+/// key = HKDF-SHA-256(ikm root, salt site id, info label).
 /// Spec: docs/formats/shred_store.md#keys
 /// Security: whoever learns one of them learns neither the site key nor another.
 /// Threads: safe once made.
 class Keyring {
 public:
-    /// Requires: site_key has 32 random bytes, and outlives nothing: it is copied into the derivations only.
+    /// Requires: site_key has 32 random bytes. It is not kept.
     Keyring(const crypto::Secret& site_key, const Bytes32& site_id);
 
     const crypto::Secret& row_key() const { return row_key_; }      // MACs of index rows

@@ -22,8 +22,6 @@ public:
     /// All that was written is durable when it returns.
     virtual Result<void> sync() = 0;
     virtual Result<void> truncate(std::uint64_t size) = 0;
-    /// No more writes will come. An object store uploads here what it kept beside so far.
-    virtual Result<void> seal() = 0;
 };
 
 /// Where segments are kept: a local folder now, an object store (a segment is an object, read by range) later.
@@ -35,6 +33,8 @@ public:
     /// Errors: conflict when it exists. The new segment's name is durable when it returns.
     virtual Result<std::shared_ptr<Segment>> create(std::uint32_t number) = 0;
     virtual Result<std::shared_ptr<Segment>> open(std::uint32_t number, bool writable) = 0;
+    /// Of a large object that was given up.
+    virtual Result<void> remove(std::uint32_t number) = 0;
 };
 
 /// Files 00000001.segment, 00000002.segment … in a folder, which is made where missing.

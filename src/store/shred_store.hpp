@@ -41,12 +41,11 @@ public:
     Result<StudySecretPair> study_secrets(Slot slot) const;
     Result<crypto::Secret> patient_secret(Slot slot) const;
 
-    /// Destroys a slot's secrets for good. Durable when it returns; idempotent. The page's former file is overwritten first,
+    /// Destroys a slot's secrets for good. Durable when it returns; idempotent. The page's former file is overwritten then,
     /// as far as the file system permits; a copy in a backup lives until the backup goes.
     Result<void> destroy_study(Slot slot);
     Result<void> destroy_patient(Slot slot);
-    /// New secrets of a study after the erasure of one of its instances: see Store. Returns: a fresh slot.
-    bool is_study_destroyed(Slot slot) const;
+    Result<bool> is_study_destroyed(Slot slot) const;
 
     /// Writes every page again, wrapped under another site key. Durable when it returns; can be repeated after a failure.
     Result<void> rewrap(const Keyring& keyring);

@@ -33,6 +33,7 @@ struct Finding {
         unindexed_object,    // the segments hold what the index does not name
         damaged_row,         // a row's MAC or a study's chain does not fit
         damaged_segment,     // a block is not readable
+        unused_segment,      // a large object's file that nothing names
         damaged_database,    // the database's own structure
     };
     Kind kind = Kind::damaged_object;
@@ -80,8 +81,8 @@ public:
     Result<ObjectWriter> begin_object(const Uid& study_uid, ObjectKind kind = ObjectKind::instance, std::uint64_t expected_size = 0);
     /// Durable and visible in the index when it returns; the outcome is in StoredObject::admission. Many threads share one sync
     /// and one transaction. Errors: io, no_space, unavailable: the object may turn up at the next start, and is then indexed.
-    Result<StoredObject> commit(PendingObject object) { return vault_->commit(std::move(object)); }
-    Result<std::vector<StoredObject>> commit_many(std::vector<PendingObject> objects) { return vault_->commit_many(std::move(objects)); }
+    Result<StoredObject> commit(PendingObject object);
+    Result<std::vector<StoredObject>> commit_many(std::vector<PendingObject> objects);
 
     Result<ObjectReader> open_object(const ObjectRef& ref) const { return vault_->open_object(ref); }
 
@@ -97,13 +98,18 @@ public:
     Result<void> erase_study(const Uid& study_uid);
 
     Result<FsckReport> fsck(const FsckOptions& options, const std::function<void(const Progress&)>& progress = {});
-    /// Makes the index again from the segments alone. Study versions stay. Returns: objects indexed.
+    /// Makes the index again from the segments alone, in one transaction. Study versions stay. Returns: objects indexed.
+    /// Requires: nothing is stored meanwhile.
     Result<std::uint64_t> rebuild_index(const std::function<void(const Progress&)>& progress = {});
 
 private:
     Store() = default;
+    Result<void> take_lock();
+    Result<void> make_keyring(const crypto::Secret& site_key);
+    Result<Slot> patient_slot(const ObjectDescription& description);
     Result<void> recover();
-    Result<void> index_group(std::span<StoredObject> objects, std::span<const Mark> marks, Location end);
+    Result<void> apply_mark(database::Transaction& transaction, const Mark& mark);
+    Result<void> index_group(std::span<StoredObject> objects, std::span<const Mark> marks, Location block);
 
     std::filesystem::path folder_;
     File lock_;
@@ -113,7 +119,8 @@ private:
     std::unique_ptr<Index> index_;
     std::unique_ptr<Vault> vault_;
     std::mutex slots_mutex_;
-    std::map<std::string, Slot> slots_;
+    std::map<std::string, Slot> study_slots_;
+    std::map<std::string, Slot> patient_slots_;
     std::uint64_t recovered_ = 0;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -74,6 +75,7 @@ struct ObjectDescription {
     PatientText source;            // a peer, a person, a path; at most 1024 bytes
     PatientText patient_id;        // UTF-8 without outer spaces, may be empty
     PatientText issuer;
+    std::optional<Slot> patient_slot;  // filled in by Store
     dicom::Attributes attributes;  // top level, UTF-8; only what query_attributes() and the configuration name is kept
 };
 

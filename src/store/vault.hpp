@@ -15,7 +15,9 @@
 
 namespace fiducial::store {
 
-inline constexpr std::uint64_t kChunkSize = 32768;
+inline constexpr std::uint64_t kMaxObjectBytes = std::uint64_t{1} << 38;  // 256 GiB
+
+struct VaultShared;  // what a vault and its writers and readers share
 
 struct VaultOptions {
     std::uint64_t segment_bytes = std::uint64_t{1} << 30;     // a new segment is begun beyond this
@@ -115,15 +117,17 @@ private:
 /// What a look through the segments finds.
 struct ScannedEntry {
     Location location;
-    std::uint64_t end = 0;                 // of the block that holds it
+    Location block;                        // that holds it
     ObjectId id{};
     Slot slot = 0;
     std::optional<StoredObject> object;    // absent for a mark, and where the secrets are destroyed or do not fit
     std::optional<Mark> mark;
+    std::vector<std::uint32_t> segments;   // that hold the object's bytes
     std::optional<Error> problem;          // not_found: its study was erased; else corrupt
 };
 struct ScanResult {
     std::uint64_t entries = 0;
+    std::vector<std::uint32_t> data_only;  // segments of one large object each
     std::vector<Error> damage;             // blocks that should be there and are not readable; names segment and offset
 };
 
@@ -132,10 +136,10 @@ struct ScanResult {
 /// Threads: safe. After a failed sync the vault takes no more commits until it is opened again (what reached the disk is unknown).
 class Vault {
 public:
-    /// `known_end`: the place up to which the index has seen everything. A torn tail beyond it is cut off; damage before it
-    /// is reported by scans, and is never cut.
+    /// `known_block`: the last block that the index has seen; all zeros where it has seen none. A torn tail beyond it is cut
+    /// off; damage before it is logged and reported by scans, and never cut.
     static Result<std::unique_ptr<Vault>> open(std::unique_ptr<SegmentBackend> backend, const ShredStore& secrets,
-                                               const Bytes32& site_id, const VaultOptions& options, Location known_end);
+                                               const Bytes32& site_id, const VaultOptions& options, Location known_block);
     ~Vault();
 
     /// expected_size: 0 where unknown. Errors: not_found for a destroyed slot; unavailable after a failed sync.
@@ -143,7 +147,7 @@ public:
 
     /// Called by one thread at a time, in the order of the segments, when a group is durable and before its commits return.
     /// An error becomes the result of the whole group (whose objects then stay in the segments, to be found at the next start).
-    using GroupHook = std::function<Result<void>(std::span<StoredObject> objects, std::span<const Mark> marks, Location end)>;
+    using GroupHook = std::function<Result<void>(std::span<StoredObject> objects, std::span<const Mark> marks, Location block)>;
     void set_group_hook(GroupHook hook);
 
     /// Durable, and told to the group hook, when it returns. Several threads' commits share one sync.
@@ -154,7 +158,7 @@ public:
     /// Errors: corrupt when the record is not where ref says, or not the one that it says; not_found when its secrets are destroyed.
     Result<ObjectReader> open_object(const ObjectRef& ref) const;
 
-    /// Visits all entries from a place on, in order.
+    /// Visits all entries of the block at `from` (all zeros: the first) and of those behind it, in order.
     Result<ScanResult> scan(Location from, const std::function<Result<void>(ScannedEntry&&)>& visit) const;
     /// Reads and checks every chunk, the fragment and the prefix. Errors: as of ObjectReader.
     Result<void> check_object(const ObjectRef& ref) const;
@@ -166,9 +170,8 @@ public:
     Result<Usage> usage() const;
 
 private:
-    struct State;
-    explicit Vault(std::shared_ptr<State> state);
-    std::shared_ptr<State> state_;
+    explicit Vault(std::shared_ptr<VaultShared> state);
+    std::shared_ptr<VaultShared> state_;
 };
 
 }  // namespace fiducial::store

@@ -1,0 +1,62 @@
+#include "store/index.hpp"
+
+namespace fiducial::store {
+namespace {
+
+constexpr std::string_view kFirst = R"sql(
+CREATE TABLE patients (
+  id {id}, patient_key {text} NOT NULL UNIQUE, patient_id {text} NOT NULL, issuer {text} NOT NULL, name {text} NOT NULL, name_normal {text} NOT NULL,
+  birth_date {text} NOT NULL, sex {text} NOT NULL, slot {int} NOT NULL, attributes {text} NOT NULL, mac {text} NOT NULL);
+CREATE INDEX patients_id ON patients (patient_id);
+CREATE INDEX patients_name ON patients (name_normal);
+
+CREATE TABLE studies (
+  id {id}, study_uid {text} NOT NULL UNIQUE, slot {int} NOT NULL, patient {int} NOT NULL, date {text} NOT NULL, time {text} NOT NULL,
+  accession_number {text} NOT NULL, description {text} NOT NULL, study_id {text} NOT NULL, referring_physician {text} NOT NULL,
+  referring_normal {text} NOT NULL, description_normal {text} NOT NULL, instance_count {int} NOT NULL, chain {text} NOT NULL,
+  revision {int} NOT NULL, changed_ms {int} NOT NULL, attributes {text} NOT NULL, mac {text} NOT NULL);
+CREATE INDEX studies_patient ON studies (patient);
+CREATE INDEX studies_date ON studies (date, study_uid);
+CREATE INDEX studies_accession ON studies (accession_number);
+CREATE INDEX studies_changed ON studies (changed_ms);
+
+CREATE TABLE series (
+  id {id}, study {int} NOT NULL, series_uid {text} NOT NULL, modality {text} NOT NULL, number {text} NOT NULL, description {text} NOT NULL,
+  body_part {text} NOT NULL, date {text} NOT NULL, time {text} NOT NULL, attributes {text} NOT NULL, mac {text} NOT NULL,
+  UNIQUE (study, series_uid));
+CREATE INDEX series_modality ON series (modality, study);
+
+CREATE TABLE objects (
+  object_id {text} PRIMARY KEY, kind {int} NOT NULL, state {int} NOT NULL, state_before {int} NOT NULL, state_ms {int} NOT NULL, reason {text} NOT NULL,
+  study {int} NOT NULL, slot {int} NOT NULL, segment {int} NOT NULL, position {int} NOT NULL, size {int} NOT NULL, prefix_size {int} NOT NULL,
+  arrival_ms {int} NOT NULL, header_hash {text} NOT NULL, chunk_root {text} NOT NULL, sha256 {text} NOT NULL, pixel_sha256 {text} NOT NULL,
+  source_sha256 {text} NOT NULL, prefix_sha256 {text} NOT NULL, fragment_sha256 {text} NOT NULL, source {text} NOT NULL, mac {text} NOT NULL);
+CREATE INDEX objects_study ON objects (study);
+CREATE INDEX objects_state ON objects (state) WHERE state <> 1;
+
+CREATE TABLE instances (
+  id {id}, object_id {text} NOT NULL UNIQUE, study {int} NOT NULL, is_current {int} NOT NULL, sop_uid {text} NOT NULL, series_uid {text} NOT NULL,
+  sop_class {text} NOT NULL, transfer_syntax {text} NOT NULL, number {text} NOT NULL, pixel_rows {int} NOT NULL, pixel_columns {int} NOT NULL,
+  frames {int} NOT NULL, attributes {text} NOT NULL, mac {text} NOT NULL);
+CREATE UNIQUE INDEX instances_current ON instances (sop_uid) WHERE is_current = 1;
+CREATE INDEX instances_sop ON instances (sop_uid);
+CREATE INDEX instances_study ON instances (study);
+
+CREATE TABLE study_versions (
+  record_hash {text} PRIMARY KEY, study_uid {text} NOT NULL, version {int} NOT NULL, instance_count {int} NOT NULL, format {int} NOT NULL,
+  reasons {int} NOT NULL, chain_id {text} NOT NULL, contract {text} NOT NULL, institution {text} NOT NULL, study_key {text} NOT NULL,
+  previous {text} NOT NULL, root {text} NOT NULL, patient_ref {text} NOT NULL, meta {text} NOT NULL, uploads {text} NOT NULL,
+  manifest {text} NOT NULL, state {int} NOT NULL, created_ms {int} NOT NULL, study_revision {int} NOT NULL, block {int} NOT NULL,
+  block_hash {text} NOT NULL, transaction_hash {text} NOT NULL, mac {text} NOT NULL, UNIQUE (study_uid, version, study_key));
+CREATE INDEX study_versions_state ON study_versions (state);
+
+CREATE TABLE store_facts (name {text} PRIMARY KEY, value {text} NOT NULL);
+)sql";
+
+constexpr database::Migration kMigrations[] = {{"store", 1, kFirst}};
+
+}  // namespace
+
+std::span<const database::Migration> index_migrations() { return kMigrations; }
+
+}  // namespace fiducial::store

@@ -1,0 +1,102 @@
+#pragma once
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "crypto/hash.hpp"
+#include "store/impl/description_format.hpp"
+#include "store/impl/segment_format.hpp"
+#include "store/vault.hpp"
+
+namespace fiducial::store {
+
+inline constexpr std::size_t kExtentBytes = 32 * kSealedChunkSize;  // 1 MiB of chunks
+inline constexpr std::size_t kHashedTogether = 16;                  // chunks
+
+/// One object or mark on its way into a block.
+struct PendingEntry {
+    Bytes record;
+    std::vector<std::uint32_t> segments;    // that hold its extents
+    StoredObject* object = nullptr;         // one of the two
+    const Mark* mark = nullptr;
+    Result<void> outcome;
+    bool done = false;
+};
+
+struct VaultShared {
+    std::unique_ptr<SegmentBackend> backend;
+    const ShredStore* secrets = nullptr;
+    Bytes32 site_id{};
+    VaultOptions options;
+
+    // Where the next bytes go.
+    std::mutex tail_mutex;
+    std::shared_ptr<Segment> current;       // none until the first write
+    std::uint64_t tail = 0;
+    std::uint64_t sequence = 0;             // of the last block in `current`
+    std::uint64_t previous_block = 0;
+    std::uint32_t highest_number = 0;
+
+    // Segments by number.
+    mutable std::mutex segments_mutex;
+    mutable std::map<std::uint32_t, std::shared_ptr<Segment>> opened;
+
+    // Group commit.
+    std::mutex commit_mutex;
+    std::condition_variable commit_done;
+    std::vector<PendingEntry*> queue;
+    bool leading = false;
+    std::optional<Error> poisoned;          // after a failed sync
+    Vault::GroupHook hook;
+    std::vector<StoredObject> backlog_objects;  // durable, but the hook failed on them
+    std::vector<Mark> backlog_marks;
+
+    Result<std::shared_ptr<Segment>> segment(std::uint32_t number) const;
+    void remember(const std::shared_ptr<Segment>& segment) const;
+    /// Requires: tail_mutex. Makes a segment and writes its header.
+    Result<std::shared_ptr<Segment>> make_segment(bool data_only);
+    /// Room for `size` bytes that belong to one extent. Begins a new segment where the current one is full.
+    struct Place {
+        std::shared_ptr<Segment> segment;
+        std::uint64_t offset = 0;
+    };
+    Result<Place> reserve(std::uint64_t size);
+    /// Requires: tail_mutex.
+    Result<Place> reserve_aligned(std::uint64_t size, std::uint64_t alignment);
+
+    Result<void> forget_segment(std::uint32_t number);
+
+    Result<void> commit_entries(std::vector<PendingEntry>& entries);
+    Result<void> write_group(std::span<PendingEntry* const> group);
+    Result<Location> write_block(std::span<PendingEntry* const> group);
+    Result<void> call_hook(std::span<PendingEntry* const> group, Location block);
+
+    /// Goes through one segment's blocks. Spec: docs/formats/segments.md#recovery
+    struct Walk {
+        SegmentHeader header;
+        std::uint64_t last_sequence = 0;
+        std::uint64_t last_offset = 0;         // of the last good block; 0: none
+        std::uint64_t end = kSegmentHeaderSize; // behind it
+        std::optional<std::uint64_t> torn_at;  // something that began as a block, behind the last good one
+        std::vector<Error> damage;
+    };
+    using BlockVisitor = std::function<Result<void>(std::uint64_t offset, std::span<const BlockRecord> records)>;
+    Result<Walk> walk(const Segment& segment, std::uint64_t from, const BlockVisitor& visit) const;
+    /// Finds where to go on writing; cuts a torn tail off.
+    Result<void> resume(Location known_block);
+
+    Error name_problem(Error error, const ObjectId& id, const Location& location) const;
+};
+
+/// Opens what is sealed in an object's record, having checked that all belongs together.
+struct OpenedRecord {
+    ObjectRecord record;
+    StreamKey key;
+    std::vector<Hash> chunk_hashes;
+    Hash chunk_root{};
+    SealedDescription description;
+};
+Result<OpenedRecord> open_record(ObjectRecord record, const crypto::Secret& d);
+
+}  // namespace fiducial::store

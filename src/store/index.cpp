@@ -1,0 +1,407 @@
+#include "store/index.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "base/hex.hpp"
+#include "crypto/hash.hpp"
+#include "store/impl/convert.hpp"
+
+namespace fiducial::store {
+namespace {
+
+using dicom::QueryLevel;
+namespace tags = dicom::tags;
+
+dicom::Attributes of_level(const dicom::Attributes& attributes, QueryLevel level) {
+    dicom::Attributes out;
+    for (const auto& [tag, values] : attributes) {
+        const auto* known = dicom::find_query_attribute(tag);
+        if ((known != nullptr ? known->level : QueryLevel::instance) == level) out.set(tag, values);
+    }
+    return out;
+}
+
+long long number_of(const std::string& text) {
+    long long value = 0;
+    const auto [rest, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return problem == std::errc{} && value > 0 ? value : 0;
+}
+
+// One call of Index::insert or apply: rows that several objects share are read and written once.
+class Insertion {
+public:
+    Insertion(database::Transaction& transaction, const crypto::Secret& row_key, ShredStore& secrets, std::uint64_t now_ms)
+        : transaction_(transaction), row_key_(row_key), secrets_(secrets), now_ms_(now_ms) {}
+
+    Result<void> insert(StoredObject& object);
+    Result<void> accept(ObjectColumns& object, const ObjectDescription& description);
+    Result<StudyColumns*> study(const Uid& study_uid, std::optional<Slot> slot);
+    Result<PatientColumns> patient(const ObjectDescription& d);
+    Result<void> touch(StudyColumns& study, std::uint64_t at_ms) {
+        study.revision += 1;
+        study.changed_ms = std::max(study.changed_ms, static_cast<long long>(at_ms));
+        changed_.insert(study.id);
+        return {};
+    }
+    void mark_broken_chain(StudyColumns& study) { rechain_.insert(study.id); }
+    Result<StudyColumns*> study_by_id(long long id);
+    /// Writes the studies that changed.
+    Result<void> finish();
+
+private:
+    struct Verdict {
+        Admission admission = Admission::stored;
+        ObjectState state = ObjectState::current;
+        std::string reason;
+        std::optional<InstanceAndObject> replaced;
+    };
+    Result<Verdict> judge(const StoredObject& object, const StudyColumns& study, const PatientColumns& patient);
+    Result<void> supersede(InstanceAndObject& former);
+    Result<void> make_current(StudyColumns& study, const PatientColumns& patient, const ObjectDescription& d, InstanceColumns& instance, bool is_new);
+    Result<void> series(const StudyColumns& study, const ObjectDescription& d);
+    InstanceColumns instance_columns(const ObjectDescription& d, const std::string& object_id, long long study) const;
+
+    database::Transaction& transaction_;
+    const crypto::Secret& row_key_;
+    ShredStore& secrets_;
+    std::uint64_t now_ms_;
+    std::map<std::string, std::unique_ptr<StudyColumns>> studies_;
+    std::map<long long, StudyColumns*> by_id_;
+    std::set<long long> changed_;
+    std::set<long long> rechain_;
+    std::set<std::pair<long long, std::string>> series_seen_;
+    std::map<std::string, PatientColumns> patients_;
+};
+
+Result<StudyColumns*> Insertion::study(const Uid& study_uid, std::optional<Slot> slot) {
+    if (const auto found = studies_.find(study_uid.text()); found != studies_.end()) return found->second.get();
+    FID_TRY(auto row, select_row<StudyColumns>(transaction_, row_key_, "WHERE t.study_uid = :uid", {study_uid.text()}));
+    if (!row) {
+        row.emplace();
+        row->study_uid = study_uid.text();
+        if (!slot) {
+            FID_TRY(slot, secrets_.allocate_study_slot());
+        }
+        row->slot = *slot;
+        FID_CHECK(insert_row(transaction_, row_key_, *row));
+    }
+    auto& kept = studies_[study_uid.text()] = std::make_unique<StudyColumns>(*std::move(row));
+    by_id_[kept->id] = kept.get();
+    return kept.get();
+}
+
+Result<StudyColumns*> Insertion::study_by_id(long long id) {
+    if (const auto found = by_id_.find(id); found != by_id_.end()) return found->second;
+    FID_TRY(auto row, select_row<StudyColumns>(transaction_, row_key_, "WHERE t.id = :id", {std::to_string(id)}));
+    if (!row) return fail(ErrorCode::corrupt, "index: the row " + std::to_string(id) + " of studies is missing; rebuild the index (fsck --rebuild-index)");
+    auto& kept = studies_[row->study_uid] = std::make_unique<StudyColumns>(*row);
+    by_id_[id] = kept.get();
+    return kept.get();
+}
+
+Result<PatientColumns> Insertion::patient(const ObjectDescription& d) {
+    const auto key = patient_key_text(d.patient_id.value, d.issuer.value, d.study_uid.text());
+    auto found = patients_.find(key);
+    if (found == patients_.end()) {
+        FID_TRY(auto row, select_row<PatientColumns>(transaction_, row_key_, "WHERE t.patient_key = :key", {key}));
+        if (!row) {
+            row.emplace();
+            row->patient_key = key;
+            row->patient_id = d.patient_id.value;
+            row->issuer = d.issuer.value;
+            if (d.patient_slot) {
+                row->slot = *d.patient_slot;
+            } else {
+                FID_TRY(row->slot, secrets_.allocate_patient_slot());
+            }
+            FID_CHECK(insert_row(transaction_, row_key_, *row));
+        }
+        found = patients_.emplace(key, *std::move(row)).first;
+    }
+    return found->second;
+}
+
+InstanceColumns Insertion::instance_columns(const ObjectDescription& d, const std::string& object_id, long long study) const {
+    InstanceColumns c;
+    c.object_id = object_id;
+    c.study = study;
+    c.sop_uid = d.sop_uid.text();
+    c.series_uid = d.series_uid.text();
+    c.sop_class = d.sop_class_uid.text();
+    c.transfer_syntax = d.transfer_syntax_uid.text();
+    c.number = d.attributes.first(tags::kInstanceNumber);
+    c.pixel_rows = number_of(d.attributes.first(tags::kRows));
+    c.pixel_columns = number_of(d.attributes.first(tags::kColumns));
+    c.frames = number_of(d.attributes.first(tags::kNumberOfFrames));
+    if (c.frames == 0 && c.pixel_rows > 0) c.frames = 1;
+    c.attributes = attributes_text(of_level(d.attributes, QueryLevel::instance));
+    return c;
+}
+
+Result<Insertion::Verdict> Insertion::judge(const StoredObject& object, const StudyColumns& study, const PatientColumns& patient) {
+    Verdict verdict;
+    FID_TRY(auto standing, select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND i.is_current = 1", {object.description.sop_uid.text()}));
+    const bool same_patient = study.patient == 0 || study.patient == patient.id;
+    const auto set_aside = [&](std::string reason) -> Result<Verdict> {
+        verdict.admission = Admission::set_aside;
+        verdict.state = ObjectState::set_aside;
+        verdict.reason = std::move(reason);
+        FID_TRY(const auto waiting, select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND i.is_current = 0", {object.description.sop_uid.text()}));
+        for (const auto& other : waiting) {
+            if (other.object.state == static_cast<long long>(ObjectState::set_aside) && other.object.sha256 == to_hex(object.sha256)) verdict.state = ObjectState::duplicate;
+        }
+        return verdict;
+    };
+    if (standing.empty()) {
+        if (!same_patient) return set_aside("another patient than the study's");
+        return verdict;
+    }
+    auto& former = standing.front();
+    if (former.object.sha256 == to_hex(object.sha256) && former.instance.transfer_syntax == object.description.transfer_syntax_uid.text()) {
+        verdict.admission = Admission::duplicate;
+        verdict.state = ObjectState::duplicate;
+        return verdict;
+    }
+    if (former.instance.study != study.id) return set_aside("its SOP Instance UID stands in another study");
+    if (!same_patient) return set_aside("another patient than the study's");
+    if (object.description.pixel_sha256 == kZero32 || former.object.pixel_sha256 != hex_or_empty(object.description.pixel_sha256)) {
+        return set_aside("another object under a known SOP Instance UID");
+    }
+    verdict.admission = Admission::new_version;
+    verdict.replaced = std::move(former);
+    return verdict;
+}
+
+Result<void> Insertion::supersede(InstanceAndObject& former) {
+    former.instance.is_current = 0;
+    FID_CHECK(update_row(transaction_, row_key_, former.instance));
+    if (former.object.state == static_cast<long long>(ObjectState::quarantined)) {
+        former.object.state_before = static_cast<long long>(ObjectState::superseded);
+    } else {
+        former.object.state = static_cast<long long>(ObjectState::superseded);
+    }
+    FID_CHECK(update_row(transaction_, row_key_, former.object));
+    FID_TRY(auto* study, study_by_id(former.instance.study));
+    mark_broken_chain(*study);
+    return touch(*study, now_ms_);
+}
+
+Result<void> Insertion::series(const StudyColumns& study, const ObjectDescription& d) {
+    if (series_seen_.contains({study.id, d.series_uid.text()})) return {};
+    FID_TRY(const auto known, select_row<SeriesColumns>(transaction_, row_key_, "WHERE t.study = :study AND t.series_uid = :uid", {std::to_string(study.id), d.series_uid.text()}));
+    if (!known) {
+        SeriesColumns c;
+        c.study = study.id;
+        c.series_uid = d.series_uid.text();
+        c.modality = d.attributes.first(tags::kModality);
+        c.number = d.attributes.first(tags::kSeriesNumber);
+        c.description = d.attributes.first(tags::kSeriesDescription);
+        c.body_part = d.attributes.first(0x00180015);
+        c.date = dicom::normalise_date(d.attributes.first(0x00080021)).value_or("");
+        c.time = dicom::normalise_time(d.attributes.first(0x00080031)).value_or("");
+        c.attributes = attributes_text(of_level(d.attributes, QueryLevel::series));
+        FID_CHECK(insert_row(transaction_, row_key_, c));
+    }
+    series_seen_.insert({study.id, d.series_uid.text()});
+    return {};
+}
+
+Result<void> Insertion::make_current(StudyColumns& study, const PatientColumns& patient, const ObjectDescription& d, InstanceColumns& instance, bool is_new) {
+    if (study.patient == 0) {
+        study.patient = patient.id;
+        study.date = dicom::normalise_date(d.attributes.first(tags::kStudyDate)).value_or("");
+        study.time = dicom::normalise_time(d.attributes.first(tags::kStudyTime)).value_or("");
+        study.accession_number = d.attributes.first(tags::kAccessionNumber);
+        study.description = d.attributes.first(tags::kStudyDescription);
+        study.description_normal = dicom::normalise_text(study.description);
+        study.study_id = d.attributes.first(tags::kStudyId);
+        study.referring_physician = d.attributes.first(0x00080090);
+        study.referring_normal = dicom::normalise_person_name(study.referring_physician);
+        study.attributes = attributes_text(of_level(d.attributes, QueryLevel::study));
+    }
+    if (study.patient == patient.id) {
+        auto& known = patients_.at(patient.patient_key);
+        const auto attributes = attributes_text(of_level(d.attributes, QueryLevel::patient));
+        if (known.attributes != attributes && !d.attributes.first(tags::kPatientName).empty()) {
+            known.name = d.attributes.first(tags::kPatientName);
+            known.name_normal = dicom::normalise_person_name(known.name);
+            known.birth_date = dicom::normalise_date(d.attributes.first(tags::kPatientBirthDate)).value_or("");
+            known.sex = d.attributes.first(tags::kPatientSex);
+            known.attributes = attributes;
+            FID_CHECK(update_row(transaction_, row_key_, known));
+        }
+    }
+    FID_CHECK(series(study, d));
+    instance.is_current = 1;
+    if (is_new) {
+        FID_CHECK(insert_row(transaction_, row_key_, instance));
+        study.chain = chain_next(row_key_, study.chain, instance.mac);
+        study.instance_count += 1;
+    } else {
+        FID_CHECK(update_row(transaction_, row_key_, instance));
+        mark_broken_chain(study);
+    }
+    return {};
+}
+
+Result<void> Insertion::insert(StoredObject& object) {
+    const auto& d = object.description;
+    const auto object_id = to_hex(object.ref.id);
+    FID_TRY(const auto known, select_row<ObjectColumns>(transaction_, row_key_, "WHERE t.object_id = :id", {object_id}));
+    if (known) return {};
+    FID_TRY(auto* study, this->study(d.study_uid, object.ref.slot));
+    ObjectColumns c;
+    c.object_id = object_id;
+    c.kind = static_cast<long long>(d.kind);
+    c.state = static_cast<long long>(ObjectState::current);
+    c.study = study->id;
+    c.slot = object.ref.slot;
+    c.segment = object.ref.location.segment;
+    c.position = static_cast<long long>(object.ref.location.offset);
+    c.size = static_cast<long long>(object.ref.size);
+    c.prefix_size = static_cast<long long>(object.prefix_size);
+    c.arrival_ms = static_cast<long long>(d.arrival_ms);
+    c.header_hash = to_hex(object.ref.header_hash);
+    c.chunk_root = to_hex(object.ref.chunk_root);
+    c.sha256 = to_hex(object.sha256);
+    c.pixel_sha256 = hex_or_empty(d.pixel_sha256);
+    c.source_sha256 = hex_or_empty(d.source_sha256);
+    c.prefix_sha256 = hex_or_empty(object.prefix_sha256);
+    c.fragment_sha256 = hex_or_empty(object.fragment_sha256);
+    c.source = d.source.value;
+    if (d.kind != ObjectKind::instance) {
+        object.admission = Admission::stored;
+        return insert_row(transaction_, row_key_, c);
+    }
+    FID_TRY(const auto patient, this->patient(d));
+    FID_TRY(auto verdict, judge(object, *study, patient));
+    object.admission = verdict.admission;
+    object.reason = verdict.reason;
+    c.state = static_cast<long long>(verdict.state);
+    c.reason = verdict.reason;
+    FID_CHECK(insert_row(transaction_, row_key_, c));
+    if (verdict.state == ObjectState::duplicate) return {};
+    auto instance = instance_columns(d, object_id, study->id);
+    if (verdict.state == ObjectState::set_aside) return insert_row(transaction_, row_key_, instance);
+    if (verdict.replaced) FID_CHECK(supersede(*verdict.replaced));
+    FID_CHECK(make_current(*study, patient, d, instance, true));
+    return touch(*study, now_ms_ != 0 ? now_ms_ : d.arrival_ms);
+}
+
+Result<void> Insertion::accept(ObjectColumns& object, const ObjectDescription& d) {
+    FID_TRY(auto* study, study_by_id(object.study));
+    FID_TRY(const auto patient, this->patient(d));
+    FID_TRY(auto standing, select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND i.is_current = 1", {d.sop_uid.text()}));
+    for (auto& former : standing) FID_CHECK(supersede(former));
+    FID_TRY(auto instance, select_row<InstanceColumns>(transaction_, row_key_, "WHERE t.object_id = :id", {object.object_id}));
+    if (!instance) return fail(ErrorCode::corrupt, "index: the instance of object " + object.object_id + " is missing; rebuild the index (fsck --rebuild-index)");
+    FID_CHECK(make_current(*study, patient, d, *instance, false));
+    FID_CHECK(touch(*study, now_ms_));
+    object.state = static_cast<long long>(ObjectState::current);
+    return update_row(transaction_, row_key_, object);
+}
+
+Result<void> Insertion::finish() {
+    for (const auto id : rechain_) {
+        FID_TRY(auto* study, study_by_id(id));
+        study->chain.clear();
+        study->instance_count = 0;
+        FID_TRY(const auto rows, select_rows<InstanceColumns>(transaction_, row_key_, "WHERE t.study = :study AND t.is_current = 1 ORDER BY t.id", {std::to_string(id)}));
+        for (const auto& row : rows) {
+            study->chain = chain_next(row_key_, study->chain, row.mac);
+            study->instance_count += 1;
+        }
+    }
+    for (const auto id : changed_) {
+        FID_TRY(auto* study, study_by_id(id));
+        FID_CHECK(update_row(transaction_, row_key_, *study));
+    }
+    return {};
+}
+
+}  // namespace
+
+Index::Index(const Keyring& keyring, ShredStore& secrets, std::vector<dicom::Tag> extra_attributes)
+    : row_key_(keyring.row_key().clone()), secrets_(&secrets), extra_(std::move(extra_attributes)) {}
+
+dicom::Attributes Index::keep_indexed(const dicom::Attributes& attributes) const {
+    dicom::Attributes out;
+    for (const auto& [tag, values] : attributes) {
+        if (dicom::find_query_attribute(tag) != nullptr || std::find(extra_.begin(), extra_.end(), tag) != extra_.end()) out.set(tag, values);
+    }
+    return out;
+}
+
+Result<Slot> Index::study_slot(database::Transaction& transaction, const Uid& study_uid) {
+    if (study_uid.empty()) return fail(ErrorCode::invalid_argument, "an object without a Study Instance UID");
+    Insertion insertion(transaction, row_key_, *secrets_, 0);
+    FID_TRY(const auto* study, insertion.study(study_uid, std::nullopt));
+    return static_cast<Slot>(study->slot);
+}
+
+Result<Slot> Index::patient_slot(database::Transaction& transaction, const PatientText& patient_id, const PatientText& issuer, const Uid& study_uid,
+                                 std::optional<Slot> known) {
+    Insertion insertion(transaction, row_key_, *secrets_, 0);
+    ObjectDescription d;
+    d.patient_id = patient_id;
+    d.issuer = issuer;
+    d.study_uid = study_uid;
+    d.patient_slot = known;
+    FID_TRY(const auto patient, insertion.patient(d));
+    return static_cast<Slot>(patient.slot);
+}
+
+Result<void> Index::insert(database::Transaction& transaction, std::span<StoredObject> objects, std::uint64_t now_ms) {
+    Insertion insertion(transaction, row_key_, *secrets_, now_ms);
+    for (auto& object : objects) FID_CHECK(insertion.insert(object));
+    return insertion.finish();
+}
+
+Result<void> Index::apply(database::Transaction& transaction, const Mark& mark, const ObjectDescription* description) {
+    FID_TRY(auto object, select_row<ObjectColumns>(transaction, row_key_, "WHERE t.object_id = :id", {to_hex(mark.object)}));
+    if (!object || object->state == static_cast<long long>(mark.state)) return {};
+    Insertion insertion(transaction, row_key_, *secrets_, mark.at_ms);
+    const auto before = object->state;
+    object->reason = mark.reason;
+    object->state_ms = static_cast<long long>(mark.at_ms);
+    if (mark.state == ObjectState::current && before == static_cast<long long>(ObjectState::set_aside)) {
+        if (description == nullptr) return fail(ErrorCode::internal, "an object is accepted without its description");
+        object->state_before = before;
+        FID_CHECK(insertion.accept(*object, *description));
+        return insertion.finish();
+    }
+    object->state_before = before == static_cast<long long>(ObjectState::quarantined) ? 0 : before;
+    object->state = static_cast<long long>(mark.state);
+    return update_row(transaction, row_key_, *object);
+}
+
+Result<void> Index::remove_study(database::Transaction& transaction, const Uid& study_uid) {
+    FID_TRY(const auto study, select_row<StudyColumns>(transaction, row_key_, "WHERE t.study_uid = :uid", {study_uid.text()}));
+    if (!study) return {};
+    const auto id = std::to_string(study->id);
+    for (const auto* sql : {"DELETE FROM instances WHERE study = ", "DELETE FROM objects WHERE study = ", "DELETE FROM series WHERE study = ", "DELETE FROM studies WHERE id = "}) {
+        FID_CHECK(execute(transaction, sql + id));
+    }
+    FID_TRY(auto versions, select_rows<VersionColumns>(transaction, row_key_, "WHERE t.study_uid = :uid", {study_uid.text()}));
+    for (auto& version : versions) {
+        version.study_revision = -1;  // of a study that is gone: covers nothing of one that may come again under this UID
+        FID_CHECK(update_row(transaction, row_key_, version));
+    }
+    // A patient goes with the last study.
+    return execute(transaction, "DELETE FROM patients WHERE id = " + std::to_string(study->patient) + " AND NOT EXISTS (SELECT 1 FROM studies s WHERE s.patient = patients.id)");
+}
+
+Result<void> Index::clear(database::Transaction& transaction) {
+    for (const auto* table : {"instances", "objects", "series", "studies", "patients", "store_facts"}) FID_CHECK(execute(transaction, std::string("DELETE FROM ") + table));
+    FID_TRY(auto versions, select_rows<VersionColumns>(transaction, row_key_, ""));
+    for (auto& version : versions) {
+        if (version.study_revision <= 0) continue;
+        version.study_revision = 0;  // revisions begin anew
+        FID_CHECK(update_row(transaction, row_key_, version));
+    }
+    return {};
+}
+
+}  // namespace fiducial::store

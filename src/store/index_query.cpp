@@ -1,0 +1,325 @@
+#include <algorithm>
+#include <set>
+
+#include "base/hex.hpp"
+#include "crypto/hash.hpp"
+#include "store/impl/convert.hpp"
+#include "store/index.hpp"
+
+namespace fiducial::store {
+namespace {
+
+std::string fact_mac(const crypto::Secret& row_key, const std::string& name, const std::string& value) {
+    return to_hex(crypto::tagged_hmac_sha256(row_key.view(), "fid.fact1", {as_bytes(name), as_bytes("="), as_bytes(value)}));
+}
+
+Result<std::optional<StudyColumns>> study_columns(database::Transaction& transaction, const crypto::Secret& row_key, const Uid& study_uid) {
+    return select_row<StudyColumns>(transaction, row_key, "WHERE t.study_uid = :uid", {study_uid.text()});
+}
+
+Result<Uid> study_uid_of(database::Transaction& transaction, const crypto::Secret& row_key, long long study) {
+    FID_TRY(const auto row, select_row<StudyColumns>(transaction, row_key, "WHERE t.id = :id", {std::to_string(study)}));
+    if (!row) return fail(ErrorCode::corrupt, "index: the row " + std::to_string(study) + " of studies is missing; rebuild the index (fsck --rebuild-index)");
+    return uid_of(row->study_uid);
+}
+
+Result<std::vector<InstanceRow>> with_study_uids(database::Transaction& transaction, const crypto::Secret& row_key, const std::vector<InstanceAndObject>& found) {
+    std::vector<InstanceRow> rows;
+    std::map<long long, Uid> uids;
+    for (const auto& one : found) {
+        if (!uids.contains(one.instance.study)) {
+            FID_TRY(uids[one.instance.study], study_uid_of(transaction, row_key, one.instance.study));
+        }
+        FID_TRY(auto row, instance_row(one.instance, one.object, uids[one.instance.study]));
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+// Errors: corrupt when the current instances are not those that the study's row counts and chains.
+Result<void> check_chain(const crypto::Secret& row_key, const StudyColumns& study, std::vector<InstanceAndObject>& current) {
+    std::sort(current.begin(), current.end(), [](const auto& a, const auto& b) { return a.instance.id < b.instance.id; });
+    std::string chain;
+    for (const auto& one : current) chain = chain_next(row_key, chain, one.instance.mac);
+    if (chain == study.chain && static_cast<long long>(current.size()) == study.instance_count) return {};
+    return fail(ErrorCode::corrupt, "index: study " + study.study_uid + " should have " + std::to_string(study.instance_count) + " instances, " + std::to_string(current.size()) +
+                                        " rows are there" + (static_cast<long long>(current.size()) == study.instance_count ? ", and not the same" : "") +
+                                        ": rows were deleted or put back behind the archive's back; rebuild the index (fsck --rebuild-index)");
+}
+
+}  // namespace
+
+Result<Location> Index::known_block(database::Transaction& transaction) const {
+    std::string value;
+    Statement select(transaction, "SELECT value FROM store_facts WHERE name = 'known_block'");
+    select.out(value);
+    FID_CHECK(select.run());
+    FID_TRY(const bool there, select.next());
+    if (!there) return Location{};
+    const auto first = value.find(' ');
+    const auto second = value.find(' ', first + 1);
+    if (first == std::string::npos || second == std::string::npos || value.substr(second + 1) != fact_mac(row_key_, "known_block", value.substr(0, second))) {
+        return fail(ErrorCode::corrupt, "index: the row known_block of store_facts was changed behind the archive's back; rebuild the index (fsck --rebuild-index)");
+    }
+    return Location{static_cast<std::uint32_t>(std::strtoul(value.c_str(), nullptr, 10)), std::strtoull(value.c_str() + first, nullptr, 10)};
+}
+
+Result<void> Index::set_known_block(database::Transaction& transaction, Location block) {
+    std::string value = std::to_string(block.segment) + " " + std::to_string(block.offset);
+    value += " " + fact_mac(row_key_, "known_block", value);
+    Statement upsert(transaction, "INSERT INTO store_facts (name, value) VALUES ('known_block', :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value");
+    upsert.in(value);
+    return upsert.run();
+}
+
+Result<void> Index::mark_slots_used(database::Transaction& transaction) const {
+    long long study = 0, object = 0, patient = 0;
+    Statement select(transaction,
+                     "SELECT (SELECT COALESCE(MAX(slot), -1) FROM studies), (SELECT COALESCE(MAX(slot), -1) FROM objects), (SELECT COALESCE(MAX(slot), -1) FROM patients)");
+    select.out(study).out(object).out(patient);
+    FID_CHECK(select.run());
+    FID_CHECK(select.next());
+    if (std::max(study, object) >= 0) secrets_->mark_study_slots_used(static_cast<Slot>(std::max(study, object)));
+    if (patient >= 0) secrets_->mark_patient_slots_used(static_cast<Slot>(patient));
+    return {};
+}
+
+Result<std::optional<InstanceRow>> Index::find_instance(database::Transaction& transaction, const Uid& sop_uid) const {
+    FID_TRY(const auto found, select_instances(transaction, row_key_, "WHERE i.sop_uid = :uid AND i.is_current = 1", {sop_uid.text()}));
+    FID_TRY(auto rows, with_study_uids(transaction, row_key_, found));
+    if (rows.empty()) return std::optional<InstanceRow>();
+    return std::optional<InstanceRow>(std::move(rows.front()));
+}
+
+Result<std::vector<InstanceRow>> Index::find_all_instances(database::Transaction& transaction, const Uid& sop_uid) const {
+    FID_TRY(const auto found, select_instances(transaction, row_key_, "WHERE i.sop_uid = :uid ORDER BY o.arrival_ms, i.id", {sop_uid.text()}));
+    return with_study_uids(transaction, row_key_, found);
+}
+
+Result<std::optional<InstanceRow>> Index::find_instance_of(database::Transaction& transaction, const ObjectId& object) const {
+    FID_TRY(const auto found, select_instances(transaction, row_key_, "WHERE i.object_id = :id", {to_hex(object)}));
+    FID_TRY(auto rows, with_study_uids(transaction, row_key_, found));
+    if (rows.empty()) return std::optional<InstanceRow>();
+    return std::optional<InstanceRow>(std::move(rows.front()));
+}
+
+Result<std::optional<ObjectRow>> Index::find_object(database::Transaction& transaction, const ObjectId& object) const {
+    FID_TRY(const auto found, select_row<ObjectColumns>(transaction, row_key_, "WHERE t.object_id = :id", {to_hex(object)}));
+    if (!found) return std::optional<ObjectRow>();
+    FID_TRY(const auto uid, study_uid_of(transaction, row_key_, found->study));
+    FID_TRY(auto row, object_row(*found, uid));
+    return std::optional<ObjectRow>(std::move(row));
+}
+
+Result<std::optional<StudyRow>> Index::find_study(database::Transaction& transaction, const Uid& study_uid) const {
+    StudyFilter filter;
+    filter.study_uids = {study_uid.text()};
+    FID_TRY(auto page, list_studies(transaction, filter, "", 1));
+    if (page.studies.empty()) return std::optional<StudyRow>();
+    return std::optional<StudyRow>(std::move(page.studies.front()));
+}
+
+Result<std::optional<PatientRow>> Index::find_patient(database::Transaction& transaction, const PatientText& patient_id, const PatientText& issuer) const {
+    FID_TRY(const auto found, select_row<PatientColumns>(transaction, row_key_, "WHERE t.patient_key = :key", {patient_key_text(patient_id.value, issuer.value, "")}));
+    if (!found) return std::optional<PatientRow>();
+    return std::optional<PatientRow>(patient_row(*found));
+}
+
+Result<std::vector<InstanceRow>> Index::instances_of_study(database::Transaction& transaction, const Uid& study_uid) const {
+    FID_TRY(const auto study, study_columns(transaction, row_key_, study_uid));
+    if (!study) return std::vector<InstanceRow>();
+    FID_TRY(auto found, select_instances(transaction, row_key_, "WHERE i.study = :study AND i.is_current = 1", {std::to_string(study->id)}));
+    FID_CHECK(check_chain(row_key_, *study, found));
+    std::vector<InstanceRow> rows;
+    for (const auto& one : found) {
+        FID_TRY(auto row, instance_row(one.instance, one.object, study_uid));
+        rows.push_back(std::move(row));
+    }
+    std::sort(rows.begin(), rows.end(), [](const InstanceRow& a, const InstanceRow& b) { return a.sop_uid.text() < b.sop_uid.text(); });
+    return rows;
+}
+
+Result<std::vector<InstanceRow>> Index::instances_of_series(database::Transaction& transaction, const Uid& study_uid, const Uid& series_uid) const {
+    FID_TRY(auto rows, instances_of_study(transaction, study_uid));
+    std::erase_if(rows, [&](const InstanceRow& row) { return row.series_uid != series_uid; });
+    return rows;
+}
+
+Result<std::vector<SeriesRow>> Index::series_of_study(database::Transaction& transaction, const Uid& study_uid) const {
+    FID_TRY(const auto instances, instances_of_study(transaction, study_uid));
+    std::map<std::string, std::uint64_t> counts;
+    for (const auto& instance : instances) counts[instance.series_uid.text()] += 1;
+    FID_TRY(const auto study, study_columns(transaction, row_key_, study_uid));
+    std::vector<SeriesRow> rows;
+    if (!study) return rows;
+    FID_TRY(const auto found, select_rows<SeriesColumns>(transaction, row_key_, "WHERE t.study = :study ORDER BY t.series_uid", {std::to_string(study->id)}));
+    for (const auto& columns : found) {
+        const auto count = counts.find(columns.series_uid);
+        if (count == counts.end()) continue;
+        FID_TRY(auto row, series_row(columns));
+        row.instance_count = count->second;
+        counts.erase(count);
+        rows.push_back(std::move(row));
+    }
+    if (!counts.empty()) return fail(ErrorCode::corrupt, "index: series " + counts.begin()->first + " is missing; rebuild the index (fsck --rebuild-index)");
+    return rows;
+}
+
+Result<dicom::Attributes> Index::attributes_of(database::Transaction& transaction, const ObjectId& object) const {
+    FID_TRY(const auto found, select_row<InstanceColumns>(transaction, row_key_, "WHERE t.object_id = :id", {to_hex(object)}));
+    if (!found) return fail(ErrorCode::not_found, "no instance has object " + to_hex(object));
+    dicom::Attributes attributes;
+    FID_TRY(const auto study, select_row<StudyColumns>(transaction, row_key_, "WHERE t.id = :id", {std::to_string(found->study)}));
+    if (study) {
+        FID_TRY(const auto patient, select_row<PatientColumns>(transaction, row_key_, "WHERE t.id = :id", {std::to_string(study->patient)}));
+        if (patient) FID_CHECK(add_attributes(attributes, patient->attributes));
+        FID_CHECK(add_attributes(attributes, study->attributes));
+        FID_TRY(const auto series, select_row<SeriesColumns>(transaction, row_key_, "WHERE t.study = :study AND t.series_uid = :uid", {std::to_string(study->id), found->series_uid}));
+        if (series) FID_CHECK(add_attributes(attributes, series->attributes));
+    }
+    FID_CHECK(add_attributes(attributes, found->attributes));
+    return attributes;
+}
+
+Result<std::vector<ObjectRow>> Index::objects_of_study(database::Transaction& transaction, const Uid& study_uid, std::optional<ObjectKind> kind) const {
+    std::vector<ObjectRow> rows;
+    FID_TRY(const auto study, study_columns(transaction, row_key_, study_uid));
+    if (!study) return rows;
+    const std::string of_kind = kind ? " AND t.kind = " + std::to_string(static_cast<int>(*kind)) : "";
+    FID_TRY(const auto found, select_rows<ObjectColumns>(transaction, row_key_, "WHERE t.study = :study" + of_kind + " ORDER BY t.arrival_ms, t.object_id", {std::to_string(study->id)}));
+    for (const auto& columns : found) {
+        FID_TRY(auto row, object_row(columns, study_uid));
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+Result<std::vector<SetAsideRow>> Index::list_set_aside(database::Transaction& transaction, const std::string& after_object_id, std::uint32_t limit) const {
+    FID_TRY(const auto found, select_instances(transaction, row_key_, "WHERE o.state = 3 AND o.object_id > :after ORDER BY o.object_id LIMIT " + std::to_string(limit), {after_object_id}));
+    FID_TRY(auto instances, with_study_uids(transaction, row_key_, found));
+    std::vector<SetAsideRow> rows;
+    for (std::size_t i = 0; i < found.size(); ++i) rows.push_back({std::move(instances[i]), found[i].object.reason});
+    return rows;
+}
+
+Result<std::vector<QuarantineRow>> Index::list_quarantined(database::Transaction& transaction) const {
+    FID_TRY(const auto found, select_rows<ObjectColumns>(transaction, row_key_, "WHERE t.state = 5 ORDER BY t.state_ms, t.object_id"));
+    std::vector<QuarantineRow> rows;
+    for (const auto& columns : found) {
+        QuarantineRow row;
+        FID_TRY(const auto uid, study_uid_of(transaction, row_key_, columns.study));
+        FID_TRY(row.object, object_row(columns, uid));
+        FID_TRY(const auto instance, select_row<InstanceColumns>(transaction, row_key_, "WHERE t.object_id = :id", {columns.object_id}));
+        if (instance) {
+            FID_TRY(row.sop_uid, uid_of(instance->sop_uid));
+        }
+        row.reason = columns.reason;
+        row.at_ms = static_cast<std::uint64_t>(columns.state_ms);
+        row.state_before = static_cast<ObjectState>(columns.state_before);
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+Result<std::vector<ObjectRow>> Index::list_objects(database::Transaction& transaction, const std::string& after_object_id, std::uint32_t limit) const {
+    FID_TRY(const auto found, select_rows<ObjectColumns>(transaction, row_key_, "WHERE t.object_id > :after ORDER BY t.object_id LIMIT " + std::to_string(limit), {after_object_id}));
+    std::vector<ObjectRow> rows;
+    std::map<long long, Uid> uids;
+    for (const auto& columns : found) {
+        if (!uids.contains(columns.study)) {
+            FID_TRY(uids[columns.study], study_uid_of(transaction, row_key_, columns.study));
+        }
+        FID_TRY(auto row, object_row(columns, uids[columns.study]));
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+namespace {
+
+Result<std::map<long long, std::uint64_t>> count_by(database::Transaction& transaction, const std::string& table) {
+    std::map<long long, std::uint64_t> counts;
+    long long state = 0, count = 0;
+    Statement select(transaction, "SELECT state, COUNT(*) FROM " + table + " GROUP BY state");
+    select.out(state).out(count);
+    FID_CHECK(select.run());
+    while (true) {
+        FID_TRY(const bool more, select.next());
+        if (!more) return counts;
+        counts[state] = static_cast<std::uint64_t>(count);
+    }
+}
+
+}  // namespace
+
+Result<IndexCounts> Index::counts(database::Transaction& transaction) const {
+    IndexCounts counts;
+    long long patients = 0, studies = 0, series = 0, instances = 0, bytes = 0;
+    Statement select(transaction,
+                     "SELECT (SELECT COUNT(DISTINCT patient) FROM studies WHERE patient <> 0), (SELECT COUNT(*) FROM studies WHERE patient <> 0), (SELECT COUNT(*) FROM series),"
+                     " (SELECT COUNT(*) FROM instances WHERE is_current = 1), (SELECT COALESCE(SUM(size), 0) FROM objects)");
+    select.out(patients).out(studies).out(series).out(instances).out(bytes);
+    FID_CHECK(select.run());
+    FID_CHECK(select.next());
+    counts.patients = static_cast<std::uint64_t>(patients);
+    counts.studies = static_cast<std::uint64_t>(studies);
+    counts.series = static_cast<std::uint64_t>(series);
+    counts.instances = static_cast<std::uint64_t>(instances);
+    counts.bytes = static_cast<std::uint64_t>(bytes);
+    FID_TRY(const auto objects, count_by(transaction, "objects"));
+    for (const auto& [state, count] : objects) counts.objects[static_cast<ObjectState>(state)] = count;
+    FID_TRY(const auto versions, count_by(transaction, "study_versions"));
+    for (const auto& [state, count] : versions) counts.versions[static_cast<AnchorState>(state)] = count;
+    return counts;
+}
+
+namespace {
+
+// Like select_rows, but goes on after a bad MAC.
+template <typename Columns>
+Result<void> check_table(database::Transaction& transaction, const crypto::Secret& row_key, std::vector<Error>& findings, std::set<long long>* ids) {
+    Columns row;
+    Statement select(transaction, "SELECT " + column_list<Columns>("t") + " FROM " + std::string(Columns::kTable) + " t");
+    bind_out(select, row);
+    FID_CHECK(select.run());
+    while (true) {
+        FID_TRY(const bool more, select.next());
+        if (!more) return {};
+        if (auto fits = check_mac(row_key, row); !fits) findings.push_back(fits.error());
+        if constexpr (Columns::kNumbered) {
+            if (ids != nullptr) ids->insert(row.id);
+        }
+    }
+}
+
+}  // namespace
+
+Result<std::vector<Error>> Index::check_all(database::Transaction& transaction) const {
+    std::vector<Error> findings;
+    std::set<long long> patients, studies;
+    FID_CHECK(check_table<PatientColumns>(transaction, row_key_, findings, &patients));
+    FID_CHECK(check_table<StudyColumns>(transaction, row_key_, findings, &studies));
+    FID_CHECK(check_table<SeriesColumns>(transaction, row_key_, findings, nullptr));
+    FID_CHECK(check_table<ObjectColumns>(transaction, row_key_, findings, nullptr));
+    FID_CHECK(check_table<InstanceColumns>(transaction, row_key_, findings, nullptr));
+    FID_CHECK(check_table<VersionColumns>(transaction, row_key_, findings, nullptr));
+    if (auto known = known_block(transaction); !known) findings.push_back(known.error());
+    if (!findings.empty()) return findings;
+    // Every row is as it was written; what is missing or was put back shows in what refers to it.
+    for (const auto id : studies) {
+        FID_TRY(const auto study, select_row<StudyColumns>(transaction, row_key_, "WHERE t.id = :id", {std::to_string(id)}));
+        if (study->patient != 0 && !patients.contains(study->patient)) {
+            findings.push_back({ErrorCode::corrupt, "index: the patient of study " + study->study_uid + " is missing; rebuild the index (fsck --rebuild-index)"});
+        }
+        FID_TRY(auto found, select_instances(transaction, row_key_, "WHERE i.study = :study AND i.is_current = 1", {std::to_string(id)}));
+        if (auto fits = check_chain(row_key_, *study, found); !fits) {
+            findings.push_back(fits.error());
+            continue;
+        }
+        FID_TRY(const auto uid, uid_of(study->study_uid));
+        if (auto series = series_of_study(transaction, uid); !series) findings.push_back(series.error());
+    }
+    return findings;
+}
+
+}  // namespace fiducial::store

@@ -1,0 +1,228 @@
+#include "store/shred_store.hpp"
+
+#include <list>
+#include <map>
+#include <mutex>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "store/impl/shred_page.hpp"
+
+namespace fiducial::store {
+namespace {
+
+constexpr std::size_t kCachedPages = 64;
+using Kind = ShredPage::Kind;
+
+std::string_view word_for(Kind kind) { return kind == Kind::study ? "study" : "patient"; }
+
+}  // namespace
+
+struct ShredStore::State {
+    std::filesystem::path folder;
+    crypto::Secret wrapping_key;
+    mutable std::mutex mutex;
+    std::map<Kind, std::uint32_t> page_counts;
+    std::map<Kind, Slot> next_free;
+    using Key = std::pair<Kind, std::uint32_t>;
+    mutable std::map<Key, std::shared_ptr<const ShredPage>> cache;
+    mutable std::list<Key> cache_order;
+
+    std::filesystem::path path_of(Kind kind, std::uint32_t number) const {
+        auto digits = std::to_string(number);
+        digits.insert(0, digits.size() < 6 ? 6 - digits.size() : 0, '0');
+        return folder / (std::string(word_for(kind)) + "-" + digits + ".page");
+    }
+
+    Result<void> count_pages() {
+        for (const auto kind : {Kind::study, Kind::patient}) {
+            std::uint32_t count = 0;
+            std::error_code error;
+            while (std::filesystem::exists(path_of(kind, count), error)) ++count;
+            page_counts[kind] = count;
+            next_free[kind] = 0;
+        }
+        // A gap would let slots be made a second time under a number that is in use.
+        std::error_code error;
+        std::size_t files = 0;
+        for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+            if (entry->path().extension() == ".page") ++files;
+            if (entry->path().filename().string().find(".page.new-") != std::string::npos) {  // left by a process that was killed
+                std::error_code ignored;
+                std::filesystem::remove(entry->path(), ignored);
+            }
+        }
+        if (error) return fail(ErrorCode::io, "listing " + folder.string() + ": " + error.message());
+        if (files != page_counts[Kind::study] + page_counts[Kind::patient]) {
+            return fail(ErrorCode::corrupt, folder.string() + ": a page of the shred store is missing (" + std::to_string(page_counts[Kind::study]) + " study and " +
+                                                std::to_string(page_counts[Kind::patient]) + " patient pages in sequence, " + std::to_string(files) + " files); restore it from a backup");
+        }
+        return {};
+    }
+
+    Result<std::shared_ptr<const ShredPage>> load(Kind kind, std::uint32_t number) const {  // under the mutex
+        const Key key{kind, number};
+        if (const auto found = cache.find(key); found != cache.end()) return found->second;
+        const auto path = path_of(kind, number);
+        FID_TRY(const auto file, read_file(path, kMaxShredPageBytes));
+        auto page = ShredPage::open(file, wrapping_key);
+        if (!page) {
+            auto error = std::move(page).error().with(path.string());
+            if (error.code == ErrorCode::malformed) error.code = ErrorCode::corrupt;
+            return fail(std::move(error));
+        }
+        if (page->kind != kind || page->number != number) {
+            return fail(ErrorCode::corrupt, path.string() + " is another page under this name (page " + std::to_string(page->number) + ")");
+        }
+        auto shared = std::make_shared<const ShredPage>(*std::move(page));
+        remember(key, shared);
+        return shared;
+    }
+
+    void remember(const Key& key, std::shared_ptr<const ShredPage> page) const {
+        if (!cache.contains(key)) cache_order.push_back(key);
+        cache[key] = std::move(page);
+        if (cache_order.size() > kCachedPages) {
+            cache.erase(cache_order.front());
+            cache_order.pop_front();
+        }
+    }
+
+    Result<void> add_page(Kind kind) {  // under the mutex
+        const auto number = page_counts[kind];
+        auto page = std::make_shared<const ShredPage>(ShredPage::make(kind, number));
+        FID_CHECK(write_file_atomically(path_of(kind, number), page->seal(wrapping_key)));
+        page_counts[kind] = number + 1;
+        remember({kind, number}, page);
+        return {};
+    }
+
+    Result<Slot> allocate(Kind kind) {
+        const std::lock_guard lock(mutex);
+        while (true) {
+            const Slot slot = next_free[kind];
+            while (slot / kSlotsPerPage >= page_counts[kind]) FID_CHECK(add_page(kind));
+            FID_TRY(const auto page, load(kind, slot / kSlotsPerPage));
+            next_free[kind] = slot + 1;
+            if (!page->is_destroyed(slot % kSlotsPerPage)) return slot;
+        }
+    }
+
+    void mark_used(Kind kind, Slot highest) {
+        const std::lock_guard lock(mutex);
+        next_free[kind] = std::max(next_free[kind], highest + 1);
+    }
+
+    Result<crypto::Secret> secrets(Kind kind, Slot slot) const {
+        const std::lock_guard lock(mutex);
+        const auto number = slot / kSlotsPerPage;
+        if (number >= page_counts.at(kind)) {
+            return fail(ErrorCode::not_found, std::string(word_for(kind)) + " slot " + std::to_string(slot) + " was never made");
+        }
+        FID_TRY(const auto page, load(kind, number));
+        if (page->is_destroyed(slot % kSlotsPerPage)) {
+            return fail(ErrorCode::not_found, "the secrets of " + std::string(word_for(kind)) + " slot " + std::to_string(slot) + " were destroyed");
+        }
+        return crypto::Secret::copy_of(page->slot(slot % kSlotsPerPage).subspan(1));
+    }
+
+    // Writes a page in place of its file, then overwrites the former file's bytes.
+    Result<void> replace(const ShredPage& page, const crypto::Secret& key) {
+        const auto path = path_of(page.kind, page.number);
+        auto former = File::open(path, File::Mode::read_write);
+        FID_CHECK(write_file_atomically(path, page.seal(key)));
+        if (former) {
+            const Bytes zeros(kMaxShredPageBytes / 2, 0);
+            FID_TRY(const auto size, former->size());
+            for (std::uint64_t at = 0; at < size; at += zeros.size()) {
+                FID_CHECK(former->write_at(at, ByteView(zeros).first(std::min<std::uint64_t>(zeros.size(), size - at))));
+            }
+            FID_CHECK(former->sync_data());
+        }
+        return {};
+    }
+
+    Result<void> destroy(Kind kind, Slot slot) {
+        const std::lock_guard lock(mutex);
+        const auto number = slot / kSlotsPerPage;
+        if (number >= page_counts[kind]) return fail(ErrorCode::not_found, std::string(word_for(kind)) + " slot " + std::to_string(slot) + " was never made");
+        FID_TRY(const auto page, load(kind, number));
+        if (page->is_destroyed(slot % kSlotsPerPage)) return {};
+        auto changed = std::make_shared<ShredPage>();
+        changed->kind = kind;
+        changed->number = number;
+        changed->generation = page->generation + 1;
+        changed->slots = page->slots.clone();
+        changed->destroy(slot % kSlotsPerPage);
+        FID_CHECK(replace(*changed, wrapping_key));
+        remember({kind, number}, changed);
+        log::info("store", "secrets destroyed", {{"kind", word_for(kind)}, {"slot", slot}, {"generation", changed->generation}});
+        return {};
+    }
+};
+
+ShredStore::ShredStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ShredStore::~ShredStore() = default;
+
+Result<std::unique_ptr<ShredStore>> ShredStore::open(const std::filesystem::path& folder, const Keyring& keyring) {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) return fail(error_from_errno(error.value(), "making the folder", folder));
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
+    auto state = std::make_unique<State>();
+    state->folder = folder;
+    state->wrapping_key = keyring.shred_key().clone();
+    FID_CHECK(state->count_pages());
+    for (const auto kind : {Kind::study, Kind::patient}) {
+        if (state->page_counts[kind] == 0) {
+            FID_CHECK(state->add_page(kind));
+        } else if (auto first = state->load(kind, 0); !first) {
+            auto problem = std::move(first).error();
+            if (problem.code == ErrorCode::corrupt) problem.message += " (or the site key is another site's)";
+            return fail(std::move(problem));
+        }
+    }
+    return std::unique_ptr<ShredStore>(new ShredStore(std::move(state)));
+}
+
+Result<Slot> ShredStore::allocate_study_slot() { return state_->allocate(Kind::study); }
+Result<Slot> ShredStore::allocate_patient_slot() { return state_->allocate(Kind::patient); }
+void ShredStore::mark_study_slots_used(Slot highest) { state_->mark_used(Kind::study, highest); }
+void ShredStore::mark_patient_slots_used(Slot highest) { state_->mark_used(Kind::patient, highest); }
+
+Result<StudySecretPair> ShredStore::study_secrets(Slot slot) const {
+    FID_TRY(const auto both, state_->secrets(Kind::study, slot));
+    return StudySecretPair{crypto::Secret::copy_of(both.view().first(32)), crypto::Secret::copy_of(both.view().subspan(32))};
+}
+Result<crypto::Secret> ShredStore::patient_secret(Slot slot) const { return state_->secrets(Kind::patient, slot); }
+
+Result<void> ShredStore::destroy_study(Slot slot) { return state_->destroy(Kind::study, slot); }
+Result<void> ShredStore::destroy_patient(Slot slot) { return state_->destroy(Kind::patient, slot); }
+
+Result<bool> ShredStore::is_study_destroyed(Slot slot) const {
+    const std::lock_guard lock(state_->mutex);
+    if (slot / kSlotsPerPage >= state_->page_counts.at(Kind::study)) return false;
+    FID_TRY(const auto page, state_->load(Kind::study, slot / kSlotsPerPage));
+    return page->is_destroyed(slot % kSlotsPerPage);
+}
+
+Result<void> ShredStore::rewrap(const Keyring& keyring) {
+    const std::lock_guard lock(state_->mutex);
+    // Pages that an earlier, interrupted run has rewrapped already open under the new key.
+    for (const auto kind : {Kind::study, Kind::patient}) {
+        for (std::uint32_t number = 0; number < state_->page_counts[kind]; ++number) {
+            FID_TRY(const auto file, read_file(state_->path_of(kind, number), kMaxShredPageBytes));
+            if (ShredPage::open(file, keyring.shred_key())) continue;
+            auto page = ShredPage::open(file, state_->wrapping_key);
+            if (!page) return fail(page.error().with(state_->path_of(kind, number).string()));
+            ++page->generation;
+            FID_CHECK(state_->replace(*page, keyring.shred_key()));
+        }
+    }
+    state_->wrapping_key = keyring.shred_key().clone();
+    state_->cache.clear();
+    state_->cache_order.clear();
+    return {};
+}
+
+}  // namespace fiducial::store

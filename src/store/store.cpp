@@ -1,0 +1,253 @@
+#include "store/store.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/clock.hpp"
+#include "base/hex.hpp"
+#include "base/log.hpp"
+#include "crypto/hash.hpp"
+#include "store/impl/convert.hpp"
+
+namespace fiducial::store {
+namespace {
+
+constexpr std::string_view kSiteMagic = "FIDSITE1";
+constexpr std::size_t kRecoveryBatch = 500;
+constexpr std::size_t kCachedSlots = 100'000;
+
+std::uint64_t now_ms() { return static_cast<std::uint64_t>(system_clock().now().time_since_epoch().count()); }
+
+}  // namespace
+
+Store::~Store() = default;
+
+Result<void> Store::take_lock() {
+    FID_TRY(lock_, File::open(folder_ / "lock", File::Mode::read_write_create));
+    if (auto taken = lock_.lock_exclusively(); !taken) {
+        if (taken.error().code != ErrorCode::locked) return taken;
+        Bytes pid(32);
+        const auto size = lock_.read_at(0, pid);
+        std::string holder(as_text(pid).substr(0, size.value_or(0)));
+        while (!holder.empty() && (holder.back() == '\n' || holder.back() == '\0')) holder.pop_back();
+        return fail(ErrorCode::locked, folder_.string() + " is in use by another archive" + (holder.empty() ? "" : " (process " + holder + ")") + "; one process at a time may open a site");
+    }
+    FID_CHECK(lock_.truncate(0));
+    return lock_.write_at(0, as_bytes(std::to_string(::getpid()) + "\n"));
+}
+
+// site.id = magic ‖ site id ‖ check value of the site key.
+Result<void> Store::make_keyring(const crypto::Secret& site_key) {
+    const auto path = folder_ / "site.id";
+    auto file = read_file(path, 4096);
+    if (!file && file.error().code != ErrorCode::not_found) return fail(file.error());
+    if (file) {
+        if (file->size() != kSiteMagic.size() + 64 || as_text(ByteView(*file).first(kSiteMagic.size())) != kSiteMagic) {
+            return fail(ErrorCode::corrupt, path.string() + " is not what was written; restore it from a backup");
+        }
+        FID_TRY(const auto site_id, fixed<32>(ByteView(*file).subspan(kSiteMagic.size(), 32), "site id"));
+        keyring_ = std::make_unique<Keyring>(site_key, site_id);
+        if (!crypto::equal_constant_time(keyring_->check_value(), ByteView(*file).last(32))) {
+            return fail(ErrorCode::wrong_passphrase, "the site key does not belong to " + folder_.string());
+        }
+        return {};
+    }
+    std::error_code error;
+    for (const auto* part : {"segments", "secrets", "index.db"}) {
+        if (std::filesystem::exists(folder_ / part, error)) return fail(ErrorCode::corrupt, path.string() + " is missing while " + part + " is there; restore it from a backup");
+    }
+    keyring_ = std::make_unique<Keyring>(site_key, crypto::random_bytes32());
+    Bytes bytes = to_bytes(as_bytes(kSiteMagic));
+    append(bytes, keyring_->site_id());
+    append(bytes, keyring_->check_value());
+    return write_file_atomically(path, bytes);
+}
+
+Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, const crypto::Secret& site_key, const StoreOptions& options) {
+    if (site_key.size() != 32) return fail(ErrorCode::invalid_argument, "a site key has 32 bytes");
+    std::unique_ptr<Store> store(new Store());
+    store->folder_ = folder;
+    std::error_code error;
+    if (std::filesystem::create_directories(folder, error)) std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
+    if (error) return fail(error_from_errno(error.value(), "making the folder", folder));
+    FID_CHECK(store->take_lock());
+    FID_CHECK(store->make_keyring(site_key));
+    FID_TRY(store->secrets_, ShredStore::open(folder / "secrets", *store->keyring_));
+
+    std::vector<database::Migration> migrations(index_migrations().begin(), index_migrations().end());
+    migrations.insert(migrations.end(), options.other_migrations.begin(), options.other_migrations.end());
+    database::Options database_options;
+    database_options.path = folder / "index.db";
+    FID_TRY(store->database_, database::Database::open(database_options, migrations));
+    store->index_ = std::make_unique<Index>(*store->keyring_, *store->secrets_, options.extra_attributes);
+
+    Location known;
+    FID_CHECK(store->database_->read([&](database::Transaction& t) -> Result<void> {
+        FID_CHECK(store->index_->mark_slots_used(t));
+        FID_TRY(known, store->index_->known_block(t));
+        return {};
+    }));
+    FID_TRY(auto segments, open_local_segments(folder / "segments"));
+    FID_TRY(store->vault_, Vault::open(std::move(segments), *store->secrets_, store->keyring_->site_id(), options.vault, known));
+    FID_CHECK(store->recover());
+    auto* const self = store.get();
+    store->vault_->set_group_hook([self](std::span<StoredObject> objects, std::span<const Mark> marks, Location block) { return self->index_group(objects, marks, block); });
+    return store;
+}
+
+Result<void> Store::apply_mark(database::Transaction& transaction, const Mark& mark) {
+    if (mark.state != ObjectState::current) return index_->apply(transaction, mark, nullptr);
+    FID_TRY(const auto object, index_->find_object(transaction, mark.object));
+    if (!object || object->state != ObjectState::set_aside) return index_->apply(transaction, mark, nullptr);
+    FID_TRY(const auto reader, vault_->open_object(object->ref));
+    return index_->apply(transaction, mark, &reader.description());
+}
+
+Result<void> Store::index_group(std::span<StoredObject> objects, std::span<const Mark> marks, Location block) {
+    return database_->write(database::Durability::rebuildable, [&](database::Transaction& t) -> Result<void> {
+        FID_CHECK(index_->insert(t, objects, now_ms()));
+        for (const auto& mark : marks) FID_CHECK(apply_mark(t, mark));
+        return index_->set_known_block(t, block);
+    });
+}
+
+// What is durable in the segments and not in the index was either acknowledged (the index lost its last commits in a power
+// cut) or about to be. Whole objects are indexed; an object that the power cut tore was never acknowledged and is discarded.
+Result<void> Store::recover() {
+    Location known;
+    FID_TRY(known, database_->read([&](database::Transaction& t) { return index_->known_block(t); }));
+    std::vector<StoredObject> objects;
+    std::vector<Mark> discarded;
+    Location last = known;
+    const auto flush = [&](const Mark* mark) -> Result<void> {
+        if (objects.empty() && mark == nullptr) return {};
+        FID_CHECK(database_->write(database::Durability::rebuildable, [&](database::Transaction& t) -> Result<void> {
+            FID_CHECK(index_->insert(t, objects, now_ms()));
+            if (mark != nullptr) FID_CHECK(apply_mark(t, *mark));
+            return index_->set_known_block(t, last);
+        }));
+        objects.clear();
+        return {};
+    };
+    FID_CHECK(vault_->scan(known, [&](ScannedEntry&& entry) -> Result<void> {
+        if (entry.problem) {
+            if (entry.problem->code != ErrorCode::not_found) log::error("store", entry.problem->message);
+            return {};
+        }
+        if (entry.mark) {
+            last = entry.block;
+            return flush(&*entry.mark);
+        }
+        FID_TRY(const auto there, database_->read([&](database::Transaction& t) { return index_->find_object(t, entry.id); }));
+        if (there) return {};
+        ++recovered_;
+        if (auto whole = vault_->check_object(entry.object->ref); !whole) {
+            log::warning("store", "an object that was never acknowledged is not whole", {{"why", whole.error().message}});
+            discarded.push_back({entry.id, entry.slot, ObjectState::discarded, now_ms(), "torn by a power cut before it was acknowledged"});
+        }
+        last = entry.block;
+        objects.push_back(*std::move(entry.object));
+        if (objects.size() >= kRecoveryBatch) return flush(nullptr);
+        return {};
+    }));
+    FID_CHECK(flush(nullptr));
+    if (recovered_ > 0) log::info("store", "objects found in the segments were indexed", {{"objects", recovered_}});
+    for (const auto& mark : discarded) {
+        FID_CHECK(vault_->commit_mark(mark));
+        FID_CHECK(database_->write(database::Durability::rebuildable, [&](database::Transaction& t) { return index_->apply(t, mark, nullptr); }));
+    }
+    return database_->read([&](database::Transaction& t) { return index_->mark_slots_used(t); });
+}
+
+Result<Slot> Store::study_slot(const Uid& study_uid) {
+    const std::lock_guard lock(slots_mutex_);
+    if (const auto found = study_slots_.find(study_uid.text()); found != study_slots_.end()) return found->second;
+    FID_TRY(const auto slot, database_->write(database::Durability::rebuildable, [&](database::Transaction& t) { return index_->study_slot(t, study_uid); }));
+    if (study_slots_.size() >= kCachedSlots) study_slots_.clear();
+    study_slots_[study_uid.text()] = slot;
+    return slot;
+}
+
+Result<Slot> Store::patient_slot(const ObjectDescription& d) {
+    const auto key = patient_key_text(d.patient_id.value, d.issuer.value, d.study_uid.text());
+    const std::lock_guard lock(slots_mutex_);
+    if (const auto found = patient_slots_.find(key); found != patient_slots_.end()) return found->second;
+    FID_TRY(const auto slot, database_->write(database::Durability::rebuildable, [&](database::Transaction& t) { return index_->patient_slot(t, d.patient_id, d.issuer, d.study_uid); }));
+    if (patient_slots_.size() >= kCachedSlots) patient_slots_.clear();
+    patient_slots_[key] = slot;
+    return slot;
+}
+
+Result<ObjectWriter> Store::begin_object(const Uid& study_uid, ObjectKind kind, std::uint64_t expected_size) {
+    FID_TRY(const auto slot, study_slot(study_uid));
+    return vault_->begin_object(slot, kind, expected_size);
+}
+
+Result<StoredObject> Store::commit(PendingObject object) {
+    std::vector<PendingObject> one;
+    one.push_back(std::move(object));
+    FID_TRY(auto stored, commit_many(std::move(one)));
+    return std::move(stored.front());
+}
+
+Result<std::vector<StoredObject>> Store::commit_many(std::vector<PendingObject> objects) {
+    for (auto& object : objects) {
+        auto& d = object.description;
+        if (d.study_uid.empty()) return fail(ErrorCode::invalid_argument, "an object without a Study Instance UID");
+        if (d.kind != ObjectKind::instance) continue;
+        if (d.sop_uid.empty()) return fail(ErrorCode::invalid_argument, "an instance without a SOP Instance UID");
+        d.attributes = index_->keep_indexed(d.attributes);
+        FID_TRY(d.patient_slot, patient_slot(d));
+    }
+    return vault_->commit_many(std::move(objects));
+}
+
+Result<void> Store::change_state(const ObjectId& object, ObjectState state, std::string reason) {
+    FID_TRY(const auto row, database_->read([&](database::Transaction& t) { return index_->find_object(t, object); }));
+    if (!row) return fail(ErrorCode::not_found, "there is no object " + to_hex(object));
+    if (row->state == state) return {};
+    bool sensible = state == ObjectState::quarantined && row->state != ObjectState::discarded;
+    if (row->state == ObjectState::set_aside) sensible = sensible || state == ObjectState::current || state == ObjectState::discarded;
+    if (row->state == ObjectState::quarantined) {
+        FID_TRY(const auto quarantined, database_->read([&](database::Transaction& t) { return index_->list_quarantined(t); }));
+        for (const auto& one : quarantined) sensible = sensible || (one.object.ref.id == object && one.state_before == state);
+    }
+    if (!sensible) {
+        return fail(ErrorCode::conflict, "object " + to_hex(object) + " is " + std::string(name_of(row->state)) + " and cannot become " + std::string(name_of(state)));
+    }
+    return vault_->commit_mark({object, row->ref.slot, state, now_ms(), std::move(reason)});
+}
+
+Result<void> Store::restore(const ObjectId& object) {
+    FID_TRY(const auto quarantined, database_->read([&](database::Transaction& t) { return index_->list_quarantined(t); }));
+    for (const auto& row : quarantined) {
+        if (row.object.ref.id != object) continue;
+        FID_CHECK(vault_->check_object(row.object.ref));
+        return change_state(object, row.state_before, "every chunk was checked");
+    }
+    return fail(ErrorCode::not_found, "object " + to_hex(object) + " is not in quarantine");
+}
+
+Result<void> Store::erase_study(const Uid& study_uid) {
+    FID_TRY(auto reading, database_->begin_read());
+    FID_TRY(const auto study, index_->find_study(reading, study_uid));
+    FID_TRY(const auto objects, index_->objects_of_study(reading, study_uid));
+    FID_CHECK(reading.commit());
+    if (!study) return fail(ErrorCode::not_found, "there is no study " + study_uid.text());
+    const std::lock_guard lock(slots_mutex_);
+    FID_CHECK(secrets_->destroy_study(study->slot));
+    for (const auto& object : objects) {
+        if (object.ref.slot != study->slot) FID_CHECK(secrets_->destroy_study(object.ref.slot));
+    }
+    FID_CHECK(database_->write(database::Durability::full, [&](database::Transaction& t) { return index_->remove_study(t, study_uid); }));
+    study_slots_.erase(study_uid.text());
+    FID_TRY(const auto patient, database_->read([&](database::Transaction& t) { return index_->find_patient(t, study->patient.patient_id, study->patient.issuer); }));
+    if (!patient) {
+        patient_slots_.clear();
+        FID_CHECK(secrets_->destroy_patient(study->patient.slot));
+    }
+    return {};
+}
+
+}  // namespace fiducial::store

@@ -1,0 +1,274 @@
+#include <algorithm>
+
+#include "base/clock.hpp"
+#include "base/hex.hpp"
+#include "base/log.hpp"
+#include "store/impl/vault_state.hpp"
+#include "store/impl/writer_state.hpp"
+
+namespace fiducial::store {
+namespace {
+
+constexpr std::size_t kOpenSegments = 512;          // file descriptors
+constexpr std::size_t kGroupBytes = std::size_t{64} << 20;
+constexpr std::size_t kMaxBacklog = 10'000;
+
+}  // namespace
+
+Result<std::shared_ptr<Segment>> VaultShared::segment(std::uint32_t number) const {
+    const std::lock_guard lock(segments_mutex);
+    if (const auto found = opened.find(number); found != opened.end()) return found->second;
+    FID_TRY(auto segment, backend->open(number, false));
+    if (opened.size() >= kOpenSegments) opened.erase(opened.begin());  // whoever reads it keeps it open
+    opened[number] = segment;
+    return segment;
+}
+
+void VaultShared::remember(const std::shared_ptr<Segment>& segment) const {
+    const std::lock_guard lock(segments_mutex);
+    opened[segment->number()] = segment;
+}
+
+Result<std::shared_ptr<Segment>> VaultShared::make_segment(bool data_only) {
+    FID_TRY(auto segment, backend->create(highest_number + 1));
+    ++highest_number;
+    SegmentHeader header;
+    header.number = segment->number();
+    header.data_only = data_only;
+    header.site_id = site_id;
+    header.created_ms = static_cast<std::uint64_t>(system_clock().now().time_since_epoch().count());
+    header.previous_sequence = data_only ? 0 : sequence;
+    FID_CHECK(segment->write_at(0, header.encode()));
+    FID_CHECK(segment->sync());
+    remember(segment);
+    return segment;
+}
+
+Result<void> VaultShared::forget_segment(std::uint32_t number) {
+    {
+        const std::lock_guard lock(segments_mutex);
+        opened.erase(number);
+    }
+    return backend->remove(number);
+}
+
+Result<VaultShared::Place> VaultShared::reserve(std::uint64_t size) {
+    const std::lock_guard lock(tail_mutex);
+    return reserve_aligned(size, 1);
+}
+
+Result<VaultShared::Place> VaultShared::reserve_aligned(std::uint64_t size, std::uint64_t alignment) {
+    auto offset = (tail + alignment - 1) / alignment * alignment;
+    if (!current || (offset + size > options.segment_bytes && tail > kSegmentHeaderSize)) {
+        FID_TRY(current, make_segment(false));
+        sequence = 0;
+        previous_block = 0;
+        offset = kSegmentHeaderSize;
+    }
+    tail = offset + size;
+    return Place{current, offset};
+}
+
+Result<Location> VaultShared::write_block(std::span<PendingEntry* const> group) {
+    BlockHeader header;
+    std::vector<Bytes> records;
+    std::size_t payload = 0;
+    for (auto* entry : group) {
+        payload += entry->record.size();
+        records.push_back(std::move(entry->record));
+    }
+    header.record_count = static_cast<std::uint16_t>(group.size());
+    header.payload_size = static_cast<std::uint32_t>(payload);
+    std::memcpy(header.site.data(), site_id.data(), header.site.size());
+    Place place;
+    {
+        const std::lock_guard lock(tail_mutex);
+        FID_TRY(place, reserve_aligned(header.padded_size(), kBlockAlignment));
+        header.sequence = sequence + 1;  // counted once the block is durable: a failed attempt leaves a torn block that the next one outdates
+        header.previous_offset = previous_block;
+    }
+    FID_CHECK(place.segment->write_at(place.offset, encode_block(header, records)));
+
+    // Data before the block that names them; the block's own segment last.
+    std::set<std::uint32_t> touched;
+    for (const auto* entry : group) touched.insert(entry->segments.begin(), entry->segments.end());
+    touched.erase(place.segment->number());
+    const auto sync_all = [&]() -> Result<void> {
+        for (const auto number : touched) {
+            FID_TRY(const auto data, segment(number));
+            FID_CHECK(data->sync());
+        }
+        return place.segment->sync();
+    };
+    if (auto synced = sync_all(); !synced) {
+        const std::lock_guard lock(commit_mutex);
+        poisoned = Error{ErrorCode::unavailable, "nothing can be stored until the archive is started again, since a sync failed: " + synced.error().message};
+        return fail(synced.error());
+    }
+    {
+        const std::lock_guard lock(tail_mutex);
+        if (current == place.segment) {
+            sequence = header.sequence;
+            previous_block = place.offset;
+        }
+    }
+    std::uint64_t at = place.offset + kBlockHeaderSize;
+    for (std::size_t i = 0; i < group.size(); ++i) {
+        if (group[i]->object != nullptr) group[i]->object->ref.location = {place.segment->number(), at};
+        at += records[i].size();
+    }
+    return Location{place.segment->number(), place.offset};
+}
+
+Result<void> VaultShared::call_hook(std::span<PendingEntry* const> group, Location block) {
+    if (!hook) return {};
+    // What an earlier group's hook failed on is durable all the same: it goes first, so that the index stays in the segments' order.
+    const auto old_objects = backlog_objects.size();
+    std::vector<StoredObject> objects = backlog_objects;
+    std::vector<Mark> marks = backlog_marks;
+    for (const auto* entry : group) {
+        if (entry->object != nullptr) objects.push_back(*entry->object);
+        if (entry->mark != nullptr) marks.push_back(*entry->mark);
+    }
+    if (auto done = hook(objects, marks, block); !done) {
+        backlog_objects = std::move(objects);
+        backlog_marks = std::move(marks);
+        if (backlog_objects.size() + backlog_marks.size() > kMaxBacklog) {
+            const std::lock_guard lock(commit_mutex);
+            poisoned = Error{ErrorCode::unavailable, "nothing can be stored until the archive is started again, since the index takes nothing: " + done.error().message};
+        }
+        return fail(done.error());
+    }
+    backlog_objects.clear();
+    backlog_marks.clear();
+    std::size_t at = old_objects;
+    for (auto* entry : group) {
+        if (entry->object != nullptr) *entry->object = std::move(objects[at++]);
+    }
+    return {};
+}
+
+Result<void> VaultShared::write_group(std::span<PendingEntry* const> group) {
+    FID_TRY(const auto block, write_block(group));
+    return call_hook(group, block);
+}
+
+Result<void> VaultShared::commit_entries(std::vector<PendingEntry>& entries) {
+    std::unique_lock lock(commit_mutex);
+    if (poisoned) return fail(*poisoned);
+    for (auto& entry : entries) queue.push_back(&entry);
+    const auto all_done = [&] { return std::all_of(entries.begin(), entries.end(), [](const PendingEntry& e) { return e.done; }); };
+    while (!all_done()) {
+        if (leading) {
+            commit_done.wait(lock);
+            continue;
+        }
+        leading = true;
+        std::vector<PendingEntry*> group;
+        std::size_t bytes = 0;
+        while (group.size() < queue.size() && group.size() < kMaxBlockRecords && (group.empty() || bytes + queue[group.size()]->record.size() <= kGroupBytes)) {
+            bytes += queue[group.size()]->record.size();
+            group.push_back(queue[group.size()]);
+        }
+        queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(group.size()));
+        Result<void> outcome;
+        if (poisoned) {
+            outcome = fail(*poisoned);
+        } else {
+            lock.unlock();
+            outcome = write_group(group);
+            lock.lock();
+        }
+        for (auto* entry : group) {
+            entry->outcome = outcome;
+            entry->done = true;
+        }
+        leading = false;
+        commit_done.notify_all();
+    }
+    return {};
+}
+
+Vault::Vault(std::shared_ptr<VaultShared> state) : state_(std::move(state)) {}
+Vault::~Vault() = default;
+
+void Vault::set_group_hook(GroupHook hook) { state_->hook = std::move(hook); }
+
+Result<std::unique_ptr<Vault>> Vault::open(std::unique_ptr<SegmentBackend> backend, const ShredStore& secrets, const Bytes32& site_id,
+                                           const VaultOptions& options, Location known_block) {
+    auto state = std::make_shared<VaultShared>();
+    state->backend = std::move(backend);
+    state->secrets = &secrets;
+    state->site_id = site_id;
+    state->options = options;
+    FID_CHECK(state->resume(known_block));
+    return std::unique_ptr<Vault>(new Vault(std::move(state)));
+}
+
+Result<ObjectWriter> Vault::begin_object(Slot study_slot, ObjectKind kind, std::uint64_t expected_size) {
+    {
+        const std::lock_guard lock(state_->commit_mutex);
+        if (state_->poisoned) return fail(*state_->poisoned);
+    }
+    FID_TRY(auto secrets, state_->secrets->study_secrets(study_slot));
+    ObjectHeader header;
+    header.kind = kind;
+    header.slot = study_slot;
+    header.id = crypto::random_bytes32();
+    auto key = derive_stream_key(secrets.d, header.id, "fid.object1");
+    header.commitment = key.commitment;
+    return ObjectWriter(std::make_unique<ObjectWriter::State>(state_, header, std::move(key), std::move(secrets.d), expected_size));
+}
+
+Result<StoredObject> Vault::commit(PendingObject object) {
+    std::vector<PendingObject> one;
+    one.push_back(std::move(object));
+    FID_TRY(auto stored, commit_many(std::move(one)));
+    return std::move(stored.front());
+}
+
+Result<std::vector<StoredObject>> Vault::commit_many(std::vector<PendingObject> objects) {
+    std::vector<StoredObject> stored(objects.size());
+    std::vector<PendingEntry> entries(objects.size());
+    for (std::size_t i = 0; i < objects.size(); ++i) {
+        auto& writer = objects[i].writer.state_;
+        if (!writer) return fail(ErrorCode::cancelled, "an object that was abandoned cannot be committed");
+        objects[i].description.kind = writer->header.kind;
+        FID_TRY(entries[i].record, writer->make_record(objects[i], stored[i]));
+        for (const auto& extent : writer->extents) entries[i].segments.push_back(extent.segment);
+        entries[i].object = &stored[i];
+    }
+    for (auto& object : objects) object.writer.state_->committed = true;  // from here on the bytes may be named by a durable record
+    FID_CHECK(state_->commit_entries(entries));
+    for (const auto& entry : entries) FID_CHECK(entry.outcome);
+    return stored;
+}
+
+Result<void> Vault::commit_mark(const Mark& mark) {
+    FID_TRY(const auto secrets, state_->secrets->study_secrets(mark.slot));
+    MarkRecord record;
+    record.slot = mark.slot;
+    record.id = crypto::random_bytes32();
+    const auto key = derive_stream_key(secrets.d, record.id, "fid.mark1");
+    record.commitment = key.commitment;
+    record.sealed_mark = seal_stream(key.key, record.clear(), encode_mark(mark));
+    std::vector<PendingEntry> entries(1);
+    entries[0].record = encode_record(record);
+    entries[0].mark = &mark;
+    FID_CHECK(state_->commit_entries(entries));
+    return entries[0].outcome;
+}
+
+Result<Vault::Usage> Vault::usage() const {
+    FID_TRY(const auto numbers, state_->backend->list());
+    Usage usage;
+    usage.segments = static_cast<std::uint32_t>(numbers.size());
+    for (const auto number : numbers) {
+        FID_TRY(const auto segment, state_->segment(number));
+        FID_TRY(const auto size, segment->size());
+        usage.bytes += size;
+    }
+    return usage;
+}
+
+}  // namespace fiducial::store

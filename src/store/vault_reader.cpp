@@ -1,0 +1,209 @@
+#include <algorithm>
+
+#include "base/hex.hpp"
+#include "store/impl/vault_state.hpp"
+
+namespace fiducial::store {
+namespace {
+
+constexpr std::uint64_t kReadAhead = 8;  // chunks
+
+}  // namespace
+
+Result<OpenedRecord> open_record(ObjectRecord record, const crypto::Secret& d) {
+    OpenedRecord opened;
+    opened.key = derive_stream_key(d, record.header.id, "fid.object1");
+    if (!crypto::equal_constant_time(opened.key.commitment, record.header.commitment)) {
+        return fail(ErrorCode::corrupt, "the key commitment does not match");
+    }
+    const auto associated = record.header.encode();
+    const auto open_part = [&](std::string_view info, std::string_view what, ByteView sealed) -> Result<Bytes> {
+        auto plain = open_stream(derive_stream_key(d, record.header.id, info).key, associated, sealed);
+        if (!plain) return fail(plain.error().with(what));
+        return plain;
+    };
+    FID_TRY(const auto hashes, open_part("fid.chunks1", "list of chunk hashes", record.sealed_chunk_hashes));
+    if (hashes.size() != evidence::chunk_count(record.size) * sizeof(Hash)) return fail(ErrorCode::corrupt, "the list of chunk hashes has another length than the object calls for");
+    opened.chunk_hashes.resize(hashes.size() / sizeof(Hash));
+    std::memcpy(opened.chunk_hashes.data(), hashes.data(), hashes.size());
+    FID_TRY(opened.chunk_root, evidence::chunk_root(opened.chunk_hashes));
+    FID_TRY(const auto description, open_part("fid.facts1", "description", record.sealed_description));
+    FID_TRY(opened.description, decode_description(description));
+    opened.record = std::move(record);
+    return opened;
+}
+
+struct ObjectReader::State {
+    State(std::shared_ptr<const VaultShared> shared, ObjectRef object_ref, OpenedRecord record, crypto::Secret study_d)
+        : vault(std::move(shared)), ref(object_ref), opened(std::move(record)), d(std::move(study_d)), cipher(opened.key.key, opened.record.header.encode()) {
+        std::uint64_t at = 0;
+        for (const auto& extent : opened.record.extents) {
+            starts.push_back(at);
+            at += extent.size;
+        }
+    }
+
+    std::uint64_t count() const { return opened.chunk_hashes.size(); }
+    std::size_t chunk_size(std::uint64_t index) const { return static_cast<std::size_t>(std::min(kChunkSize, ref.size - index * kChunkSize)); }
+
+    Result<void> load(std::uint64_t first, std::uint64_t wanted) {
+        window_count = 0;
+        const std::uint64_t at = first * kSealedChunkSize;
+        const auto next = std::upper_bound(starts.begin(), starts.end(), at);
+        const auto index = static_cast<std::size_t>(next - starts.begin()) - 1;
+        const auto& extent = opened.record.extents[index];
+        const std::uint64_t offset = extent.offset + (at - starts[index]);
+        const std::uint64_t left = extent.size - (at - starts[index]);
+        const auto chunks = std::min({wanted, count() - first, (left + kSealedChunkSize - 1) / kSealedChunkSize});
+        const auto sealed_bytes = std::min<std::uint64_t>(chunks * kSealedChunkSize, left);
+        const auto name = [&](Error error, std::uint64_t chunk) {
+            if (error.code == ErrorCode::not_found) error.code = ErrorCode::corrupt;
+            return error.with("object " + to_hex(ref.id) + ": chunk " + std::to_string(chunk) + " (" +
+                              describe({extent.segment, offset + (chunk - first) * kSealedChunkSize}) + ")");
+        };
+        sealed.resize(sealed_bytes);
+        window.resize(chunks * kChunkSize);
+        auto segment = vault->segment(extent.segment);
+        if (!segment) return fail(name(segment.error(), first));
+        if (auto got = (*segment)->read_exactly_at(offset, sealed); !got) return fail(name(got.error(), first));
+        std::vector<ByteView> views;
+        for (std::uint64_t i = 0; i < chunks; ++i) {
+            const auto plain = MutableByteView(window).subspan(i * kChunkSize, chunk_size(first + i));
+            const auto part = ByteView(sealed).subspan(i * kSealedChunkSize, plain.size() + crypto::kAeadTagSize);
+            if (auto ok = cipher.open(static_cast<std::uint32_t>(first + i), first + i + 1 == count(), part, plain); !ok) return fail(name(ok.error(), first + i));
+            views.push_back(plain);
+        }
+        std::vector<Hash> hashes(views.size());
+        crypto::sha256_many(views, hashes);
+        for (std::uint64_t i = 0; i < chunks; ++i) {
+            if (hashes[i] != opened.chunk_hashes[first + i]) return fail(name({ErrorCode::corrupt, "the bytes do not have the hash that the object's fingerprint calls for"}, first + i));
+        }
+        window_first = first;
+        window_count = chunks;
+        return {};
+    }
+
+    Result<ByteView> chunk(std::uint64_t index) {
+        if (index >= count()) return fail(ErrorCode::invalid_argument, "chunk " + std::to_string(index) + " of an object of " + std::to_string(count()));
+        if (index < window_first || index >= window_first + window_count) {
+            const bool in_sequence = window_count > 0 ? index == window_first + window_count : index == 0;
+            FID_CHECK(load(index, in_sequence ? kReadAhead : 1));
+        }
+        return ByteView(window).subspan((index - window_first) * kChunkSize, chunk_size(index));
+    }
+
+    std::shared_ptr<const VaultShared> vault;
+    ObjectRef ref;
+    OpenedRecord opened;
+    crypto::Secret d;
+    StreamCipher cipher;
+    std::vector<std::uint64_t> starts;   // of each extent, in the sealed stream
+    Bytes sealed;
+    Bytes window;                        // checked chunks window_first … window_first + window_count - 1
+    std::uint64_t window_first = 0;
+    std::uint64_t window_count = 0;
+};
+
+ObjectReader::ObjectReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ObjectReader::ObjectReader(ObjectReader&&) noexcept = default;
+ObjectReader& ObjectReader::operator=(ObjectReader&&) noexcept = default;
+ObjectReader::~ObjectReader() = default;
+
+std::uint64_t ObjectReader::size() const { return state_->ref.size; }
+std::uint64_t ObjectReader::chunk_count() const { return state_->count(); }
+std::span<const Hash> ObjectReader::chunk_hashes() const { return state_->opened.chunk_hashes; }
+const ObjectDescription& ObjectReader::description() const { return state_->opened.description.description; }
+Result<ByteView> ObjectReader::read_chunk(std::uint64_t index) { return state_->chunk(index); }
+
+Result<std::size_t> ObjectReader::read(std::uint64_t offset, MutableByteView out) {
+    std::size_t done = 0;
+    while (done < out.size() && offset + done < state_->ref.size) {
+        const std::uint64_t at = offset + done;
+        FID_TRY(const auto chunk, state_->chunk(at / kChunkSize));
+        const auto part = chunk.subspan(at % kChunkSize);
+        const auto count = std::min(part.size(), out.size() - done);
+        std::memcpy(out.data() + done, part.data(), count);
+        done += count;
+    }
+    return done;
+}
+
+Result<Bytes> ObjectReader::fragment() const {
+    const auto& record = state_->opened.record;
+    if (record.sealed_fragment.empty()) return Bytes{};
+    const auto named = [&](Error error) { return error.with("object " + to_hex(state_->ref.id) + ": fragment (" + describe(state_->ref.location) + ")"); };
+    const auto key = derive_stream_key(state_->d, record.fragment_id, "fid.fragment1");
+    if (!crypto::equal_constant_time(key.commitment, record.fragment_commitment)) return fail(named({ErrorCode::corrupt, "the key commitment does not match"}));
+    auto compressed = open_stream(key.key, record.header.encode(), record.sealed_fragment);
+    if (!compressed) return fail(named(compressed.error()));
+    auto plain = decompress_fragment(*compressed);
+    if (!plain) return fail(named(plain.error()));
+    if (crypto::sha256(*plain) != state_->opened.description.fragment_sha256) return fail(named({ErrorCode::corrupt, "its hash is not the one that was stored"}));
+    return plain;
+}
+
+Result<Bytes> ObjectReader::prefix() const {
+    const auto& record = state_->opened.record;
+    if (record.sealed_prefix.empty()) return Bytes{};
+    const auto named = [&](Error error) { return error.with("object " + to_hex(state_->ref.id) + ": prefix (" + describe(state_->ref.location) + ")"); };
+    auto plain = open_stream(derive_stream_key(state_->d, record.header.id, "fid.prefix1").key, record.header.encode(), record.sealed_prefix);
+    if (!plain) return fail(named(plain.error()));
+    if (crypto::sha256(*plain) != state_->opened.description.prefix_sha256) return fail(named({ErrorCode::corrupt, "its hash is not the one that was stored"}));
+    return plain;
+}
+
+namespace {
+
+Result<Bytes> read_record_bytes(const Segment& segment, std::uint64_t offset) {
+    Bytes bytes(4096);
+    FID_TRY(const auto size, segment.size());
+    if (offset + kMinRecordSize > size) return fail(ErrorCode::corrupt, segment.name() + " ends at " + std::to_string(size));
+    bytes.resize(std::min<std::uint64_t>(bytes.size(), size - offset));
+    FID_CHECK(segment.read_exactly_at(offset, bytes));
+    const auto wanted = read_be<std::uint32_t>(bytes);
+    if (wanted < kMinRecordSize || wanted > kMaxBlockPayload || wanted > size - offset) return fail(ErrorCode::corrupt, "no record stands there");
+    const auto have = std::min<std::size_t>(bytes.size(), wanted);
+    bytes.resize(wanted);
+    if (wanted > have) FID_CHECK(segment.read_exactly_at(offset + have, MutableByteView(bytes).subspan(have)));
+    return bytes;
+}
+
+}  // namespace
+
+Error VaultShared::name_problem(Error error, const ObjectId& id, const Location& location) const {
+    // A missing segment or a record that does not parse is damage; unsupported stays what it is.
+    if (error.code == ErrorCode::malformed || error.code == ErrorCode::not_found || error.code == ErrorCode::limit_exceeded) error.code = ErrorCode::corrupt;
+    return error.with("object " + to_hex(id) + " (" + describe(location) + ")");
+}
+
+Result<ObjectReader> Vault::open_object(const ObjectRef& ref) const {
+    const auto named = [&](const Error& error) { return fail(state_->name_problem(error, ref.id, ref.location)); };
+    auto secrets = state_->secrets->study_secrets(ref.slot);
+    if (!secrets) return fail(secrets.error().with("object " + to_hex(ref.id)));  // not_found: erased
+    const auto segment = state_->segment(ref.location.segment);
+    if (!segment) return named(segment.error());
+    const auto bytes = read_record_bytes(**segment, ref.location.offset);
+    if (!bytes) return named(bytes.error());
+    auto record = decode_record(*bytes);
+    if (!record) return named(record.error());
+    auto* object = std::get_if<ObjectRecord>(&*record);
+    if (object == nullptr) return named({ErrorCode::corrupt, "another kind of record stands there"});
+    if (object->header.id != ref.id) return named({ErrorCode::corrupt, "another object stands there: " + to_hex(object->header.id)});
+    if (object->header.slot != ref.slot || object->header.hash() != ref.header_hash || object->size != ref.size) {
+        return named({ErrorCode::corrupt, "its header is not the one that the index names"});
+    }
+    auto opened = open_record(std::move(*object), secrets->d);
+    if (!opened) return named(opened.error());
+    if (opened->chunk_root != ref.chunk_root) return named({ErrorCode::corrupt, "its chunk hashes do not lead to the fingerprint"});
+    return ObjectReader(std::make_unique<ObjectReader::State>(state_, ref, *std::move(opened), std::move(secrets->d)));
+}
+
+Result<void> Vault::check_object(const ObjectRef& ref) const {
+    FID_TRY(auto reader, open_object(ref));
+    for (std::uint64_t i = 0; i < reader.chunk_count(); ++i) FID_CHECK(reader.read_chunk(i));
+    FID_CHECK(reader.fragment());
+    FID_CHECK(reader.prefix());
+    return {};
+}
+
+}  // namespace fiducial::store

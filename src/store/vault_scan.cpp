@@ -1,0 +1,237 @@
+#include <algorithm>
+
+#include "base/hex.hpp"
+#include "base/log.hpp"
+#include "store/impl/vault_state.hpp"
+
+namespace fiducial::store {
+namespace {
+
+constexpr std::size_t kWindow = std::size_t{1} << 20;
+
+// Reads a segment's bytes in large steps, for the search at every place where a block may start.
+class Window {
+public:
+    Window(const Segment& segment, std::uint64_t size) : segment_(segment), size_(size) {}
+    /// Returns: up to kBlockHeaderSize bytes at offset.
+    Result<ByteView> at(std::uint64_t offset) {
+        const auto wanted = std::min<std::uint64_t>(kBlockHeaderSize, size_ - offset);
+        if (offset < first_ || offset + wanted > first_ + bytes_.size()) {
+            bytes_.resize(std::min<std::uint64_t>(kWindow, size_ - offset));
+            first_ = offset;
+            FID_CHECK(segment_.read_exactly_at(offset, bytes_));
+        }
+        return ByteView(bytes_).subspan(offset - first_, wanted);
+    }
+
+private:
+    const Segment& segment_;
+    std::uint64_t size_;
+    std::uint64_t first_ = 0;
+    Bytes bytes_;
+};
+
+struct GoodBlock {
+    BlockHeader header;
+    Bytes bytes;
+    std::vector<BlockRecord> records;
+};
+
+Result<GoodBlock> read_block(const Segment& segment, std::uint64_t offset, std::uint64_t size, ByteView head, const Bytes32& site_id) {
+    GoodBlock block;
+    FID_TRY(block.header, BlockHeader::decode(head));
+    if (!std::equal(block.header.site.begin(), block.header.site.end(), site_id.begin())) return fail(ErrorCode::malformed, "a block of another site");
+    const std::uint64_t length = kBlockHeaderSize + block.header.payload_size + 4;
+    if (length > size - offset) return fail(ErrorCode::malformed, "a block that is cut short");
+    block.bytes.resize(length);
+    FID_CHECK(segment.read_exactly_at(offset, block.bytes));
+    FID_TRY(block.records, decode_block(block.header, block.bytes));
+    return block;
+}
+
+}  // namespace
+
+Result<VaultShared::Walk> VaultShared::walk(const Segment& segment, std::uint64_t from, const BlockVisitor& visit) const {
+    Walk out;
+    FID_TRY(const auto size, segment.size());
+    if (size < kSegmentHeaderSize) {  // never begun: nothing was acknowledged before its header was durable
+        out.header.number = segment.number();
+        out.end = 0;
+        return out;
+    }
+    const auto damage = [&](std::uint64_t offset, const std::string& what) {
+        out.damage.push_back(Error{ErrorCode::corrupt, segment.name() + " offset " + std::to_string(offset) + ": " + what});
+    };
+    Bytes head(kSegmentHeaderSize);
+    FID_CHECK(segment.read_exactly_at(0, head));
+    if (auto header = SegmentHeader::decode(head); !header) {
+        if (header.error().code == ErrorCode::unsupported) return fail(header.error().with(segment.name()));
+        damage(0, header.error().message);
+        out.header.number = segment.number();
+    } else {
+        out.header = *header;
+        if (header->number != segment.number() || header->site_id != site_id) damage(0, "the segment of another place or site (number " + std::to_string(header->number) + ")");
+    }
+    if (out.header.data_only) {
+        out.end = size;
+        return out;
+    }
+    Window window(segment, size);
+    bool first = true;
+    std::uint64_t offset = std::max<std::uint64_t>(from, kSegmentHeaderSize);
+    while (offset + kBlockHeaderSize <= size) {
+        FID_TRY(const auto bytes, window.at(offset));
+        const bool must_be_here = first && from != 0;
+        if (!BlockHeader::has_magic(bytes) && !must_be_here) {
+            offset += kBlockAlignment;
+            continue;
+        }
+        auto block = read_block(segment, offset, size, bytes, site_id);
+        if (!block) {
+            if (block.error().code == ErrorCode::unsupported || block.error().code == ErrorCode::io) return fail(block.error().with(segment.name() + " offset " + std::to_string(offset)));
+            if (must_be_here) damage(offset, "the block that the index knows here is not readable: " + block.error().message);
+            if (!must_be_here && !out.torn_at) out.torn_at = offset;
+            first = false;
+            offset += kBlockAlignment;
+            continue;
+        }
+        const auto expected = out.last_sequence + 1;
+        const bool any_sequence = first && from != 0;
+        if (!any_sequence && block->header.sequence < expected) {  // left by an attempt that failed
+            offset += kBlockAlignment;
+            continue;
+        }
+        if (!any_sequence && block->header.sequence > expected && !(from != 0 && out.last_sequence == 0)) {
+            damage(out.torn_at.value_or(out.end), "blocks " + std::to_string(expected) + " to " + std::to_string(block->header.sequence - 1) + " are not readable");
+        }
+        first = false;
+        out.torn_at.reset();
+        out.last_sequence = block->header.sequence;
+        out.last_offset = offset;
+        out.end = offset + block->header.padded_size();
+        if (visit) FID_CHECK(visit(offset, block->records));
+        offset = out.end;
+    }
+    return out;
+}
+
+Result<void> VaultShared::resume(Location known_block) {
+    FID_TRY(const auto numbers, backend->list());
+    if (numbers.empty()) {
+        if (known_block.segment != 0) return fail(ErrorCode::corrupt, "all segments are missing; restore them from a backup");
+        return {};
+    }
+    highest_number = numbers.back();
+    if (known_block.segment != 0 && !std::binary_search(numbers.begin(), numbers.end(), known_block.segment)) {
+        log::error("store", "the newest segment that the index knows is missing", {{"segment", known_block.segment}});
+        return {};  // new objects go to a new segment; fsck names what is missing
+    }
+    std::optional<Walk> last;
+    for (const auto number : numbers) {
+        if (number < known_block.segment) continue;
+        FID_TRY(const auto opened_segment, segment(number));
+        FID_TRY(auto found, walk(*opened_segment, number == known_block.segment ? known_block.offset : 0, {}));
+        for (const auto& error : found.damage) log::error("store", error.message);
+        if (found.header.data_only) continue;
+        if (last && found.header.previous_sequence > last->last_sequence) {
+            log::error("store", "blocks at a segment's end are missing", {{"segment", last->header.number}, {"expected", found.header.previous_sequence}, {"found", last->last_sequence}});
+        }
+        last = std::move(found);
+    }
+    if (!last || !last->damage.empty() || last->end == 0) return {};
+    FID_TRY(auto writable, backend->open(last->header.number, true));
+    FID_TRY(const auto size, writable->size());
+    if (size > last->end) {
+        log::info("store", "bytes that were not yet acknowledged are cut off", {{"segment", last->header.number}, {"from", last->end}, {"bytes", size - last->end}});
+        FID_CHECK(writable->truncate(last->end));
+    }
+    remember(writable);
+    current = std::move(writable);
+    tail = last->end;
+    sequence = last->last_sequence;
+    previous_block = last->last_offset;
+    return {};
+}
+
+namespace {
+
+ScannedEntry read_entry(const ShredStore& secrets, Location block, const BlockRecord& bytes) {
+    ScannedEntry entry;
+    entry.block = block;
+    entry.location = {block.segment, block.offset + bytes.offset};
+    auto record = decode_record(bytes.bytes);
+    if (!record) {
+        entry.problem = record.error();
+        return entry;
+    }
+    const auto fit = [&]() -> Result<void> {
+        if (auto* object = std::get_if<ObjectRecord>(&*record)) {
+            entry.id = object->header.id;
+            entry.slot = object->header.slot;
+            for (const auto& extent : object->extents) entry.segments.push_back(extent.segment);
+            FID_TRY(const auto pair, secrets.study_secrets(entry.slot));
+            FID_TRY(auto opened, open_record(std::move(*object), pair.d));
+            StoredObject stored;
+            stored.ref = {entry.id, opened.record.header.hash(), opened.chunk_root, opened.record.size, entry.slot, entry.location};
+            stored.description = std::move(opened.description.description);
+            stored.sha256 = opened.description.sha256;
+            stored.prefix_sha256 = opened.description.prefix_sha256;
+            stored.fragment_sha256 = opened.description.fragment_sha256;
+            stored.prefix_size = opened.description.prefix_size;
+            entry.object = std::move(stored);
+            return {};
+        }
+        const auto& mark = std::get<MarkRecord>(*record);
+        entry.id = mark.id;
+        entry.slot = mark.slot;
+        FID_TRY(const auto pair, secrets.study_secrets(mark.slot));
+        const auto key = derive_stream_key(pair.d, mark.id, "fid.mark1");
+        if (!crypto::equal_constant_time(key.commitment, mark.commitment)) return fail(ErrorCode::corrupt, "the key commitment does not match");
+        FID_TRY(const auto plain, open_stream(key.key, mark.clear(), mark.sealed_mark));
+        FID_TRY(entry.mark, decode_mark(plain));
+        entry.mark->slot = mark.slot;
+        return {};
+    };
+    if (auto fitted = fit(); !fitted) entry.problem = fitted.error();
+    return entry;
+}
+
+}  // namespace
+
+Result<ScanResult> Vault::scan(Location from, const std::function<Result<void>(ScannedEntry&&)>& visit) const {
+    ScanResult result;
+    FID_TRY(const auto numbers, state_->backend->list());
+    std::optional<VaultShared::Walk> last;
+    for (const auto number : numbers) {
+        if (number < from.segment) continue;
+        FID_TRY(const auto segment, state_->segment(number));
+        const auto on_block = [&](std::uint64_t offset, std::span<const BlockRecord> records) -> Result<void> {
+            for (const auto& record : records) {
+                ++result.entries;
+                auto entry = read_entry(*state_->secrets, {number, offset}, record);
+                if (entry.problem && entry.problem->code != ErrorCode::not_found) {
+                    entry.problem = state_->name_problem(*entry.problem, entry.id, entry.location);
+                }
+                FID_CHECK(visit(std::move(entry)));
+            }
+            return {};
+        };
+        FID_TRY(auto found, state_->walk(*segment, number == from.segment ? from.offset : 0, on_block));
+        result.damage.insert(result.damage.end(), found.damage.begin(), found.damage.end());
+        if (found.header.data_only) {
+            result.data_only.push_back(number);
+            continue;
+        }
+        if (last && found.header.previous_sequence > last->last_sequence) {
+            result.damage.push_back(Error{ErrorCode::corrupt, "segment " + std::to_string(last->header.number) + ": blocks " + std::to_string(last->last_sequence + 1) + " to " +
+                                                                  std::to_string(found.header.previous_sequence) + " at its end are not readable"});
+        }
+        if (found.torn_at && number != numbers.back()) {
+            log::info("store", "a block was begun and never acknowledged", {{"segment", number}, {"offset", *found.torn_at}});
+        }
+        last = std::move(found);
+    }
+    return result;
+}
+
+}  // namespace fiducial::store
