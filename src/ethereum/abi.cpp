@@ -107,19 +107,22 @@ Bytes AbiWriter::call(std::string_view signature) const {
     return out;
 }
 
-AbiReader::AbiReader(ByteView data) : AbiReader(data, 0, std::make_shared<std::size_t>(0)) {}
+AbiReader::AbiReader(ByteView data) : AbiReader(data, std::make_shared<std::size_t>(padded(data.size()) / kWord)) {}
 
-AbiReader::AbiReader(ByteView frame, std::size_t frame_start, std::shared_ptr<std::size_t> high_water)
-    : frame_(frame), frame_start_(frame_start), high_water_(std::move(high_water)) {}
+AbiReader::AbiReader(ByteView frame, std::shared_ptr<std::size_t> words_left) : frame_(frame), words_left_(std::move(words_left)) {}
 
-void AbiReader::touch(std::size_t end) const { *high_water_ = std::max(*high_water_, frame_start_ + end); }
+Result<void> AbiReader::spend(std::size_t words, std::string_view field) const {
+    if (words > *words_left_) return wrong(field, "offsets that overlap");
+    *words_left_ -= words;
+    return {};
+}
 
 // The next 32 bytes of the head; nothing is consumed when they are not there.
 Result<ByteView> AbiReader::head(std::string_view field) {
     if (frame_.size() - position_ < kWord) return wrong(field, "the data end before it");
+    FID_CHECK(spend(1, field));
     const auto view = frame_.subspan(position_, kWord);
     position_ += kWord;
-    touch(position_);
     return view;
 }
 
@@ -128,7 +131,7 @@ Result<std::size_t> AbiReader::length_at(std::size_t offset, std::string_view fi
     if (frame_.size() < kWord || offset > frame_.size() - kWord) return wrong(field, "an offset past the end");
     FID_TRY(const auto length, Uint256::from_be_view(frame_.subspan(offset, kWord)));
     if (!length.fits_u64() || length.low_u64() > frame_.size() - offset - kWord) return wrong(field, "a length past the end");
-    touch(offset + kWord);
+    FID_CHECK(spend(1, field));
     return static_cast<std::size_t>(length.low_u64());
 }
 
@@ -191,7 +194,7 @@ Result<ByteView> AbiReader::bytes(std::string_view field) {
     const auto room = frame_.subspan(start + kWord);
     if (padded(size) > room.size()) return wrong(field, "padding that is cut off");
     if (!all_zero(room.subspan(size, padded(size) - size))) return wrong(field, "padding that is not zero");
-    touch(start + kWord + padded(size));
+    FID_CHECK(spend(padded(size) / kWord, field));
     return room.first(size);
 }
 
@@ -202,7 +205,7 @@ Result<std::string_view> AbiReader::string(std::string_view field) {
 
 Result<AbiReader> AbiReader::tuple(std::string_view field) {
     FID_TRY(const auto start, offset(field));
-    return AbiReader(frame_.subspan(start), frame_start_ + start, high_water_);
+    return AbiReader(frame_.subspan(start), words_left_);
 }
 
 Result<AbiReader::Array> AbiReader::array(std::string_view field) {
@@ -210,11 +213,11 @@ Result<AbiReader::Array> AbiReader::array(std::string_view field) {
     FID_TRY(const auto count, length_at(start, field));
     const auto items = frame_.subspan(start + kWord);
     if (count > items.size() / kWord) return wrong(field, "more items than the data can hold");
-    return Array{count, AbiReader(items, frame_start_ + start + kWord, high_water_)};
+    return Array{count, AbiReader(items, words_left_)};
 }
 
 Result<void> AbiReader::finish(std::string_view what) const {
-    if (*high_water_ != frame_start_ + frame_.size()) return wrong(what, "bytes that belong to nothing");
+    if (*words_left_ != 0) return wrong(what, "words that belong to nothing");
     return {};
 }
 

@@ -58,7 +58,8 @@ private:
 };
 
 /// Reads values as they were written, in order; strict about padding, ranges and offsets, never past the end.
-/// A view: the data must outlive the reader and what it returns.
+/// A view: the data must outlive the reader and what it returns. Copies of a reader share one budget: each word of the data is
+/// read once, so that offsets which point to the same place again and again cannot make a small input large.
 /// Errors: malformed, naming the field.
 class AbiReader {
 public:
@@ -82,19 +83,18 @@ public:
     struct Array;
     /// T[]: how many, and a reader that stands on the first. Errors: malformed also when the data cannot hold so many.
     Result<Array> array(std::string_view field);
-    /// Errors: malformed when there are bytes past all that was read. On the outermost reader, after everything was read.
+    /// Errors: malformed when there are words that belong to nothing. After everything was read, by whichever reader.
     Result<void> finish(std::string_view what) const;
 
 private:
-    AbiReader(ByteView frame, std::size_t frame_start, std::shared_ptr<std::size_t> high_water);
+    AbiReader(ByteView frame, std::shared_ptr<std::size_t> words_left);
     Result<ByteView> head(std::string_view field);
     Result<std::size_t> offset(std::string_view field);
     Result<std::size_t> length_at(std::size_t offset, std::string_view field) const;
-    void touch(std::size_t end) const;
-    ByteView frame_;                 // offsets count from its start
-    std::size_t frame_start_ = 0;    // of the frame in the whole
+    Result<void> spend(std::size_t words, std::string_view field) const;
+    ByteView frame_;  // offsets count from its start
     std::size_t position_ = 0;
-    std::shared_ptr<std::size_t> high_water_;
+    std::shared_ptr<std::size_t> words_left_;
 };
 
 struct AbiReader::Array {

@@ -201,6 +201,28 @@ TEST(Abi, BytesThatBelongToNothingAreRefused) {
     EXPECT_TRUE(reader.finish("call"));
 }
 
+TEST(Abi, OffsetsThatOverlapAreRefused) {
+    // Two strings that stand in one place.
+    const auto data = words({Uint256(64), Uint256(64), Uint256(1), Uint256(0)});
+    AbiReader reader(data);
+    EXPECT_TRUE(reader.string("first"));
+    EXPECT_EQ(reader.string("second").error().code, ErrorCode::malformed);
+    // A list of lists, all of them the same one: a small input that would be read a hundred times.
+    AbiWriter inner;
+    for (int i = 0; i < 100; ++i) inner.u64(1);
+    Bytes bomb = words({Uint256(32), Uint256(100)});
+    for (int i = 0; i < 100; ++i) append(bomb, Uint256(3200).to_be());
+    append(bomb, words({Uint256(100)}));
+    append(bomb, inner.finish());
+    auto outer = AbiReader(bomb).array("outer").value();
+    std::size_t taken = 0;
+    for (std::size_t i = 0; i < outer.count; ++i) {
+        auto list = outer.items.array("inner");
+        for (std::size_t j = 0; list && j < list->count && list->items.u64("item"); ++j) ++taken;
+    }
+    EXPECT_LE(taken, bomb.size() / 32);
+}
+
 TEST(Abi, RevertsAreDescribed) {
     EXPECT_EQ(describe_revert({}), "reverted without a reason");
     EXPECT_EQ(describe_revert(AbiWriter().string("not an institution\n").call("Error(string)")), "reverted: not an institution?");

@@ -1,11 +1,11 @@
 #pragma once
-#include <boost/json/fwd.hpp>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/json.hpp"
 
 namespace fiducial::ethereum::impl {
 
