@@ -34,7 +34,7 @@ contract Checkpoints is ICheckpoints {
         }
         kept.root = root;
         kept.size = size;
-        kept.atTime = uint64(block.timestamp);
+        kept.time = uint64(block.timestamp);
         emit CheckpointSubmitted(institution, origin, size, root);
     }
 

@@ -41,7 +41,8 @@ contract Consents is Decisions, EIP712 {
     {
         Patient storage patient = _patients[holder][patientKey].facts;
         bool byGateway = patient.kind != ControllerKind.wallet && _isGateway(holder);
-        bool byController = patient.controller != 0 && _members.personAt(holder, msg.sender) == patient.controller;
+        bool byController =
+            patient.controller != 0 && _members.activePersonAt(holder, msg.sender) == patient.controller;
         if (!byGateway && !byController) revert ConsentsNotAllowed(msg.sender);
         if (kind == ControllerKind.institution) {
             if (person != 0) revert ConsentsControllerInvalid(person);
@@ -65,7 +66,7 @@ contract Consents is Decisions, EIP712 {
         PatientState storage state = _patients[holder][patientKey];
         bool byGateway = state.facts.kind != ControllerKind.wallet && _isGateway(holder);
         bool byController =
-            state.facts.controller != 0 && _members.personAt(holder, msg.sender) == state.facts.controller;
+            state.facts.controller != 0 && _members.activePersonAt(holder, msg.sender) == state.facts.controller;
         if (!byGateway && !byController) revert ConsentsNotAllowed(msg.sender);
         if (_members.personOf(person).institution != holder) revert ConsentsControllerInvalid(person);
         state.guardians[person] = until;
@@ -271,9 +272,9 @@ contract Consents is Decisions, EIP712 {
 
     function _grant(GrantTerms calldata terms, bytes32 by, Basis basis)
         private
-        onlyKnown(terms.holder, terms.patientKey)
         returns (bytes32 grantId)
     {
+        if (terms.patientKey == 0) revert ConsentsZeroPatient();
         _requireTarget(terms.target);
         if (terms.target.kind == TargetKind.everyone) revert ConsentsTargetInvalid();
         _requireGrantable(terms.purpose);
@@ -310,9 +311,9 @@ contract Consents is Decisions, EIP712 {
 
     function _restrict(RestrictTerms calldata terms, bytes32 by)
         private
-        onlyKnown(terms.holder, terms.patientKey)
         returns (bytes32 restrictionId)
     {
+        if (terms.patientKey == 0) revert ConsentsZeroPatient();
         _requireTarget(terms.target);
         restrictionId = restrictionIdOf(terms.target, terms.scope);
         PatientState storage state = _patients[terms.holder][terms.patientKey];
@@ -344,11 +345,12 @@ contract Consents is Decisions, EIP712 {
         view
         returns (bool decides, bytes32 by, Basis basis)
     {
-        by = _members.personAt(holder, msg.sender);
+        by = _members.activePersonAt(holder, msg.sender);
         if (by != 0) {
-            (decides, basis) = _standing(holder, patientKey, by);
+            (decides, basis) = _position(holder, patientKey, by);
             if (decides) return (true, by, basis);
         }
+        // slither-disable-next-line incorrect-equality
         if (_patients[holder][patientKey].facts.kind == ControllerKind.institution && _isGateway(holder)) {
             return (true, holder, Basis.paper);
         }
@@ -363,6 +365,15 @@ contract Consents is Decisions, EIP712 {
     {
         IMembers.Subject memory facts = _members.subjectOf(person);
         if (facts.kind != IMembers.SubjectKind.person || !facts.active) return (false, Basis.patient);
+        return _position(holder, patientKey, person);
+    }
+
+    /// What a person known to be active is to the patient.
+    function _position(bytes32 holder, bytes32 patientKey, bytes32 person)
+        private
+        view
+        returns (bool decides, Basis basis)
+    {
         PatientState storage state = _patients[holder][patientKey];
         if (state.facts.controller == person) return (true, Basis.patient);
         if (block.timestamp < state.guardians[person]) return (true, Basis.guardian);
@@ -389,7 +400,7 @@ contract Consents is Decisions, EIP712 {
     }
 
     function _isGateway(bytes32 holder) private view returns (bool) {
-        return _members.institutionOfGateway(msg.sender) == holder;
+        return holder != 0 && _members.institutionOfGateway(msg.sender) == holder;
     }
 
     /// The asker itself, or the gateway of its institution.

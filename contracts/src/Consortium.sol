@@ -72,6 +72,7 @@ abstract contract Consortium is IMembers {
     function execute(bytes32 id) external {
         _requireAction(id);
         Action memory action = _actions[id];
+        // slither-disable-next-line incorrect-equality
         if (action.readyAt == 0 || block.timestamp < action.readyAt) revert MembersNotReady(action.readyAt);
         delete _actions[id];
         emit ActionExecuted(id);

@@ -47,7 +47,7 @@ abstract contract Decisions is IConsents {
 
     IMembers internal immutable _members;
 
-    /// Storage slot 0.
+    /// Storage slot 0. Written by Consents.
     mapping(bytes32 holder => mapping(bytes32 patientKey => PatientState state)) internal _patients;
 
     constructor(IMembers members_) {

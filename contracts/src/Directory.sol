@@ -6,6 +6,7 @@ import {IMembers} from "./interfaces/IMembers.sol";
 
 /// @title See IDirectory.
 contract Directory is IDirectory {
+    // slither-disable-next-line uninitialized-state
     mapping(bytes32 name => Entry[] entries) private _history;
     bytes32[] private _names;
 

@@ -229,6 +229,11 @@ contract Members is Consortium {
         return _personAt[institution][account];
     }
 
+    function activePersonAt(bytes32 institution, address account) external view returns (bytes32) {
+        bytes32 id = _personAt[institution][account];
+        return _people[id].active ? id : bytes32(0);
+    }
+
     // ---- devices
 
     function registerDevice(bytes32 id, bytes32 institution, uint32 operations, bytes32 certificateHash)

@@ -50,7 +50,7 @@ contract Studies is IStudies {
         bytes32 record = _hash(institution, item);
         bytes32 key = _key(institution, studyKey, version);
         bytes32 found = _anchors[key];
-        SkipReason reason;
+        SkipReason reason = SkipReason.none;
         if (found != 0) {
             reason = found == record ? SkipReason.alreadyAnchored : SkipReason.otherRecord;
         } else if (version == 0 || (version == 1 && item.previous != 0)) {

@@ -37,6 +37,7 @@ struct InstanceFormat {
     PatientText source;               // where it comes from, for the manifest: a path, a peer; kept encrypted
     Hash source_sha256{};             // of the file as it was brought, where that was not DICOM; else zeros
     Bytes original;                   // that file, where the data set does not hold it byte for byte; else empty
+    std::string study_uid{};          // the study it must belong to, where the door was told one: another is refused with conflict
 };
 
 /// What one association, request or import run brings. Studies it touched are complete when it is completed.

@@ -116,6 +116,7 @@ struct PersonName {
     std::string ideographic;
     std::string phonetic;
 };
+/// Component groups without outer spaces and empty components at their ends.
 PersonName split_person_name(std::string_view value);
 
 /// Form in which names are compared: case folded (Latin, Greek, Cyrillic, with the common accents taken off), component

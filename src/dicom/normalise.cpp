@@ -153,14 +153,18 @@ bool is_date(std::string_view digits) {
 }  // namespace
 
 PersonName split_person_name(std::string_view value) {
+    const auto group = [](std::string_view text) {
+        while (!text.empty() && (text.back() == ' ' || text.back() == '^')) text.remove_suffix(1);
+        return std::string(trimmed(text));
+    };
     PersonName name;
     const auto first = value.find('=');
-    name.alphabetic = trimmed(value.substr(0, first));
+    name.alphabetic = group(value.substr(0, first));
     if (first == std::string_view::npos) return name;
     value.remove_prefix(first + 1);
     const auto second = value.find('=');
-    name.ideographic = trimmed(value.substr(0, second));
-    if (second != std::string_view::npos) name.phonetic = trimmed(value.substr(second + 1));
+    name.ideographic = group(value.substr(0, second));
+    if (second != std::string_view::npos) name.phonetic = group(value.substr(second + 1));
     return name;
 }
 

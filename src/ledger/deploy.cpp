@@ -24,14 +24,18 @@ Result<Receipt> wait_for_receipt(Rpc& rpc, const Hash& hash, ByteView raw, milli
     auto pause = kFirstPoll;
     for (;;) {
         auto receipt = rpc.receipt(hash);
-        if (receipt && *receipt) return std::move(**receipt);
+        if (receipt && *receipt) {
+            // geth writes the receipt a moment before the block becomes the head that other questions are answered from.
+            FID_TRY(const auto head, rpc.block_number());
+            if (head >= (*receipt)->block_number) return std::move(**receipt);
+        }
         if (!receipt && receipt.error().code == ErrorCode::malformed) return fail(receipt.error());
         if (std::chrono::steady_clock::now() >= deadline) {
             return fail(ErrorCode::timeout, "transaction " + to_0x(hash) + " is in no block after " + std::to_string(patience.count()) + " ms");
         }
         std::this_thread::sleep_for(pause);
         pause = std::min(pause * 2, kLastPoll);
-        if (pause == kLastPoll) FID_CHECK(rpc.send_raw_transaction(raw));  // a node that was restarted may have lost it
+        if (receipt && !*receipt && pause == kLastPoll) FID_CHECK(rpc.send_raw_transaction(raw));  // a node that was restarted may have lost it
     }
 }
 

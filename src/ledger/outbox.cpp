@@ -165,8 +165,6 @@ Result<bool> Outbox::Impl::round(bool flush_now) {
             FID_TRY(const bool received, read_receipts(open, *count));
             moved = received;
             if (received) {
-                count = rpc.transaction_count(account, Latest{});
-                if (!count) return fail(count.error());
                 FID_TRY(open, database.read([](auto& t) { return store::open_transactions(t); }));
             }
             const bool all = std::exchange(node_was_away, false);
@@ -407,7 +405,9 @@ Result<bool> Outbox::Impl::send_new(const std::vector<store::Open>& open, std::u
     FID_TRY(const auto items, database.read([&](auto& t) { return store::due(t, now, settings.max_batch * room); }));
     FID_TRY(const auto base_fee, rpc.base_fee());
     // The lowest nonces that are neither in a block nor in one of our open transactions: a gap is filled first.
-    auto nonce = chain_count;
+    // geth shows a receipt a moment before its count: what is known to be in a block counts too.
+    FID_TRY(const auto mined, database.read([](auto& t) { return store::nonce_after_mined(t); }));
+    auto nonce = std::max(chain_count, mined);
     const auto next_nonce = [&] {
         while (taken.contains(nonce)) ++nonce;
         taken.insert(nonce);

@@ -16,7 +16,7 @@ namespace {
 namespace bj = boost::json;
 
 constexpr std::size_t kMaxRequestBytes = std::size_t{4} << 20;
-constexpr std::chrono::milliseconds kIndexingPause{50};
+constexpr std::chrono::milliseconds kIndexingPause{10};
 
 std::string lower(std::string_view text) {
     std::string out(text);
@@ -185,14 +185,20 @@ Result<std::vector<Rpc::Answer>> Rpc::ask_all(std::span<const Question> question
     return all;
 }
 
-Result<Rpc::Answer> Rpc::ask(Question question) {
+// geth says so until its index of transactions has caught up with the chain: it is no answer.
+Result<std::vector<Rpc::Answer>> Rpc::ask_until_indexed(std::span<const Question> questions) {
     const auto deadline = std::chrono::steady_clock::now() + settings_.indexing_patience;
     for (;;) {
-        FID_TRY(auto answers, ask_all(std::span(&question, 1)));
-        auto& answer = answers.front();
-        if (!answer.error || !is_indexing(*answer.error) || std::chrono::steady_clock::now() > deadline) return std::move(answer);
+        FID_TRY(auto answers, ask_all(questions));
+        const bool indexing = std::any_of(answers.begin(), answers.end(), [](const Answer& answer) { return answer.error && is_indexing(*answer.error); });
+        if (!indexing || std::chrono::steady_clock::now() > deadline) return answers;
         std::this_thread::sleep_for(kIndexingPause);
     }
+}
+
+Result<Rpc::Answer> Rpc::ask(Question question) {
+    FID_TRY(auto answers, ask_until_indexed(std::span(&question, 1)));
+    return std::move(answers.front());
 }
 
 #define FID_ASK(name, ...)                                   \
@@ -326,7 +332,7 @@ Result<std::optional<Receipt>> Rpc::receipt(const Hash& transaction) {
 Result<std::vector<std::optional<Receipt>>> Rpc::receipts(std::span<const Hash> transactions) {
     std::vector<Question> questions;
     for (const auto& hash : transactions) questions.push_back({"eth_getTransactionReceipt", {bj::string(to_0x(hash))}});
-    FID_TRY(const auto answers, ask_all(questions));
+    FID_TRY(const auto answers, ask_until_indexed(questions));
     std::vector<std::optional<Receipt>> out;
     for (std::size_t i = 0; i < answers.size(); ++i) {
         if (answers[i].error) return fail(to_error(*answers[i].error, "getTransactionReceipt"));

@@ -67,7 +67,7 @@ struct RpcSettings {
     bool hash_check = true;                      // false only for development chains whose header hashes are not what they say
     std::chrono::milliseconds first_backoff{50}; // after the node did not answer, further calls fail at once for so long
     std::chrono::milliseconds last_backoff{2'000};
-    std::chrono::milliseconds indexing_patience{5'000};  // "indexing is in progress" is asked again for so long
+    std::chrono::milliseconds indexing_patience{2'000};  // "indexing is in progress" is asked again for so long
 };
 
 /// JSON-RPC 2.0 of an Ethereum node, typed.
@@ -124,6 +124,7 @@ private:
     struct Question;
     struct Answer;
     Result<std::vector<Answer>> ask_all(std::span<const Question> questions);
+    Result<std::vector<Answer>> ask_until_indexed(std::span<const Question> questions);
     Result<Answer> ask(Question question);
     Result<std::string> exchange(std::string_view text);
 

@@ -7,7 +7,7 @@ interface ICheckpoints {
     struct Checkpoint {
         bytes32 root;
         uint64 size; // entries; 0: none yet
-        uint64 atTime; // s since 1970, of the block
+        uint64 time; // s since 1970, of the block
     }
 
     event CheckpointSubmitted(bytes32 indexed institution, bytes32 indexed origin, uint64 size, bytes32 root);

@@ -193,6 +193,8 @@ interface IMembers {
     function accountOf(bytes32 person) external view returns (address);
     /// @return the person of that institution who has this account, or 0
     function personAt(bytes32 institution, address account) external view returns (bytes32);
+    /// @return the same if that person is active, else 0
+    function activePersonAt(bytes32 institution, address account) external view returns (bytes32);
 
     // ---- devices: by an administrator
 

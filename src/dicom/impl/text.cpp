@@ -1,11 +1,8 @@
 #include "dicom/impl/text.hpp"
 
-#include <dcmtk/config/osconfig.h>
-#include <dcmtk/dcmdata/dcspchrs.h>
-
 #include <algorithm>
-#include <map>
-#include <memory>
+
+#include "dicom/impl/character_sets.hpp"
 
 namespace fiducial::dicom::impl {
 namespace {
@@ -62,39 +59,6 @@ std::string from_latin1(std::string_view raw) {
     return out;
 }
 
-std::string ascii_only(std::string_view raw) {
-    std::string out;
-    for (const char c : raw) {
-        if (static_cast<unsigned char>(c) < 0x80 && c != 0x1b) {
-            out += c;
-        } else {
-            out += kReplacement;
-        }
-    }
-    return out;
-}
-
-// Converters open iconv tables, which costs more than a conversion: each thread keeps a few.
-DcmSpecificCharacterSet* converter_for(const std::string& character_set) {
-    thread_local std::map<std::string, std::unique_ptr<DcmSpecificCharacterSet>> kept;
-    const auto found = kept.find(character_set);
-    if (found != kept.end()) return found->second.get();
-    if (kept.size() >= 16) kept.clear();
-    auto made = std::make_unique<DcmSpecificCharacterSet>();
-    if (made->selectCharacterSet(OFString(character_set.data(), character_set.size())).bad()) made.reset();
-    return kept.emplace(character_set, std::move(made)).first->second.get();
-}
-
-Converted convert(std::string_view raw, const std::string& character_set, const char* delimiters) {
-    auto* converter = converter_for(character_set);
-    if (converter == nullptr) return {is_utf8(raw) ? std::string(raw) : ascii_only(raw), TextDefect::unknown_character_set};
-    OFString out;
-    if (converter->convertString(raw.data(), raw.size(), out, delimiters).bad()) return {ascii_only(raw), TextDefect::not_convertible};
-    std::string text(out.data(), out.size());
-    if (!is_utf8(text)) return {repaired_utf8(text), TextDefect::not_convertible};
-    return {std::move(text), TextDefect::none};
-}
-
 }  // namespace
 
 bool is_utf8(std::string_view text) {
@@ -107,8 +71,7 @@ bool is_utf8(std::string_view text) {
 }
 
 Converted to_utf8(std::string_view raw, std::string_view character_set, TextKind kind) {
-    const bool yen_for_backslash = character_set.starts_with("ISO_IR 13") || character_set.starts_with("ISO 2022 IR 13\\") || character_set == "ISO 2022 IR 13";
-    if (plain(raw) && !yen_for_backslash) return {std::string(raw), TextDefect::none};
+    if (plain(raw)) return {std::string(raw), TextDefect::none};
     if (character_set.empty() || character_set == "ISO_IR 6") {
         if (is_utf8(raw) && raw.find('\x1b') == std::string_view::npos) return {std::string(raw), TextDefect::not_declared};
         return {from_latin1(raw), TextDefect::not_declared};
@@ -117,20 +80,10 @@ Converted to_utf8(std::string_view raw, std::string_view character_set, TextKind
         if (is_utf8(raw)) return {std::string(raw), TextDefect::none};
         return {repaired_utf8(raw), TextDefect::not_convertible};
     }
-    const char* delimiters = kind == TextKind::person_names ? "\\^=" : kind == TextKind::multi_valued ? "\\" : "";
-    const std::string set(character_set);
-    if (kind == TextKind::single || !yen_for_backslash || raw.find("\x1b$") != std::string_view::npos) return convert(raw, set, delimiters);
-    // JIS X 0201 has the yen sign where ASCII has the backslash: take the values apart first.
-    Converted all;
-    for (std::size_t from = 0;; ) {
-        const auto to = raw.find('\\', from);
-        auto part = convert(raw.substr(from, to == std::string_view::npos ? to : to - from), set, delimiters);
-        all.text += part.text;
-        if (part.defect != TextDefect::none) all.defect = part.defect;
-        if (to == std::string_view::npos) return all;
-        all.text += '\\';
-        from = to + 1;
-    }
+    auto decoded = decode_text(raw, character_set, kind == TextKind::person_names ? "\\^=" : kind == TextKind::multi_valued ? "\\" : "");
+    if (!decoded.known && is_utf8(raw)) return {std::string(raw), TextDefect::unknown_character_set};
+    if (!is_utf8(decoded.text)) return {repaired_utf8(decoded.text), TextDefect::not_convertible};
+    return {std::move(decoded.text), !decoded.known ? TextDefect::unknown_character_set : decoded.complete ? TextDefect::none : TextDefect::not_convertible};
 }
 
 std::string_view trim(std::string_view text, bool keep_leading_spaces) {

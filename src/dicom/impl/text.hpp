@@ -23,7 +23,7 @@ struct Converted {
 enum class TextKind : std::uint8_t { single, multi_valued, person_names };
 
 /// Turns text of a data set into UTF-8. What cannot be converted becomes U+FFFD, never an error.
-/// Spec: PS3.3 C.12.1.1.2, PS3.5 §6.1, code extensions by ISO 2022 included (DCMTK and iconv do the work).
+/// Spec: PS3.3 C.12.1.1.2, PS3.5 §6.1, code extensions by ISO 2022 included.
 Converted to_utf8(std::string_view raw, std::string_view character_set, TextKind kind);
 
 /// Returns: whether the bytes are UTF-8 (RFC 3629).

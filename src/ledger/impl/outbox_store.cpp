@@ -301,6 +301,14 @@ Result<std::vector<Open>> open_transactions(database::Transaction& t) {
     });
 }
 
+Result<std::uint64_t> nonce_after_mined(database::Transaction& t) {
+    return database::attempt("read the last nonce", [&] {
+        long long highest = -1;
+        t.sql() << "select coalesce(max(nonce), -1) from ledger_transactions where mined <> 0", into(highest);
+        return unsigned_of(highest + 1);
+    });
+}
+
 Result<void> add_attempt(database::Transaction& t, std::uint64_t nonce, const Attempt& attempt) {
     return database::attempt("store a signed transaction", [&] {
         const auto n = number(nonce);

@@ -66,6 +66,8 @@ Result<DueCount> count_due(database::Transaction& t, std::int64_t now_ms);
 Result<std::vector<Pending>> items_of(database::Transaction& t, std::uint64_t nonce);
 
 Result<std::vector<Open>> open_transactions(database::Transaction& t);
+/// One more than the highest nonce that is in a block; 0 where there is none.
+Result<std::uint64_t> nonce_after_mined(database::Transaction& t);
 Result<void> add_attempt(database::Transaction& t, std::uint64_t nonce, const Attempt& attempt);
 Result<void> mark_sent(database::Transaction& t, std::uint64_t nonce, std::uint64_t attempt, std::int64_t now_ms);
 Result<void> mark_mined(database::Transaction& t, std::uint64_t nonce, const Place& place);

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <deque>
@@ -36,6 +37,10 @@ struct GethLine {
     log::Level level;
     std::string_view text;
 };
+// What geth warns of in every run of ours: we are told the same through answers, or chose it so.
+constexpr std::string_view kExpected[] = {"Served eth_", "Block sealing failed", "Failed to load snapshot", "Disabled transaction unindexing", "Engine API",
+                                          "Unclean shutdown detected", "Sanitizing", "Switch sync mode"};
+
 GethLine classify(std::string_view line) {
     static constexpr std::pair<std::string_view, log::Level> kPrefixes[] = {
         {"INFO ", log::Level::debug},  {"DEBUG", log::Level::debug},   {"TRACE", log::Level::debug},
@@ -46,7 +51,9 @@ GethLine classify(std::string_view line) {
         if (!line.starts_with(prefix)) continue;
         if (prefix == "Fatal:") return {level, line};
         const auto end = line.find("] ");
-        return {level, end == std::string_view::npos ? line : line.substr(end + 2)};
+        const auto text = end == std::string_view::npos ? line : line.substr(end + 2);
+        const bool expected = std::any_of(std::begin(kExpected), std::end(kExpected), [text](auto start) { return text.starts_with(start); });
+        return {expected ? log::Level::debug : level, text};
     }
     return {log::Level::debug, line};
 }

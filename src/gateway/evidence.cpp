@@ -1,0 +1,37 @@
+#include "gateway/impl/service.hpp"
+
+namespace fiducial::gateway::impl {
+namespace {
+
+net::Task<Result<void>> serve_evidence(Call& call, archive::Selector what) {
+    auto ask = [&]() -> Result<std::string> { return call.door.archive.evidence(call.who, what); };
+    FID_CO_TRY(auto bundle, co_await call.door.questions.run(ask));
+    // The bytes are canonical as they are: nothing may be added or written anew.
+    co_return co_await call.answer(200, "application/json", std::move(bundle));
+}
+
+}  // namespace
+
+net::Task<Result<void>> serve_study_record(Call& call) {
+    auto ask = [&call]() -> Result<std::string> { return call.door.archive.describe_study(call.who, call.parameters[0]); };
+    FID_CO_TRY(auto record, co_await call.door.questions.run(ask));
+    co_return co_await call.answer(200, "application/json", std::move(record));
+}
+
+net::Task<Result<void>> serve_study_evidence(Call& call) {
+    archive::Selector what;
+    what.level = archive::Level::study;
+    what.study_uid = call.parameters[0];
+    co_return co_await serve_evidence(call, std::move(what));
+}
+
+net::Task<Result<void>> serve_instance_evidence(Call& call) {
+    archive::Selector what;
+    what.level = archive::Level::instance;
+    what.study_uid = call.parameters[0];
+    what.series_uid = call.parameters[1];
+    what.sop_uid = call.parameters[2];
+    co_return co_await serve_evidence(call, std::move(what));
+}
+
+}  // namespace fiducial::gateway::impl

@@ -1,0 +1,188 @@
+#include "gateway/http_gateway.hpp"
+
+#include <sys/random.h>
+
+#include <algorithm>
+
+#include "base/clock.hpp"
+#include "base/hex.hpp"
+#include "base/identifiers.hpp"
+#include "base/log.hpp"
+#include "gateway/impl/service.hpp"
+
+namespace fiducial::gateway {
+namespace impl {
+namespace {
+
+std::string make_request_id() {
+    std::array<std::uint8_t, 8> random{};
+    FID_INVARIANT(::getrandom(random.data(), random.size(), 0) == static_cast<ssize_t>(random.size()), "the system gives no randomness");
+    return to_hex(random);
+}
+
+bool is_host(std::string_view text) {
+    return !text.empty() && text.size() <= 255 && std::all_of(text.begin(), text.end(), [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || std::string_view(".-:[]").find(c) != std::string_view::npos;
+    });
+}
+
+/// Finds out who asks. Errors: unauthenticated; those of the archive.
+net::Task<Result<archive::Requester>> identify(Call& call) {
+    const auto field = call.request.headers().find("Authorization");
+    if (!field) co_return fail(ErrorCode::unauthenticated, "a bearer token is needed");
+    const auto credentials = net::parse_authorization(*field);
+    if (!credentials) co_return fail(ErrorCode::unauthenticated, credentials.error().message);
+    if (!net::equals_ignoring_case(credentials->scheme, "Bearer")) co_return fail(ErrorCode::unauthenticated, "a bearer token is needed");
+    auto ask = [&call, token = credentials->value]() { return call.door.archive.authenticate(token); };
+    FID_CO_TRY(auto who, co_await call.door.questions.run(ask));
+    who.address = call.request.peer();
+    who.door = "http";
+    co_return who;
+}
+
+net::Task<Result<void>> dispatch(Call& call, const RouteMatch& match) {
+    if (!match.route) {
+        const Error no_such_resource{ErrorCode::not_found, "no such resource"};
+        const Error no_such_method{ErrorCode::unsupported, "the resource does not know this method"};
+        if (match.allowed.empty()) co_return co_await call.refuse(no_such_resource, 404);
+        call.response.set_header("Allow", match.allowed);
+        co_return co_await call.refuse(no_such_method, 405);
+    }
+    if (match.route->access == Access::token) {
+        FID_CO_TRY(call.who, co_await identify(call));
+    }
+    for (const auto& parameter : match.parameters) {
+        const auto uid = Uid::parse(parameter);
+        if (!uid) co_return fail(ErrorCode::malformed, "a part of the path is not a UID");
+        call.parameters.push_back(uid->text());
+    }
+    co_return co_await match.route->service(call);
+}
+
+}  // namespace
+
+Door::Door(archive::Archive& used, HttpGatewaySettings given)
+    : archive(used),
+      settings(std::move(given)),
+      questions("questions", 2, settings.max_waiting),
+      retrieving("retrieving", settings.retrieve_threads, settings.max_waiting),
+      ingesting("ingesting", settings.ingest_threads, settings.max_waiting),
+      secure(settings.tls.has_value()) {}
+
+void Door::stop() {
+    questions.stop();
+    retrieving.stop();
+    ingesting.stop();
+}
+
+Call::Call(Door& shared, net::Request& asked, net::Response& answered, std::string id)
+    : door(shared), request(asked), response(answered), request_id(std::move(id)) {}
+
+std::string Call::base_url() const {
+    if (!door.settings.public_url.empty()) return door.settings.public_url;
+    const std::string scheme = door.secure ? "https://" : "http://";
+    const auto host = request.headers().find("Host");
+    if (host && is_host(*host)) return scheme + std::string(*host);
+    return scheme + "localhost:" + std::to_string(door.port);
+}
+
+net::Task<Result<void>> Call::answer(unsigned answer_status, std::string content_type, std::string body) {
+    status = answer_status;
+    body_bytes = body.size();
+    response.set_status(answer_status);
+    response.set_header("Content-Type", std::move(content_type));
+    co_return co_await response.send(std::move(body));
+}
+
+net::Task<Result<void>> Call::refuse(Error error, unsigned refuse_status) {
+    if (refuse_status == 0) refuse_status = describe(error.code).http_status;
+    if (refuse_status == 401) {
+        const bool presented = request.headers().find("Authorization").has_value();
+        response.set_header("WWW-Authenticate", presented ? "Bearer realm=\"fiducial\", error=\"invalid_token\"" : "Bearer realm=\"fiducial\"");
+    }
+    if (refuse_status == 503) response.set_header("Retry-After", "5");
+    co_return co_await answer(refuse_status, "application/problem+json", net::problem_json(error, request_id, refuse_status));
+}
+
+/// Every request comes through here: found, identified, served, counted, logged.
+class Handler final : public net::HttpHandler {
+public:
+    explicit Handler(std::shared_ptr<Door> door) : door_(std::move(door)) {}
+
+    net::Task<Result<void>> handle(net::Request& request, net::Response& response) override {
+        const auto began = system_clock().steady_now();
+        Call call(*door_, request, response, make_request_id());
+        response.set_header("X-Request-Id", call.request_id);
+        response.set_header("Cache-Control", "no-store");
+        response.set_header("X-Content-Type-Options", "nosniff");
+        const auto match = find_route(request.method(), request.target());
+        auto outcome = co_await dispatch(call, match);
+        std::string why = outcome ? std::string() : outcome.error().message;
+        const bool broken = !outcome && response.begun();
+        if (!outcome && !broken) outcome = co_await call.refuse(outcome.error());
+        const std::string_view route = match.route ? match.route->pattern : std::string_view("none");
+        door_->counts.add(route, call.status, call.body_bytes);
+        // The path stays out of the log: a query may hold a name.
+        const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(system_clock().steady_now() - began).count();
+        const auto level = broken || call.status >= 500 ? log::Level::warning : log::Level::info;
+        log::write(level, "gateway", broken ? "an answer was broken off" : "answered",
+                   {{"request", call.request_id}, {"peer", request.peer()}, {"method", request.method().substr(0, 16)}, {"route", route}, {"status", call.status},
+                    {"bytes", call.body_bytes}, {"ms", took}, {"why", why}});
+        co_return outcome;
+    }
+
+private:
+    std::shared_ptr<Door> door_;
+};
+
+}  // namespace impl
+
+struct HttpGateway::Impl {
+    std::shared_ptr<impl::Door> door;
+    std::unique_ptr<net::HttpServer> server;
+};
+
+HttpGateway::HttpGateway() : impl_(std::make_unique<Impl>()) {}
+HttpGateway::~HttpGateway() { stop(std::chrono::milliseconds(0)); }
+
+Result<std::unique_ptr<HttpGateway>> HttpGateway::start(net::Runtime& runtime, archive::Archive& archive, HttpGatewaySettings settings) {
+    net::ListenSettings listen;
+    listen.address = settings.address;
+    listen.port = settings.port;
+    if (settings.tls) {
+        FID_TRY(listen.tls, net::TlsContext::server(*settings.tls));
+    }
+    const auto limits = settings.limits;
+    while (settings.public_url.ends_with('/')) settings.public_url.pop_back();
+    auto door = std::make_shared<impl::Door>(archive, std::move(settings));
+    std::unique_ptr<HttpGateway> out(new HttpGateway);
+    out->impl_->door = door;
+    // The first request may come before start() returns.
+    auto counters = std::make_shared<std::atomic<net::HttpServer*>>(nullptr);
+    door->server_counters = [counters] {
+        const auto* server = counters->load();
+        return server ? server->counters() : net::HttpServerCounters{};
+    };
+    FID_TRY(out->impl_->server, net::HttpServer::start(runtime, listen, limits, std::make_shared<impl::Handler>(door)));
+    counters->store(out->impl_->server.get());
+    door->port = out->impl_->server->port();
+    log::info("gateway", "listening", {{"address", door->settings.address}, {"port", door->port.load()}, {"tls", door->secure}});
+    return out;
+}
+
+std::uint16_t HttpGateway::port() const { return impl_->server->port(); }
+
+std::string HttpGateway::url() const {
+    const auto& settings = impl_->door->settings;
+    std::string host = settings.address;
+    if (host == "0.0.0.0" || host == "::") host = "localhost";
+    if (host.find(':') != std::string::npos) host = "[" + host + "]";
+    return (impl_->door->secure ? "https://" : "http://") + host + ":" + std::to_string(port());
+}
+
+void HttpGateway::stop(std::chrono::milliseconds grace) {
+    if (impl_->server) impl_->server->stop(grace);
+    if (impl_->door) impl_->door->stop();
+}
+
+}  // namespace fiducial::gateway

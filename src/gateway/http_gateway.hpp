@@ -1,0 +1,51 @@
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "archive/archive.hpp"
+#include "base/result.hpp"
+#include "net/http_server.hpp"
+#include "net/runtime.hpp"
+#include "net/tls.hpp"
+
+namespace fiducial::gateway {
+
+struct HttpGatewaySettings {
+    std::string address = "127.0.0.1";
+    std::uint16_t port = 0;                          // 0: any free one
+    std::optional<net::TlsSettings> tls;             // none: loopback only
+    net::HttpLimits limits;
+    std::uint64_t max_store_bytes = 1ULL << 40;      // of one STOW-RS request
+    std::string public_url;                          // "https://pacs.example.org", for the URLs in answers; empty: from the request's Host
+    std::size_t retrieve_threads = 4;
+    std::size_t ingest_threads = 4;
+    std::size_t max_waiting = 256;                   // pieces of blocking work of each kind; beyond: 503
+};
+
+/// The door for HTTP: DICOMweb (WADO-RS, STOW-RS), evidence, health and metrics. docs/reference/http.md lists what it answers.
+/// Spec:     DICOM PS3.18 §10.4, §10.5; RFC 9110, RFC 6750 (bearer tokens), RFC 9457 (problem documents)
+/// Requires: archive and runtime outlive it
+/// Errors:   of start: those of TlsContext::server and HttpServer::start
+/// Threads:  safe
+/// Security: nothing but /healthz is answered without a token; what a token may do is decided in the archive
+class HttpGateway {
+public:
+    static Result<std::unique_ptr<HttpGateway>> start(net::Runtime& runtime, archive::Archive& archive, HttpGatewaySettings settings);
+    ~HttpGateway();  // stop() without grace
+    std::uint16_t port() const;
+    /// "http://127.0.0.1:8042", as a client on this machine reaches it.
+    std::string url() const;
+    /// Lets running requests finish for up to grace. Requires: not called from a runtime thread; the runtime still runs.
+    void stop(std::chrono::milliseconds grace);
+
+private:
+    HttpGateway();
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fiducial::gateway

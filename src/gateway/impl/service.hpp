@@ -1,0 +1,106 @@
+#pragma once
+#include <array>
+#include <atomic>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "archive/archive.hpp"
+#include "gateway/http_gateway.hpp"
+#include "net/http_server.hpp"
+#include "net/runtime.hpp"
+#include "net/task.hpp"
+
+namespace fiducial::gateway::impl {
+
+/// Requests answered, by route and status, for /metrics.
+class RequestCounts {
+public:
+    void add(std::string_view route, unsigned status, std::uint64_t body_bytes);
+    std::vector<archive::Metric> metrics() const;
+
+private:
+    struct Count {
+        std::uint64_t requests = 0;
+        std::uint64_t bytes = 0;
+    };
+    mutable std::mutex mutex_;
+    std::map<std::pair<std::string, unsigned>, Count> counts_;
+};
+
+/// What all requests share.
+struct Door {
+    archive::Archive& archive;
+    HttpGatewaySettings settings;
+    net::BlockingPool questions;  // short ones: tokens, health, evidence
+    net::BlockingPool retrieving;
+    net::BlockingPool ingesting;
+    RequestCounts counts;
+    std::function<net::HttpServerCounters()> server_counters;
+    std::atomic<std::uint16_t> port = 0;
+    bool secure = false;
+
+    Door(archive::Archive& used, HttpGatewaySettings given);
+    void stop();
+};
+
+/// One request on its way through a service.
+struct Call {
+    Door& door;
+    net::Request& request;
+    net::Response& response;
+    std::string request_id;
+    archive::Requester who{};              // of services that want a token
+    std::vector<std::string> parameters{};  // what stood in the places of {…} in the route, checked to be UIDs
+    unsigned status = 200;                 // as answered
+    std::uint64_t body_bytes = 0;
+
+    Call(Door& shared, net::Request& asked, net::Response& answer, std::string id);
+    /// Where a client finds things here, without a slash at the end.
+    std::string base_url() const;
+    net::Task<Result<void>> answer(unsigned answer_status, std::string content_type, std::string body);
+    /// Answers with a problem document. status 0: that of the error table.
+    net::Task<Result<void>> refuse(Error error, unsigned refuse_status = 0);
+};
+
+using Service = net::Task<Result<void>> (*)(Call& call);
+
+// One file a service.
+net::Task<Result<void>> serve_liveness(Call& call);          // health.cpp
+net::Task<Result<void>> serve_readiness(Call& call);         // health.cpp
+net::Task<Result<void>> serve_metrics(Call& call);           // metrics.cpp
+net::Task<Result<void>> serve_retrieve_study(Call& call);    // wado.cpp
+net::Task<Result<void>> serve_retrieve_series(Call& call);   // wado.cpp
+net::Task<Result<void>> serve_retrieve_instance(Call& call); // wado.cpp
+net::Task<Result<void>> serve_store(Call& call);             // stow.cpp
+net::Task<Result<void>> serve_study_record(Call& call);      // evidence.cpp
+net::Task<Result<void>> serve_study_evidence(Call& call);    // evidence.cpp
+net::Task<Result<void>> serve_instance_evidence(Call& call); // evidence.cpp
+
+enum class Access : std::uint8_t { anonymous, token };
+
+struct Route {
+    std::string_view method;   // GET also answers HEAD
+    std::string_view pattern;  // "/studies/{uid}": {uid} stands for one segment that is a UID
+    Access access;
+    Service service;
+};
+
+/// All that this door answers: routes.cpp.
+std::span<const Route> routes();
+
+struct RouteMatch {
+    const Route* route = nullptr;         // nothing: see allowed
+    std::vector<std::string> parameters;
+    std::string allowed;                  // methods that the path has; empty: no such path
+};
+RouteMatch find_route(std::string_view method, const net::Target& target);
+
+/// The text format of Prometheus, version 0.0.4: metrics of one name stand together.
+std::string prometheus_text(std::vector<archive::Metric> metrics);
+
+}  // namespace fiducial::gateway::impl

@@ -1,0 +1,72 @@
+#include <algorithm>
+
+#include "base/identifiers.hpp"
+#include "gateway/impl/service.hpp"
+
+namespace fiducial::gateway::impl {
+namespace {
+
+// To open another door over HTTP: write its service in a file of its own, declare it in impl/service.hpp, add its routes here and to
+// docs/reference/http.md.
+constexpr Route kRoutes[] = {
+    {"GET", "/healthz", Access::anonymous, serve_liveness},
+    {"GET", "/readyz", Access::token, serve_readiness},
+    {"GET", "/metrics", Access::token, serve_metrics},
+
+    // WADO-RS, PS3.18 §10.4
+    {"GET", "/studies/{uid}", Access::token, serve_retrieve_study},
+    {"GET", "/studies/{uid}/series/{uid}", Access::token, serve_retrieve_series},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}", Access::token, serve_retrieve_instance},
+
+    // STOW-RS, PS3.18 §10.5
+    {"POST", "/studies", Access::token, serve_store},
+    {"POST", "/studies/{uid}", Access::token, serve_store},
+
+    // Proof
+    {"GET", "/studies/{uid}/record", Access::token, serve_study_record},
+    {"GET", "/studies/{uid}/evidence", Access::token, serve_study_evidence},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/evidence", Access::token, serve_instance_evidence},
+};
+
+bool matches(std::string_view pattern, const std::vector<std::string>& segments, std::vector<std::string>& parameters) {
+    parameters.clear();
+    for (const auto& segment : segments) {
+        if (pattern.empty()) return false;
+        pattern.remove_prefix(1);  // '/'
+        const auto end = std::min(pattern.find('/'), pattern.size());
+        const auto wanted = pattern.substr(0, end);
+        pattern.remove_prefix(end);
+        if (wanted == "{uid}") {
+            parameters.push_back(segment);
+        } else if (wanted != segment) {
+            return false;
+        }
+    }
+    return pattern.empty();
+}
+
+}  // namespace
+
+std::span<const Route> routes() { return kRoutes; }
+
+RouteMatch find_route(std::string_view method, const net::Target& target) {
+    auto segments = target.segments;
+    if (segments.size() > 1 && segments.back().empty()) segments.pop_back();  // "/studies/" is "/studies"
+    RouteMatch out;
+    for (const auto& route : kRoutes) {
+        std::vector<std::string> parameters;
+        if (!matches(route.pattern, segments, parameters)) continue;
+        const bool answers = route.method == method || (route.method == "GET" && method == "HEAD");
+        if (answers) {
+            out.route = &route;
+            out.parameters = std::move(parameters);
+            return out;
+        }
+        if (!out.allowed.empty()) out.allowed += ", ";
+        out.allowed += route.method;
+        if (route.method == "GET") out.allowed += ", HEAD";
+    }
+    return out;
+}
+
+}  // namespace fiducial::gateway::impl

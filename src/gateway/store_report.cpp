@@ -1,0 +1,175 @@
+#include "gateway/impl/store_report.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+namespace fiducial::gateway::impl {
+namespace {
+
+constexpr std::uint16_t kCoercionOfDataElements = 0xB000;
+
+/// One element of a response data set: a value or a sequence. Enough for what the store service says, in both its forms.
+struct Element {
+    std::string_view tag, vr, keyword;
+    std::string text;                              // of UI, UR
+    std::uint16_t number = 0;                      // of US
+    std::vector<std::vector<Element>> items{};     // of SQ
+};
+using DataSet = std::vector<Element>;
+
+boost::json::object json_of(const DataSet& data_set) {
+    boost::json::object out;
+    for (const auto& element : data_set) {
+        boost::json::object one;
+        one["vr"] = element.vr;
+        boost::json::array values;
+        if (element.vr == "SQ") {
+            for (const auto& item : element.items) values.emplace_back(json_of(item));
+        } else if (element.vr == "US") {
+            values.emplace_back(element.number);
+        } else if (!element.text.empty()) {
+            values.emplace_back(element.text);
+        }
+        if (!values.empty()) one["Value"] = std::move(values);
+        out[element.tag] = std::move(one);
+    }
+    return out;
+}
+
+void append_escaped(std::string& out, std::string_view text) {
+    for (const char c : text) {
+        switch (c) {
+            case '&': out += "&amp;"; break;
+            case '<': out += "&lt;"; break;
+            case '>': out += "&gt;"; break;
+            case '"': out += "&quot;"; break;
+            default: out += c;
+        }
+    }
+}
+
+void append_xml(std::string& out, const DataSet& data_set) {
+    for (const auto& element : data_set) {
+        out += "<DicomAttribute tag=\"";
+        out += element.tag;
+        out += "\" vr=\"";
+        out += element.vr;
+        out += "\" keyword=\"";
+        out += element.keyword;
+        out += "\">";
+        if (element.vr == "SQ") {
+            for (std::size_t i = 0; i < element.items.size(); ++i) {
+                out += "<Item number=\"" + std::to_string(i + 1) + "\">";
+                append_xml(out, element.items[i]);
+                out += "</Item>";
+            }
+        } else if (element.vr == "US" || !element.text.empty()) {
+            out += "<Value number=\"1\">";
+            append_escaped(out, element.vr == "US" ? std::to_string(element.number) : element.text);
+            out += "</Value>";
+        }
+        out += "</DicomAttribute>";
+    }
+}
+
+Element text_element(std::string_view tag, std::string_view vr, std::string_view keyword, std::string text) {
+    Element out{tag, vr, keyword, std::move(text)};
+    return out;
+}
+Element number_element(std::string_view tag, std::string_view keyword, std::uint16_t number) {
+    Element out{tag, "US", keyword, {}, number};
+    return out;
+}
+Element sequence(std::string_view tag, std::string_view keyword) {
+    Element out{tag, "SQ", keyword, {}};
+    return out;
+}
+
+}  // namespace
+
+std::uint16_t failure_reason(ErrorCode code) {
+    switch (code) {
+        case ErrorCode::unsupported: return 0x0122;                                  // Referenced SOP Class not supported
+        case ErrorCode::denied:
+        case ErrorCode::unauthenticated: return 0x0124;                              // Not authorized
+        case ErrorCode::malformed:
+        case ErrorCode::limit_exceeded: return 0xC000;                               // Cannot understand
+        case ErrorCode::conflict:
+        case ErrorCode::invalid_argument: return 0xA900;                             // Data set does not match
+        case ErrorCode::no_space:
+        case ErrorCode::unavailable: return 0xA700;                                  // Out of resources
+        default: return 0x0110;                                                      // Processing failure
+    }
+}
+
+void StoreReport::add(const archive::InstanceOutcome& outcome) {
+    Item item{outcome.sop_class_uid, outcome.sop_uid, outcome.study_uid, outcome.series_uid};
+    item.stored = outcome.outcome != archive::Outcome::refused;
+    if (!item.stored) item.reason = failure_reason(outcome.error ? outcome.error->code : ErrorCode::internal);
+    if (outcome.outcome == archive::Outcome::set_aside) item.reason = kCoercionOfDataElements;
+    ++(item.stored ? stored_ : failed_);
+    warned_ += item.stored && item.reason != 0;
+    items_.push_back(std::move(item));
+}
+
+void StoreReport::add_failure(const Error& error) {
+    archive::InstanceOutcome outcome;
+    outcome.error = error;
+    add(outcome);
+}
+
+unsigned StoreReport::status() const {
+    if (stored_ == 0) return 409;
+    return failed_ > 0 || warned_ > 0 ? 202 : 200;
+}
+
+namespace {
+
+template <typename Items>
+DataSet response_of(const Items& items, std::string_view base_url) {
+    std::string study;
+    bool one_study = true;
+    auto referenced = sequence("00081199", "ReferencedSOPSequence");
+    auto failures = sequence("00081198", "FailedSOPSequence");
+    auto others = sequence("0008119A", "OtherFailuresSequence");
+    for (const auto& item : items) {
+        DataSet out;
+        if (!item.stored && item.sop_uid.empty()) {
+            out.push_back(number_element("00081197", "FailureReason", item.reason));
+            others.items.push_back(std::move(out));
+            continue;
+        }
+        out.push_back(text_element("00081150", "UI", "ReferencedSOPClassUID", item.sop_class_uid));
+        out.push_back(text_element("00081155", "UI", "ReferencedSOPInstanceUID", item.sop_uid));
+        if (!item.stored) {
+            out.push_back(number_element("00081197", "FailureReason", item.reason));
+            failures.items.push_back(std::move(out));
+            continue;
+        }
+        const std::string study_url = std::string(base_url) + "/studies/" + item.study_uid;
+        out.push_back(text_element("00081190", "UR", "RetrieveURL", study_url + "/series/" + item.series_uid + "/instances/" + item.sop_uid));
+        if (item.reason != 0) out.push_back(number_element("00081196", "WarningReason", item.reason));
+        referenced.items.push_back(std::move(out));
+        if (!study.empty() && study != study_url) one_study = false;
+        study = study_url;
+    }
+    DataSet response;
+    if (one_study && !study.empty()) response.push_back(text_element("00081190", "UR", "RetrieveURL", study));
+    for (auto* one : {&failures, &referenced, &others}) {
+        if (!one->items.empty()) response.push_back(std::move(*one));
+    }
+    return response;
+}
+
+}  // namespace
+
+std::string StoreReport::to_json(std::string_view base_url) const { return boost::json::serialize(json_of(response_of(items_, base_url))); }
+
+std::string StoreReport::to_xml(std::string_view base_url) const {
+    std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<NativeDicomModel xmlns=\"http://dicom.nema.org/PS3.19/models/NativeDICOM\">";
+    append_xml(out, response_of(items_, base_url));
+    return out += "</NativeDicomModel>\n";
+}
+
+}  // namespace fiducial::gateway::impl

@@ -1,0 +1,204 @@
+// STOW-RS: instances stream from the request into the archive; PS3.18 §10.5.
+#include "base/log.hpp"
+#include "gateway/impl/service.hpp"
+#include "gateway/impl/store_report.hpp"
+#include "net/http_syntax.hpp"
+#include "net/multipart.hpp"
+
+namespace fiducial::gateway::impl {
+namespace {
+
+using Event = net::MultipartReader::Event;
+
+constexpr std::size_t kPieceBytes = 262'144;
+
+/// How the request's body is to be read.
+struct BodyForm {
+    bool multipart = true;
+    std::string boundary;
+};
+
+/// Spec: PS3.18 §10.5.1: multipart/related; type="application/dicom". A single file as application/dicom is taken as well.
+/// Errors: malformed; unsupported (415).
+Result<BodyForm> form_of(const net::Request& request) {
+    const auto field = request.headers().find("Content-Type");
+    if (!field) return fail(ErrorCode::unsupported, "the request has no Content-Type");
+    FID_TRY(const auto type, net::parse_media_type(*field));
+    BodyForm out;
+    if (type.essence() == "application/dicom") {
+        out.multipart = false;
+        return out;
+    }
+    if (type.essence() != "multipart/related") {
+        return fail(ErrorCode::unsupported, "taken are multipart/related; type=\"application/dicom\" and application/dicom");
+    }
+    const auto parts = type.parameter("type");
+    if (parts && !net::equals_ignoring_case(*parts, "application/dicom")) return fail(ErrorCode::unsupported, "only parts of application/dicom are taken");
+    const auto boundary = type.parameter("boundary");
+    if (!boundary) return fail(ErrorCode::malformed, "multipart/related without a boundary");
+    out.boundary = *boundary;
+    return out;
+}
+
+/// Whether the answer is wanted as XML rather than JSON.
+Result<bool> wants_xml(const net::Request& request) {
+    const auto accept = request.headers().joined("Accept");
+    FID_TRY(const auto items, net::parse_accept(accept.value_or("")));
+    for (const auto& item : items) {
+        const auto essence = item.range.essence();
+        if (item.q == 0) continue;
+        if (essence == "application/dicom+xml") return true;
+        if (essence == "application/dicom+json" || essence == "application/json" || essence == "*/*" || essence == "application/*") return false;
+    }
+    if (items.empty()) return false;
+    return fail(ErrorCode::unsupported, "the answer comes as application/dicom+json or application/dicom+xml");
+}
+
+/// Takes a body apart and gives its instances to the archive. Blocking: runs in the pool.
+class StoreRun {
+public:
+    StoreRun(std::unique_ptr<archive::IngestSession> session, std::optional<net::MultipartReader> reader, std::string study_uid)
+        : session_(std::move(session)), reader_(std::move(reader)), study_uid_(std::move(study_uid)) {}
+
+    StoreReport& report() { return report_; }
+
+    /// Errors: malformed, limit_exceeded: the body is not multipart as it should be.
+    Result<void> take(ByteView bytes) {
+        if (!reader_) {
+            if (!in_part_) begin({});
+            write(bytes);
+            return {};
+        }
+        reader_->feed(bytes);
+        for (;;) {
+            FID_TRY(const auto event, reader_->next());
+            switch (event) {
+                case Event::part_begin: begin(reader_->headers()); break;
+                case Event::part_data: write(reader_->data()); break;
+                case Event::part_end: end(); break;
+                default: return {};
+            }
+        }
+    }
+
+    /// The body has come to its end. Errors: as take.
+    Result<void> finish() {
+        if (!reader_) {
+            if (in_part_) end();
+            return {};
+        }
+        return reader_->finish();
+    }
+
+    /// What was stored belongs to exams that are now complete, also where the body broke off.
+    void complete() {
+        if (in_part_ && taken_) session_->abandon_instance();
+        if (report_.stored() == 0) return;
+        if (auto done = session_->complete(); !done) {
+            log::error("gateway", "stored instances could not be put into their studies' records yet", {{"why", done.error().message}});
+        }
+    }
+
+private:
+    void begin(const net::HeaderFields& headers) {
+        in_part_ = true;
+        taken_ = false;
+        const auto field = headers.find("Content-Type");
+        if (field) {
+            const auto type = net::parse_media_type(*field);
+            if (!type || type->essence() != "application/dicom") {
+                report_.add_failure(Error{ErrorCode::unsupported, "a part that is not application/dicom"});
+                return;
+            }
+        }
+        archive::InstanceFormat format;
+        format.study_uid = study_uid_;
+        if (auto begun = session_->begin_instance(format); !begun) {
+            report_.add_failure(begun.error());
+            return;
+        }
+        taken_ = true;
+    }
+    void write(ByteView bytes) {
+        // An error ends the instance: finish_instance() reports it.
+        if (taken_) static_cast<void>(session_->write(bytes));
+    }
+    void end() {
+        in_part_ = false;
+        if (!taken_) return;
+        taken_ = false;
+        auto outcome = session_->finish_instance();
+        if (outcome) {
+            report_.add(*outcome);
+        } else {
+            log::error("gateway", "an instance could not be stored", {{"why", outcome.error().message}});
+            report_.add_failure(outcome.error());
+        }
+    }
+
+    std::unique_ptr<archive::IngestSession> session_;
+    std::optional<net::MultipartReader> reader_;
+    std::string study_uid_;
+    StoreReport report_;
+    bool in_part_ = false;
+    bool taken_ = false;  // the archive takes the part that is being read
+};
+
+/// Fills the piece as far as the body goes. Returns: how much there is, 0 at the end.
+net::Task<Result<std::size_t>> read_piece(net::Request& request, Bytes& piece) {
+    std::size_t size = 0;
+    while (size < piece.size()) {
+        const auto room = MutableByteView(piece).subspan(size);
+        FID_CO_TRY(const auto got, co_await request.read(room));
+        if (got == 0) break;
+        size += got;
+    }
+    co_return size;
+}
+
+net::Task<Result<void>> take_body(Call& call, StoreRun& run) {
+    Bytes piece(kPieceBytes);
+    for (;;) {
+        FID_CO_TRY(const auto size, co_await read_piece(call.request, piece));
+        if (size == 0) break;
+        auto take = [&]() { return run.take(ByteView(piece).first(size)); };
+        FID_CO_CHECK(co_await call.door.ingesting.run(take));
+    }
+    auto finish = [&run]() { return run.finish(); };
+    co_return co_await call.door.ingesting.run(finish);
+}
+
+}  // namespace
+
+net::Task<Result<void>> serve_store(Call& call) {
+    call.request.limit_body(call.door.settings.max_store_bytes);
+    const auto form = form_of(call.request);
+    if (!form) co_return co_await call.refuse(form.error());
+    const auto as_xml = wants_xml(call.request);
+    if (!as_xml) co_return co_await call.refuse(as_xml.error(), as_xml.error().code == ErrorCode::unsupported ? 406 : 400);
+    std::optional<net::MultipartReader> reader;
+    if (form->multipart) {
+        FID_CO_TRY(reader, net::MultipartReader::create(form->boundary));
+    }
+    auto begin = [&call]() { return call.door.archive.begin_ingest(call.who, "stow-rs"); };
+    FID_CO_TRY(auto session, co_await call.door.ingesting.run(begin));
+    StoreRun run(std::move(session), std::move(reader), call.parameters.empty() ? std::string() : call.parameters[0]);
+
+    const auto taken = co_await take_body(call, run);
+    auto complete = [&run]() -> Result<void> {
+        run.complete();
+        return {};
+    };
+    FID_CO_CHECK(co_await call.door.ingesting.run(complete));
+    auto& report = run.report();
+    if (!taken) {
+        auto error = taken.error();
+        if (report.stored() > 0) error.message += "; " + std::to_string(report.stored()) + " instances before that were stored";
+        co_return fail(error);
+    }
+    if (report.stored() + report.failed() == 0) co_return fail(ErrorCode::malformed, "the request holds no instance");
+    if (*as_xml) co_return co_await call.answer(report.status(), "application/dicom+xml", report.to_xml(call.base_url()));
+    co_return co_await call.answer(report.status(), "application/dicom+json", report.to_json(call.base_url()));
+}
+
+}  // namespace fiducial::gateway::impl

@@ -1,0 +1,193 @@
+// WADO-RS: instances as they were stored, streamed; PS3.18 §10.4.
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "gateway/impl/service.hpp"
+#include "net/http_syntax.hpp"
+#include "net/multipart.hpp"
+
+namespace fiducial::gateway::impl {
+namespace {
+
+constexpr std::size_t kPieceBytes = 262'144;
+
+/// What the client will take.
+struct Acceptable {
+    bool multipart = true;
+    bool any_syntax = true;
+    std::vector<std::string> syntaxes;
+
+    bool takes(std::string_view syntax) const { return any_syntax || std::find(syntaxes.begin(), syntaxes.end(), syntax) != syntaxes.end(); }
+};
+
+enum class Form : std::uint8_t { none, multipart, single };
+
+/// Spec: PS3.18 §8.7.5. The form in which an element of Accept wants DICOM files.
+Form form_of(const net::MediaType& range, archive::Level level) {
+    if (range.type == "*") return Form::multipart;
+    if (range.type == "multipart" && (range.subtype == "related" || range.subtype == "*")) {
+        const auto type = range.parameter("type");
+        return !type || net::equals_ignoring_case(*type, "application/dicom") ? Form::multipart : Form::none;
+    }
+    const bool dicom = range.type == "application" && (range.subtype == "dicom" || range.subtype == "*");
+    return dicom && level == archive::Level::instance ? Form::single : Form::none;
+}
+
+/// Nothing is transcoded: a client that names transfer syntaxes gets what is stored in one of them, or 406.
+/// Errors: malformed; unsupported when nothing that it takes can be given.
+Result<Acceptable> negotiate(const net::Request& request, archive::Level level) {
+    std::string wanted = request.headers().joined("Accept").value_or("");
+    if (const auto in_query = request.target().query_value("accept")) wanted = *in_query;  // PS3.18 §8.3.3.1
+    FID_TRY(const auto items, net::parse_accept(wanted));
+    Acceptable out;
+    if (items.empty()) return out;
+    Form form = Form::none;
+    out.any_syntax = false;
+    for (const auto& item : items) {
+        const auto this_form = item.q == 0 ? Form::none : form_of(item.range, level);
+        if (this_form == Form::none || (form != Form::none && this_form != form)) continue;
+        form = this_form;
+        const auto syntax = item.range.parameter("transfer-syntax");
+        if (!syntax || *syntax == "*") {
+            out.any_syntax = true;
+        } else {
+            out.syntaxes.emplace_back(*syntax);
+        }
+    }
+    if (form == Form::none) {
+        return fail(ErrorCode::unsupported, level == archive::Level::instance
+                                                ? "given are multipart/related; type=\"application/dicom\" and application/dicom"
+                                                : "given is multipart/related; type=\"application/dicom\"");
+    }
+    out.multipart = form == Form::multipart;
+    return out;
+}
+
+/// Turns a retrieval into the bytes of a body. Blocking: runs in the pool.
+class DicomBody {
+public:
+    DicomBody(std::unique_ptr<archive::Retrieval> retrieval, Acceptable acceptable)
+        : retrieval_(std::move(retrieval)), acceptable_(std::move(acceptable)), boundary_(net::make_boundary()) {}
+
+    const std::string& boundary() const { return boundary_; }
+    const archive::RetrievedInstance& instance() const { return instance_; }
+    /// After a failure: whether it was the transfer syntax.
+    bool not_acceptable() const { return not_acceptable_; }
+
+    /// Puts the next piece of the body into out; nothing at its end.
+    /// Errors: those of the retrieval; unsupported when an instance is in a transfer syntax that the client does not take.
+    Result<void> fill(Bytes& out) {
+        out.clear();
+        while (!ended_ && out.size() < kPieceBytes) {
+            if (left_ == 0) {
+                FID_CHECK(next_instance(out));
+                continue;
+            }
+            const std::size_t had = out.size();
+            out.resize(had + static_cast<std::size_t>(std::min<std::uint64_t>(left_, kPieceBytes)));
+            auto got = retrieval_->read(MutableByteView(out).subspan(had));
+            if (!got) return fail(got.error());
+            if (*got == 0 || *got > left_) return fail(ErrorCode::internal, "an instance is not as long as was said");
+            out.resize(had + *got);
+            left_ -= *got;
+        }
+        return {};
+    }
+
+private:
+    Result<void> next_instance(Bytes& out) {
+        FID_TRY(auto next, retrieval_->next_instance());
+        if (!next) {
+            ended_ = true;
+            if (acceptable_.multipart) append(out, as_bytes(net::multipart_close(boundary_, first_)));
+            return {};
+        }
+        instance_ = *std::move(next);
+        if (!acceptable_.takes(instance_.transfer_syntax_uid)) {
+            not_acceptable_ = true;
+            return fail(ErrorCode::unsupported, "stored in transfer syntax " + instance_.transfer_syntax_uid + ", which was not asked for; ask for transfer-syntax=*");
+        }
+        left_ = instance_.file_size();
+        if (acceptable_.multipart) {
+            net::HeaderFields headers;
+            headers.add("Content-Type", "application/dicom; transfer-syntax=" + instance_.transfer_syntax_uid);
+            headers.add("Content-Length", std::to_string(left_));
+            append(out, as_bytes(net::multipart_part_head(boundary_, first_, headers)));
+        }
+        first_ = false;
+        return {};
+    }
+
+    std::unique_ptr<archive::Retrieval> retrieval_;
+    Acceptable acceptable_;
+    std::string boundary_;
+    archive::RetrievedInstance instance_;
+    std::uint64_t left_ = 0;
+    bool first_ = true;
+    bool ended_ = false;
+    bool not_acceptable_ = false;
+};
+
+net::Task<Result<void>> send_body(Call& call, DicomBody& body, bool multipart, Bytes& piece) {
+    std::optional<std::uint64_t> length;
+    std::string type = "multipart/related; type=\"application/dicom\"; boundary=" + body.boundary();
+    if (!multipart) {
+        length = body.instance().file_size();
+        type = "application/dicom; transfer-syntax=" + body.instance().transfer_syntax_uid;
+    }
+    call.response.set_header("Content-Type", std::move(type));
+    FID_CO_CHECK(co_await call.response.begin(length));
+    if (call.request.method() == "HEAD") co_return co_await call.response.finish();
+    auto fill = [&]() { return body.fill(piece); };
+    while (!piece.empty()) {
+        FID_CO_CHECK(co_await call.response.write(piece));
+        call.body_bytes += piece.size();
+        FID_CO_CHECK(co_await call.door.retrieving.run(fill));  // corrupt here: the answer is broken off
+    }
+    co_return co_await call.response.finish();
+}
+
+net::Task<Result<void>> serve_retrieve(Call& call, archive::Selector what) {
+    auto acceptable = negotiate(call.request, what.level);
+    if (!acceptable) co_return co_await call.refuse(acceptable.error(), acceptable.error().code == ErrorCode::unsupported ? 406 : 400);
+    auto open = [&]() { return call.door.archive.retrieve(call.who, what); };
+    FID_CO_TRY(auto retrieval, co_await call.door.retrieving.run(open));
+    DicomBody body(std::move(retrieval), *acceptable);
+    // The first piece comes before the answer's first byte: what fails early fails with a status.
+    Bytes piece;
+    piece.reserve(kPieceBytes + 4'096);
+    auto fill = [&]() { return body.fill(piece); };
+    const auto filled = co_await call.door.retrieving.run(fill);
+    if (!filled && body.not_acceptable()) co_return co_await call.refuse(filled.error(), 406);
+    if (!filled) co_return filled;
+    if (body.instance().sop_uid.empty()) co_return fail(ErrorCode::not_found, "no instances");
+    co_return co_await send_body(call, body, acceptable->multipart, piece);
+}
+
+}  // namespace
+
+net::Task<Result<void>> serve_retrieve_study(Call& call) {
+    archive::Selector what;
+    what.level = archive::Level::study;
+    what.study_uid = call.parameters[0];
+    co_return co_await serve_retrieve(call, std::move(what));
+}
+
+net::Task<Result<void>> serve_retrieve_series(Call& call) {
+    archive::Selector what;
+    what.level = archive::Level::series;
+    what.study_uid = call.parameters[0];
+    what.series_uid = call.parameters[1];
+    co_return co_await serve_retrieve(call, std::move(what));
+}
+
+net::Task<Result<void>> serve_retrieve_instance(Call& call) {
+    archive::Selector what;
+    what.level = archive::Level::instance;
+    what.study_uid = call.parameters[0];
+    what.series_uid = call.parameters[1];
+    what.sop_uid = call.parameters[2];
+    co_return co_await serve_retrieve(call, std::move(what));
+}
+
+}  // namespace fiducial::gateway::impl
