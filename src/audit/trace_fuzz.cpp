@@ -72,7 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     edit(in_head ? head : log, input);
     const auto put = [](std::string_view name, ByteView bytes) {
         auto file = File::open(original.folder / name, File::Mode::read_write_create);
-        FID_INVARIANT(file && file->truncate(0) && file->write_at(0, bytes), "the fuzzer's files cannot be written");
+        FID_INVARIANT(file && file->write_at(0, bytes) && file->truncate(bytes.size()), "the fuzzer's files cannot be written");
     };
     put(audit::impl::kLogName, log);
     put(audit::impl::kHeadName, head);
