@@ -1,0 +1,176 @@
+#include "store/shred_store.hpp"
+
+#include <fstream>
+#include <set>
+
+#include "store/impl/shred_page.hpp"
+#include "store/store_fixture.hpp"
+
+namespace fiducial::store {
+namespace {
+
+class ShredStoreTest : public StoreTest {
+protected:
+    Result<std::unique_ptr<ShredStore>> secrets(std::uint8_t key = 1) { return ShredStore::open(folder_ / "secrets", Keyring(test_site_key(key), kZero32)); }
+    std::filesystem::path page(const std::string& name) const { return folder_ / "secrets" / (name + ".page"); }
+    static Bytes bytes(const crypto::Secret& secret) { return to_bytes(secret.view()); }
+};
+
+TEST_F(ShredStoreTest, SecretsStayAndDiffer) {
+    Bytes k, p;
+    {
+        auto store = secrets();
+        ASSERT_TRUE(store) << store.error().message;
+        std::set<Bytes> seen;
+        for (int i = 0; i < 20; ++i) {
+            const auto slot = (*store)->allocate_study_slot();
+            ASSERT_TRUE(slot);
+            EXPECT_EQ(*slot, static_cast<Slot>(i));
+            const auto pair = (*store)->study_secrets(*slot);
+            ASSERT_TRUE(pair);
+            EXPECT_TRUE(seen.insert(bytes(pair->k)).second);
+            EXPECT_TRUE(seen.insert(bytes(pair->d)).second);
+        }
+        k = bytes((*store)->study_secrets(3)->k);
+        p = bytes(*(*store)->patient_secret(3));
+        EXPECT_TRUE(seen.insert(p).second);
+    }
+    auto again = secrets();
+    ASSERT_TRUE(again);
+    EXPECT_EQ(bytes((*again)->study_secrets(3)->k), k);
+    EXPECT_EQ(bytes(*(*again)->patient_secret(3)), p);
+    (*again)->mark_study_slots_used(19);
+    EXPECT_EQ((*again)->allocate_study_slot(), 20u);
+}
+
+TEST_F(ShredStoreTest, PagesAreMadeAheadAndWhenNeeded) {
+    auto store = secrets();
+    ASSERT_TRUE(store);
+    EXPECT_TRUE(std::filesystem::exists(page("study-000000")));
+    (*store)->mark_study_slots_used(kSlotsPerPage - 1);
+    EXPECT_FALSE(std::filesystem::exists(page("study-000001")));
+    EXPECT_EQ((*store)->allocate_study_slot(), kSlotsPerPage);
+    EXPECT_TRUE(std::filesystem::exists(page("study-000001")));
+    EXPECT_TRUE((*store)->study_secrets(kSlotsPerPage));
+    const auto never = (*store)->study_secrets(2 * kSlotsPerPage);
+    ASSERT_FALSE(never);
+    EXPECT_EQ(never.error().code, ErrorCode::not_found);
+}
+
+TEST_F(ShredStoreTest, WhatIsDestroyedStaysDestroyed) {
+    auto former = File();
+    {
+        auto store = secrets();
+        ASSERT_TRUE(store);
+        const auto neighbour = bytes((*store)->study_secrets(6)->d);
+        auto opened = File::open(page("study-000000"), File::Mode::read);
+        ASSERT_TRUE(opened);
+        former = *std::move(opened);
+        ASSERT_TRUE((*store)->destroy_study(5));
+        ASSERT_TRUE((*store)->destroy_study(5));
+        ASSERT_TRUE((*store)->destroy_patient(9));
+        EXPECT_EQ((*store)->study_secrets(5).error().code, ErrorCode::not_found);
+        EXPECT_NE((*store)->study_secrets(5).error().message.find("destroyed"), std::string::npos);
+        EXPECT_EQ((*store)->is_study_destroyed(5), true);
+        EXPECT_EQ((*store)->is_study_destroyed(6), false);
+        EXPECT_EQ(bytes((*store)->study_secrets(6)->d), neighbour);
+    }
+    Bytes overwritten(*former.size());
+    ASSERT_TRUE(former.read_exactly_at(0, overwritten));
+    EXPECT_EQ(overwritten, Bytes(overwritten.size(), 0)) << "the former page's bytes are still on the disk";
+    auto again = secrets();
+    ASSERT_TRUE(again);
+    EXPECT_FALSE((*again)->study_secrets(5));
+    EXPECT_FALSE((*again)->patient_secret(9));
+    EXPECT_TRUE((*again)->patient_secret(5));
+}
+
+TEST_F(ShredStoreTest, ADestroyedSlotIsNeverGivenOutAgain) {
+    auto store = secrets();
+    ASSERT_TRUE(store);
+    ASSERT_TRUE((*store)->destroy_study(0));
+    EXPECT_EQ((*store)->allocate_study_slot(), 1u);
+}
+
+TEST_F(ShredStoreTest, AnotherSitesKeyDoesNotOpenIt) {
+    ASSERT_TRUE(secrets(1));
+    const auto other = secrets(2);
+    ASSERT_FALSE(other);
+    EXPECT_EQ(other.error().code, ErrorCode::corrupt);
+    EXPECT_NE(other.error().message.find("study-000000.page"), std::string::npos);
+    EXPECT_TRUE(secrets(1)) << "a wrong key harms nothing";
+}
+
+TEST_F(ShredStoreTest, AChangedBitIsFoundWhereverItIs) {
+    ASSERT_TRUE(secrets());
+    const auto size = std::filesystem::file_size(page("study-000000"));
+    for (const std::uint64_t offset : {0ul, 8ul, 10ul, 11ul, 12ul, 16ul, 24ul, 30ul, 80ul, 90ul, 5000ul, size - 1}) {
+        flip(page("study-000000"), offset);
+        const auto opened = secrets();
+        ASSERT_FALSE(opened) << offset;
+        EXPECT_TRUE(opened.error().code == ErrorCode::corrupt || opened.error().code == ErrorCode::unsupported) << offset << opened.error().message;
+        flip(page("study-000000"), offset);
+    }
+    EXPECT_TRUE(secrets());
+}
+
+TEST_F(ShredStoreTest, ATruncatedMissingOrExchangedPageIsNamed) {
+    {
+        auto store = secrets();
+        ASSERT_TRUE(store);
+        (*store)->mark_study_slots_used(2 * kSlotsPerPage - 1);
+        ASSERT_TRUE((*store)->allocate_study_slot());
+    }
+    std::filesystem::rename(page("study-000001"), page("kept"));
+    auto missing = secrets();
+    ASSERT_FALSE(missing);
+    EXPECT_EQ(missing.error().code, ErrorCode::corrupt);
+    EXPECT_NE(missing.error().message.find("missing"), std::string::npos);
+
+    std::filesystem::copy_file(page("study-000002"), page("study-000001"));
+    std::filesystem::remove(page("kept"));
+    auto exchanged = secrets();
+    ASSERT_TRUE(exchanged);
+    const auto secret = (*exchanged)->study_secrets(kSlotsPerPage);
+    ASSERT_FALSE(secret);
+    EXPECT_NE(secret.error().message.find("another page under this name"), std::string::npos);
+
+    std::filesystem::resize_file(page("study-000000"), 1000);
+    const auto cut = secrets();
+    ASSERT_FALSE(cut);
+    EXPECT_EQ(cut.error().code, ErrorCode::corrupt);
+}
+
+TEST_F(ShredStoreTest, ANewerFormatIsRefusedAsSuch) {
+    ASSERT_TRUE(secrets());
+    flip(page("study-000000"), 9, 2);
+    const auto newer = secrets();
+    ASSERT_FALSE(newer);
+    EXPECT_EQ(newer.error().code, ErrorCode::unsupported);
+}
+
+TEST_F(ShredStoreTest, RewrappingKeepsSecretsUnderAnotherKey) {
+    Bytes k;
+    {
+        auto store = secrets(1);
+        ASSERT_TRUE(store);
+        k = bytes((*store)->study_secrets(7)->k);
+        ASSERT_TRUE((*store)->rewrap(Keyring(test_site_key(2), kZero32)));
+        ASSERT_TRUE((*store)->rewrap(Keyring(test_site_key(2), kZero32)));
+        EXPECT_EQ(bytes((*store)->study_secrets(7)->k), k);
+    }
+    EXPECT_FALSE(secrets(1));
+    auto again = secrets(2);
+    ASSERT_TRUE(again);
+    EXPECT_EQ(bytes((*again)->study_secrets(7)->k), k);
+}
+
+TEST_F(ShredStoreTest, LeftoversOfAKilledWriterAreIgnored) {
+    ASSERT_TRUE(secrets());
+    std::ofstream(folder_ / "secrets" / "study-000000.page.new-99-0") << "half a page";
+    EXPECT_TRUE(secrets());
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "secrets" / "study-000000.page.new-99-0"));
+}
+
+}  // namespace
+}  // namespace fiducial::store

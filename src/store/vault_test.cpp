@@ -1,0 +1,394 @@
+#include "store/vault.hpp"
+
+#include <sys/resource.h>
+
+#include <fstream>
+#include <thread>
+
+#include "base/hex.hpp"
+#include "crypto/hash.hpp"
+#include "evidence/data_set_hash.hpp"
+#include "store/impl/segment_format.hpp"
+#include "store/store_fixture.hpp"
+
+namespace fiducial::store {
+namespace {
+
+class VaultTest : public StoreTest {
+protected:
+    Result<StoredObject> store_bytes(ByteView bytes, std::size_t piece, int number = 1) {
+        FID_TRY(auto writer, store_->begin_object(uid("1.2.3")));
+        for (std::size_t at = 0; at < bytes.size(); at += piece) FID_CHECK(writer.write(bytes.subspan(at, std::min(piece, bytes.size() - at))));
+        TestInstance instance;
+        instance.sop = "1.2.3.1." + std::to_string(number);
+        return store_->commit({std::move(writer), instance.description(), {}, {}});
+    }
+    // Where an object's bytes lie, by its record.
+    ObjectRecord record_of(const ObjectRef& ref) {
+        auto file = File::open(segment_path(ref.location.segment), File::Mode::read);
+        Bytes size(4);
+        EXPECT_TRUE(file->read_exactly_at(ref.location.offset, size));
+        Bytes bytes(read_be<std::uint32_t>(size));
+        EXPECT_TRUE(file->read_exactly_at(ref.location.offset, bytes));
+        auto record = decode_record(bytes);
+        EXPECT_TRUE(record) << record.error().message;
+        return std::get<ObjectRecord>(*record);
+    }
+    static void copy_within(const std::filesystem::path& path, std::uint64_t from, std::uint64_t to, std::size_t size) {
+        auto file = File::open(path, File::Mode::read_write);
+        ASSERT_TRUE(file);
+        Bytes bytes(size);
+        ASSERT_TRUE(file->read_exactly_at(from, bytes));
+        ASSERT_TRUE(file->write_at(to, bytes));
+    }
+};
+
+TEST_F(VaultTest, SizesAroundChunksAndExtents) {
+    open();
+    const std::size_t chunk = 32768;
+    int number = 0;
+    for (const std::size_t size : {std::size_t{1}, chunk - 1, chunk, chunk + 1, 16 * chunk - 1, 16 * chunk, 16 * chunk + 1, 32 * chunk, 32 * chunk + 1, 33 * chunk, 48 * chunk + 5, 100 * chunk}) {
+        const auto bytes = random_bytes(size, size);
+        for (const std::size_t piece : {std::size_t{1'000'003}, std::size_t{7777}, chunk}) {
+            const auto stored = store_bytes(bytes, piece, ++number);
+            ASSERT_TRUE(stored) << stored.error().message;
+            EXPECT_EQ(stored->ref.size, size);
+            EXPECT_EQ(stored->sha256, crypto::sha256(bytes));
+            evidence::DataSetHasher hasher;
+            hasher.update(bytes);
+            EXPECT_EQ(stored->ref.chunk_root, hasher.finish()->chunk_root);
+            EXPECT_EQ(get(*store_, stored->ref), bytes) << size << " in pieces of " << piece;
+        }
+    }
+    const auto report = fsck();
+    EXPECT_TRUE(report.clean()) << text_of(report);
+}
+
+TEST_F(VaultTest, AnEmptyObjectIsRefused) {
+    open();
+    const auto stored = store_bytes({}, 1);
+    ASSERT_FALSE(stored);
+    EXPECT_EQ(stored.error().code, ErrorCode::invalid_argument);
+}
+
+TEST_F(VaultTest, AnyRangeInAnyOrder) {
+    open();
+    const auto bytes = random_bytes(3'333'333, 5);
+    const auto stored = store_bytes(bytes, 100'000);
+    ASSERT_TRUE(stored);
+    auto reader = store_->open_object(stored->ref);
+    ASSERT_TRUE(reader);
+    EXPECT_EQ(reader->chunk_count(), 102u);
+    std::mt19937 random(7);
+    for (int i = 0; i < 300; ++i) {
+        const std::size_t offset = random() % bytes.size();
+        Bytes out(1 + random() % 200'000);
+        const auto got = reader->read(offset, out);
+        ASSERT_TRUE(got) << got.error().message;
+        ASSERT_EQ(*got, std::min(out.size(), bytes.size() - offset));
+        ASSERT_TRUE(std::equal(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(*got), bytes.begin() + static_cast<std::ptrdiff_t>(offset)));
+    }
+    Bytes out(10);
+    EXPECT_EQ(reader->read(bytes.size(), out), 0u);
+    EXPECT_EQ(reader->read(bytes.size() + 5, out), 0u);
+    EXPECT_FALSE(reader->read_chunk(102));
+}
+
+TEST_F(VaultTest, AnAbandonedObjectLeavesNothing) {
+    open();
+    {
+        auto writer = store_->begin_object(uid("1.2.3"));
+        ASSERT_TRUE(writer);
+        ASSERT_TRUE(writer->write(random_bytes(5'000'000, 1)));
+        writer->abandon();
+        EXPECT_FALSE(writer->write(Bytes(1)));
+    }
+    {
+        auto writer = store_->begin_object(uid("1.2.3"));
+        ASSERT_TRUE(writer->write(random_bytes(5'000'000, 2)));
+    }
+    EXPECT_TRUE(store_bytes(random_bytes(10, 3), 10));
+    const auto report = fsck();
+    EXPECT_TRUE(report.clean()) << text_of(report);
+    EXPECT_EQ(report.objects, 1u);
+}
+
+TEST_F(VaultTest, AChangedBitOfAChunkIsNamedAndNothingOfItServed) {
+    open();
+    const auto bytes = random_bytes(200'000, 5);
+    const auto stored = store_bytes(bytes, 100'000);
+    ASSERT_TRUE(stored);
+    const auto record = record_of(stored->ref);
+    flip(segment_path(), record.extents[0].offset + 3 * kSealedChunkSize + 77);
+    auto reader = store_->open_object(stored->ref);
+    ASSERT_TRUE(reader);
+    Bytes out(bytes.size(), 0xee);
+    const auto got = reader->read(0, out);
+    ASSERT_FALSE(got);
+    EXPECT_EQ(got.error().code, ErrorCode::corrupt);
+    EXPECT_NE(got.error().message.find(to_hex(stored->ref.id)), std::string::npos);
+    EXPECT_NE(got.error().message.find("chunk 3"), std::string::npos) << got.error().message;
+    EXPECT_NE(got.error().message.find("segment 1 offset"), std::string::npos);
+    EXPECT_TRUE(reader->read_chunk(2));
+    EXPECT_TRUE(reader->read_chunk(4));
+    const auto report = fsck();
+    ASSERT_EQ(report.findings.size(), 1u) << text_of(report);
+    EXPECT_EQ(report.findings[0].kind, Finding::Kind::damaged_object);
+    EXPECT_EQ(report.findings[0].subject, to_hex(stored->ref.id));
+}
+
+TEST_F(VaultTest, AChangedBitAnywhereInARecordIsFound) {
+    open();
+    const auto stored = put(TestInstance{});
+    Bytes size(4);
+    ASSERT_TRUE(File::open(segment_path(), File::Mode::read)->read_exactly_at(stored.ref.location.offset, size));
+    for (std::uint64_t at = 0; at < read_be<std::uint32_t>(size); at += 13) {
+        flip(segment_path(), stored.ref.location.offset + at);
+        const auto reader = store_->open_object(stored.ref);
+        ASSERT_FALSE(reader) << at;
+        EXPECT_EQ(reader.error().code, ErrorCode::corrupt) << at << ": " << reader.error().message;
+        flip(segment_path(), stored.ref.location.offset + at);
+    }
+    EXPECT_TRUE(store_->open_object(stored.ref));
+}
+
+// The checksums tell accidents; these tell intent: the record is made anew with a matching checksum.
+TEST_F(VaultTest, AForgedRecordIsFoundWhatevertPartIsChanged) {
+    open();
+    const auto stored = put(TestInstance{});
+    const auto other = put([] {
+        TestInstance instance;
+        instance.sop = "1.2.3.1.2";
+        instance.bytes = random_bytes(100'000, 2);
+        return instance;
+    }());
+    const auto good = record_of(stored.ref);
+    const auto foreign = record_of(other.ref);
+    const auto put_record = [&](const ObjectRecord& record) {
+        const auto bytes = encode_record(record);
+        ASSERT_EQ(bytes.size(), encode_record(good).size());
+        auto file = File::open(segment_path(), File::Mode::read_write);
+        ASSERT_TRUE(file->write_at(stored.ref.location.offset, bytes));
+    };
+    const auto expect_found = [&](const char* what) {
+        auto reader = store_->open_object(stored.ref);
+        auto whole = Result<void>();
+        if (reader) whole = store_->vault().check_object(stored.ref);
+        const auto error = reader ? (whole ? Error{ErrorCode::internal, "nothing"} : whole.error()) : reader.error();
+        EXPECT_EQ(error.code, ErrorCode::corrupt) << what << ": " << error.message;
+        EXPECT_NE(error.message.find(to_hex(stored.ref.id)), std::string::npos) << what;
+    };
+    std::vector<std::pair<const char*, std::function<void(ObjectRecord&)>>> forgeries = {
+        {"commitment", [](ObjectRecord& r) { r.header.commitment[0] ^= 1; }},
+        {"kind", [](ObjectRecord& r) { r.header.kind = ObjectKind::manifest; }},
+        {"slot", [](ObjectRecord& r) { r.header.slot += 1; }},
+        {"id", [&](ObjectRecord& r) { r.header.id = foreign.header.id; }},
+        {"extent", [](ObjectRecord& r) { r.extents[0].offset += 16; }},
+        {"extent of another object", [&](ObjectRecord& r) { r.extents = foreign.extents; }},
+        {"extent in a missing segment", [](ObjectRecord& r) { r.extents[0].segment = 99; }},
+        {"chunk hashes", [](ObjectRecord& r) { r.sealed_chunk_hashes[5] ^= 1; }},
+        {"another object's chunk hashes", [&](ObjectRecord& r) { r.sealed_chunk_hashes = foreign.sealed_chunk_hashes; }},
+        {"fragment", [](ObjectRecord& r) { r.sealed_fragment[5] ^= 1; }},
+        {"fragment id", [](ObjectRecord& r) { r.fragment_id[5] ^= 1; }},
+        {"another object's fragment", [&](ObjectRecord& r) { r.sealed_fragment = foreign.sealed_fragment, r.fragment_id = foreign.fragment_id, r.fragment_commitment = foreign.fragment_commitment; }},
+        {"prefix", [](ObjectRecord& r) { r.sealed_prefix[5] ^= 1; }},
+        {"another object's prefix", [&](ObjectRecord& r) { r.sealed_prefix = foreign.sealed_prefix; }},
+        {"description", [](ObjectRecord& r) { r.sealed_description[5] ^= 1; }},
+        {"another object's description", [&](ObjectRecord& r) { r.sealed_description = foreign.sealed_description; }},
+        {"the whole of another object", [&](ObjectRecord& r) { r = foreign; }},
+    };
+    for (const auto& [what, forge] : forgeries) {
+        auto forged = good;
+        forge(forged);
+        put_record(forged);
+        expect_found(what);
+    }
+    put_record(good);
+    EXPECT_TRUE(store_->vault().check_object(stored.ref));
+}
+
+TEST_F(VaultTest, SwappedReorderedAndForeignChunksAreFound) {
+    open();
+    const auto first = store_bytes(random_bytes(100'000, 1), 100'000, 1);
+    const auto second = store_bytes(random_bytes(100'000, 2), 100'000, 2);
+    ASSERT_TRUE(first && second);
+    const auto a = record_of(first->ref).extents[0].offset;
+    const auto b = record_of(second->ref).extents[0].offset;
+    auto before = File::open(segment_path(), File::Mode::read);
+    Bytes saved(kSealedChunkSize);
+    ASSERT_TRUE(before->read_exactly_at(a, saved));
+    copy_within(segment_path(), a + kSealedChunkSize, a, kSealedChunkSize);  // chunk 1 in the place of chunk 0
+    EXPECT_EQ(get(*store_, first->ref).error().code, ErrorCode::corrupt);
+    copy_within(segment_path(), b, a, kSealedChunkSize);  // the other object's chunk 0
+    EXPECT_EQ(get(*store_, first->ref).error().code, ErrorCode::corrupt);
+    auto file = File::open(segment_path(), File::Mode::read_write);
+    ASSERT_TRUE(file->write_at(a, saved));
+    EXPECT_TRUE(get(*store_, first->ref));
+}
+
+TEST_F(VaultTest, AnOlderObjectCannotTakeANewerOnesPlace) {
+    open();
+    TestInstance instance;
+    instance.pixel_sha256.fill(7);
+    const auto older = put(instance);
+    instance.bytes = random_bytes(100'000, 9);
+    const auto newer = put(instance);
+    ASSERT_EQ(newer.admission, Admission::new_version);
+    auto ref = newer.ref;
+    ref.location = older.ref.location;  // as if the older record stood where the newer is
+    const auto reader = store_->open_object(ref);
+    ASSERT_FALSE(reader);
+    EXPECT_EQ(reader.error().code, ErrorCode::corrupt);
+    EXPECT_NE(reader.error().message.find("another object stands there"), std::string::npos);
+    auto wrong = newer.ref;
+    wrong.header_hash = older.ref.header_hash;
+    EXPECT_EQ(store_->open_object(wrong).error().code, ErrorCode::corrupt);
+    wrong = newer.ref;
+    wrong.chunk_root = older.ref.chunk_root;
+    EXPECT_EQ(store_->open_object(wrong).error().code, ErrorCode::corrupt);
+}
+
+TEST_F(VaultTest, ATruncatedOrMissingSegmentIsNamed) {
+    open();
+    const auto stored = store_bytes(random_bytes(100'000, 1), 100'000);
+    ASSERT_TRUE(stored);
+    const auto size = std::filesystem::file_size(segment_path());
+    std::filesystem::resize_file(segment_path(), 50'000);
+    auto reader = store_->open_object(stored->ref);
+    ASSERT_FALSE(reader);
+    EXPECT_EQ(reader.error().code, ErrorCode::corrupt);
+    EXPECT_NE(reader.error().message.find("segment"), std::string::npos);
+    store_.reset();
+    std::filesystem::resize_file(segment_path(), size);
+    open();  // it is open for reading again; zeros where bytes stood are damage that is never cut
+    auto report = fsck();
+    EXPECT_FALSE(report.clean());
+    EXPECT_EQ(std::filesystem::file_size(segment_path()), size);
+    store_.reset();
+    std::filesystem::remove(segment_path());
+    const auto missing = try_open();
+    ASSERT_FALSE(missing);
+    EXPECT_EQ(missing.error().code, ErrorCode::corrupt);
+}
+
+TEST_F(VaultTest, SegmentsAreBegunWhenFullAndLargeObjectsGetOneOfTheirOwn) {
+    options_.vault.segment_bytes = 300'000;
+    options_.vault.own_file_bytes = 2'000'000;
+    open();
+    std::vector<StoredObject> all;
+    std::vector<Bytes> bytes;
+    for (int i = 1; i <= 12; ++i) {
+        bytes.push_back(random_bytes(static_cast<std::size_t>(i % 4 == 0 ? 5'000'000 : 120'000), static_cast<std::uint64_t>(i)));
+        auto stored = store_bytes(bytes.back(), 50'000, i);
+        ASSERT_TRUE(stored) << stored.error().message;
+        all.push_back(*stored);
+    }
+    EXPECT_GT(store_->vault().usage()->segments, 6u);
+    open();
+    for (std::size_t i = 0; i < all.size(); ++i) EXPECT_EQ(get(*store_, all[i].ref), bytes[i]) << i;
+    const auto report = fsck();
+    EXPECT_TRUE(report.clean()) << text_of(report);
+
+    const auto expected = store_->begin_object(uid("1.2.3"), ObjectKind::instance, 3'000'000);
+    ASSERT_TRUE(expected);
+}
+
+TEST_F(VaultTest, ManyWritersShareSyncsAndKeepTheirBytes) {
+    options_.vault.segment_bytes = 4'000'000;
+    open();
+    constexpr int kThreads = 8, kEach = 12;
+    std::vector<std::thread> threads;
+    std::mutex mutex;
+    std::vector<std::pair<ObjectRef, std::uint64_t>> all;
+    for (int t = 0; t < kThreads; ++t) {
+        threads.emplace_back([&, t] {
+            for (int i = 0; i < kEach; ++i) {
+                const auto seed = static_cast<std::uint64_t>(t * 1000 + i);
+                TestInstance instance;
+                instance.sop = "1.2.3.1." + std::to_string(seed + 1);
+                instance.bytes = random_bytes(1 + (seed * 7919) % 2'500'000, seed);
+                const auto stored = put(*store_, instance);
+                ASSERT_TRUE(stored) << stored.error().message;
+                EXPECT_EQ(stored->admission, Admission::stored);
+                const std::lock_guard lock(mutex);
+                all.emplace_back(stored->ref, seed);
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    ASSERT_EQ(all.size(), static_cast<std::size_t>(kThreads * kEach));
+    for (const auto& [ref, seed] : all) EXPECT_EQ(get(*store_, ref), random_bytes(1 + (seed * 7919) % 2'500'000, seed));
+    const auto report = fsck();
+    EXPECT_TRUE(report.clean()) << text_of(report);
+}
+
+TEST_F(VaultTest, AGigabyteStreamsThroughInFlatMemory) {
+    open();
+    constexpr std::uint64_t kSize = (std::uint64_t{1} << 30) + 123'456;
+    const auto piece = random_bytes(1 << 20, 3);
+    struct rusage before {}, after {};
+    ::getrusage(RUSAGE_SELF, &before);
+    auto writer = store_->begin_object(uid("1.2.3"), ObjectKind::instance, kSize);
+    ASSERT_TRUE(writer);
+    crypto::Sha256 written;
+    for (std::uint64_t done = 0; done < kSize;) {
+        const auto part = ByteView(piece).first(std::min<std::uint64_t>(piece.size(), kSize - done));
+        ASSERT_TRUE(writer->write(part));
+        written.update(part);
+        done += part.size();
+    }
+    const auto sha256 = written.finish();
+    auto stored = store_->commit({*std::move(writer), TestInstance{}.description(), {}, {}});
+    ASSERT_TRUE(stored) << stored.error().message;
+    EXPECT_EQ(stored->sha256, sha256);
+    EXPECT_TRUE(std::filesystem::exists(segment_path(2)));
+    auto reader = store_->open_object(stored->ref);
+    ASSERT_TRUE(reader);
+    crypto::Sha256 read;
+    Bytes out(1 << 20);
+    for (std::uint64_t at = 0; at < kSize;) {
+        const auto got = reader->read(at, out);
+        ASSERT_TRUE(got) << got.error().message;
+        read.update(ByteView(out).first(*got));
+        at += *got;
+    }
+    EXPECT_EQ(read.finish(), sha256);
+    ::getrusage(RUSAGE_SELF, &after);
+    EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 64 * 1024) << "KiB more for a gigabyte";
+}
+
+TEST_F(VaultTest, NothingReadableStandsInTheSegments) {
+    open();
+    TestInstance instance;
+    instance.patient_id = "SECRETPATIENT";
+    instance.name = "SECRETNAME^JANE";
+    instance.bytes = to_bytes(as_bytes(std::string(50'000, 'Q') + "SECRETNAME"));
+    instance.fragment = R"({"x":"SECRETNAME"})";
+    instance.prefix = "SECRETPREFIX";
+    put(instance);
+    store_.reset();
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_)) {
+        if (!entry.is_regular_file() || entry.path().filename().string().starts_with("index.db")) continue;
+        const auto bytes = read_file(entry.path(), 1 << 30);
+        ASSERT_TRUE(bytes);
+        EXPECT_EQ(as_text(*bytes).find("SECRET"), std::string_view::npos) << entry.path();
+        EXPECT_EQ(as_text(*bytes).find("1.2.3.1"), std::string_view::npos) << entry.path();
+        EXPECT_EQ(as_text(*bytes).find("QQQQ"), std::string_view::npos) << entry.path();
+    }
+}
+
+TEST_F(VaultTest, SameBytesTwiceAreSealedDifferently) {
+    open();
+    const auto bytes = random_bytes(40'000, 1);
+    const auto first = store_bytes(bytes, 40'000, 1);
+    const auto second = store_bytes(bytes, 40'000, 2);
+    ASSERT_TRUE(first && second);
+    auto file = File::open(segment_path(), File::Mode::read);
+    Bytes a(1000), b(1000);
+    ASSERT_TRUE(file->read_exactly_at(record_of(first->ref).extents[0].offset, a));
+    ASSERT_TRUE(file->read_exactly_at(record_of(second->ref).extents[0].offset, b));
+    EXPECT_NE(a, b);
+}
+
+}  // namespace
+}  // namespace fiducial::store
