@@ -5,7 +5,7 @@ namespace {
 
 net::Task<Result<void>> serve_evidence(Call& call, archive::Selector what) {
     auto ask = [&]() -> Result<std::string> { return call.door.archive.evidence(call.who, what); };
-    FID_CO_TRY(auto bundle, co_await call.door.questions.run(ask));
+    FID_CO_TRY(auto bundle, co_await call.door.retrieving.run(ask));
     // The bytes are canonical as they are: nothing may be added or written anew.
     co_return co_await call.answer(200, "application/json", std::move(bundle));
 }
@@ -14,7 +14,7 @@ net::Task<Result<void>> serve_evidence(Call& call, archive::Selector what) {
 
 net::Task<Result<void>> serve_study_record(Call& call) {
     auto ask = [&call]() -> Result<std::string> { return call.door.archive.describe_study(call.who, call.parameters[0]); };
-    FID_CO_TRY(auto record, co_await call.door.questions.run(ask));
+    FID_CO_TRY(auto record, co_await call.door.retrieving.run(ask));
     co_return co_await call.answer(200, "application/json", std::move(record));
 }
 

@@ -1,7 +1,7 @@
 // WADO-RS: instances as they were stored, streamed; PS3.18 §10.4.
 #include <algorithm>
 
-#include "base/log.hpp"
+#include "base/identifiers.hpp"
 #include "gateway/impl/service.hpp"
 #include "net/http_syntax.hpp"
 #include "net/multipart.hpp"
@@ -103,6 +103,7 @@ private:
             return {};
         }
         instance_ = *std::move(next);
+        if (!Uid::parse(instance_.transfer_syntax_uid)) return fail(ErrorCode::internal, "an instance's transfer syntax is not a UID");
         if (!acceptable_.takes(instance_.transfer_syntax_uid)) {
             not_acceptable_ = true;
             return fail(ErrorCode::unsupported, "stored in transfer syntax " + instance_.transfer_syntax_uid + ", which was not asked for; ask for transfer-syntax=*");

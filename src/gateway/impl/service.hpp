@@ -36,7 +36,7 @@ private:
 struct Door {
     archive::Archive& archive;
     HttpGatewaySettings settings;
-    net::BlockingPool questions;  // short ones: tokens, health, evidence
+    net::BlockingPool questions;  // short ones: tokens, health, metrics
     net::BlockingPool retrieving;
     net::BlockingPool ingesting;
     RequestCounts counts;
