@@ -13,8 +13,8 @@ Secret phrase(std::string_view text) { return Secret::copy_of(as_bytes(text)); }
 
 SealedKey sample(std::string_view label = "site") { return seal_key(Secret::copy_of(Bytes(32, 9)), phrase("correct horse"), label, kQuick).value(); }
 
-Bytes with_new_checksum(Bytes file) {  // as someone would write it who wants the file to be read
-    file.resize(file.size() - 8);
+Bytes with_new_checksum(const Bytes& changed) {  // as someone would write it who wants the file to be read
+    Bytes file = to_bytes(ByteView(changed).first(changed.size() - 8));
     const Hash checksum = tagged_sha256("fid.keysum1", {file});
     append(file, ByteView(checksum).first(8));
     return file;
