@@ -221,9 +221,9 @@ Result<Deployment> deploy_all(Rpc& rpc, const crypto::Secret& deployer, const De
 /// One transaction, sent and waited for. Not for the gateway's account once an outbox runs.
 struct DirectTransaction {
     std::uint64_t chain_id = 0;
-    std::optional<Address> to;
-    Bytes data;
-    ethereum::Uint256 value;
+    std::optional<Address> to{};
+    Bytes data{};
+    ethereum::Uint256 value{};
     std::uint64_t gas_limit = 0;          // 0: estimated
     std::chrono::milliseconds patience{120'000};
 };

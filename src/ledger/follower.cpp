@@ -116,13 +116,13 @@ void Follower::wake() {
 }
 
 void Follower::run(std::stop_token stop) {
-    std::string logged;
+    std::string_view logged;  // the kind of problem: said once, not at every attempt
     while (!stop.stop_requested()) {
         const auto outcome = step();
-        const std::string problem = outcome ? std::string() : outcome.error().message;
+        const auto problem = outcome ? std::string_view() : fiducial::name_of(outcome.error().code);
         if (problem != logged) {
             if (problem.empty()) log::info("ledger", "the chain is being followed again");
-            else log::warning("ledger", "the chain cannot be followed", {{"why", problem}});
+            else log::warning("ledger", "the chain cannot be followed", {{"why", outcome.error().message}});
             logged = problem;
         }
         if (outcome && *outcome) continue;

@@ -125,7 +125,7 @@ struct Outbox::Impl {
 // ---- rounds
 
 void Outbox::Impl::run(std::stop_token stop) {
-    std::string logged;
+    std::string_view logged;  // the kind of problem: said once, not at every attempt
     while (!stop.stop_requested()) {
         bool flush_now = false;
         {
@@ -134,10 +134,10 @@ void Outbox::Impl::run(std::stop_token stop) {
             woken = false;
         }
         const auto outcome = round(flush_now);
-        const std::string problem = outcome ? std::string() : outcome.error().message;
+        const auto problem = outcome ? std::string_view() : fiducial::name_of(outcome.error().code);
         if (problem != logged) {
             if (problem.empty()) log::info("ledger", "the outbox moves again");
-            else log::warning("ledger", "the outbox cannot send", {{"why", problem}});
+            else log::warning("ledger", "the outbox cannot send", {{"why", outcome.error().message}});
             logged = problem;
         }
         std::unique_lock lock(mutex);

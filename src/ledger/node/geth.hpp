@@ -25,8 +25,8 @@ struct ChainSettings {
     std::uint64_t chain_id = 0;        // random_chain_id(); fresh for each site
     std::uint64_t period = 0;          // seconds between blocks; 0: a block as soon as there is a transaction
     std::uint64_t epoch = 30000;       // blocks
-    std::vector<Address> signers;      // Clique signers; their keys are fresh for each chain
-    std::vector<Address> funded;       // each starts with 2^200 wei
+    std::vector<Address> signers{};     // Clique signers; their keys are fresh for each chain
+    std::vector<Address> funded{};      // each starts with 2^200 wei
 };
 
 /// Random, from 2^40 up to below 2^52: unlikely to meet another site's, and exact in a JSON number.

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <cerrno>
 #include <cstdlib>
 #include <deque>
@@ -39,7 +40,7 @@ struct GethLine {
 };
 // What geth warns of in every run of ours: we are told the same through answers, or chose it so.
 constexpr std::string_view kExpected[] = {"Served eth_", "Block sealing failed", "Failed to load snapshot", "Disabled transaction unindexing", "Engine API",
-                                          "Unclean shutdown detected", "Sanitizing", "Switch sync mode"};
+                                          "Unclean shutdown detected", "Loaded snapshot journal", "the resubmitAdjustCh", "Sanitizing", "Switch sync mode"};
 
 GethLine classify(std::string_view line) {
     static constexpr std::pair<std::string_view, log::Level> kPrefixes[] = {
@@ -282,9 +283,14 @@ Result<void> LocalNode::wait_until_ready(std::stop_token stop) {
                                                          std::to_string(settings_.chain_id) +
                                                          (settings_.genesis_hash ? " with genesis " + to_0x(*settings_.genesis_hash) : ""));
                 }
-                const std::lock_guard lock(mutex_);
-                genesis_hash_ = (*genesis)->hash;
-                return {};
+                // It answers before the sealer's account is unlocked; only with that does it seal.
+                const auto sealing = rpc.raw("eth_mining", "[]");
+                if (sealing && sealing->is_bool() && sealing->get_bool()) {
+                    const std::lock_guard lock(mutex_);
+                    genesis_hash_ = (*genesis)->hash;
+                    return {};
+                }
+                last = {ErrorCode::unavailable, "it answers but does not seal yet"};
             }
             if (!genesis) last = genesis.error();
         }

@@ -1,0 +1,319 @@
+#include "ledger/follower.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+#include "base/hex.hpp"
+#include "ledger/ledger_test_support.hpp"
+#include "net/client.hpp"
+
+namespace fiducial::ledger {
+namespace {
+
+using testing::must;
+using testing::NodeKind;
+using testing::Site;
+using testing::TemporaryFolder;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// What a sink is told, in order.
+class Journal final : public LedgerChanges {
+public:
+    Result<void> apply(database::Transaction&, const Block& block, std::span<const Log>) override {
+        if (fail_at && block.number() == *fail_at) return fail(ErrorCode::internal, "the sink does not take it");
+        lines.push_back("+" + std::to_string(block.number()));
+        return {};
+    }
+    Result<void> undo(database::Transaction&, const Block& block, bool was_settled) override {
+        lines.push_back((was_settled ? "-!" : "-") + std::to_string(block.number()));
+        return {};
+    }
+    Result<void> settle(database::Transaction&, const Block& block) override {
+        lines.push_back("s" + std::to_string(block.number()));
+        return {};
+    }
+    std::string text() const {
+        std::string out;
+        for (const auto& line : lines) out += (out.empty() ? "" : " ") + line;
+        return out;
+    }
+    std::vector<std::string> lines;
+    std::optional<std::uint64_t> fail_at;
+};
+
+void follow(Follower& follower) {
+    while (must(follower.step())) {
+    }
+}
+
+struct Clocked final : Clock {
+    SystemTime now() const override { return system_clock().now() + std::chrono::duration_cast<milliseconds>(ahead); }
+    SteadyTime steady_now() const override { return system_clock().steady_now() + ahead; }
+    seconds ahead{0};
+};
+
+// A development chain without contracts, and a follower on it.
+struct Bare {
+    Bare() {
+        chain = testing::TestChain::start(NodeKind::anvil, skip);
+        if (!chain) return;
+        rpc = chain->rpc();
+        settings.chain_id = chain->chain_id;
+        settings.genesis_hash = chain->genesis_hash;
+        settings.from_block = 1;
+        settings.filter.addresses = {Address{1}};
+        database = must(database::Database::open({.path = folder.path() / "index.db"}, migrations()));
+    }
+    std::unique_ptr<Follower> make() { return std::make_unique<Follower>(*database, *rpc, settings, std::vector<LedgerChanges*>{&journal}, clock); }
+    void mine(int blocks = 1) {
+        for (int i = 0; i < blocks; ++i) must(rpc->raw("evm_mine", "[]"));
+    }
+    // The newest blocks are replaced by as many others.
+    void fork(int depth) {
+        must(rpc->raw("anvil_rollback", "[" + std::to_string(depth) + "]"));
+        must(rpc->raw("evm_increaseTime", "[100]"));
+        mine(depth);
+    }
+    std::string skip;
+    TemporaryFolder folder;
+    std::unique_ptr<testing::TestChain> chain;
+    std::shared_ptr<Rpc> rpc;
+    FollowerSettings settings;
+    std::unique_ptr<database::Database> database;
+    Journal journal;
+    Clocked clock;
+};
+
+TEST(Follower, EachBlockIsToldOnceAlsoAcrossARestart) {
+    Bare bare;
+    FID_SKIP_WITHOUT(bare);
+    bare.settings.blocks_at_once = 2;
+    auto follower = bare.make();
+    must(follower->load());
+    follow(*follower);
+    EXPECT_FALSE(follower->status().any);
+    EXPECT_TRUE(follower->status().reachable);
+    bare.mine(3);
+    follow(*follower);
+    EXPECT_EQ(bare.journal.text(), "+1 +2 s1 s2 +3 s3");
+    follower = bare.make();
+    must(follower->load());
+    EXPECT_EQ(follower->status().head, 3U);
+    EXPECT_EQ(follower->status().settled, 3U);
+    follow(*follower);
+    EXPECT_EQ(bare.journal.lines.size(), 6U);
+    bare.mine();
+    follow(*follower);
+    EXPECT_EQ(bare.journal.text(), "+1 +2 s1 s2 +3 s3 +4 s4");
+}
+
+TEST(Follower, WhatASinkRefusesIsToldAgain) {
+    Bare bare;
+    FID_SKIP_WITHOUT(bare);
+    auto follower = bare.make();
+    must(follower->load());
+    bare.mine(3);
+    bare.journal.fail_at = 2;
+    EXPECT_FALSE(follower->step().has_value());
+    EXPECT_EQ(follower->status().head, 0U);
+    EXPECT_FALSE(follower->status().problem.empty());
+    bare.journal.fail_at.reset();
+    bare.journal.lines.clear();
+    follow(*follower);
+    EXPECT_EQ(bare.journal.text(), "+1 +2 +3 s1 s2 s3");
+    EXPECT_TRUE(follower->status().problem.empty());
+}
+
+TEST(Follower, AReorganisationIsUndoneNewestFirstAndFollowedAnew) {
+    Bare bare;
+    FID_SKIP_WITHOUT(bare);
+    bare.settings.development_depth = 2;
+    auto follower = bare.make();
+    must(follower->load());
+    bare.mine(4);
+    follow(*follower);
+    EXPECT_EQ(bare.journal.text(), "+1 +2 +3 +4 s1 s2");
+    bare.journal.lines.clear();
+    bare.fork(2);
+    follow(*follower);
+    EXPECT_EQ(bare.journal.text(), "-4 -3 +3 +4");
+    EXPECT_EQ(follower->status().deepest_reorganisation, 2U);
+    EXPECT_EQ(follower->status().incidents, 0U);
+    bare.journal.lines.clear();
+    bare.fork(3);
+    follow(*follower);
+    EXPECT_EQ(bare.journal.text(), "-4 -3 -!2 +2 +3 +4 s2");
+    EXPECT_EQ(follower->status().incidents, 1U);
+    EXPECT_EQ(follower->status().reorganisations, 2U);
+}
+
+TEST(Follower, ANodeOnAnotherChainIsNotFollowed) {
+    Bare bare;
+    FID_SKIP_WITHOUT(bare);
+    bare.mine();
+    auto wrong = bare.settings;
+    wrong.chain_id += 1;
+    Follower other_id(*bare.database, *bare.rpc, wrong, {&bare.journal});
+    must(other_id.load());
+    EXPECT_EQ(other_id.step().error().code, ErrorCode::conflict);
+    EXPECT_FALSE(other_id.status().reachable);
+    EXPECT_TRUE(other_id.status().behind);
+    EXPECT_TRUE(bare.journal.lines.empty());
+    // The database remembers whose chain it followed.
+    EXPECT_EQ(bare.make()->load().error().code, ErrorCode::conflict);
+}
+
+TEST(Follower, BehindCountsFromTheLastAnswerAndNotFromTheLastBlock) {
+    Bare bare;
+    FID_SKIP_WITHOUT(bare);
+    auto follower = bare.make();
+    must(follower->load());
+    EXPECT_TRUE(follower->status().behind);  // never answered
+    bare.mine();
+    follow(*follower);
+    EXPECT_FALSE(follower->status().behind);
+    bare.clock.ahead += seconds(3600);  // an idle chain: no block for an hour
+    EXPECT_TRUE(follower->status().behind);
+    must(follower->step());             // but it answers
+    EXPECT_FALSE(follower->status().behind);
+    bare.clock.ahead += seconds(9);
+    EXPECT_FALSE(follower->status().behind);
+    bare.clock.ahead += seconds(2);
+    EXPECT_TRUE(follower->status().behind);
+    EXPECT_FALSE(follower->status().stalled);  // period 0: no block is due
+}
+
+TEST(Follower, WithAPeriodAMissingBlockIsAStall) {
+    Bare bare;
+    FID_SKIP_WITHOUT(bare);
+    bare.settings.period = 5;
+    auto follower = bare.make();
+    must(follower->load());
+    bare.mine();
+    follow(*follower);
+    EXPECT_FALSE(follower->status().stalled);
+    bare.clock.ahead += seconds(31);
+    must(follower->step());
+    EXPECT_TRUE(follower->status().stalled);
+    EXPECT_FALSE(follower->status().behind);  // max(3 periods, 10 s) since an answer
+    bare.mine();
+    follow(*follower);
+    EXPECT_FALSE(follower->status().stalled);
+    bare.clock.ahead += seconds(14);
+    EXPECT_FALSE(follower->status().behind);
+    bare.clock.ahead += seconds(2);
+    EXPECT_TRUE(follower->status().behind);
+}
+
+TEST(Follower, HeadersBelowTheWindowGo) {
+    Bare bare;
+    FID_SKIP_WITHOUT(bare);
+    bare.settings.kept_blocks = 4;
+    auto follower = bare.make();
+    must(follower->load());
+    bare.mine(20);
+    follow(*follower);
+    bare.mine(1);
+    follow(*follower);
+    follower = bare.make();
+    must(follower->load());
+    EXPECT_EQ(follower->status().head, 21U);
+    bare.fork(3);
+    follow(*follower);
+    EXPECT_EQ(follower->status().deepest_reorganisation, 3U);
+    bare.fork(12);  // deeper than what is kept: nobody guesses
+    const auto deep = follower->step();
+    ASSERT_FALSE(deep.has_value());
+    EXPECT_EQ(deep.error().code, ErrorCode::corrupt);
+}
+
+// Three real signers on one machine: blocks count as settled by the rule, not at inclusion.
+class ThreeSigners {
+public:
+    explicit ThreeSigners(std::string& why) {
+        const auto geth = find_geth({});
+        if (!geth) {
+            why = geth.error().message;
+            return;
+        }
+        chain_.chain_id = random_chain_id();
+        chain_.period = 1;
+        for (auto& key : keys_) {
+            key = crypto::generate_private_key();
+            chain_.signers.push_back(must(crypto::address_of(key)));
+        }
+        const auto password = crypto::Secret::copy_of(as_bytes("three"));
+        for (std::size_t i = 0; i < keys_.size(); ++i) {
+            must(create_chain(*geth, folder(i), chain_, keys_[i], password));
+            const auto sealer = to_0x(must(crypto::address_of(keys_[i])));
+            ProcessSpec spec{.program = *geth};
+            spec.arguments = {"--datadir", folder(i).string(), "--state.scheme=hash", "--gcmode=archive", "--syncmode=full", "--networkid", std::to_string(chain_.chain_id),
+                              "--nodiscover", "--nat", "none", "--netrestrict", "127.0.0.0/8", "--port", "0", "--ipcpath", socket(i), "--authrpc.port", "0", "--mine",
+                              "--miner.etherbase", sealer, "--unlock", sealer, "--password", "{fd0}", "--miner.gaslimit", "300000000", "--cache", "64"};
+            spec.inputs = {password.view()};
+            nodes_.push_back(must(Process::start(spec)));
+            rpcs.push_back(std::make_shared<Rpc>(std::make_shared<net::UnixSocketJson>(socket(i)), RpcSettings{.first_backoff = milliseconds(0)}));
+        }
+        for (auto& rpc : rpcs) {
+            for (int tries = 0; tries < 3000 && !rpc->chain_id(); ++tries) std::this_thread::sleep_for(milliseconds(10));
+        }
+        for (std::size_t i = 1; i < rpcs.size(); ++i) {
+            const auto info = must(rpcs[i]->raw("admin_nodeInfo", "[]"));
+            const std::string enode(info.at("enode").as_string());
+            for (std::size_t k = 0; k < i; ++k) must(rpcs[k]->raw("admin_addPeer", "[\"" + enode + "\"]"));
+        }
+        genesis_hash = must(rpcs[0]->block(std::uint64_t{0}))->hash;
+    }
+    const ChainSettings& chain() const { return chain_; }
+    std::vector<std::shared_ptr<Rpc>> rpcs;
+    Hash genesis_hash{};
+
+private:
+    std::filesystem::path folder(std::size_t i) const { return folder_.path() / ("n" + std::to_string(i)); }
+    std::string socket(std::size_t i) const { return (folder(i) / "geth.ipc").string(); }
+    TemporaryFolder folder_;
+    ChainSettings chain_;
+    std::array<crypto::Secret, 3> keys_;
+    std::vector<Process> nodes_;
+};
+
+TEST(Follower, ThreeSignersSettleAfterTheirMajorityAndAsManyBlocksMore) {
+    std::string why;
+    ThreeSigners signers(why);
+    if (!why.empty()) GTEST_SKIP() << why;
+    TemporaryFolder folder;
+    const auto database = must(database::Database::open({.path = folder.path() / "index.db"}, migrations()));
+    FollowerSettings settings;
+    settings.chain_id = signers.chain().chain_id;
+    settings.genesis_hash = signers.genesis_hash;
+    settings.period = 1;
+    settings.filter.addresses = {Address{1}};
+    settings.poll = milliseconds(50);
+    settings.seals = std::make_shared<ethereum::CliqueRules>(ethereum::CliqueConfig{.period_s = 1});
+    settings.signer_sets = {{0, std::nullopt, signers.chain().signers}};
+    std::sort(settings.signer_sets[0].signers.begin(), settings.signer_sets[0].signers.end());
+    Journal journal;
+    Follower follower(*database, *signers.rpcs[0], settings, {&journal});
+    must(follower.start());
+    ASSERT_TRUE(follower.wait_until([](const FollowerStatus& status) { return status.settled >= 4; }, seconds(120))) << follower.status().problem;
+    follower.stop();
+    const auto status = follower.status();
+    // Two distinct signers stand on a block with its child at the earliest, then two more blocks.
+    EXPECT_GE(status.head, status.settled + 3);
+    EXPECT_FALSE(status.behind);
+    EXPECT_EQ(status.incidents, 0U);
+    // Not one that is not a signer: then nothing is followed.
+    auto others = settings;
+    others.signer_sets[0].signers = {Address{1}, Address{2}, Address{3}};
+    TemporaryFolder other_folder;
+    const auto other_database = must(database::Database::open({.path = other_folder.path() / "index.db"}, migrations()));
+    Follower distrustful(*other_database, *signers.rpcs[0], others, {&journal});
+    must(distrustful.load());
+    EXPECT_EQ(distrustful.step().error().code, ErrorCode::unverified);
+    EXPECT_FALSE(distrustful.status().any);
+}
+
+}  // namespace
+}  // namespace fiducial::ledger

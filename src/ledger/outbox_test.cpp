@@ -1,0 +1,340 @@
+#include "ledger/outbox.hpp"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <boost/json.hpp>
+
+#include "base/hex.hpp"
+#include "crypto/hash.hpp"
+#include "ethereum/transaction.hpp"
+#include "ledger/ledger_test_support.hpp"
+#include "ledger/proofs.hpp"
+#include "ledger/status.hpp"
+#include "net/client.hpp"
+
+namespace fiducial::ledger {
+namespace {
+
+using testing::must;
+using testing::NodeKind;
+using testing::Site;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+std::string quoted(const std::string& text) { return "\"" + text + "\""; }
+
+bool eventually(const std::function<bool()>& condition) {
+    for (int i = 0; i < 3000; ++i) {
+        if (condition()) return true;
+        std::this_thread::sleep_for(milliseconds(10));
+    }
+    return false;
+}
+
+// Steps the outbox and the follower in this thread until nothing changes any more.
+void settle_by_hand(Site& site) {
+    for (int quiet = 0; quiet < 3;) {
+        const bool sent = must(site.outbox->step(true));
+        const bool followed = must(site.follower->step());
+        quiet = sent || followed ? 0 : quiet + 1;
+    }
+}
+
+TEST(Outbox, TheSameRecordIsStoredOnceAndAnotherOneRefused) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    const auto record = site.record(1);
+    const auto id = site.enqueue(record);
+    EXPECT_EQ(site.enqueue(record), id);
+    auto other = record;
+    other.meta = Hash{1};
+    const auto refused = site.database->write(database::Durability::full, [&](database::Transaction& t) { return site.outbox->enqueue(t, other); });
+    EXPECT_EQ(refused.error().code, ErrorCode::conflict);
+    other = record;
+    other.chain_id += 1;
+    EXPECT_EQ(site.database->write(database::Durability::full, [&](database::Transaction& t) { return site.outbox->enqueue(t, other); }).error().code,
+              ErrorCode::invalid_argument);
+    EXPECT_EQ(must(site.database->read([&](database::Transaction& t) { return site.outbox->record(t, record.study_key, 1); })), record);
+    EXPECT_EQ(site.database->read([&](database::Transaction& t) { return site.outbox->anchor(t, record.study_key, 2); }).error().code, ErrorCode::not_found);
+    EXPECT_EQ(site.database->read([&](database::Transaction& t) { return site.outbox->item(t, 999); }).error().code, ErrorCode::not_found);
+}
+
+TEST(Outbox, AnAbortedTransactionLeavesNothing) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    const auto record = site.record(1);
+    const auto aborted = site.database->write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        FID_CHECK(site.outbox->enqueue(t, record));
+        return fail(ErrorCode::cancelled, "the study version was not stored");
+    });
+    EXPECT_FALSE(aborted.has_value());
+    settle_by_hand(site);
+    EXPECT_EQ(site.on_chain(record), Hash{});
+}
+
+TEST(Outbox, SignedBytesAreStoredBeforeTheyAreSentAndSentAgainUnchanged) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    site.raw("evm_setAutomine", "[false]");
+    const auto id = site.enqueue(site.record(1));
+    must(site.outbox->step(true));
+    const auto pending = must(site.rpc->raw("eth_getBlockByNumber", R"(["pending", false])"));
+    ASSERT_EQ(pending.at("transactions").as_array().size(), 1U);
+    const std::string hash(pending.at("transactions").as_array()[0].as_string());
+    EXPECT_EQ(site.item(id).state, OutboxState::submitted);
+    // The node forgets it, as one that was killed may; a new outbox on the same database sends the same bytes.
+    site.raw("anvil_dropTransaction", "[" + quoted(hash) + "]");
+    site.reopen();
+    must(site.outbox->step(true));
+    const auto again = must(site.rpc->raw("eth_getBlockByNumber", R"(["pending", false])"));
+    ASSERT_EQ(again.at("transactions").as_array().size(), 1U);
+    EXPECT_EQ(std::string(again.at("transactions").as_array()[0].as_string()), hash);
+    site.raw("evm_mine");
+    must(site.follower->load());
+    settle_by_hand(site);
+    EXPECT_EQ(site.item(id).state, OutboxState::settled);
+    EXPECT_EQ(to_0x(site.item(id).transaction), hash);
+}
+
+TEST(Outbox, AnUnderpricedTransactionIsSignedAgainUnderTheSameNonce) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    site.raw("evm_setAutomine", "[false]");
+    // Somebody else's transaction under our next nonce, dearer than what the outbox asks for first.
+    ethereum::Transaction rival;
+    rival.chain_id = site.chain->chain_id;
+    rival.max_priority_fee_per_gas = 1'300'000'000;
+    rival.max_fee_per_gas = 210'000'000'000;
+    rival.gas_limit = 21'000;
+    rival.to = Address{9};
+    const auto signed_rival = must(ethereum::sign(rival, site.chain->gateway));
+    ASSERT_EQ(must(site.rpc->send_raw_transaction(signed_rival.encode())).outcome, SendOutcome::accepted);
+    const auto id = site.enqueue(site.record(1));
+    ASSERT_TRUE(eventually([&] {
+        must(site.outbox->step(true));
+        const auto pending = must(site.rpc->raw("eth_getBlockByNumber", R"(["pending", false])"));
+        const auto& list = pending.at("transactions").as_array();
+        return list.size() == 1 && std::string(list[0].as_string()) != to_0x(signed_rival.hash());
+    }));
+    EXPECT_GE(site.outbox->status().replaced, 1U);
+    EXPECT_EQ(site.item(id).nonce, 0U);
+    site.raw("evm_mine");
+    must(site.follower->load());
+    settle_by_hand(site);
+    EXPECT_EQ(site.item(id).state, OutboxState::settled);
+    EXPECT_EQ(site.on_chain(site.record(1)), site.record(1).hash());
+    EXPECT_EQ(must(site.rpc->transaction_count(site.chain->gateway_address)), 1U);
+}
+
+TEST(Outbox, ANonceUsedElsewhereCostsNothing) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    site.raw("evm_setAutomine", "[false]");
+    const auto id = site.enqueue(site.record(1));
+    must(site.outbox->step(true));
+    const auto pending = must(site.rpc->raw("eth_getBlockByNumber", R"(["pending", false])"));
+    site.raw("anvil_dropTransaction", "[" + quoted(std::string(pending.at("transactions").as_array()[0].as_string())) + "]");
+    ethereum::Transaction rival;
+    rival.chain_id = site.chain->chain_id;
+    rival.max_priority_fee_per_gas = 1'000'000'000;
+    rival.max_fee_per_gas = 100'000'000'000;
+    rival.gas_limit = 21'000;
+    rival.to = Address{9};
+    ASSERT_EQ(must(site.rpc->send_raw_transaction(must(ethereum::sign(rival, site.chain->gateway)).encode())).outcome, SendOutcome::accepted);
+    site.raw("evm_mine");
+    site.raw("evm_setAutomine", "[true]");
+    must(site.follower->load());
+    ASSERT_TRUE(eventually([&] {
+        must(site.outbox->step(true));
+        must(site.follower->step());
+        return site.item(id).state == OutboxState::settled;
+    })) << site.item(id).problem;
+    EXPECT_EQ(site.item(id).nonce, 1U);
+    EXPECT_TRUE(site.incidents.empty());
+}
+
+TEST(Outbox, ASlotThatHoldsThisRecordIsASuccessAndAnotherRecordAnIncident) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    const auto mine = site.record(1);
+    auto theirs = site.record(2);
+    const auto anchor = [&](const evidence::StudyRecord& record) {
+        must(contracts::send_and_wait(*site.rpc, site.chain->gateway,
+                                      {.chain_id = site.chain->chain_id, .to = site.deployment.studies.address, .data = contracts::anchor_call(std::vector{record})}));
+    };
+    anchor(mine);
+    anchor(theirs);
+    theirs.meta = Hash{5};  // what we stored for this version is not what stands on the chain
+    const auto same = site.enqueue(mine);
+    const auto other = site.enqueue(theirs);
+    must(site.follower->load());
+    settle_by_hand(site);
+    EXPECT_EQ(site.item(same).state, OutboxState::settled);
+    EXPECT_EQ(site.item(other).state, OutboxState::incident);
+    ASSERT_EQ(site.incidents.size(), 1U);
+    EXPECT_EQ(site.incidents[0].kind, LedgerIncident::Kind::other_record_in_slot);
+    EXPECT_EQ(site.incidents[0].study_key, theirs.study_key);
+    EXPECT_EQ(site.outbox->status().incidents, 1U);
+    EXPECT_FALSE(collect_status(*site.follower, *site.outbox, nullptr).healthy);
+}
+
+TEST(Outbox, AMissingPredecessorIsSentFirstWhereItIsOurs) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    const auto first = site.record(1);
+    const auto second = site.record(1, 2, first.hash());
+    const auto orphan = site.record(2, 2, Hash{7});
+    const auto second_id = site.enqueue(second);  // the wrong way round
+    const auto first_id = site.enqueue(first);
+    const auto orphan_id = site.enqueue(orphan);
+    must(site.follower->load());
+    ASSERT_TRUE(eventually([&] {
+        must(site.outbox->step(true));
+        must(site.follower->step());
+        return site.item(second_id).state == OutboxState::settled;
+    }));
+    EXPECT_EQ(site.item(first_id).state, OutboxState::settled);
+    EXPECT_EQ(site.on_chain(second), second.hash());
+    EXPECT_EQ(site.item(orphan_id).state, OutboxState::incident);
+    ASSERT_EQ(site.incidents.size(), 1U);
+    EXPECT_EQ(site.incidents[0].kind, LedgerIncident::Kind::predecessor_missing);
+}
+
+TEST(Outbox, CallsShareTheNoncesAndARevertedOneIsReported) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    const auto patient = crypto::random_bytes32();
+    const auto consents = site.deployment.consents.address;
+    const auto restrict = contracts::restrict_call({site.institution, patient, {contracts::TargetKind::everyone, {}, 0}, {}, true, 1});
+    const auto enqueue_call = [&](const Address& to, const Bytes& data, std::string_view tag, std::uint64_t gas = 0) {
+        return site.database->write(database::Durability::full, [&](database::Transaction& t) { return site.outbox->enqueue_call(t, to, data, tag, gas); });
+    };
+    const auto good = must(enqueue_call(consents, restrict, "restrict-1"));
+    EXPECT_EQ(must(enqueue_call(consents, restrict, "restrict-1")), good);
+    EXPECT_EQ(enqueue_call(consents, Bytes{1}, "restrict-1").error().code, ErrorCode::conflict);
+    EXPECT_EQ(enqueue_call(consents, restrict, "").error().code, ErrorCode::invalid_argument);
+    const auto anchor = site.enqueue(site.record(1));
+    const auto refused = must(enqueue_call(consents, Bytes{1, 2, 3, 4}, "nonsense"));                // found out by the estimate
+    const auto reverted = must(enqueue_call(consents, Bytes{1, 2, 3, 4}, "nonsense-sent", 100'000)); // found out in the block
+    must(site.follower->load());
+    settle_by_hand(site);
+    EXPECT_EQ(site.item(good).state, OutboxState::settled);
+    EXPECT_EQ(site.item(anchor).state, OutboxState::settled);
+    EXPECT_EQ(site.item(refused).state, OutboxState::failed);
+    EXPECT_EQ(site.item(reverted).state, OutboxState::failed);
+    EXPECT_EQ(site.incidents.size(), 2U);
+    EXPECT_EQ(must(site.database->read([&](database::Transaction& t) { return site.outbox->call(t, "restrict-1"); })).id, good);
+    const auto state = must(site.rpc->call({consents, contracts::patient_of_call(site.institution, patient), std::nullopt}));
+    EXPECT_EQ(must(contracts::decode_patient(state.data)).restrictions, 1U);
+    EXPECT_EQ(must(site.rpc->transaction_count(site.chain->gateway_address)), 3U);
+}
+
+TEST(Outbox, AReorganisationIsFoundAndItsTransactionsAreSentAgain) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    site.follower_settings.development_depth = 3;  // so that what is undone was not settled
+    site.reopen();
+    must(site.follower->load());
+    settle_by_hand(site);
+    const auto id = site.enqueue(site.record(1));
+    settle_by_hand(site);
+    ASSERT_EQ(site.item(id).state, OutboxState::included);
+    const auto before = site.item(id);
+    site.raw("anvil_reorg", "[1, []]");  // the newest block is replaced by an empty one
+    settle_by_hand(site);
+    EXPECT_EQ(site.follower->status().reorganisations, 1U);
+    ASSERT_TRUE(eventually([&] {
+        must(site.outbox->step(true));
+        must(site.follower->step());
+        return site.item(id).state == OutboxState::included && site.item(id).block_hash != before.block_hash;
+    })) << site.outbox->status().problem;
+    EXPECT_EQ(site.item(id).transaction, before.transaction);  // the same bytes
+    site.raw("anvil_mine", R"(["0x3"])");
+    settle_by_hand(site);
+    EXPECT_EQ(site.item(id).state, OutboxState::settled);
+    EXPECT_EQ(site.on_chain(site.record(1)), site.record(1).hash());
+    EXPECT_TRUE(site.incidents.empty());
+    EXPECT_EQ(site.follower->status().incidents, 0U);
+}
+
+TEST(Outbox, UndoingASettledRecordIsAnIncidentAndItIsSentAgain) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    std::vector<std::uint64_t> undone;
+    site.follower->on_incident([&](std::uint64_t block) { undone.push_back(block); });
+    must(site.follower->load());
+    settle_by_hand(site);
+    const auto snapshot = must(site.rpc->raw("evm_snapshot", "[]"));
+    const auto id = site.enqueue(site.record(1));
+    settle_by_hand(site);
+    ASSERT_EQ(site.item(id).state, OutboxState::settled);
+    const auto block = site.item(id).block_number;
+    site.raw("evm_revert", "[" + quoted(std::string(snapshot.as_string())) + "]");
+    ASSERT_EQ(site.on_chain(site.record(1)), Hash{});
+    ASSERT_TRUE(eventually([&] {
+        must(site.follower->step());
+        must(site.outbox->step(true));
+        return site.item(id).state == OutboxState::settled && site.on_chain(site.record(1)) == site.record(1).hash();
+    }));
+    EXPECT_EQ(undone, std::vector<std::uint64_t>{block});
+    ASSERT_EQ(site.incidents.size(), 1U);
+    EXPECT_EQ(site.incidents[0].kind, LedgerIncident::Kind::settled_undone);
+    EXPECT_EQ(site.incidents[0].item, id);
+}
+
+TEST(Outbox, ThreeHundredRecordsSurviveTheNodesBeingKilledAndEachHasAProof) {
+    Site site(NodeKind::geth, milliseconds(50));
+    FID_SKIP_WITHOUT(site);
+    site.outbox_settings.max_batch = 16;  // many transactions, so that the kills meet some of them half way
+    site.reopen();
+    site.run();
+    std::vector<std::uint64_t> ids;
+    for (std::uint64_t i = 0; i < 300; ++i) {
+        ids.push_back(site.enqueue(site.record(i)));
+        if (i % 100 == 50) {
+            const int pid = site.chain->node->process_id();
+            if (pid != 0) ::kill(pid, SIGKILL);
+        }
+    }
+    ids.push_back(site.enqueue(site.record(5, 2, site.record(5).hash())));
+    ASSERT_TRUE(site.outbox->wait_until_settled(seconds(120))) << site.outbox->status().problem << " / " << site.follower->status().problem;
+    EXPECT_GE(site.chain->node->restarts(), 1U);
+    for (const auto id : ids) EXPECT_EQ(site.item(id).state, OutboxState::settled) << site.item(id).problem;
+    for (std::uint64_t i = 0; i < 300; ++i) EXPECT_EQ(site.on_chain(site.record(i)), site.record(i).hash());
+    EXPECT_TRUE(site.incidents.empty());
+    const auto status = collect_status(*site.follower, *site.outbox, site.chain->node);
+    EXPECT_EQ(status.outbox.stored + status.outbox.submitted + status.outbox.included, 0U);
+    EXPECT_EQ(status.node, NodeState::running);
+    EXPECT_TRUE(status.healthy) << status.chain.problem;
+    site.stop();
+
+    const auto question = [&](const evidence::StudyRecord& record, std::uint64_t block) {
+        ProofQuestion out;
+        out.contract = site.deployment.studies.address;
+        out.slot_key = evidence::slot_key(record.institution, record.study_key, record.version);
+        out.next_slot_key = evidence::slot_key(record.institution, record.study_key, record.version + 1);
+        out.record = record.hash();
+        out.from_block = block;
+        out.seals = site.follower_settings.seals.get();
+        out.signer_sets = site.follower_settings.signer_sets;
+        return out;
+    };
+    const auto head = site.follower->status().head;
+    const auto latest = must(gather_proof(*site.rpc, question(site.record(7), site.item(ids[7]).block_number)));
+    EXPECT_TRUE(latest.is_latest);
+    EXPECT_EQ(latest.headers.size(), 1U);
+    EXPECT_FALSE(latest.storage_proof.empty());
+    EXPECT_FALSE(must(gather_proof(*site.rpc, question(site.record(5), head))).is_latest);
+    EXPECT_EQ(gather_proof(*site.rpc, question(site.record(7), head + 1)).error().code, ErrorCode::unavailable);
+    EXPECT_EQ(gather_proof(*site.rpc, question(site.record(9999), head)).error().code, ErrorCode::unavailable);
+    auto wrong = question(site.record(7), head);
+    wrong.record = Hash{1};
+    EXPECT_EQ(gather_proof(*site.rpc, wrong).error().code, ErrorCode::conflict);
+    wrong = question(site.record(7), head);
+    wrong.contract = Address{3};
+    EXPECT_EQ(gather_proof(*site.rpc, wrong).error().code, ErrorCode::not_found);
+}
+
+}  // namespace
+}  // namespace fiducial::ledger
