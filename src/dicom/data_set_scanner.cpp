@@ -176,7 +176,8 @@ struct DataSetScanner::State {
     }
 
     static std::uint64_t frames(const Attributes& attributes) {
-        const auto& text = attributes.first(tags::kNumberOfFrames);
+        std::string_view text = attributes.first(tags::kNumberOfFrames);
+        if (text.starts_with('+')) text.remove_prefix(1);
         std::uint64_t value = 0;
         const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
         return parsed.ec == std::errc{} && value > 0 ? value : 1;

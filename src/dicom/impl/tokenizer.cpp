@@ -68,7 +68,7 @@ void Tokenizer::warn(std::string what) {
 }
 
 ByteView Tokenizer::value_of(const TopElement& element) const {
-    if (element.kept == kNotKept) return {};
+    if (element.kept == kNotKept || element.length > kept_.size() - element.kept) return {};
     return ByteView(kept_).subspan(element.kept, static_cast<std::size_t>(element.length));
 }
 
@@ -218,7 +218,8 @@ Result<void> Tokenizer::finish() {
     if (trailing_zeros_) return {};
     const auto at = "the input ends at offset " + std::to_string(offset_) + " of the data set, ";
     if (head_have_ != 0) {
-        const bool zeros = frames_.empty() && std::all_of(head_.begin(), head_.begin() + head_have_, [](std::uint8_t b) { return b == 0; });
+        // In big endian a tag may begin with zeros: there they could be a cut.
+        const bool zeros = frames_.empty() && !encoding_.big_endian && std::all_of(head_.begin(), head_.begin() + head_have_, [](std::uint8_t b) { return b == 0; });
         if (!zeros) return fail(ErrorCode::malformed, at + "inside the head of an element");
         warn("zeros follow the data set");
     }

@@ -65,6 +65,7 @@ public:
     bool pixel_data_seen() const { return pixel_ != kNotKept; }
     const std::vector<TopElement>& elements() const { return elements_; }
     ByteView kept() const { return kept_; }
+    /// Empty for a value that is not kept or not complete yet.
     ByteView value_of(const TopElement& element) const;
     const TopElement* pixel() const { return pixel_ == kNotKept ? nullptr : &elements_[pixel_]; }
     Hash pixel_sha256() { return pixel_hash_.finish(); }
