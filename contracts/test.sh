@@ -29,9 +29,11 @@ else
     ./vectors --check
 fi
 
-slither=${SLITHER:-$(command -v slither || ls ../.venv/bin/slither 2>/dev/null || true)}
+slither=${SLITHER:-$(command -v slither || ls ../build/venv/bin/slither 2>/dev/null || true)}
 if [ -n "$slither" ]; then
-    "$slither" . --filter-paths 'node_modules|test' --fail-medium --exclude-low --exclude-informational --exclude-optimization
+    # in folders of its own: it cleans before it compiles
+    FOUNDRY_OUT=cache/slither/out FOUNDRY_CACHE_PATH=cache/slither/cache "$slither" . --filter-paths 'node_modules|test' \
+        --fail-medium --exclude-low --exclude-informational --exclude-optimization
 else
     echo "contracts: slither is not installed (PyPI slither-analyzer); skipped" >&2
 fi
