@@ -412,7 +412,7 @@ TEST_F(HttpServerTest, ManyClientsSideBySide) {
     std::vector<std::thread> threads;
     std::atomic<int> right = 0;
     for (int t = 0; t < 16; ++t) {
-        threads.emplace_back([&] {
+        threads.emplace_back([&, t] {
             RawClient client(server_->port());
             const std::string body(300'000, static_cast<char>('a' + t % 26));
             for (int i = 0; i < 5; ++i) {
