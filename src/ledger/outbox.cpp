@@ -26,6 +26,7 @@ constexpr milliseconds kForeignAfter{2'000};           // a nonce used up by a t
 constexpr milliseconds kRetryItem{1'000};              // an item that was skipped or reverted
 constexpr milliseconds kReplaceEvery{500};
 constexpr std::uint64_t kCallReserve = 25'000;         // gas above the estimate
+constexpr std::uint64_t kTransferGas = 21'000;
 constexpr std::size_t kMaxCalldata = 100 * 1024;       // of a transaction; nodes take 128 KiB
 
 std::int64_t ms_of(SystemTime time) { return time.time_since_epoch().count(); }
@@ -101,6 +102,7 @@ struct Outbox::Impl {
 
     void run(std::stop_token stop);
     Result<bool> round(bool flush_now);
+    Result<void> check_node();
     Result<bool> read_receipts(const std::vector<store::Open>& open, std::uint64_t chain_count);
     Result<void> finish(const store::Open& open, const Receipt& receipt);
     Result<void> finish_anchors(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt, const store::Place& place, bool settled);
@@ -112,8 +114,13 @@ struct Outbox::Impl {
     Result<void> after_send(const store::Open& open, const SendAnswer& answer);
     Result<void> sign_again(const store::Open& open);
     Result<bool> send_new(const std::vector<store::Open>& open, std::uint64_t chain_count, bool flush_now);
-    Result<void> sign_and_store(std::uint64_t nonce, const Address& to, Bytes data, std::uint64_t gas, std::span<const std::uint64_t> items, const ethereum::Uint256& base_fee,
-                                std::vector<store::Open>& made);
+    struct Made {
+        store::Open open;
+        std::vector<std::uint64_t> items;
+    };
+    Result<Made> sign_new(std::uint64_t nonce, const Address& to, Bytes data, std::uint64_t gas, std::vector<std::uint64_t> items, const ethereum::Uint256& base_fee);
+    Result<void> store_and_send(std::vector<Made> made);
+    Result<bool> fill_gaps(const std::set<std::uint64_t>& taken, std::uint64_t first);
     Result<std::optional<std::uint64_t>> gas_for_call(const store::Pending& item);
     std::size_t anchors_that_fit(std::size_t available) const;
     void incident(LedgerIncident::Kind kind, const store::Pending& item, std::string text);
@@ -154,6 +161,7 @@ Result<bool> Outbox::Impl::round(bool flush_now) {
         FID_TRY(auto open, database.read([](auto& t) { return store::open_transactions(t); }));
         FID_TRY(const auto due, database.read([this](auto& t) { return store::count_due(t, now_ms()); }));
         if (open.empty() && due.count == 0) return false;
+        if (node_was_away) FID_CHECK(check_node());
         // The count is read before the receipts: a nonce below it without a receipt is not ours.
         auto count = rpc.transaction_count(account, Latest{});
         if (!count) {
@@ -182,6 +190,15 @@ Result<bool> Outbox::Impl::round(bool flush_now) {
     const auto refreshed = refresh_status();
     if (outcome && !refreshed) return fail(refreshed.error());
     return outcome;
+}
+
+// Nonces and receipts of another chain would do harm.
+Result<void> Outbox::Impl::check_node() {
+    FID_TRY(const auto chain, rpc.chain_id());
+    if (chain != settings.chain_id) return fail(ErrorCode::conflict, "the node is on chain " + std::to_string(chain) + ", the site's is " + std::to_string(settings.chain_id));
+    FID_TRY(const auto syncing, rpc.is_syncing());
+    if (syncing) return fail(ErrorCode::unavailable, "the node is still catching up with its peers");
+    return {};
 }
 
 Result<bool> Outbox::Impl::read_receipts(const std::vector<store::Open>& open, std::uint64_t chain_count) {
@@ -328,8 +345,9 @@ Result<bool> Outbox::Impl::send_again(const std::vector<store::Open>& open, bool
         const bool overdue = first && now - newest.sent_ms >= settings.resend_after.count();
         first = false;
         if (newest.sent_ms != 0 && newest.sent_ms <= now && !overdue && !all) continue;
+        FID_TRY(auto raw, database.read([&](auto& t) { return store::raw_of(t, one.nonce, newest.number); }));
         late.push_back(&one);
-        raws.push_back(newest.raw);
+        raws.push_back(std::move(raw));
     }
     if (late.empty()) return false;
     FID_TRY(const auto answers, rpc.send_raw_transactions(raws));
@@ -367,7 +385,8 @@ Result<void> Outbox::Impl::sign_again(const store::Open& open) {
         return fail(ErrorCode::unavailable, "nonce " + std::to_string(open.nonce) + " is still underpriced after " + std::to_string(kMaxAttempts) + " signatures");
     }
     const auto& newest = open.attempts.back();
-    FID_TRY(auto decoded, ethereum::decode_transaction(newest.raw));
+    FID_TRY(const auto raw, database.read([&](auto& t) { return store::raw_of(t, open.nonce, newest.number); }));
+    FID_TRY(auto decoded, ethereum::decode_transaction(raw));
     auto transaction = decoded.transaction;
     transaction.max_fee_per_gas = dearer(transaction.max_fee_per_gas);
     transaction.max_priority_fee_per_gas = dearer(transaction.max_priority_fee_per_gas);
@@ -393,27 +412,27 @@ std::size_t Outbox::Impl::anchors_that_fit(std::size_t available) const {
 Result<bool> Outbox::Impl::send_new(const std::vector<store::Open>& open, std::uint64_t chain_count, bool flush_now) {
     std::set<std::uint64_t> taken;
     for (const auto& one : open) taken.insert(one.nonce);
-    if (taken.size() >= settings.max_open_transactions) return false;
+    // geth shows a receipt a moment before its count: what is known to be in a block counts too.
+    FID_TRY(const auto mined, database.read([](auto& t) { return store::nonce_after_mined(t); }));
+    auto nonce = std::max(chain_count, mined);
     const auto now = now_ms();
     FID_TRY(const auto due, database.read([now](auto& t) { return store::count_due(t, now); }));
     const bool full = due.count >= settings.flush_count;
     const bool old = due.count > 0 && now - due.oldest_ms >= settings.flush_after.count();
-    if (due.count == 0 || (!full && !old && !flush_now && !due.has_call)) return false;
+    if (due.count == 0 || (!full && !old && !flush_now && !due.has_call)) return fill_gaps(taken, nonce);
+    if (taken.size() >= settings.max_open_transactions) return false;
     const bool anchors_too = full || old || flush_now;
 
     const auto room = settings.max_open_transactions - taken.size();
     FID_TRY(const auto items, database.read([&](auto& t) { return store::due(t, now, settings.max_batch * room); }));
     FID_TRY(const auto base_fee, rpc.base_fee());
     // The lowest nonces that are neither in a block nor in one of our open transactions: a gap is filled first.
-    // geth shows a receipt a moment before its count: what is known to be in a block counts too.
-    FID_TRY(const auto mined, database.read([](auto& t) { return store::nonce_after_mined(t); }));
-    auto nonce = std::max(chain_count, mined);
     const auto next_nonce = [&] {
         while (taken.contains(nonce)) ++nonce;
         taken.insert(nonce);
         return nonce;
     };
-    std::vector<store::Open> made;
+    std::vector<Made> made;
     std::vector<store::Pending> anchors;
     for (const auto& item : items) {
         if (item.kind == store::Kind::anchor) {
@@ -423,7 +442,8 @@ Result<bool> Outbox::Impl::send_new(const std::vector<store::Open>& open, std::u
         if (taken.size() >= settings.max_open_transactions) continue;
         FID_TRY(const auto gas, gas_for_call(item));
         if (!gas) continue;  // it has ended as failed
-        FID_CHECK(sign_and_store(next_nonce(), item.to, item.calldata, *gas, std::span(&item.id, 1), base_fee, made));
+        FID_TRY(auto one, sign_new(next_nonce(), item.to, item.calldata, *gas, {item.id}, base_fee));
+        made.push_back(std::move(one));
     }
     std::span<const store::Pending> rest(anchors);
     while (!rest.empty() && taken.size() < settings.max_open_transactions) {
@@ -436,14 +456,28 @@ Result<bool> Outbox::Impl::send_new(const std::vector<store::Open>& open, std::u
             ids.push_back(item.id);
         }
         const auto gas = settings.gas_per_batch + settings.gas_per_record * batch.size();
-        FID_CHECK(sign_and_store(next_nonce(), settings.studies, contracts::anchor_call(records), gas, ids, base_fee, made));
+        FID_TRY(auto one, sign_new(next_nonce(), settings.studies, contracts::anchor_call(records), gas, std::move(ids), base_fee));
+        made.push_back(std::move(one));
     }
     if (made.empty()) return false;
-    std::sort(made.begin(), made.end(), [](const auto& a, const auto& b) { return a.nonce < b.nonce; });
-    std::vector<Bytes> raws;
-    for (const auto& one : made) raws.push_back(one.attempts.front().raw);
-    FID_TRY(const auto answers, rpc.send_raw_transactions(raws));
-    for (std::size_t i = 0; i < made.size(); ++i) FID_CHECK(after_send(made[i], answers[i]));
+    FID_CHECK(store_and_send(std::move(made)));
+    return true;
+}
+
+// A nonce below one of ours that nothing holds (the transaction that had it was undone, and was not ours): ours would wait
+// for ever, so an empty transaction takes it.
+Result<bool> Outbox::Impl::fill_gaps(const std::set<std::uint64_t>& taken, std::uint64_t first) {
+    constexpr std::size_t kMaxFillers = 64;
+    std::vector<Made> made;
+    for (auto nonce = first; !taken.empty() && nonce < *taken.rbegin() && made.size() < kMaxFillers; ++nonce) {
+        if (taken.contains(nonce)) continue;
+        FID_TRY(const auto base_fee, rpc.base_fee());
+        FID_TRY(auto one, sign_new(nonce, account, {}, kTransferGas, {}, base_fee));
+        made.push_back(std::move(one));
+    }
+    if (made.empty()) return false;
+    log::warning("ledger", "nonces of the gateway's account that nothing holds are filled", {{"first", made.front().open.nonce}, {"count", made.size()}});
+    FID_CHECK(store_and_send(std::move(made)));
     return true;
 }
 
@@ -457,9 +491,8 @@ Result<std::optional<std::uint64_t>> Outbox::Impl::gas_for_call(const store::Pen
     return std::nullopt;
 }
 
-// Signed bytes and the items' new state are on the disk before anything is sent.
-Result<void> Outbox::Impl::sign_and_store(std::uint64_t nonce, const Address& to, Bytes data, std::uint64_t gas, std::span<const std::uint64_t> items,
-                                          const ethereum::Uint256& base_fee, std::vector<store::Open>& made) {
+Result<Outbox::Impl::Made> Outbox::Impl::sign_new(std::uint64_t nonce, const Address& to, Bytes data, std::uint64_t gas, std::vector<std::uint64_t> items,
+                                                  const ethereum::Uint256& base_fee) {
     ethereum::Transaction transaction;
     transaction.chain_id = settings.chain_id;
     transaction.nonce = nonce;
@@ -471,12 +504,23 @@ Result<void> Outbox::Impl::sign_and_store(std::uint64_t nonce, const Address& to
     FID_TRY(const auto wanted, twice.plus(settings.tip_wei));
     transaction.max_fee_per_gas = std::max(wanted, ethereum::Uint256(settings.max_fee_wei));
     FID_TRY(const auto signed_one, ethereum::sign(transaction, key));
-    store::Open open{nonce, {{0, signed_one.encode(), signed_one.hash(), 0}}};
+    return Made{{nonce, {{0, signed_one.encode(), signed_one.hash(), 0}}}, std::move(items)};
+}
+
+// Signed bytes and the items' new state are on the disk before anything is sent.
+Result<void> Outbox::Impl::store_and_send(std::vector<Made> made) {
+    std::sort(made.begin(), made.end(), [](const Made& a, const Made& b) { return a.open.nonce < b.open.nonce; });
     FID_CHECK(database.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
-        FID_CHECK(store::add_attempt(t, nonce, open.attempts.front()));
-        return store::submit(t, items, nonce);
+        for (const auto& one : made) {
+            FID_CHECK(store::add_attempt(t, one.open.nonce, one.open.attempts.front()));
+            FID_CHECK(store::submit(t, one.items, one.open.nonce));
+        }
+        return {};
     }));
-    made.push_back(std::move(open));
+    std::vector<Bytes> raws;
+    for (const auto& one : made) raws.push_back(one.open.attempts.front().raw);
+    FID_TRY(const auto answers, rpc.send_raw_transactions(raws));
+    for (std::size_t i = 0; i < made.size(); ++i) FID_CHECK(after_send(made[i].open, answers[i]));
     return {};
 }
 

@@ -154,6 +154,37 @@ TEST(Outbox, ANonceUsedElsewhereCostsNothing) {
     EXPECT_TRUE(site.incidents.empty());
 }
 
+TEST(Outbox, ANonceThatNothingHoldsIsFilled) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    const auto snapshot = must(site.rpc->raw("evm_snapshot", "[]"));
+    must(contracts::send_and_wait(*site.rpc, site.chain->gateway, {.chain_id = site.chain->chain_id, .to = Address{9}, .gas_limit = 21'000}));
+    site.raw("evm_setAutomine", "[false]");
+    const auto id = site.enqueue(site.record(1));
+    must(site.outbox->step(true));
+    ASSERT_EQ(site.item(id).nonce, 1U);
+    site.raw("evm_revert", "[" + quoted(std::string(snapshot.as_string())) + "]");  // nonce 0 is free again, and its transaction gone
+    site.raw("evm_setAutomine", "[true]");
+    must(site.follower->load());
+    ASSERT_TRUE(eventually([&] {
+        must(site.outbox->step(true));
+        must(site.follower->step());
+        return site.item(id).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
+    EXPECT_EQ(site.item(id).nonce, 1U);
+    EXPECT_EQ(must(site.rpc->transaction_count(site.chain->gateway_address)), 2U);
+}
+
+TEST(Outbox, ANodeOnAnotherChainIsGivenNothing) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    const auto id = site.enqueue(site.record(1));
+    site.raw("anvil_setChainId", "[77]");
+    EXPECT_EQ(site.outbox->step(true).error().code, ErrorCode::conflict);
+    EXPECT_EQ(site.item(id).state, OutboxState::stored);
+    EXPECT_NE(site.outbox->status().problem.find("77"), std::string::npos);
+}
+
 TEST(Outbox, ASlotThatHoldsThisRecordIsASuccessAndAnotherRecordAnIncident) {
     Site site(NodeKind::anvil);
     FID_SKIP_WITHOUT(site);

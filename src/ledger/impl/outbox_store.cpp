@@ -282,22 +282,30 @@ Result<std::vector<Open>> open_transactions(database::Transaction& t) {
         long long nonce = 0;
         long long number_of = 0;
         long long sent = 0;
-        std::string raw;
         std::string hash;
-        soci::statement statement =
-            (t.sql().prepare << "select nonce, attempt, raw, hash, sent_ms from ledger_transactions where mined = 0 order by nonce, attempt", into(nonce),
-             into(number_of), into(raw), into(hash), into(sent));
+        soci::statement statement = (t.sql().prepare << "select nonce, attempt, hash, sent_ms from ledger_transactions where mined = 0 order by nonce, attempt",
+                                     into(nonce), into(number_of), into(hash), into(sent));
         statement.execute(false);
         while (statement.fetch()) {
             Attempt attempt;
             attempt.number = unsigned_of(number_of);
-            FID_TRY(attempt.raw, from_hex(raw));
             FID_TRY(attempt.hash, fixed_from_hex<32>(hash, "transaction hash"));
             attempt.sent_ms = sent;
             if (out.empty() || out.back().nonce != unsigned_of(nonce)) out.push_back({unsigned_of(nonce), {}});
             out.back().attempts.push_back(std::move(attempt));
         }
         return out;
+    });
+}
+
+Result<Bytes> raw_of(database::Transaction& t, std::uint64_t nonce, std::uint64_t attempt) {
+    return database::attempt("read a signed transaction", [&]() -> Result<Bytes> {
+        const auto n = number(nonce);
+        const auto a = number(attempt);
+        std::string raw;
+        t.sql() << "select raw from ledger_transactions where nonce = :n and attempt = :a", use(n), use(a), into(raw);
+        if (!t.sql().got_data() || raw.empty()) return fail(ErrorCode::not_found, "the bytes of nonce " + std::to_string(nonce) + " are not stored");
+        return from_hex(raw);
     });
 }
 

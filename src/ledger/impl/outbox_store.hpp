@@ -32,7 +32,7 @@ struct Pending {
 /// A signed transaction; the attempts under one nonce differ in fees alone.
 struct Attempt {
     std::uint64_t number = 0;
-    Bytes raw;
+    Bytes raw;              // empty as read by open_transactions(): see raw_of()
     Hash hash{};
     std::int64_t sent_ms = 0;  // 0: never
 };
@@ -66,6 +66,8 @@ Result<DueCount> count_due(database::Transaction& t, std::int64_t now_ms);
 Result<std::vector<Pending>> items_of(database::Transaction& t, std::uint64_t nonce);
 
 Result<std::vector<Open>> open_transactions(database::Transaction& t);
+/// The signed bytes. Errors: not_found when they are gone.
+Result<Bytes> raw_of(database::Transaction& t, std::uint64_t nonce, std::uint64_t attempt);
 /// One more than the highest nonce that is in a block; 0 where there is none.
 Result<std::uint64_t> nonce_after_mined(database::Transaction& t);
 Result<void> add_attempt(database::Transaction& t, std::uint64_t nonce, const Attempt& attempt);
