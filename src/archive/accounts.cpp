@@ -1,0 +1,162 @@
+#include "archive/accounts.hpp"
+
+#include <soci/soci.h>
+
+#include <array>
+
+#include "base/clock.hpp"
+#include "base/hex.hpp"
+#include "crypto/hash.hpp"
+
+namespace fiducial::archive {
+namespace {
+
+struct RoleName {
+    Role role;
+    std::string_view name;
+};
+constexpr std::array<RoleName, 10> kRoles{{{kDoctor, "doctor"},
+                                           {kTechnologist, "technologist"},
+                                           {kDesk, "desk"},
+                                           {kPrivacyOfficer, "privacy-officer"},
+                                           {kAuditor, "auditor"},
+                                           {kSecurityOfficer, "security-officer"},
+                                           {kResearcher, "researcher"},
+                                           {kAdministrator, "administrator"},
+                                           {kCustodian, "custodian"},
+                                           {kPatient, "patient"}}};
+
+constexpr std::string_view kTokenPrefix = "fid_";
+
+std::int64_t now_ms() { return system_clock().now().time_since_epoch().count(); }
+
+Result<Person> read_person(soci::session& sql, std::string_view column, const std::string& value) {
+    return database::attempt("reading a person", [&]() -> Result<Person> {
+        std::string id, name;
+        long long roles = 0, created = 0;
+        sql << "SELECT id, name, roles, created_ms FROM people WHERE " << std::string(column) << " = :value", soci::use(value), soci::into(id),
+            soci::into(name), soci::into(roles), soci::into(created);
+        if (!sql.got_data()) return fail(ErrorCode::not_found, "there is no such person at this site");
+        FID_TRY(const auto bytes, fixed_from_hex<32>(id, "person id"));
+        return Person{bytes, name, static_cast<std::uint32_t>(roles), created};
+    });
+}
+
+}  // namespace
+
+Result<std::uint32_t> parse_roles(std::string_view text) {
+    std::uint32_t roles = 0;
+    while (!text.empty()) {
+        const auto comma = text.find(',');
+        const auto word = text.substr(0, comma);
+        text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+        bool found = false;
+        for (const auto& [role, name] : kRoles) {
+            if (word == name) {
+                roles |= role;
+                found = true;
+            }
+        }
+        if (!found) return fail(ErrorCode::invalid_argument, "there is no role '" + std::string(word) + "'; roles are: " + roles_text(~0U));
+    }
+    if (roles == 0) return fail(ErrorCode::invalid_argument, "name a role: " + roles_text(~0U));
+    return roles;
+}
+
+std::string roles_text(std::uint32_t roles) {
+    std::string text;
+    for (const auto& [role, name] : kRoles) {
+        if ((roles & role) == 0) continue;
+        if (!text.empty()) text += ", ";
+        text += name;
+    }
+    return text;
+}
+
+Result<void> Accounts::add(database::Transaction& transaction, const Person& person) {
+    if (person.name.empty() || person.name.size() > 200) return fail(ErrorCode::invalid_argument, "a person's name has 1 to 200 bytes");
+    auto added = database::attempt("adding a person", [&] {
+        const std::string id = to_hex(person.id);
+        const long long roles = person.roles, created = person.created_ms;
+        transaction.sql() << "INSERT INTO people (id, name, roles, created_ms) VALUES (:id, :name, :roles, :created)", soci::use(id),
+            soci::use(person.name), soci::use(roles), soci::use(created);
+    });
+    if (!added && added.error().code == ErrorCode::conflict) return fail(ErrorCode::conflict, "there is a person of this name already");
+    return added;
+}
+
+Result<Person> Accounts::by_name(std::string_view name) {
+    return database_.read([&](database::Transaction& t) { return read_person(t.sql(), "name", std::string(name)); });
+}
+
+Result<Person> Accounts::by_id(const Bytes32& id) {
+    return database_.read([&](database::Transaction& t) { return read_person(t.sql(), "id", to_hex(id)); });
+}
+
+Result<std::vector<Person>> Accounts::all() {
+    return database_.read([&](database::Transaction& t) {
+        return database::attempt("listing people", [&]() -> Result<std::vector<Person>> {
+            std::vector<Person> people;
+            soci::rowset<soci::row> rows = (t.sql().prepare << "SELECT id, name, roles, created_ms FROM people ORDER BY name");
+            for (const auto& row : rows) {
+                FID_TRY(const auto id, fixed_from_hex<32>(row.get<std::string>(0), "person id"));
+                people.push_back({id, row.get<std::string>(1), static_cast<std::uint32_t>(row.get<long long>(2)), row.get<long long>(3)});
+            }
+            return people;
+        });
+    });
+}
+
+Result<crypto::Secret> Accounts::make_token(const Bytes32& person, std::uint64_t valid_seconds, std::string_view note) {
+    const auto random = crypto::random_bytes32();
+    const std::string text = std::string(kTokenPrefix) + to_hex(random);
+    const std::string hash = to_hex(crypto::sha256(as_bytes(text)));
+    const std::string id = to_hex(person), remark(note.substr(0, 200));
+    const long long created = now_ms();
+    const long long expires = valid_seconds == 0 ? 0 : created + static_cast<long long>(valid_seconds) * 1000;
+    FID_CHECK(database_.write(database::Durability::full, [&](database::Transaction& t) {
+        return database::attempt("storing a token", [&] {
+            t.sql() << "INSERT INTO tokens (hash, person, created_ms, expires_ms, note) VALUES (:hash, :person, :created, :expires, :note)",
+                soci::use(hash), soci::use(id), soci::use(created), soci::use(expires), soci::use(remark);
+        });
+    }));
+    return crypto::Secret::copy_of(as_bytes(text));
+}
+
+Result<Bytes32> Accounts::check_token(std::string_view token) {
+    if (token.size() > 200) return fail(ErrorCode::unauthenticated, "this token is not known here");
+    const std::string hash = to_hex(crypto::sha256(as_bytes(token)));
+    return database_.read([&](database::Transaction& t) {
+        return database::attempt("looking up a token", [&]() -> Result<Bytes32> {
+            std::string person;
+            long long expires = 0;
+            t.sql() << "SELECT person, expires_ms FROM tokens WHERE hash = :hash", soci::use(hash), soci::into(person), soci::into(expires);
+            if (!t.sql().got_data()) return fail(ErrorCode::unauthenticated, "this token is not known here");
+            if (expires != 0 && expires <= now_ms()) return fail(ErrorCode::unauthenticated, "this token has expired");
+            return fixed_from_hex<32>(person, "person id");
+        });
+    });
+}
+
+Result<std::uint64_t> Accounts::revoke_tokens(const Bytes32& person) {
+    const std::string id = to_hex(person);
+    return database_.write(database::Durability::full, [&](database::Transaction& t) {
+        return database::attempt("taking back tokens", [&]() -> Result<std::uint64_t> {
+            soci::statement statement = (t.sql().prepare << "DELETE FROM tokens WHERE person = :person", soci::use(id));
+            statement.execute(true);
+            return static_cast<std::uint64_t>(statement.get_affected_rows());
+        });
+    });
+}
+
+std::span<const database::Migration> migrations() {
+    static constexpr std::array<database::Migration, 1> kMigrations{{
+        {"archive", 1,
+         "CREATE TABLE people (id {text} PRIMARY KEY, name {text} NOT NULL UNIQUE, roles {int} NOT NULL, created_ms {int} NOT NULL);\n"
+         "CREATE TABLE tokens (hash {text} PRIMARY KEY, person {text} NOT NULL, created_ms {int} NOT NULL, expires_ms {int} NOT NULL, note {text} NOT NULL);\n"
+         "CREATE INDEX tokens_person ON tokens (person);\n"},
+    }};
+    return kMigrations;
+}
+
+}  // namespace fiducial::archive

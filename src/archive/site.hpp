@@ -1,0 +1,106 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/configuration.hpp"
+#include "crypto/passphrase.hpp"
+#include "crypto/recovery_share.hpp"
+#include "crypto/secret.hpp"
+#include "store/keyring.hpp"
+
+namespace fiducial::archive {
+
+/// Where everything of a site lies, below its folder.
+struct SiteLayout {
+    std::filesystem::path root;
+    std::filesystem::path configuration() const { return root / "fiducial.toml"; }
+    std::filesystem::path facts() const { return root / "site.json"; }
+    std::filesystem::path site_key() const { return root / "keys" / "site.key"; }
+    std::filesystem::path key(std::string_view name) const { return root / "keys" / (std::string(name) + ".key"); }
+    std::filesystem::path trust_file() const { return root / "trust.json"; }
+    std::filesystem::path database() const { return root / "index.sqlite"; }
+    std::filesystem::path store() const { return root / "store"; }
+    std::filesystem::path ledger() const { return root / "ledger"; }
+    std::filesystem::path trace() const { return root / "trace"; }
+    std::filesystem::path control_socket() const { return root / "control.sock"; }
+};
+
+/// What a site is, once and for all: public, written by `init`.
+struct SiteFacts {
+    Bytes32 site_id{};
+    Bytes32 institution{};       // id in Members
+    Bytes32 operator_person{};   // the custodian that init made: for whom commands act
+    std::uint64_t chain_id = 0;
+    Hash genesis_hash{};
+    bool own_node = true;        // the archive runs the node
+    bool development = false;    // a chain without seals
+    Address members{}, studies{}, consents{}, checkpoints{}, directory{};
+    std::uint64_t from_block = 0;
+
+    std::string to_json() const;
+    /// Errors: malformed, naming the field.
+    static Result<SiteFacts> parse(std::string_view json);
+};
+
+/// Names of the keys that lie sealed under the site key.
+inline constexpr std::string_view kDeployerKey = "deployer";  // administers the institution and the consortium of one
+inline constexpr std::string_view kGatewayKey = "gateway";    // anchors
+inline constexpr std::string_view kSealerKey = "sealer";      // seals the local node's blocks
+
+/// A site that was opened with its passphrase: its keys, settings and facts. Opens nothing else.
+/// Security: holds the site key in locked memory.
+class Site {
+public:
+    /// Errors: not_found when the folder is no site; wrong_passphrase; permission; malformed configuration.
+    static Result<Site> open(const std::filesystem::path& folder, const crypto::Secret& passphrase);
+
+    const SiteLayout& layout() const { return layout_; }
+    const Configuration& configuration() const { return configuration_; }
+    const SiteFacts& facts() const { return facts_; }
+    const store::Keyring& keyring() const { return *keyring_; }
+    /// Errors: not_found; corrupt.
+    Result<crypto::Secret> key(std::string_view name) const;
+    /// What a command proves to the running archive.
+    crypto::Secret control_key() const { return keyring_->derive("fid.control1"); }
+    crypto::Secret node_password() const { return keyring_->derive("fid.node-password1"); }
+    crypto::Secret trace_key() const { return keyring_->derive("fid.trace1"); }
+
+private:
+    friend class SiteMaker;
+    SiteLayout layout_;
+    Configuration configuration_;
+    SiteFacts facts_;
+    std::unique_ptr<store::Keyring> keyring_;
+};
+
+struct InitOptions {
+    std::filesystem::path folder;
+    std::string name = "Fiducial archive";
+    std::string operator_name = "operator";
+    std::string ledger_url;              // empty: a local node
+    std::filesystem::path geth;          // empty: looked for
+    unsigned recovery_needed = 2;        // shares that give the site key back …
+    unsigned recovery_shares = 3;        // … of so many
+    crypto::Argon2Parameters argon2;
+};
+
+struct InitReport {
+    SiteFacts facts;
+    std::vector<crypto::RecoveryShare> shares;  // printed once, never stored
+    Hash trust_sha256{};
+    Address gateway{};
+    std::vector<std::string> steps;             // what was done, for people
+};
+
+/// Makes a site: everything or nothing (it is built beside its place and moved there at the end).
+/// Errors: conflict when the folder exists and is not empty; whatever node, chain and disk say.
+Result<InitReport> init_site(const InitOptions& options, const crypto::Secret& passphrase);
+
+/// A site key's new passphrase. Errors: wrong_passphrase. The old passphrase stays good until it returns.
+Result<void> change_passphrase(const std::filesystem::path& folder, const crypto::Secret& old_passphrase, const crypto::Secret& new_passphrase);
+
+}  // namespace fiducial::archive
