@@ -10,7 +10,6 @@
 #include "crypto/passphrase.hpp"
 #include "crypto/recovery_share.hpp"
 #include "crypto/secret.hpp"
-#include "store/keyring.hpp"
 
 namespace fiducial::archive {
 
@@ -22,7 +21,6 @@ struct SiteLayout {
     std::filesystem::path site_key() const { return root / "keys" / "site.key"; }
     std::filesystem::path key(std::string_view name) const { return root / "keys" / (std::string(name) + ".key"); }
     std::filesystem::path trust_file() const { return root / "trust.json"; }
-    std::filesystem::path database() const { return root / "index.sqlite"; }
     std::filesystem::path store() const { return root / "store"; }
     std::filesystem::path ledger() const { return root / "ledger"; }
     std::filesystem::path trace() const { return root / "trace"; }
@@ -51,6 +49,14 @@ inline constexpr std::string_view kDeployerKey = "deployer";  // administers the
 inline constexpr std::string_view kGatewayKey = "gateway";    // anchors
 inline constexpr std::string_view kSealerKey = "sealer";      // seals the local node's blocks
 
+/// Labels of the keys derived from the site key.
+inline constexpr std::string_view kControlLabel = "fid.control1";            // what a command proves to the running archive
+inline constexpr std::string_view kNodePasswordLabel = "fid.node-password1"; // of the local node's sealer
+inline constexpr std::string_view kTraceLabel = "fid.trace1";                // MAC of the trace's head
+inline constexpr std::string_view kTraceStaffLabel = "fid.trace-staff1";     // seals the staff's part of trace entries
+inline constexpr std::string_view kImageUidLabel = "fid.image-uid1";         // UIDs of images that bring none
+inline constexpr std::string_view kKeyFilesLabel = "fid.key-files1";         // seals the key files
+
 /// A site that was opened with its passphrase: its keys, settings and facts. Opens nothing else.
 /// Security: holds the site key in locked memory.
 class Site {
@@ -61,20 +67,18 @@ public:
     const SiteLayout& layout() const { return layout_; }
     const Configuration& configuration() const { return configuration_; }
     const SiteFacts& facts() const { return facts_; }
-    const store::Keyring& keyring() const { return *keyring_; }
-    /// Errors: not_found; corrupt.
+    const crypto::Secret& site_key() const { return site_key_; }
+    /// One of the sealed keys. Errors: not_found; corrupt.
     Result<crypto::Secret> key(std::string_view name) const;
-    /// What a command proves to the running archive.
-    crypto::Secret control_key() const { return keyring_->derive("fid.control1"); }
-    crypto::Secret node_password() const { return keyring_->derive("fid.node-password1"); }
-    crypto::Secret trace_key() const { return keyring_->derive("fid.trace1"); }
+    /// A key made from the site key for one purpose: HKDF-SHA-256(site key, salt site id, info label).
+    crypto::Secret derive(std::string_view label) const;
 
 private:
     friend class SiteMaker;
     SiteLayout layout_;
     Configuration configuration_;
     SiteFacts facts_;
-    std::unique_ptr<store::Keyring> keyring_;
+    crypto::Secret site_key_;
 };
 
 struct InitOptions {

@@ -1,0 +1,185 @@
+#include "archive/exams.hpp"
+
+#include "base/log.hpp"
+#include "evidence/manifest.hpp"
+
+namespace fiducial::archive {
+namespace {
+
+constexpr std::uint32_t kStudiesAtOnce = 500;
+
+evidence::ManifestInstance manifest_instance(const store::InstanceRow& row) {
+    evidence::ManifestInstance instance;
+    instance.sop_instance_uid = row.sop_uid;
+    instance.series_instance_uid = row.series_uid;
+    instance.sop_class_uid = row.sop_class_uid;
+    instance.transfer_syntax_uid = row.transfer_syntax_uid;
+    instance.size = row.object.ref.size;
+    instance.sha256 = row.object.sha256;
+    instance.chunk_root = row.object.ref.chunk_root;
+    instance.source_sha256 = row.object.source_sha256;
+    instance.prefix_sha256 = row.object.prefix_sha256;
+    instance.fragment_sha256 = row.object.fragment_sha256;
+    instance.pixel_sha256 = row.object.pixel_sha256;
+    instance.arrival_ms = row.object.arrival_ms;
+    instance.source = row.object.source;
+    return instance;
+}
+
+/// What the version before had: to say why there is a new one.
+std::uint16_t reasons_of(const std::vector<evidence::ManifestInstance>& before, const std::vector<evidence::ManifestInstance>& now) {
+    std::map<std::string_view, const evidence::ManifestInstance*> earlier;
+    for (const auto& instance : before) earlier.emplace(instance.sop_instance_uid.text(), &instance);
+    std::uint16_t reasons = 0;
+    std::size_t kept = 0;
+    for (const auto& instance : now) {
+        const auto found = earlier.find(instance.sop_instance_uid.text());
+        if (found == earlier.end()) {
+            reasons |= evidence::kReasonAdded;
+        } else {
+            kept += 1;
+            if (!(found->second->body() == instance.body())) reasons |= evidence::kReasonCorrected;
+        }
+    }
+    if (kept < before.size()) reasons |= evidence::kReasonRemoved;
+    return reasons == 0 ? std::uint16_t{evidence::kReasonCorrected} : reasons;
+}
+
+Result<evidence::Manifest> read_manifest(store::Store& store, database::Transaction& transaction, const store::StudyVersionRow& version) {
+    FID_TRY(const auto row, store.index().find_object(transaction, version.manifest));
+    if (!row) return fail(ErrorCode::corrupt, "the manifest of study " + version.study_uid.text() + " version " + std::to_string(version.record.version) + " is not in the index");
+    FID_TRY(auto reader, store.open_object(row->ref));
+    Bytes bytes(reader.size());
+    FID_TRY(const auto got, reader.read(0, bytes));
+    bytes.resize(got);
+    return evidence::Manifest::decode(bytes);
+}
+
+}  // namespace
+
+Exams::Exams(store::Store& store, ledger::Outbox& outbox, const SiteFacts& facts, std::chrono::seconds quiet, const Clock& clock)
+    : store_(store), outbox_(outbox), facts_(facts), quiet_(quiet), clock_(clock) {}
+
+Exams::~Exams() { stop(); }
+
+std::mutex& Exams::lock_of(const Uid& study_uid) { return study_locks_[std::hash<std::string>()(study_uid.text()) % study_locks_.size()]; }
+
+Result<bool> Exams::complete(const Uid& study_uid) {
+    const std::lock_guard study_lock(lock_of(study_uid));
+    auto& index = store_.index();
+
+    evidence::Manifest manifest;
+    std::optional<store::StudyRow> study;
+    std::optional<store::StudyVersionRow> latest;
+    {
+        FID_TRY(auto transaction, store_.database().begin_read());
+        FID_TRY(study, index.find_study(transaction, study_uid));
+        if (!study) return fail(ErrorCode::not_found, "there is no study " + study_uid.text());
+        FID_TRY(latest, index.latest_version(transaction, study_uid));
+        FID_TRY(const auto rows, index.instances_of_study(transaction, study_uid));
+        for (const auto& row : rows) manifest.instances.push_back(manifest_instance(row));
+        if (manifest.instances.empty()) return false;
+        if (latest) {
+            FID_TRY(const auto before, read_manifest(store_, transaction, *latest));
+            manifest.reasons = reasons_of(before.instances, manifest.instances);
+        }
+    }
+
+    FID_TRY(const auto pair, store_.secrets().study_secrets(study->slot));
+    const evidence::StudySecrets secrets(pair.k);
+    FID_TRY(const auto tree, evidence::study_tree(secrets, manifest.bodies()));
+    FID_TRY(const auto p, store_.secrets().patient_secret(study->patient.slot));
+    FID_TRY(const auto patient, evidence::patient_key(p, study->patient.issuer, study->patient.patient_id));
+
+    store::StudyVersionRow version;
+    version.study_uid = study_uid;
+    version.created_ms = static_cast<std::uint64_t>(clock_.now().time_since_epoch().count());
+    auto& record = version.record;
+    record.chain_id = facts_.chain_id;
+    record.contract = facts_.studies;
+    record.institution = facts_.institution;
+    record.study_key = evidence::study_key(secrets.blind(), study_uid);
+    record.version = latest ? latest->record.version + 1 : 1;
+    if (latest) record.previous = latest->record.hash();
+    record.root = tree.root;
+    record.count = tree.count;
+    record.patient_ref = evidence::patient_ref(secrets.link(), patient);
+    if (latest && latest->record.root == record.root && latest->record.patient_ref == record.patient_ref) {
+        const std::lock_guard lock(mutex_);
+        unchanged_[study_uid.text()] = study->changed_ms;
+        return false;
+    }
+
+    manifest.study_instance_uid = study_uid;
+    manifest.version = record.version;
+    manifest.previous = record.previous;
+    manifest.patient = evidence::PatientIdentity{study->patient.issuer, study->patient.patient_id};
+    record.reasons = manifest.reasons;
+    FID_TRY(const auto manifest_bytes, manifest.encode());
+    record.meta = evidence::meta_hash(secrets, manifest_bytes);
+
+    FID_TRY(auto writer, store_.begin_object(study_uid, store::ObjectKind::manifest, manifest_bytes.size()));
+    FID_CHECK(writer.write(manifest_bytes));
+    FID_CHECK(writer.finish());
+    store::PendingObject object{std::move(writer), {}, {}, {}};
+    object.description.kind = store::ObjectKind::manifest;
+    object.description.study_uid = study_uid;
+    object.description.arrival_ms = version.created_ms;
+    FID_TRY(const auto stored, store_.commit(std::move(object)));
+    version.manifest = stored.ref.id;
+
+    FID_CHECK(store_.database().write(database::Durability::full, [&](database::Transaction& transaction) -> Result<void> {
+        FID_CHECK(index.insert_version(transaction, version));
+        FID_CHECK(outbox_.enqueue(transaction, record));
+        return {};
+    }));
+    outbox_.wake();
+    return true;
+}
+
+Result<std::uint64_t> Exams::complete_older_than(std::uint64_t changed_before_ms) {
+    std::uint64_t made = 0;
+    FID_TRY(const auto waiting, store_.database().read([&](database::Transaction& t) {
+        return store_.index().studies_without_version(t, changed_before_ms, kStudiesAtOnce);
+    }));
+    for (const auto& study_uid : waiting) {
+        {
+            const std::lock_guard lock(mutex_);
+            if (const auto seen = unchanged_.find(study_uid.text()); seen != unchanged_.end() && seen->second >= changed_before_ms) continue;
+        }
+        auto completed = complete(study_uid);
+        if (!completed) {
+            log::error("archive", "a study could not be completed", {{"study", study_uid.text()}, {"why", completed.error().message}});
+        } else if (*completed) {
+            made += 1;
+        }
+    }
+    return made;
+}
+
+Result<std::uint64_t> Exams::complete_all() {
+    return complete_older_than(static_cast<std::uint64_t>(clock_.now().time_since_epoch().count()) + 1);
+}
+
+void Exams::start() {
+    thread_ = std::jthread([this](std::stop_token stop) { run(stop); });
+}
+
+void Exams::stop() {
+    if (!thread_.joinable()) return;
+    thread_.request_stop();
+    thread_.join();
+}
+
+void Exams::run(std::stop_token stop) {
+    while (!stop.stop_requested()) {
+        const auto quiet_since = clock_.now() - quiet_;
+        if (auto made = complete_older_than(static_cast<std::uint64_t>(quiet_since.time_since_epoch().count())); !made) {
+            log::error("archive", "studies that wait for completion cannot be listed", {{"why", made.error().message}});
+        }
+        std::unique_lock lock(mutex_);
+        wake_.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
+    }
+}
+
+}  // namespace fiducial::archive

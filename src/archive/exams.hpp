@@ -1,0 +1,52 @@
+#pragma once
+#include <array>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "archive/site.hpp"
+#include "base/clock.hpp"
+#include "ledger/outbox.hpp"
+#include "store/store.hpp"
+
+namespace fiducial::archive {
+
+/// Turns what has been stored into study versions and hands their records to the outbox.
+/// An exam is complete when whoever brought it says so, or after a quiet time; a study that was touched and never completed
+/// (the archive was killed) is found again by its rows.
+/// Threads: safe; one thread of its own between start() and stop().
+class Exams {
+public:
+    Exams(store::Store& store, ledger::Outbox& outbox, const SiteFacts& facts, std::chrono::seconds quiet, const Clock& clock = system_clock());
+    ~Exams();
+
+    /// Builds the next version of a study if its instances differ from the last one's.
+    /// Returns: whether there is a new version. Errors: not_found; corrupt.
+    Result<bool> complete(const Uid& study_uid);
+    /// All studies that wait for a version, whatever their quiet time.
+    Result<std::uint64_t> complete_all();
+
+    void start();
+    void stop();
+
+private:
+    void run(std::stop_token stop);
+    Result<std::uint64_t> complete_older_than(std::uint64_t changed_before_ms);
+    std::mutex& lock_of(const Uid& study_uid);
+
+    store::Store& store_;
+    ledger::Outbox& outbox_;
+    const SiteFacts facts_;
+    const std::chrono::seconds quiet_;
+    const Clock& clock_;
+
+    std::array<std::mutex, 64> study_locks_;
+    std::mutex mutex_;
+    std::condition_variable_any wake_;
+    std::map<std::string, std::uint64_t> unchanged_;  // studies looked at in vain: changed_ms at that time
+    std::jthread thread_;
+};
+
+}  // namespace fiducial::archive
