@@ -1,0 +1,174 @@
+#include "archive/retrieve.hpp"
+
+#include "crypto/hash.hpp"
+#include "dicom/data_set_scanner.hpp"
+
+namespace fiducial::archive {
+namespace {
+
+constexpr std::size_t kMostKeptVersions = 4096;
+
+evidence::InstanceBody body_of(const store::InstanceRow& row) {
+    evidence::InstanceBody body;
+    body.sop_instance_uid = row.sop_uid;
+    body.transfer_syntax_uid = row.transfer_syntax_uid;
+    body.size = row.object.ref.size;
+    body.sha256 = row.object.sha256;
+    body.chunk_root = row.object.ref.chunk_root;
+    body.source_sha256 = row.object.source_sha256;
+    return body;
+}
+
+}  // namespace
+
+Result<StudyIdentity> identify_study(store::Store& store, const store::StudyRow& row) {
+    FID_TRY(const auto pair, store.secrets().study_secrets(row.slot));
+    FID_TRY(const auto p, store.secrets().patient_secret(row.patient.slot));
+    const evidence::StudySecrets secrets(pair.k);
+    StudyIdentity identity;
+    identity.row = row;
+    identity.study_key = evidence::study_key(secrets.blind(), row.study_uid);
+    FID_TRY(identity.patient_key, evidence::patient_key(p, row.patient.issuer, row.patient.patient_id));
+    identity.patient_ref = evidence::patient_ref(secrets.link(), identity.patient_key);
+    identity.scope_ref = evidence::scope_ref(secrets.scope());
+    return identity;
+}
+
+Result<std::shared_ptr<const CheckedVersion>> CheckedVersions::latest(const Uid& study_uid) {
+    FID_TRY(auto row, store_.database().read([&](database::Transaction& t) { return store_.index().latest_version(t, study_uid); }));
+    if (!row) return fail(ErrorCode::not_found, "study " + study_uid.text() + " has no version yet");
+    const auto hash = row->record.hash();
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto found = kept_.find(study_uid.text()); found != kept_.end() && found->second->row.record.hash() == hash) return found->second;
+    }
+    FID_TRY(auto checked, read(*row));
+    const std::lock_guard lock(mutex_);
+    if (kept_.size() >= kMostKeptVersions) kept_.clear();
+    kept_.insert_or_assign(study_uid.text(), checked);
+    return checked;
+}
+
+Result<std::shared_ptr<const CheckedVersion>> CheckedVersions::read(const store::StudyVersionRow& row) {
+    const std::string what = "study " + row.study_uid.text() + " version " + std::to_string(row.record.version);
+    FID_TRY(const auto object, store_.database().read([&](database::Transaction& t) { return store_.index().find_object(t, row.manifest); }));
+    if (!object) return fail(ErrorCode::corrupt, "the manifest of " + what + " is not in the index");
+    FID_TRY(auto reader, store_.open_object(object->ref));
+    Bytes bytes(reader.size());
+    FID_TRY(const auto got, reader.read(0, bytes));
+    bytes.resize(got);
+    auto checked = std::make_shared<CheckedVersion>();
+    checked->row = row;
+    FID_TRY(checked->manifest, evidence::Manifest::decode(bytes));
+
+    FID_TRY(const auto study, store_.database().read([&](database::Transaction& t) { return store_.index().find_study(t, row.study_uid); }));
+    if (!study) return fail(ErrorCode::corrupt, what + " has no study row");
+    FID_TRY(const auto pair, store_.secrets().study_secrets(study->slot));
+    const evidence::StudySecrets secrets(pair.k);
+    FID_TRY(const auto tree, evidence::study_tree(secrets, checked->manifest.bodies()));
+    if (tree.root != row.record.root || tree.count != row.record.count) return fail(ErrorCode::corrupt, "the manifest of " + what + " does not give the root in its record");
+    if (evidence::meta_hash(secrets, bytes) != row.record.meta) return fail(ErrorCode::corrupt, "the manifest of " + what + " is not the one its record names");
+    for (std::size_t i = 0; i < checked->manifest.instances.size(); ++i) {
+        checked->by_uid.emplace(checked->manifest.instances[i].sop_instance_uid.text(), i);
+    }
+    return checked;
+}
+
+Result<void> check_against_version(const store::InstanceRow& row, const CheckedVersion* version) {
+    if (version == nullptr) return {};
+    const auto found = version->by_uid.find(row.sop_uid.text());
+    if (found == version->by_uid.end()) return {};  // came after the version: its row's MAC stands for it until the next one
+    const auto& listed = version->manifest.instances[found->second];
+    if (listed.body() == body_of(row)) return {};
+    if (row.object.arrival_ms > version->row.created_ms) return {};  // corrected since, not yet in a version
+    return fail(ErrorCode::corrupt, "the index row of instance " + row.sop_uid.text() + " is not what version " +
+                                        std::to_string(version->row.record.version) + " of its study anchored");
+}
+
+Tracer::Tracer(audit::Trace& trace, store::Store& store, crypto::Secret staff_key, const Clock& clock)
+    : trace_(trace), store_(store), staff_key_(std::move(staff_key)), clock_(clock) {}
+
+Result<std::uint64_t> Tracer::write(const Requester& who, Operation operation, const Decision& decision, const StudyIdentity* study,
+                                    const Bytes32& object, std::optional<ErrorCode> result) {
+    audit::Entry entry;
+    entry.time = clock_.now();
+    entry.operation = static_cast<std::uint8_t>(operation);
+    entry.purpose = static_cast<std::uint8_t>(who.purpose);
+    entry.allowed = decision.allowed;
+    entry.reason = decision.reason;
+    entry.obligation = decision.obligation;
+    entry.block_number = decision.block_number;
+    entry.block_hash = decision.block_hash;
+    if (decision.node_away) entry.flags |= audit::node_away;
+    if (who.door == "command") entry.flags |= audit::command;
+    entry.result = result ? static_cast<std::uint16_t>(static_cast<int>(*result) + 1) : std::uint16_t{0};
+
+    audit::EntryKeys keys;
+    entry.staff = audit::StaffPart{{}, who.subject, who.address.substr(0, 255)};
+    const auto staff_key = crypto::Secret::copy_of(crypto::tagged_hmac_sha256(staff_key_.view(), "fid.trace-staff1", {who.subject}));
+    keys.staff.id = crypto::tagged_hmac_sha256(staff_key_.view(), "fid.trace-staff-id1", {who.subject});
+    keys.staff.key = &staff_key;
+
+    crypto::Secret patient_key;
+    if (study != nullptr) {
+        FID_TRY(const auto p, store_.secrets().patient_secret(study->row.patient.slot));
+        entry.patient = audit::PatientPart{{}, study->patient_key, study->study_key, object};
+        patient_key = crypto::Secret::copy_of(crypto::tagged_hmac_sha256(p.view(), "fid.trace-patient1", {}));
+        keys.patient.id = crypto::tagged_hmac_sha256(p.view(), "fid.trace-patient-id1", {});
+        keys.patient.key = &patient_key;
+    }
+    return trace_.append_durable(entry, keys);
+}
+
+StoreRetrieval::StoreRetrieval(store::Store& store, std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version,
+                               OnDamage on_damage)
+    : store_(store), instances_(std::move(instances)), version_(std::move(version)), on_damage_(std::move(on_damage)) {}
+
+Error StoreRetrieval::damaged(const Error& error) {
+    if (error.code == ErrorCode::corrupt && on_damage_) on_damage_(instances_[next_ - 1], error);
+    reader_.reset();
+    return error;
+}
+
+Result<std::optional<RetrievedInstance>> StoreRetrieval::next_instance() {
+    reader_.reset();
+    if (next_ == instances_.size()) return std::nullopt;
+    const auto& row = instances_[next_++];
+    if (auto opened = open(row); !opened) return fail(damaged(opened.error()));
+    RetrievedInstance instance{row.study_uid.text(), row.series_uid.text(), row.sop_uid.text(), row.sop_class_uid.text(), row.transfer_syntax_uid.text(),
+                               row.object.ref.size, prefix_.size()};
+    return instance;
+}
+
+Result<void> StoreRetrieval::open(const store::InstanceRow& row) {
+    FID_CHECK(check_against_version(row, version_.get()));
+    FID_TRY(auto reader, store_.open_object(row.object.ref));
+    FID_TRY(prefix_, reader.prefix());
+    if (prefix_.empty()) {
+        prefix_ = dicom::make_file_prefix(row.transfer_syntax_uid.text(), row.sop_class_uid, row.sop_uid);
+    } else if (crypto::sha256(prefix_) != row.object.prefix_sha256) {
+        return fail(ErrorCode::corrupt, "the file header of instance " + row.sop_uid.text() + " is not the one that was stored");
+    }
+    position_ = 0;
+    reader_.emplace(std::move(reader));
+    return {};
+}
+
+Result<std::size_t> StoreRetrieval::read(MutableByteView out) {
+    FID_INVARIANT(reader_.has_value(), "read() before next_instance(), or after an error");
+    std::size_t done = 0;
+    if (position_ < prefix_.size()) {
+        done = std::min<std::size_t>(out.size(), prefix_.size() - position_);
+        std::copy_n(prefix_.begin() + static_cast<std::ptrdiff_t>(position_), done, out.begin());
+        position_ += done;
+    }
+    if (done < out.size()) {
+        auto got = reader_->read(position_ - prefix_.size(), out.subspan(done));
+        if (!got) return fail(damaged(got.error()));
+        done += *got;
+        position_ += *got;
+    }
+    return done;
+}
+
+}  // namespace fiducial::archive

@@ -1,0 +1,90 @@
+#pragma once
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "archive/access.hpp"
+#include "archive/archive.hpp"
+#include "audit/trace.hpp"
+#include "evidence/manifest.hpp"
+#include "ledger/outbox.hpp"
+#include "store/store.hpp"
+
+namespace fiducial::archive {
+
+/// A study's secrets and pseudonyms, as everything that asks the contracts about it needs them.
+struct StudyIdentity {
+    store::StudyRow row;
+    Hash study_key{}, patient_key{}, patient_ref{}, scope_ref{};
+};
+Result<StudyIdentity> identify_study(store::Store& store, const store::StudyRow& row);
+
+/// A study version that was checked: its manifest gives the root that stands in the record.
+struct CheckedVersion {
+    store::StudyVersionRow row;
+    evidence::Manifest manifest;
+    std::unordered_map<std::string, std::size_t> by_uid;  // SOP Instance UID → place in the manifest
+};
+
+/// Checked versions of studies, the latest of each, kept for the next look.
+/// Threads: safe.
+class CheckedVersions {
+public:
+    explicit CheckedVersions(store::Store& store) : store_(store) {}
+    /// Errors: not_found when the study has no version yet; corrupt when manifest, record and rows contradict each other.
+    Result<std::shared_ptr<const CheckedVersion>> latest(const Uid& study_uid);
+    /// Any version, not kept. Errors: not_found; corrupt.
+    Result<std::shared_ptr<const CheckedVersion>> read(const store::StudyVersionRow& row);
+
+private:
+    store::Store& store_;
+    std::mutex mutex_;
+    std::unordered_map<std::string, std::shared_ptr<const CheckedVersion>> kept_;
+};
+
+/// Writes a look into the trace, durably. Returns: the entry's index.
+class Tracer {
+public:
+    Tracer(audit::Trace& trace, store::Store& store, crypto::Secret staff_key, const Clock& clock = system_clock());
+    /// `study` may be null: a look at nothing in particular.
+    Result<std::uint64_t> write(const Requester& who, Operation operation, const Decision& decision, const StudyIdentity* study, const Bytes32& object,
+                                std::optional<ErrorCode> result);
+
+private:
+    audit::Trace& trace_;
+    store::Store& store_;
+    const crypto::Secret staff_key_;
+    const Clock& clock_;
+};
+
+/// What a retrieval does when bytes turn out to be damaged: quarantine and alarm.
+using OnDamage = std::function<void(const store::InstanceRow& instance, const Error& error)>;
+
+/// The instances of one decided look, one after the other.
+class StoreRetrieval final : public Retrieval {
+public:
+    StoreRetrieval(store::Store& store, std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version, OnDamage on_damage);
+    std::size_t instance_count() const override { return instances_.size(); }
+    Result<std::optional<RetrievedInstance>> next_instance() override;
+    Result<std::size_t> read(MutableByteView out) override;
+
+private:
+    Result<void> open(const store::InstanceRow& row);
+    Error damaged(const Error& error);
+
+    store::Store& store_;
+    const std::vector<store::InstanceRow> instances_;
+    const std::shared_ptr<const CheckedVersion> version_;  // null: none yet
+    const OnDamage on_damage_;
+    std::size_t next_ = 0;
+    std::optional<store::ObjectReader> reader_;
+    Bytes prefix_;
+    std::uint64_t position_ = 0;  // in the file
+};
+
+/// Opens a reader for an instance after its row was compared with the checked version: what is served is what was anchored.
+/// Errors: corrupt when they differ.
+Result<void> check_against_version(const store::InstanceRow& row, const CheckedVersion* version);
+
+}  // namespace fiducial::archive
