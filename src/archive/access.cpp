@@ -51,7 +51,6 @@ constexpr std::array<std::string_view, 35> kReasons{{
     "the grant has expired",
 }};
 constexpr std::uint16_t kFirstDenial = 15;
-constexpr std::uint16_t kGrantNotYet = 32;  // a denial that time alone ends
 constexpr std::uint16_t kStaffFirst = 1, kGranted = 10, kEmergencyOpened = 4;  // bounds of what may rest on the last state seen
 
 }  // namespace
@@ -79,7 +78,7 @@ Result<Decision> Access::decide(const Requester& who, const Subject& about, Oper
     {
         const std::lock_guard lock(mutex_);
         generation = generation_;
-        if (const auto found = cache_.find(key); found != cache_.end() && !known_behind && (!found->second.allowed || now < found->second.valid_until)) {
+        if (const auto found = cache_.find(key); found != cache_.end() && !known_behind && now < found->second.valid_until) {
             return found->second;
         }
     }
@@ -90,7 +89,7 @@ Result<Decision> Access::decide(const Requester& who, const Subject& about, Oper
     }
     // Only a follower tells of changes: without one nothing may be remembered.
     const std::lock_guard lock(mutex_);
-    if (follower_ != nullptr && generation == generation_ && answer->reason != kGrantNotYet) {
+    if (answer->allowed && follower_ != nullptr && generation == generation_) {  // a denial may end by time alone
         if (cache_.size() >= kMaxCached) cache_.clear();
         cache_.insert_or_assign(key, *answer);
     }
@@ -142,7 +141,6 @@ Result<Decision> Access::without_node(const Key& key, const Error& why) {
     if (!within_a_day || found == cache_.end()) return fail(ErrorCode::unavailable, "the ledger node is away and nothing is known for this request: " + why.message);
     Decision decision = found->second;
     const bool own = decision.allowed && decision.reason >= kStaffFirst && decision.reason < kGranted && decision.reason != kEmergencyOpened;
-    if (!decision.allowed) return decision;
     if (!own || now >= decision.valid_until) return fail(ErrorCode::unavailable, "the ledger node is away; until it is back only own staff and own records are served");
     decision.node_away = true;
     return decision;

@@ -74,13 +74,13 @@ Result<std::shared_ptr<const CheckedVersion>> CheckedVersions::read(const store:
     return checked;
 }
 
-Result<void> check_against_version(const store::InstanceRow& row, const CheckedVersion* version) {
+Result<void> check_against_version(const store::InstanceRow& row, const CheckedVersion* version, std::uint64_t changed_ms) {
     if (version == nullptr) return {};
     const auto found = version->by_uid.find(row.sop_uid.text());
     if (found == version->by_uid.end()) return {};  // came after the version: its row's MAC stands for it until the next one
     const auto& listed = version->manifest.instances[found->second];
     if (listed.body() == body_of(row)) return {};
-    if (row.object.arrival_ms > version->row.created_ms) return {};  // corrected since, not yet in a version
+    if (changed_ms > version->row.created_ms) return {};  // changed since: the next version is on its way
     return fail(ErrorCode::corrupt, "the index row of instance " + row.sop_uid.text() + " is not what version " +
                                         std::to_string(version->row.record.version) + " of its study anchored");
 }
@@ -121,8 +121,8 @@ Result<std::uint64_t> Tracer::write(const Requester& who, Operation operation, c
 }
 
 StoreRetrieval::StoreRetrieval(store::Store& store, std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version,
-                               OnDamage on_damage)
-    : store_(store), instances_(std::move(instances)), version_(std::move(version)), on_damage_(std::move(on_damage)) {}
+                               std::uint64_t changed_ms, OnDamage on_damage)
+    : store_(store), instances_(std::move(instances)), version_(std::move(version)), changed_ms_(changed_ms), on_damage_(std::move(on_damage)) {}
 
 Error StoreRetrieval::damaged(const Error& error) {
     if (error.code == ErrorCode::corrupt && on_damage_) on_damage_(instances_[next_ - 1], error);
@@ -141,7 +141,7 @@ Result<std::optional<RetrievedInstance>> StoreRetrieval::next_instance() {
 }
 
 Result<void> StoreRetrieval::open(const store::InstanceRow& row) {
-    FID_CHECK(check_against_version(row, version_.get()));
+    FID_CHECK(check_against_version(row, version_.get(), changed_ms_));
     FID_TRY(auto reader, store_.open_object(row.object.ref));
     FID_TRY(prefix_, reader.prefix());
     if (prefix_.empty()) {

@@ -64,7 +64,8 @@ using OnDamage = std::function<void(const store::InstanceRow& instance, const Er
 /// The instances of one decided look, one after the other.
 class StoreRetrieval final : public Retrieval {
 public:
-    StoreRetrieval(store::Store& store, std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version, OnDamage on_damage);
+    StoreRetrieval(store::Store& store, std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version,
+                   std::uint64_t changed_ms, OnDamage on_damage);
     std::size_t instance_count() const override { return instances_.size(); }
     Result<std::optional<RetrievedInstance>> next_instance() override;
     Result<std::size_t> read(MutableByteView out) override;
@@ -76,6 +77,7 @@ private:
     store::Store& store_;
     const std::vector<store::InstanceRow> instances_;
     const std::shared_ptr<const CheckedVersion> version_;  // null: none yet
+    const std::uint64_t changed_ms_;  // of the study
     const OnDamage on_damage_;
     std::size_t next_ = 0;
     std::optional<store::ObjectReader> reader_;
@@ -85,6 +87,6 @@ private:
 
 /// Opens a reader for an instance after its row was compared with the checked version: what is served is what was anchored.
 /// Errors: corrupt when they differ.
-Result<void> check_against_version(const store::InstanceRow& row, const CheckedVersion* version);
+Result<void> check_against_version(const store::InstanceRow& row, const CheckedVersion* version, std::uint64_t changed_ms);
 
 }  // namespace fiducial::archive

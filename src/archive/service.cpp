@@ -1,0 +1,365 @@
+#include "archive/service.hpp"
+
+#include <boost/json.hpp>
+
+#include "base/file.hpp"
+#include "base/hex.hpp"
+#include "base/log.hpp"
+#include "ethereum/clique.hpp"
+#include "evidence/bundle.hpp"
+#include "evidence/trust_file.hpp"
+#include "ledger/proofs.hpp"
+#include "net/client.hpp"
+
+namespace fiducial::archive {
+namespace {
+
+constexpr std::uint64_t kMaxTrustBytes = std::uint64_t{4} << 20;
+constexpr std::size_t kMostAlarms = 1000;
+
+std::shared_ptr<net::JsonTransport> transport_to(const std::string& url) {
+    if (url.starts_with("http://") || url.starts_with("https://")) return std::make_shared<net::HttpJson>(url);
+    return std::make_shared<net::UnixSocketJson>(url);
+}
+
+Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configuration) {
+    std::vector<dicom::Tag> tags;
+    for (const auto& text : configuration.index_extra_attributes) {
+        const auto tag = dicom::parse_tag(text);
+        if (!tag) return fail(ErrorCode::invalid_argument, "[index] extra_attributes: there is no attribute '" + text + "'");
+        tags.push_back(*tag);
+    }
+    return tags;
+}
+
+Result<store::StudyRow> find_study(store::Store& store, const Uid& study_uid) {
+    FID_TRY(auto row, store.database().read([&](database::Transaction& t) { return store.index().find_study(t, study_uid); }));
+    if (!row || row->erased) return fail(ErrorCode::not_found, "there is no study " + study_uid.text());
+    return std::move(*row);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger) {
+    std::unique_ptr<Service> service(new Service(std::move(opened)));
+    const auto& site = service->site_;
+    const auto& configuration = site.configuration();
+
+    store::StoreOptions options;
+    options.vault.segment_bytes = static_cast<std::uint64_t>(configuration.store_segment_mib) << 20;
+    FID_TRY(options.extra_attributes, extra_attributes(configuration));
+    std::vector<database::Migration> migrations(archive::migrations().begin(), archive::migrations().end());
+    migrations.insert(migrations.end(), ledger::migrations().begin(), ledger::migrations().end());
+    options.other_migrations = migrations;
+    FID_TRY(service->store_, store::Store::open(site.layout().store(), site.site_key(), options));
+    if (service->store_->recovered() > 0) {
+        log::info("archive", "objects that a crash had left out of the index were added", {{"objects", service->store_->recovered()}});
+    }
+    FID_TRY(service->trace_, audit::Trace::open(site.layout().trace(), site.derive(kTraceLabel)));
+    service->accounts_ = std::make_unique<Accounts>(service->store_->database());
+    service->versions_ = std::make_unique<CheckedVersions>(*service->store_);
+    service->tracer_ = std::make_unique<Tracer>(*service->trace_, *service->store_, site.derive(kTraceStaffLabel));
+    FID_TRY(const auto trust, read_file(site.layout().trust_file(), kMaxTrustBytes));
+    service->trust_text_ = as_text(trust);
+    FID_CHECK(service->open_ledger(ledger));
+    return service;
+}
+
+Result<void> Service::open_ledger(Ledger how) {
+    const auto& facts = site_.facts();
+    const auto& configuration = site_.configuration();
+    FID_TRY(const auto trust, evidence::TrustFile::parse(trust_text_));
+
+    std::string url = configuration.ledger_url;
+    if (facts.own_node) {
+        FID_TRY(const auto socket, ledger::socket_path_for(site_.layout().ledger()));
+        url = socket.string();
+        if (how != Ledger::none) {
+            ledger::LocalNodeSettings settings;
+            settings.geth = configuration.ledger_geth;
+            settings.folder = site_.layout().ledger();
+            settings.chain_id = facts.chain_id;
+            settings.genesis_hash = facts.genesis_hash;
+            FID_TRY(const auto sealer, site_.key(kSealerKey));
+            FID_TRY(settings.sealer, crypto::address_of(sealer));
+            node_ = std::make_unique<ledger::LocalNode>(settings, site_.derive(kNodePasswordLabel));
+            if (auto started = node_->start(); !started) {
+                if (how == Ledger::required) return fail(started.error());
+                log::warning("archive", "the ledger's node does not run; the archive goes on without it", {{"why", started.error().message}});
+            }
+        }
+    }
+    ledger::RpcSettings rpc_settings;
+    rpc_settings.later_headers = facts.development;
+    rpc_ = std::make_unique<ledger::Rpc>(transport_to(url), rpc_settings);
+    access_ = std::make_unique<Access>(*rpc_, facts);
+
+    ledger::OutboxSettings outbox_settings;
+    outbox_settings.chain_id = facts.chain_id;
+    outbox_settings.studies = facts.studies;
+    outbox_settings.institution = facts.institution;
+    outbox_settings.flush_after = std::chrono::milliseconds(configuration.ledger_batch_flush_ms);
+    outbox_settings.flush_count = static_cast<std::size_t>(configuration.ledger_batch_size);
+    FID_TRY(auto gateway, site_.key(kGatewayKey));
+    outbox_ = std::make_unique<ledger::Outbox>(store_->database(), *rpc_, outbox_settings, std::move(gateway));
+    outbox_->on_incident([this](const ledger::LedgerIncident& incident) { raise("ledger_incident", incident.text); });
+    exams_ = std::make_unique<Exams>(*store_, *outbox_, facts, std::chrono::seconds(configuration.ingest_quiet_s));
+
+    ledger::FollowerSettings settings;
+    settings.chain_id = facts.chain_id;
+    settings.genesis_hash = facts.genesis_hash;
+    settings.period = trust.period;
+    settings.from_block = facts.from_block;
+    settings.filter.addresses = {facts.members, facts.studies, facts.consents};
+    if (!facts.development) settings.seals = std::make_shared<ethereum::CliqueRules>(ethereum::CliqueConfig{trust.period, trust.epoch});
+    settings.signer_sets = trust.signer_sets;
+    settings.poll = std::chrono::milliseconds(configuration.ledger_poll_ms);
+    follower_ = std::make_unique<ledger::Follower>(store_->database(), *rpc_, settings, std::vector<ledger::LedgerChanges*>{outbox_.get(), access_.get()});
+    if (how == Ledger::none) return {};
+    access_->set_follower(follower_.get());
+    FID_CHECK(follower_->start());
+    outbox_->start();
+    exams_->start();
+    return {};
+}
+
+Service::~Service() {
+    if (exams_) exams_->stop();
+    if (outbox_) outbox_->stop();
+    if (follower_) follower_->stop();
+    if (node_) node_->stop();
+}
+
+Requester Service::command_requester(Purpose purpose) const { return {site_.facts().operator_person, purpose, "command line", "command"}; }
+
+Result<Requester> Service::authenticate(std::string_view bearer_token) {
+    FID_TRY(const auto person, accounts_->check_token(bearer_token));
+    return Requester{person, Purpose::treatment, {}, "http"};
+}
+
+Result<Decision> Service::permit(const Requester& who, const StudyIdentity* study, Operation operation) {
+    Subject about;
+    if (study != nullptr) about = {study->patient_key, study->scope_ref};
+    FID_TRY(auto decision, access_->decide(who, about, operation));
+    if (!decision.allowed) {
+        denied_ += 1;
+        FID_CHECK(tracer_->write(who, operation, decision, study, study != nullptr ? study->study_key : kZero32, ErrorCode::denied));
+    }
+    FID_CHECK(decision.require());
+    return decision;
+}
+
+Result<std::unique_ptr<IngestSession>> Service::begin_ingest(const Requester& who, std::string_view source) {
+    // With the node away storing goes on for whoever has proved who they are: the record is anchored later.
+    if (auto decision = permit(who, nullptr, Operation::store); !decision && decision.error().code != ErrorCode::unavailable) {
+        return fail(decision.error());
+    }
+    dicom::ScanLimits limits;
+    limits.header_bytes = static_cast<std::uint64_t>(site_.configuration().ingest_header_mib) << 20;
+    return std::unique_ptr<IngestSession>(std::make_unique<StoreSession>(*store_, *exams_, limits, std::string(source)));
+}
+
+Result<std::vector<store::InstanceRow>> Service::select(const Selector& what) {
+    FID_TRY(const auto study, Uid::parse(what.study_uid));
+    FID_TRY(auto transaction, store_->database().begin_read());
+    auto& index = store_->index();
+    std::vector<store::InstanceRow> rows;
+    if (what.level == Level::study) {
+        FID_TRY(rows, index.instances_of_study(transaction, study));
+    } else if (what.level == Level::series) {
+        FID_TRY(const auto series, Uid::parse(what.series_uid));
+        FID_TRY(rows, index.instances_of_series(transaction, study, series));
+    } else {
+        FID_TRY(const auto sop, Uid::parse(what.sop_uid));
+        FID_TRY(auto row, index.find_instance(transaction, sop));
+        const bool fits = row && row->study_uid == study && (what.series_uid.empty() || row->series_uid.text() == what.series_uid);
+        if (fits) rows.push_back(std::move(*row));
+    }
+    if (rows.empty()) return fail(ErrorCode::not_found, "there is no such study, series or instance");
+    return rows;
+}
+
+Result<StudyIdentity> Service::identify(std::string_view study_uid) {
+    FID_TRY(const auto uid, Uid::parse(study_uid));
+    FID_TRY(const auto row, find_study(*store_, uid));
+    return identify_study(*store_, row);
+}
+
+Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const Selector& what) {
+    FID_TRY(const auto study, identify(what.study_uid));
+    FID_TRY(const auto decision, permit(who, &study, Operation::read));
+    if (decision.obligation != 0) {
+        return fail(ErrorCode::unsupported, "only de-identified images may be given out for this purpose, and this version cannot make them yet");
+    }
+    auto rows = select(what);
+    Bytes32 object{};
+    if (rows && what.level == Level::instance) object = rows->front().object.ref.id;
+    const auto outcome = rows ? std::optional<ErrorCode>() : rows.error().code;
+    FID_CHECK(tracer_->write(who, Operation::read, decision, &study, object, outcome));
+    if (!rows) {
+        if (rows.error().code == ErrorCode::corrupt) raise("damaged_row", rows.error().message);
+        return fail(rows.error());
+    }
+    auto version = versions_->latest(study.row.study_uid);
+    if (!version && version.error().code != ErrorCode::not_found) {
+        raise("damaged_version", version.error().message);
+        return fail(version.error());
+    }
+    retrieved_ += rows->size();
+    return std::unique_ptr<Retrieval>(std::make_unique<StoreRetrieval>(
+        *store_, std::move(*rows), version ? *version : nullptr, study.row.changed_ms,
+        [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); }));
+}
+
+void Service::damaged(const store::InstanceRow& instance, const Error& error) {
+    raise("damaged_object", "instance " + instance.sop_uid.text() + " was quarantined: " + error.message);
+    quarantined_ += 1;
+    if (auto done = store_->quarantine(instance.object.ref.id, error.message); !done) {
+        log::error("archive", "a damaged object could not be quarantined", {{"object", instance.object.ref.id}, {"why", done.error().message}});
+    }
+}
+
+void Service::raise(std::string kind, std::string text) {
+    log::error("archive", "alarm", {{"kind", kind}, {"what", text}});
+    const std::lock_guard lock(alarms_mutex_);
+    if (alarms_.size() >= kMostAlarms) alarms_.erase(alarms_.begin());
+    alarms_.push_back({system_clock().now(), std::move(kind), std::move(text)});
+}
+
+std::vector<Alarm> Service::alarms() const {
+    const std::lock_guard lock(alarms_mutex_);
+    return alarms_;
+}
+
+Result<std::string> Service::evidence(const Requester& who, const Selector& what) {
+    FID_TRY(const auto study, identify(what.study_uid));
+    FID_TRY(const auto decision, permit(who, &study, Operation::read));
+    FID_CHECK(tracer_->write(who, Operation::read, decision, &study, study.study_key, {}));
+    FID_TRY(const auto version, versions_->latest(study.row.study_uid));
+    const auto& record = version->row.record;
+
+    FID_TRY(const auto anchor, store_->database().read([&](database::Transaction& t) { return outbox_->anchor(t, study.study_key, record.version); }));
+    if (anchor.state != ledger::OutboxState::settled && anchor.state != ledger::OutboxState::included) {
+        return fail(ErrorCode::unavailable, "version " + std::to_string(record.version) + " of this study is not on the ledger yet (" +
+                                                std::string(ledger::name_of(anchor.state)) + "); try again shortly");
+    }
+    const auto bodies = version->manifest.bodies();
+    std::vector<std::uint32_t> shown;
+    for (std::uint32_t i = 0; i < bodies.size(); ++i) {
+        const auto& listed = version->manifest.instances[i];
+        if (what.level == Level::instance && listed.sop_instance_uid.text() != what.sop_uid) continue;
+        if (what.level == Level::series && listed.series_instance_uid.text() != what.series_uid) continue;
+        shown.push_back(i);
+    }
+    if (shown.empty()) return fail(ErrorCode::not_found, "the study's latest version holds no such instance");
+
+    FID_TRY(const auto trust, evidence::TrustFile::parse(trust_text_));
+    const auto* contract = trust.contract_at("Studies", anchor.block_number);
+    if (contract == nullptr) return fail(ErrorCode::internal, "the trust file does not list the contract Studies");
+    ledger::ProofQuestion question;
+    question.contract = record.contract;
+    question.mapping_slot = contract->slot;
+    question.slot_key = evidence::slot_key(record.institution, record.study_key, record.version);
+    question.next_slot_key = evidence::slot_key(record.institution, record.study_key, record.version + 1);
+    question.record = record.hash();
+    question.from_block = anchor.block_number;
+    const ethereum::CliqueRules seals(ethereum::CliqueConfig{trust.period, trust.epoch});
+    if (!site_.facts().development) question.seals = &seals;
+    question.signer_sets = trust.signer_sets;
+    FID_TRY(auto proof, ledger::gather_proof(*rpc_, question));
+
+    FID_TRY(const auto pair, store_->secrets().study_secrets(study.row.slot));
+    const evidence::StudySecrets secrets(pair.k);
+    evidence::BundleInputs inputs;
+    inputs.trust_version = trust.version;
+    inputs.trust_sha256 = evidence::trust_file_sha256(trust_text_);
+    inputs.study_instance_uid = study.row.study_uid;
+    inputs.secrets = &secrets;
+    inputs.record = record;
+    inputs.bodies = bodies;
+    inputs.shown = shown;
+    inputs.slot = contract->slot;
+    inputs.headers = std::move(proof.headers);
+    inputs.account_proof = std::move(proof.account_proof);
+    inputs.storage_proof = std::move(proof.storage_proof);
+    inputs.next_storage_proof = std::move(proof.next_storage_proof);
+    return evidence::build_bundle(inputs);
+}
+
+Result<std::string> Service::describe_study(const Requester& who, std::string_view study_uid) {
+    FID_TRY(const auto study, identify(study_uid));
+    FID_TRY(const auto decision, permit(who, &study, Operation::identify));
+    FID_CHECK(tracer_->write(who, Operation::identify, decision, &study, study.study_key, {}));
+    const auto& row = study.row;
+    boost::json::object out{{"studyInstanceUid", row.study_uid.text()}, {"patientId", row.patient.patient_id.value}, {"patientName", row.patient.name.value},
+                            {"date", row.date}, {"description", row.description.value}, {"instances", row.instance_count}};
+    boost::json::array versions, instances;
+    FID_TRY(auto transaction, store_->database().begin_read());
+    FID_TRY(const auto version_rows, store_->index().versions_of(transaction, row.study_uid));
+    for (const auto& version : version_rows) {
+        boost::json::object shown{{"version", version.record.version}, {"reasons", evidence::reasons_text(version.record.reasons)},
+                                  {"instances", version.record.count}, {"record", to_hex(version.record.hash())},
+                                  {"made", to_rfc3339(SystemTime(std::chrono::milliseconds(version.created_ms)))}};
+        if (const auto anchor = outbox_->anchor(transaction, study.study_key, version.record.version)) {
+            shown["state"] = std::string(ledger::name_of(anchor->state));
+            if (anchor->block_number != 0) shown["block"] = anchor->block_number;
+            if (!anchor->problem.empty()) shown["problem"] = anchor->problem;
+        }
+        versions.push_back(std::move(shown));
+    }
+    FID_TRY(const auto instance_rows, store_->index().instances_of_study(transaction, row.study_uid));
+    for (const auto& instance : instance_rows) {
+        instances.push_back({{"sopInstanceUid", instance.sop_uid.text()}, {"seriesInstanceUid", instance.series_uid.text()},
+                             {"transferSyntax", instance.transfer_syntax_uid.text()}, {"size", instance.object.ref.size},
+                             {"sha256", to_hex(instance.object.sha256)}, {"objectId", to_hex(instance.object.ref.id)}});
+    }
+    out["versions"] = std::move(versions);
+    out["objects"] = std::move(instances);
+    return boost::json::serialize(out);
+}
+
+Health Service::health() {
+    Health health;
+    health.ready = true;
+    const auto status = ledger::collect_status(*follower_, *outbox_, node_.get());
+    if (!status.node_problem.empty()) health.notes.push_back("ledger node: " + status.node_problem);
+    if (status.chain.behind) health.notes.push_back("ledger: " + (status.chain.problem.empty() ? std::string("no recent answer from the node") : status.chain.problem));
+    if (status.chain_stalled) health.notes.push_back("ledger: no new blocks are sealed");
+    if (status.outbox.incidents > 0) health.notes.push_back("ledger: " + std::to_string(status.outbox.incidents) + " incidents wait for a person");
+    return health;
+}
+
+std::vector<Metric> Service::metrics() {
+    const auto status = ledger::collect_status(*follower_, *outbox_, node_.get());
+    std::vector<Metric> metrics;
+    const auto gauge = [&](std::string name, std::string help, double value) { metrics.push_back({std::move(name), std::move(help), "gauge", {}, value}); };
+    const auto counter = [&](std::string name, std::string help, double value) { metrics.push_back({std::move(name), std::move(help), "counter", {}, value}); };
+    gauge("fiducial_outbox_age_seconds", "Age of the oldest record that is in no block.", static_cast<double>(status.outbox.oldest_unsent.count()) / 1000);
+    gauge("fiducial_settle_lag_seconds", "Age of the oldest record that is not settled.", static_cast<double>(status.outbox.oldest_unsettled.count()) / 1000);
+    gauge("fiducial_outbox_unsettled", "Records and calls that are not settled.", static_cast<double>(status.outbox.stored + status.outbox.submitted + status.outbox.included));
+    gauge("fiducial_ledger_incidents", "Incidents that wait for a person.", static_cast<double>(status.outbox.incidents));
+    gauge("fiducial_reorganisation_depth_blocks", "Deepest reorganisation since the start.", static_cast<double>(status.chain.deepest_reorganisation));
+    counter("fiducial_reorganisations_total", "Reorganisations followed.", static_cast<double>(status.chain.reorganisations));
+    gauge("fiducial_chain_stalled", "1 when no block comes although it should.", status.chain_stalled ? 1 : 0);
+    gauge("fiducial_chain_behind", "1 when the node has not answered for too long.", status.chain.behind ? 1 : 0);
+    gauge("fiducial_chain_head", "Number of the newest block.", static_cast<double>(status.chain.head));
+    gauge("fiducial_chain_settled", "Number of the newest settled block.", static_cast<double>(status.chain.settled));
+    counter("fiducial_node_restarts_total", "Restarts of the local node.", static_cast<double>(status.node_restarts));
+    gauge("fiducial_trace_entries", "Entries of the trace.", static_cast<double>(trace_->size()));
+    gauge("fiducial_decisions_cached", "Access decisions remembered.", static_cast<double>(access_->cached()));
+    counter("fiducial_instances_retrieved_total", "Instances whose retrieval was allowed.", static_cast<double>(retrieved_.load()));
+    counter("fiducial_denied_total", "Requests that were denied.", static_cast<double>(denied_.load()));
+    counter("fiducial_quarantined_total", "Objects found damaged when read.", static_cast<double>(quarantined_.load()));
+    if (const auto counts = store_->database().read([&](database::Transaction& t) { return store_->index().counts(t); })) {
+        gauge("fiducial_patients", "Patients in the index.", static_cast<double>(counts->patients));
+        gauge("fiducial_studies", "Studies in the index.", static_cast<double>(counts->studies));
+        gauge("fiducial_instances", "Instances in the index.", static_cast<double>(counts->instances));
+        gauge("fiducial_bytes", "Bytes of the instances in the index.", static_cast<double>(counts->bytes));
+        for (const auto& [state, count] : counts->objects) {
+            metrics.push_back({"fiducial_objects", "Objects by state.", "gauge", {{"state", std::string(store::name_of(state))}}, static_cast<double>(count)});
+        }
+    }
+    return metrics;
+}
+
+}  // namespace fiducial::archive

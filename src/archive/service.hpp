@@ -1,0 +1,91 @@
+#pragma once
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "archive/access.hpp"
+#include "archive/accounts.hpp"
+#include "archive/archive.hpp"
+#include "archive/exams.hpp"
+#include "archive/ingest.hpp"
+#include "archive/operations.hpp"
+#include "archive/retrieve.hpp"
+#include "archive/site.hpp"
+#include "audit/trace.hpp"
+#include "ledger/follower.hpp"
+#include "ledger/node/local_node.hpp"
+#include "ledger/outbox.hpp"
+#include "ledger/rpc.hpp"
+#include "ledger/status.hpp"
+#include "store/store.hpp"
+
+namespace fiducial::archive {
+
+/// Something that people should look at. Kept for the process's life, newest last, at most 1,000.
+struct Alarm {
+    SystemTime at;
+    std::string kind;  // "damaged_object", "ledger_incident"
+    std::string text;
+};
+
+/// The archive of one site, with everything that it needs running: store, node, outbox, follower, trace.
+/// Threads: safe.
+class Service final : public Archive {
+public:
+    enum class Ledger : std::uint8_t {
+        required,  // fails where the node cannot be reached
+        optional,  // goes on without, as the design's node-away table says
+        none,      // does not start or ask a node (fsck of the store alone, list)
+    };
+    /// Errors: locked when an archive runs on the site; those of its parts.
+    static Result<std::unique_ptr<Service>> open(Site site, Ledger ledger);
+    ~Service() override;
+
+    Result<Requester> authenticate(std::string_view bearer_token) override;
+    Result<std::unique_ptr<IngestSession>> begin_ingest(const Requester& who, std::string_view source) override;
+    Result<std::unique_ptr<Retrieval>> retrieve(const Requester& who, const Selector& what) override;
+    Result<std::string> evidence(const Requester& who, const Selector& instance) override;
+    Result<std::string> describe_study(const Requester& who, std::string_view study_uid) override;
+    Health health() override;
+    std::vector<Metric> metrics() override;
+
+    /// Runs an operation for a command. See operations.cpp for their names, arguments and answers.
+    Result<boost::json::object> operate(std::string_view name, const boost::json::object& arguments, const EmitEvent& emit, const std::atomic<bool>& stop);
+
+    /// For whom commands act: the custodian that `init` made.
+    Requester command_requester(Purpose purpose = Purpose::administration) const;
+    std::vector<Alarm> alarms() const;
+
+private:
+    friend class Operations;
+    explicit Service(Site site) : site_(std::move(site)) {}
+    Result<void> open_ledger(Ledger ledger);
+    Result<std::vector<store::InstanceRow>> select(const Selector& what);
+    Result<StudyIdentity> identify(std::string_view study_uid);
+    /// decide and, when denied, trace. Returns: the decision, allowed.
+    Result<Decision> permit(const Requester& who, const StudyIdentity* study, Operation operation);
+    void damaged(const store::InstanceRow& instance, const Error& error);
+    void raise(std::string kind, std::string text);
+
+    Site site_;
+    std::unique_ptr<store::Store> store_;
+    std::unique_ptr<audit::Trace> trace_;
+    std::unique_ptr<Accounts> accounts_;
+    std::unique_ptr<CheckedVersions> versions_;
+    std::unique_ptr<Tracer> tracer_;
+    std::unique_ptr<ledger::LocalNode> node_;
+    std::unique_ptr<ledger::Rpc> rpc_;
+    std::unique_ptr<Access> access_;
+    std::unique_ptr<ledger::Outbox> outbox_;
+    std::unique_ptr<ledger::Follower> follower_;
+    std::unique_ptr<Exams> exams_;
+    std::string trust_text_;
+
+    mutable std::mutex alarms_mutex_;
+    std::vector<Alarm> alarms_;
+    std::atomic<std::uint64_t> ingested_{0}, retrieved_{0}, denied_{0}, quarantined_{0};
+};
+
+}  // namespace fiducial::archive
