@@ -170,7 +170,7 @@ Result<InstanceOutcome> StoreSession::commit(const dicom::InstanceHeader& header
         case store::Admission::duplicate: outcome.outcome = Outcome::duplicate; break;
         case store::Admission::set_aside:
             outcome.outcome = Outcome::set_aside;
-            outcome.error = Error{ErrorCode::conflict, stored.front().admission_reason};
+            outcome.error = Error{ErrorCode::conflict, stored.front().reason};
             break;
     }
     return outcome;

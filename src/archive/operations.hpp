@@ -14,4 +14,51 @@ using EmitEvent = std::function<void(const boost::json::object& event)>;
 using RunOperation = std::function<Result<boost::json::object>(std::string_view name, const boost::json::object& arguments, const EmitEvent& emit,
                                                                const std::atomic<bool>& stop)>;
 
+class Service;
+
+/// The operations of one archive. To add one: a member function, a row of the table in operations.cpp, a command in `app`.
+/// Security: they act for the custodian that `init` made, ask for a decision and leave a trace like everybody else.
+class Operations {
+public:
+    Operations(Service& service, const EmitEvent& emit, const std::atomic<bool>& stop) : service_(service), emit_(emit), stop_(stop) {}
+    /// Errors: not_found for an unknown name; invalid_argument; those of the operation.
+    Result<boost::json::object> run(std::string_view name, const boost::json::object& arguments);
+
+private:
+    using Arguments = boost::json::object;
+    using Answer = Result<boost::json::object>;
+    struct Row;
+    static const Row* find(std::string_view name);
+
+    Answer import(const Arguments& arguments);
+    Answer list(const Arguments& arguments);
+    Answer show(const Arguments& arguments);
+    Answer evidence(const Arguments& arguments);
+    Answer add_person(const Arguments& arguments);
+    Answer list_people(const Arguments& arguments);
+    Answer make_token(const Arguments& arguments);
+    Answer revoke_tokens(const Arguments& arguments);
+    Answer ledger_status(const Arguments& arguments);
+    Answer wait_settled(const Arguments& arguments);
+    Answer list_set_aside(const Arguments& arguments);
+    Answer decide_set_aside(const Arguments& arguments);
+    Answer list_quarantine(const Arguments& arguments);
+    Answer restore(const Arguments& arguments);
+    // operations_export.cpp
+    Answer export_files(const Arguments& arguments);
+    struct Export;
+    Result<void> export_study(Export& out, const std::string& study_uid);
+    Result<void> export_set_aside(Export& out);
+    // operations_check.cpp
+    Answer verify(const Arguments& arguments);
+    Answer fsck(const Arguments& arguments);
+    struct StudyCheck;
+    Result<StudyCheck> check_study(const std::string& study_uid, const std::string& sop_uid);
+    Result<boost::json::array> compare_with_ledger();
+
+    Service& service_;
+    const EmitEvent& emit_;
+    const std::atomic<bool>& stop_;
+};
+
 }  // namespace fiducial::archive

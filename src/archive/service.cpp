@@ -254,7 +254,7 @@ Result<std::string> Service::evidence(const Requester& who, const Selector& what
     if (shown.empty()) return fail(ErrorCode::not_found, "the study's latest version holds no such instance");
 
     FID_TRY(const auto trust, evidence::TrustFile::parse(trust_text_));
-    const auto* contract = trust.contract_at("Studies", anchor.block_number);
+    const auto* contract = trust.contract("Studies", record.contract);
     if (contract == nullptr) return fail(ErrorCode::internal, "the trust file does not list the contract Studies");
     ledger::ProofQuestion question;
     question.contract = record.contract;

@@ -1,0 +1,272 @@
+#include "archive/operations.hpp"
+
+#include <boost/json.hpp>
+
+#include "archive/arguments.hpp"
+#include "archive/importer.hpp"
+#include "archive/people_on_ledger.hpp"
+#include "archive/service.hpp"
+#include "base/file.hpp"
+#include "base/hex.hpp"
+#include "base/log.hpp"
+
+namespace fiducial::archive {
+namespace {
+
+namespace json = boost::json;
+using std::chrono::milliseconds;
+
+json::object shown(const ImportedFile& file) {
+    json::object out{{"path", file.path}, {"outcome", std::string(name_of(file.outcome))}};
+    if (!file.sop_uid.empty()) out["sopInstanceUid"] = file.sop_uid;
+    if (!file.reason.empty()) out["reason"] = file.reason;
+    if (!file.warnings.empty()) out["warnings"] = json::value_from(file.warnings);
+    return out;
+}
+
+json::object shown(const store::StudyRow& row) {
+    return {{"studyInstanceUid", row.study_uid.text()},
+            {"patientId", row.patient.patient_id.value},
+            {"patientName", row.patient.name.value},
+            {"birthDate", row.patient.birth_date.value},
+            {"sex", row.patient.sex},
+            {"date", row.date},
+            {"description", row.description.value},
+            {"modalities", json::value_from(row.modalities)},
+            {"series", row.series_count},
+            {"instances", row.instance_count}};
+}
+
+json::object shown(const store::InstanceRow& row) {
+    return {{"studyInstanceUid", row.study_uid.text()}, {"sopInstanceUid", row.sop_uid.text()}, {"objectId", to_hex(row.object.ref.id)},
+            {"size", row.object.ref.size}, {"arrived", to_rfc3339(SystemTime(milliseconds(row.object.arrival_ms)))}};
+}
+
+}  // namespace
+
+struct Operations::Row {
+    std::string_view name;
+    Answer (Operations::*function)(const Arguments&);
+};
+
+const Operations::Row* Operations::find(std::string_view name) {
+    static constexpr Row kRows[] = {
+        {"import", &Operations::import},
+        {"export", &Operations::export_files},
+        {"list", &Operations::list},
+        {"show", &Operations::show},
+        {"evidence", &Operations::evidence},
+        {"verify", &Operations::verify},
+        {"fsck", &Operations::fsck},
+        {"person add", &Operations::add_person},
+        {"person list", &Operations::list_people},
+        {"token", &Operations::make_token},
+        {"token revoke", &Operations::revoke_tokens},
+        {"ledger status", &Operations::ledger_status},
+        {"wait", &Operations::wait_settled},
+        {"set-aside list", &Operations::list_set_aside},
+        {"set-aside decide", &Operations::decide_set_aside},
+        {"quarantine list", &Operations::list_quarantine},
+        {"quarantine restore", &Operations::restore},
+    };
+    for (const auto& row : kRows) {
+        if (row.name == name) return &row;
+    }
+    return nullptr;
+}
+
+Result<json::object> Operations::run(std::string_view name, const json::object& arguments) {
+    const auto* row = find(name);
+    if (row == nullptr) return fail(ErrorCode::not_found, "this archive does not know the operation '" + std::string(name) + "'");
+    return (this->*row->function)(arguments);
+}
+
+Result<json::object> Service::operate(std::string_view name, const json::object& arguments, const EmitEvent& emit, const std::atomic<bool>& stop) {
+    return Operations(*this, emit, stop).run(name, arguments);
+}
+
+Result<json::object> Operations::import(const Arguments& arguments) {
+    ImportOptions options;
+    FID_TRY(const auto paths, argument::texts(arguments, "paths"));
+    for (const auto& path : paths) options.paths.emplace_back(path);
+    options.patient_table = argument::text(arguments, "patients");
+    options.digital_radiography = argument::flag(arguments, "dx");
+    FID_TRY(auto session, service_.begin_ingest(service_.command_requester(), "import"));
+    const auto secret = service_.site_.derive(kImageUidLabel);
+    Importer importer(*session, secret);
+    importer.on_progress([&](const ImportProgress& now) {
+        emit_({{"progress", {{"filesDone", now.files_done}, {"filesTotal", now.files_total}, {"bytesDone", now.bytes_done}, {"bytesTotal", now.bytes_total}}}});
+    });
+    if (argument::flag(arguments, "each")) {
+        importer.on_file([&](const ImportedFile& file) { emit_({{"file", shown(file)}}); });
+    }
+    FID_TRY(const auto report, importer.run(options, stop_));
+    json::array notable;
+    for (const auto& file : report.notable) notable.push_back(shown(file));
+    return json::object{{"stored", report.stored},       {"duplicates", report.duplicates}, {"newVersions", report.new_versions},
+                        {"setAside", report.set_aside},  {"refused", report.refused},       {"skipped", report.skipped},
+                        {"bytes", report.bytes},         {"milliseconds", report.took.count()}, {"interrupted", report.interrupted},
+                        {"notable", std::move(notable)}};
+}
+
+Result<json::object> Operations::list(const Arguments& arguments) {
+    store::StudyFilter filter;
+    filter.patient_id = argument::text(arguments, "patientId");
+    filter.patient_name = argument::text(arguments, "patientName");
+    filter.accession_number = argument::text(arguments, "accession");
+    filter.date_from = argument::text(arguments, "from");
+    filter.date_to = argument::text(arguments, "to");
+    if (const auto modality = argument::text(arguments, "modality"); !modality.empty()) filter.modalities = {modality};
+    const auto limit = static_cast<std::uint32_t>(std::clamp<std::int64_t>(argument::number(arguments, "limit", 100), 1, 1000));
+    // A list of names is a look too, at nobody in particular.
+    FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::identify));
+    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::identify, decision, nullptr, {}, {}));
+    FID_TRY(const auto page, service_.store_->database().read([&](database::Transaction& t) {
+        return service_.store_->index().list_studies(t, filter, argument::text(arguments, "cursor"), limit);
+    }));
+    json::array studies;
+    for (const auto& row : page.studies) studies.push_back(shown(row));
+    return json::object{{"studies", std::move(studies)}, {"next", page.next}};
+}
+
+Result<json::object> Operations::show(const Arguments& arguments) {
+    FID_TRY(const auto study, argument::required_text(arguments, "study"));
+    FID_TRY(const auto text, service_.describe_study(service_.command_requester(), study));
+    FID_TRY(auto value, fiducial::json::parse(text, text.size()));
+    return std::move(value.get_object());
+}
+
+Result<json::object> Operations::evidence(const Arguments& arguments) {
+    Selector what;
+    FID_TRY(what.study_uid, argument::required_text(arguments, "study"));
+    what.sop_uid = argument::text(arguments, "instance");
+    what.level = what.sop_uid.empty() ? Level::study : Level::instance;
+    FID_TRY(const auto bundle, service_.evidence(service_.command_requester(), what));
+    return json::object{{"bundle", bundle}, {"trustFile", service_.trust_text_}};
+}
+
+Result<json::object> Operations::add_person(const Arguments& arguments) {
+    FID_TRY(const auto name, argument::required_text(arguments, "name"));
+    FID_TRY(const auto role_names, argument::required_text(arguments, "roles"));
+    FID_TRY(const auto roles, parse_roles(role_names));
+    FID_TRY(const auto administrator, service_.site_.key(kOperatorKey));
+    if (service_.accounts_->by_name(name)) return fail(ErrorCode::conflict, "there is a person of this name already");
+    Person person{crypto::random_bytes32(), name, roles, system_clock().now().time_since_epoch().count()};
+    FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::inventory));
+    // On the ledger first: a person known here without rights there could do nothing, one known there alone can be added again.
+    FID_CHECK(register_person(*service_.rpc_, service_.site_.facts(), administrator, person.id, roles));
+    FID_CHECK(service_.store_->database().write(database::Durability::full, [&](database::Transaction& t) { return service_.accounts_->add(t, person); }));
+    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, decision, nullptr, person.id, {}));
+    return json::object{{"id", to_hex(person.id)}, {"name", name}, {"roles", roles_text(roles)}};
+}
+
+Result<json::object> Operations::list_people(const Arguments&) {
+    FID_TRY(const auto people, service_.accounts_->all());
+    json::array out;
+    for (const auto& person : people) out.push_back({{"id", to_hex(person.id)}, {"name", person.name}, {"roles", roles_text(person.roles)}});
+    return json::object{{"people", std::move(out)}};
+}
+
+Result<json::object> Operations::make_token(const Arguments& arguments) {
+    FID_TRY(const auto name, argument::required_text(arguments, "person"));
+    FID_TRY(const auto person, service_.accounts_->by_name(name));
+    const auto days = argument::number(arguments, "days", 30);
+    if (days < 0 || days > 3650) return fail(ErrorCode::invalid_argument, "a token is valid for 1 to 3650 days (0: until it is taken back)");
+    FID_TRY(const auto token, service_.accounts_->make_token(person.id, static_cast<std::uint64_t>(days) * 86400, argument::text(arguments, "note")));
+    return json::object{{"token", std::string(as_text(token.view()))}, {"person", name}, {"days", days}};
+}
+
+Result<json::object> Operations::revoke_tokens(const Arguments& arguments) {
+    FID_TRY(const auto name, argument::required_text(arguments, "person"));
+    FID_TRY(const auto person, service_.accounts_->by_name(name));
+    FID_TRY(const auto count, service_.accounts_->revoke_tokens(person.id));
+    return json::object{{"revoked", count}};
+}
+
+Result<json::object> Operations::ledger_status(const Arguments&) {
+    const auto status = ledger::collect_status(*service_.follower_, *service_.outbox_, service_.node_.get());
+    const auto& facts = service_.site_.facts();
+    json::object out{{"chainId", facts.chain_id},
+                     {"ledger", facts.own_node ? "local node, self-sealed (1 of 1)" : facts.development ? "development chain" : "external node"},
+                     {"healthy", status.healthy},
+                     {"reachable", status.chain.reachable},
+                     {"behind", status.chain.behind},
+                     {"stalled", status.chain_stalled},
+                     {"head", status.chain.head},
+                     {"settled", status.chain.settled},
+                     {"problem", status.chain.problem},
+                     {"contracts", {{"Members", to_0x(facts.members)}, {"Studies", to_0x(facts.studies)}, {"Consents", to_0x(facts.consents)},
+                                    {"Checkpoints", to_0x(facts.checkpoints)}, {"Directory", to_0x(facts.directory)}}},
+                     {"gateway", to_0x(service_.outbox_->account())},
+                     {"outbox", {{"stored", status.outbox.stored}, {"submitted", status.outbox.submitted}, {"included", status.outbox.included},
+                                 {"incidents", status.outbox.incidents}, {"failed", status.outbox.failed},
+                                 {"oldestUnsettledMs", status.outbox.oldest_unsettled.count()}, {"problem", status.outbox.problem}}}};
+    if (status.own_node) {
+        out["node"] = {{"state", std::string(ledger::name_of(status.node))}, {"problem", status.node_problem}, {"restarts", status.node_restarts}};
+    }
+    return out;
+}
+
+Result<json::object> Operations::wait_settled(const Arguments& arguments) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(argument::number(arguments, "seconds", 60));
+    FID_CHECK(service_.exams_->complete_all());
+    service_.outbox_->wake(true);
+    bool settled = false;
+    while (!settled && std::chrono::steady_clock::now() < deadline && !stop_.load()) {
+        settled = service_.outbox_->wait_until_settled(milliseconds(500));
+        const auto status = service_.outbox_->status();
+        emit_({{"waiting", status.stored + status.submitted + status.included}});
+    }
+    const auto status = service_.outbox_->status();
+    return json::object{{"settled", settled}, {"waiting", status.stored + status.submitted + status.included}, {"incidents", status.incidents}};
+}
+
+Result<json::object> Operations::list_set_aside(const Arguments& arguments) {
+    FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::inventory));
+    FID_TRY(const auto rows, service_.store_->database().read([&](database::Transaction& t) {
+        return service_.store_->index().list_set_aside(t, argument::text(arguments, "after"), 1000);
+    }));
+    json::array out;
+    for (const auto& row : rows) {
+        auto item = shown(row.instance);
+        item["reason"] = row.reason;
+        out.push_back(std::move(item));
+    }
+    return json::object{{"setAside", std::move(out)}};
+}
+
+Result<json::object> Operations::decide_set_aside(const Arguments& arguments) {
+    FID_TRY(const auto id_text, argument::required_text(arguments, "object"));
+    FID_TRY(const auto id, fixed_from_hex<32>(id_text, "object id"));
+    const bool accept = argument::flag(arguments, "accept");
+    FID_TRY(const auto row, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().find_instance_of(t, id); }));
+    if (!row) return fail(ErrorCode::not_found, "there is no such object");
+    FID_TRY(const auto study, service_.identify(row->study_uid.text()));
+    FID_TRY(const auto decision, service_.permit(service_.command_requester(), &study, Operation::correct));
+    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::correct, decision, &study, id, {}));
+    FID_CHECK(service_.store_->change_state(id, accept ? store::ObjectState::current : store::ObjectState::discarded, argument::text(arguments, "reason")));
+    if (accept) FID_CHECK(service_.exams_->complete(row->study_uid));
+    return json::object{{"object", id_text}, {"state", accept ? "current" : "discarded"}};
+}
+
+Result<json::object> Operations::list_quarantine(const Arguments&) {
+    FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::inventory));
+    FID_TRY(const auto rows, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().list_quarantined(t); }));
+    json::array out;
+    for (const auto& row : rows) {
+        out.push_back({{"objectId", to_hex(row.object.ref.id)}, {"sopInstanceUid", row.sop_uid.text()}, {"reason", row.reason},
+                       {"at", to_rfc3339(SystemTime(milliseconds(row.at_ms)))}});
+    }
+    return json::object{{"quarantined", std::move(out)}};
+}
+
+Result<json::object> Operations::restore(const Arguments& arguments) {
+    FID_TRY(const auto id_text, argument::required_text(arguments, "object"));
+    FID_TRY(const auto id, fixed_from_hex<32>(id_text, "object id"));
+    FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::inventory));
+    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::correct, decision, nullptr, id, {}));
+    FID_CHECK(service_.store_->restore(id));
+    return json::object{{"object", id_text}, {"state", "restored"}};
+}
+
+}  // namespace fiducial::archive

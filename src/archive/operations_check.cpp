@@ -1,0 +1,221 @@
+#include <boost/json.hpp>
+#include <set>
+
+#include "archive/arguments.hpp"
+#include "archive/operations.hpp"
+#include "archive/service.hpp"
+#include "base/hex.hpp"
+#include "ethereum/abi.hpp"
+
+namespace fiducial::archive {
+namespace {
+
+namespace json = boost::json;
+constexpr std::size_t kPiece = std::size_t{1} << 20;
+
+/// What the contract Studies holds for a version; zeros: nothing.
+Result<Hash> record_on_ledger(ledger::Rpc& rpc, const evidence::StudyRecord& record) {
+    ethereum::AbiWriter arguments;
+    arguments.bytes32(record.institution).bytes32(record.study_key).u64(record.version);
+    FID_TRY(const auto answer, rpc.call({record.contract, arguments.call("recordOf(bytes32,bytes32,uint64)"), {}}));
+    if (answer.reverted) return fail(ErrorCode::internal, "the contract Studies reverted");
+    return ethereum::AbiReader(answer.data).bytes32("record");
+}
+
+json::object finding(std::string_view kind, std::string subject, std::string what, std::string advice) {
+    return {{"kind", kind}, {"subject", std::move(subject)}, {"what", std::move(what)}, {"advice", std::move(advice)}};
+}
+
+}  // namespace
+
+struct Operations::StudyCheck {
+    std::uint64_t objects = 0, bytes = 0;
+    std::uint64_t version = 0;
+    std::string state;   // of the anchor
+    std::uint64_t block = 0;
+    json::array damaged;
+};
+
+Result<Operations::StudyCheck> Operations::check_study(const std::string& study_uid, const std::string& sop_uid) {
+    StudyCheck check;
+    const auto who = service_.command_requester();
+    Selector what{sop_uid.empty() ? Level::study : Level::instance, study_uid, {}, sop_uid};
+    FID_TRY(const auto study, service_.identify(study_uid));
+    auto version = service_.versions_->latest(study.row.study_uid);
+    if (!version) {
+        check.state = "no version yet";
+        if (version.error().code != ErrorCode::not_found) check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", version.error().message}});
+    } else {
+        const auto& record = (*version)->row.record;
+        check.version = record.version;
+        FID_TRY(const auto anchor, service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->anchor(t, study.study_key, record.version); }));
+        check.state = ledger::name_of(anchor.state);
+        check.block = anchor.block_number;
+        auto held = record_on_ledger(*service_.rpc_, record);
+        if (!held) {
+            check.state = "ledger not reached";
+        } else if (*held == kZero32) {
+            if (anchor.block_number != 0) check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", "the ledger no longer holds this version"}});
+            check.state = "not on the ledger yet";
+        } else if (*held != record.hash()) {
+            check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", "the ledger holds another record for version " + std::to_string(record.version)}});
+        }
+    }
+    FID_TRY(const auto rows, service_.select(what));
+    Bytes buffer(kPiece);
+    for (const auto& row : rows) {
+        if (stop_.load()) break;
+        Selector one{Level::instance, study_uid, row.series_uid.text(), row.sop_uid.text()};
+        const auto read_one = [&]() -> Result<std::uint64_t> {
+            FID_TRY(const auto retrieval, service_.retrieve(who, one));
+            FID_CHECK(retrieval->next_instance());
+            std::uint64_t size = 0;
+            for (;;) {
+                FID_TRY(const auto got, retrieval->read(buffer));
+                if (got == 0) return size;
+                size += got;
+            }
+        };
+        auto size = read_one();
+        check.objects += 1;
+        if (size) {
+            check.bytes += *size;
+        } else if (size.error().code == ErrorCode::corrupt) {
+            check.damaged.push_back({{"sopInstanceUid", row.sop_uid.text()}, {"objectId", to_hex(row.object.ref.id)}, {"reason", size.error().message}});
+        } else {
+            return fail(size.error());
+        }
+    }
+    return check;
+}
+
+Result<json::object> Operations::verify(const Arguments& arguments) {
+    FID_TRY(auto studies, argument::texts(arguments, "studies"));
+    const auto instance = argument::text(arguments, "instance");
+    const bool everything = argument::flag(arguments, "all");
+    if (everything) {
+        std::string cursor;
+        do {
+            FID_TRY(const auto page, service_.store_->database().read([&](database::Transaction& t) {
+                return service_.store_->index().list_studies(t, {}, cursor, 1000);
+            }));
+            for (const auto& row : page.studies) studies.push_back(row.study_uid.text());
+            cursor = page.next;
+        } while (!cursor.empty());
+    }
+    if (!instance.empty() && studies.empty()) {
+        FID_TRY(const auto uid, Uid::parse(instance));
+        FID_TRY(const auto row, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().find_instance(t, uid); }));
+        if (!row) return fail(ErrorCode::not_found, "there is no instance " + instance);
+        studies.push_back(row->study_uid.text());
+    }
+    if (studies.empty() && !everything) return fail(ErrorCode::invalid_argument, "name a study or an instance, or ask for all");
+    std::uint64_t objects = 0, bytes = 0, settled = 0;
+    json::array damaged, states;
+    for (std::size_t i = 0; i < studies.size() && !stop_.load(); ++i) {
+        FID_TRY(auto check, check_study(studies[i], instance));
+        objects += check.objects;
+        bytes += check.bytes;
+        settled += check.state == "settled" ? 1 : 0;
+        states.push_back({{"studyInstanceUid", studies[i]}, {"version", check.version}, {"state", check.state}, {"block", check.block}});
+        for (auto& item : check.damaged) damaged.push_back(std::move(item));
+        emit_({{"progress", {{"studiesDone", i + 1}, {"studiesTotal", studies.size()}, {"objects", objects}, {"bytes", bytes}}}});
+    }
+    return json::object{{"studies", studies.size()}, {"objects", objects}, {"bytes", bytes}, {"settled", settled}, {"states", std::move(states)},
+                        {"damaged", std::move(damaged)}, {"interrupted", stop_.load()}};
+}
+
+/// Both ways: each version here is on the ledger, each version of ours on the ledger is here.
+Result<json::array> Operations::compare_with_ledger() {
+    json::array findings;
+    const auto& facts = service_.site_.facts();
+    std::set<Hash> ours;
+    std::string cursor;
+    do {
+        FID_TRY(const auto page, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().list_studies(t, {}, cursor, 1000); }));
+        for (const auto& study : page.studies) {
+            FID_TRY(const auto versions, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().versions_of(t, study.study_uid); }));
+            for (const auto& version : versions) {
+                const auto& record = version.record;
+                ours.insert(record.hash());
+                const std::string name = "study " + study.study_uid.text() + " version " + std::to_string(record.version);
+                FID_TRY(const auto held, record_on_ledger(*service_.rpc_, record));
+                if (held == record.hash()) continue;
+                if (held != kZero32) {
+                    findings.push_back(finding("other_record", name, "the ledger holds another record in its slot", "an incident: see docs/operating/node.md"));
+                    continue;
+                }
+                const auto anchor = service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->anchor(t, record.study_key, record.version); });
+                if (!anchor) {
+                    findings.push_back(finding("not_queued", name, "it is neither on the ledger nor in the outbox", "run fsck --repair"));
+                } else if (anchor->state == ledger::OutboxState::settled) {
+                    findings.push_back(finding("not_on_ledger", name, "it was settled, and the ledger does not hold it", "the chain was set back or replaced: see docs/operating/node.md"));
+                }
+            }
+        }
+        cursor = page.next;
+    } while (!cursor.empty());
+
+    ledger::LogFilter filter;
+    filter.addresses = {facts.studies};
+    filter.first_topics = {ethereum::event_topic("StudyAnchored(bytes32,bytes32,uint64,bytes32)")};
+    FID_TRY(const auto head, service_.rpc_->block_number());
+    constexpr std::uint64_t kSpan = 5000;
+    for (auto first = facts.from_block; first <= head && !stop_.load(); first += kSpan) {
+        FID_TRY(const auto logs, service_.rpc_->logs_in_range(first, std::min(head, first + kSpan - 1), filter));
+        for (const auto& log : logs) {
+            if (log.topics.size() != 3 || log.topics[1] != facts.institution) continue;
+            ethereum::AbiReader reader(log.data);
+            FID_TRY(const auto version, reader.u64("version"));
+            FID_TRY(const auto record, reader.bytes32("record"));
+            if (ours.contains(record)) continue;
+            findings.push_back(finding("lost_version", "study key " + to_hex(log.topics[2]) + " version " + std::to_string(version),
+                                       "the ledger holds it (block " + std::to_string(log.block_number) + "), this archive does not",
+                                       "the index is older than the ledger: run fsck --rebuild-index, or restore a newer backup"));
+        }
+    }
+    return findings;
+}
+
+Result<json::object> Operations::fsck(const Arguments& arguments) {
+    FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::inventory));
+    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, decision, nullptr, {}, {}));
+    json::object answer;
+    if (argument::flag(arguments, "rebuildIndex")) {
+        FID_TRY(const auto rebuilt, service_.store_->rebuild_index([&](const store::Progress& now) { emit_({{"progress", {{"bytesDone", now.done}, {"bytesTotal", now.total}}}}); }));
+        answer["rebuilt"] = rebuilt;
+    }
+    store::FsckOptions options;
+    options.read_everything = !argument::flag(arguments, "quick");
+    options.quarantine = argument::flag(arguments, "repair");
+    FID_TRY(const auto report, service_.store_->fsck(options, [&](const store::Progress& now) { emit_({{"progress", {{"bytesDone", now.done}, {"bytesTotal", now.total}}}}); }));
+    json::array findings;
+    for (const auto& item : report.findings) {
+        findings.push_back({{"kind", std::string(store::name_of(item.kind))}, {"subject", item.subject}, {"where", item.where}, {"what", item.what}, {"advice", item.advice}});
+    }
+    FID_TRY(const auto trace, service_.trace_->check());
+    for (const auto& fault : trace.faults) {
+        findings.push_back(finding("trace", "entry " + std::to_string(fault.index), fault.message, "the trace was altered behind our back: keep the file and tell the privacy officer"));
+    }
+    if (argument::flag(arguments, "repair")) {
+        FID_TRY(const auto completed, service_.exams_->complete_all());
+        answer["completed"] = completed;
+    }
+    auto ledger = compare_with_ledger();
+    if (ledger) {
+        for (auto& item : *ledger) findings.push_back(std::move(item));
+    } else if (ledger.error().code == ErrorCode::unavailable || ledger.error().code == ErrorCode::timeout) {
+        answer["ledger"] = "not compared: " + ledger.error().message;
+    } else {
+        return fail(ledger.error());
+    }
+    answer["objects"] = report.objects;
+    answer["bytes"] = report.bytes;
+    answer["rows"] = report.rows;
+    answer["traceEntries"] = trace.size;
+    answer["clean"] = findings.empty();
+    answer["findings"] = std::move(findings);
+    return answer;
+}
+
+}  // namespace fiducial::archive

@@ -1,0 +1,192 @@
+#include <boost/json.hpp>
+
+#include "archive/arguments.hpp"
+#include "archive/operations.hpp"
+#include "archive/service.hpp"
+#include "base/file.hpp"
+#include "base/hex.hpp"
+#include "crypto/hash.hpp"
+
+namespace fiducial::archive {
+namespace {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+constexpr std::size_t kPiece = std::size_t{1} << 20;
+constexpr std::uint64_t kMaxWrapped = std::uint64_t{200} << 20;
+
+/// The JPEG file that stands in a data set made of it: the one fragment after an empty offset table.
+/// Returns: nothing when no fragment has that fingerprint.
+std::optional<ByteView> wrapped_picture(ByteView data_set, const Hash& source_sha256) {
+    static constexpr std::string_view kEmptyTable("\xFE\xFF\x00\xE0\x00\x00\x00\x00\xFE\xFF\x00\xE0", 12);
+    const auto at = as_text(data_set).rfind(kEmptyTable);
+    if (at == std::string_view::npos || at + 16 > data_set.size()) return std::nullopt;
+    const auto* length = data_set.data() + at + 12;
+    const std::uint64_t size = length[0] | length[1] << 8 | length[2] << 16 | std::uint64_t{length[3]} << 24;
+    if (at + 16 + size > data_set.size()) return std::nullopt;
+    for (std::uint64_t padding = 0; padding <= 1 && padding < size; ++padding) {  // fragments have an even length
+        const auto picture = data_set.subspan(at + 16, size - padding);
+        if (crypto::sha256(picture) == source_sha256) return picture;
+    }
+    return std::nullopt;
+}
+
+std::string_view picture_ending(ByteView picture) { return picture.size() > 4 && picture[0] == 0x89 && picture[1] == 'P' ? ".png" : ".jpg"; }
+
+/// Writes beside the final name and moves it there when all is well, so that a broken export leaves no half file.
+Result<std::uint64_t> write_pieces(const fs::path& path, const std::function<Result<std::size_t>(MutableByteView)>& read) {
+    std::error_code ec;
+    fs::create_directories(path.parent_path(), ec);
+    auto part = path;
+    part += ".part";
+    fs::remove(part, ec);
+    FID_TRY(auto file, File::open(part, File::Mode::create_new));
+    Bytes buffer(kPiece);
+    std::uint64_t offset = 0;
+    for (;;) {
+        auto got = read(buffer);
+        auto put = got && *got > 0 ? file.write_at(offset, ByteView(buffer).first(*got)) : Result<void>();
+        if (!got || !put) {
+            fs::remove(part, ec);
+            return fail(got ? put.error() : got.error());
+        }
+        if (*got == 0) break;
+        offset += *got;
+    }
+    FID_CHECK(file.sync_data());
+    fs::rename(part, path, ec);
+    if (ec) return fail(ErrorCode::io, "moving to " + path.string() + ": " + ec.message());
+    return offset;
+}
+
+}  // namespace
+
+struct Operations::Export {
+    fs::path folder;
+    bool as_brought = true;
+    std::uint64_t files = 0, bytes = 0;
+    json::array damaged;
+};
+
+Result<json::object> Operations::export_files(const Arguments& arguments) {
+    Export out;
+    FID_TRY(out.folder, argument::required_text(arguments, "to"));
+    out.as_brought = !argument::flag(arguments, "dicom");
+    std::error_code ec;
+    fs::create_directories(out.folder, ec);
+    if (ec) return fail(ErrorCode::io, "making folder " + out.folder.string() + ": " + ec.message());
+    FID_TRY(auto studies, argument::texts(arguments, "studies"));
+    if (argument::flag(arguments, "all")) {
+        std::string cursor;
+        do {
+            FID_TRY(const auto page, service_.store_->database().read([&](database::Transaction& t) {
+                return service_.store_->index().list_studies(t, {}, cursor, 1000);
+            }));
+            for (const auto& row : page.studies) studies.push_back(row.study_uid.text());
+            cursor = page.next;
+        } while (!cursor.empty());
+    }
+    const bool set_aside = argument::flag(arguments, "setAside");
+    if (studies.empty() && !set_aside && !argument::flag(arguments, "all")) return fail(ErrorCode::invalid_argument, "name studies, or ask for all of them");
+    if (set_aside) {
+        FID_CHECK(export_set_aside(out));
+    }
+    for (std::size_t i = 0; i < studies.size() && !stop_.load() && !set_aside; ++i) {
+        FID_CHECK(export_study(out, studies[i]));
+        emit_({{"progress", {{"filesDone", out.files}, {"bytesDone", out.bytes}, {"studiesDone", i + 1}, {"studiesTotal", studies.size()}}}});
+    }
+    return json::object{{"files", out.files}, {"bytes", out.bytes}, {"folder", out.folder.string()}, {"damaged", std::move(out.damaged)},
+                        {"interrupted", stop_.load()}};
+}
+
+Result<void> Operations::export_study(Export& out, const std::string& study_uid) {
+    const auto who = service_.command_requester();
+    FID_TRY(const auto study, service_.identify(study_uid));
+    FID_TRY(const auto sources, service_.store_->database().read([&](database::Transaction& t) {
+        return service_.store_->index().objects_of_study(t, study.row.study_uid, store::ObjectKind::source);
+    }));
+    FID_TRY(const auto rows, service_.store_->database().read([&](database::Transaction& t) {
+        return service_.store_->index().instances_of_study(t, study.row.study_uid);
+    }));
+    // Each instance is a retrieval of its own, so that a damaged one does not keep the others from being exported.
+    for (const auto& row : rows) {
+        if (stop_.load()) return {};
+        Selector what{Level::instance, study_uid, row.series_uid.text(), row.sop_uid.text()};
+        auto path = out.folder / study_uid / row.series_uid.text() / row.sop_uid.text();
+        const auto write_one = [&]() -> Result<std::uint64_t> {
+            FID_TRY(const auto retrieval, service_.retrieve(who, what));
+            FID_TRY(const auto instance, retrieval->next_instance());
+            if (!instance) return fail(ErrorCode::not_found, "the instance is gone");
+            const bool was_picture = row.object.source_sha256 != kZero32 && out.as_brought;
+            const auto source = std::find_if(sources.begin(), sources.end(), [&](const auto& s) { return s.sha256 == row.object.source_sha256; });
+            if (was_picture && source != sources.end()) {
+                FID_TRY(auto reader, service_.store_->open_object(source->ref));
+                Bytes head(16);
+                FID_TRY(const auto got, reader.read(0, head));
+                path += picture_ending(ByteView(head).first(got));
+                std::uint64_t position = 0;
+                return write_pieces(path, [&](MutableByteView buffer) -> Result<std::size_t> {
+                    FID_TRY(const auto piece, reader.read(position, buffer));
+                    position += piece;
+                    return piece;
+                });
+            }
+            if (was_picture && instance->file_size() <= kMaxWrapped) {
+                Bytes file(instance->file_size());
+                std::size_t filled = 0;
+                while (filled < file.size()) {
+                    FID_TRY(const auto got, retrieval->read(MutableByteView(file).subspan(filled)));
+                    if (got == 0) break;
+                    filled += got;
+                }
+                if (const auto picture = wrapped_picture(file, row.object.source_sha256)) {
+                    path += picture_ending(*picture);
+                    std::size_t position = 0;
+                    return write_pieces(path, [&](MutableByteView buffer) -> Result<std::size_t> {
+                        const auto piece = std::min(buffer.size(), picture->size() - position);
+                        std::copy_n(picture->begin() + static_cast<std::ptrdiff_t>(position), piece, buffer.begin());
+                        position += piece;
+                        return piece;
+                    });
+                }
+                return fail(ErrorCode::corrupt, "the picture that this instance was made of is not in it");
+            }
+            path += ".dcm";
+            return write_pieces(path, [&](MutableByteView buffer) { return retrieval->read(buffer); });
+        };
+        auto written = write_one();
+        if (written) {
+            out.files += 1;
+            out.bytes += *written;
+        } else if (written.error().code == ErrorCode::corrupt || written.error().code == ErrorCode::not_found) {
+            out.damaged.push_back({{"sopInstanceUid", row.sop_uid.text()}, {"reason", written.error().message}});
+        } else {
+            return fail(written.error());
+        }
+    }
+    return {};
+}
+
+Result<void> Operations::export_set_aside(Export& out) {
+    const auto who = service_.command_requester();
+    std::string after;
+    for (;;) {
+        FID_TRY(auto rows, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().list_set_aside(t, after, 1000); }));
+        if (rows.empty()) return {};
+        for (auto& row : rows) {
+            if (stop_.load()) return {};
+            after = to_hex(row.instance.object.ref.id);
+            FID_TRY(const auto study, service_.identify(row.instance.study_uid.text()));
+            FID_TRY(const auto decision, service_.permit(who, &study, Operation::read));
+            FID_CHECK(service_.tracer_->write(who, Operation::read, decision, &study, row.instance.object.ref.id, {}));
+            const auto path = out.folder / "set-aside" / (row.instance.sop_uid.text() + "_" + after.substr(0, 16) + ".dcm");
+            StoreRetrieval retrieval(*service_.store_, {row.instance}, nullptr, 0, {});
+            FID_TRY(const auto instance, retrieval.next_instance());
+            FID_TRY(const auto written, write_pieces(path, [&](MutableByteView buffer) { return retrieval.read(buffer); }));
+            out.files += 1;
+            out.bytes += written;
+        }
+    }
+}
+
+}  // namespace fiducial::archive
