@@ -101,12 +101,19 @@ Result<json::object> Operations::import(const Arguments& arguments) {
         importer.on_file([&](const ImportedFile& file) { emit_({{"file", shown(file)}}); });
     }
     FID_TRY(const auto report, importer.run(options, stop_));
+    service_.outbox_->wake(true);
+    const auto patience = std::chrono::seconds(std::clamp<std::int64_t>(argument::number(arguments, "waitSeconds", 0), 0, 86400));
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (!stop_.load() && std::chrono::steady_clock::now() < deadline && !service_.outbox_->wait_until_settled(milliseconds(250))) {
+    }
+    const auto outbox = service_.outbox_->status();
     json::array notable;
     for (const auto& file : report.notable) notable.push_back(shown(file));
     return json::object{{"stored", report.stored},       {"duplicates", report.duplicates}, {"newVersions", report.new_versions},
                         {"setAside", report.set_aside},  {"refused", report.refused},       {"skipped", report.skipped},
                         {"bytes", report.bytes},         {"milliseconds", report.took.count()}, {"interrupted", report.interrupted},
-                        {"notable", std::move(notable)}};
+                        {"notable", std::move(notable)},
+                        {"unsettled", outbox.stored + outbox.submitted + outbox.included}};
 }
 
 Result<json::object> Operations::list(const Arguments& arguments) {
@@ -222,7 +229,7 @@ Result<json::object> Operations::wait_settled(const Arguments& arguments) {
 }
 
 Result<json::object> Operations::list_set_aside(const Arguments& arguments) {
-    FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::inventory));
+    FID_CHECK(service_.permit(service_.command_requester(), nullptr, Operation::inventory));
     FID_TRY(const auto rows, service_.store_->database().read([&](database::Transaction& t) {
         return service_.store_->index().list_set_aside(t, argument::text(arguments, "after"), 1000);
     }));
@@ -250,7 +257,7 @@ Result<json::object> Operations::decide_set_aside(const Arguments& arguments) {
 }
 
 Result<json::object> Operations::list_quarantine(const Arguments&) {
-    FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::inventory));
+    FID_CHECK(service_.permit(service_.command_requester(), nullptr, Operation::inventory));
     FID_TRY(const auto rows, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().list_quarantined(t); }));
     json::array out;
     for (const auto& row : rows) {

@@ -51,7 +51,7 @@ Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger) {
     std::vector<database::Migration> migrations(archive::migrations().begin(), archive::migrations().end());
     migrations.insert(migrations.end(), ledger::migrations().begin(), ledger::migrations().end());
     options.other_migrations = migrations;
-    FID_TRY(service->store_, store::Store::open(site.layout().store(), site.site_key(), options));
+    FID_TRY(service->store_, store::Store::open(site.layout().store(), site.root_key(), options));
     if (service->store_->recovered() > 0) {
         log::info("archive", "objects that a crash had left out of the index were added", {{"objects", service->store_->recovered()}});
     }

@@ -44,12 +44,13 @@ struct SiteFacts {
     static Result<SiteFacts> parse(std::string_view json);
 };
 
-/// Names of the keys that lie sealed under the site key.
+/// Names of the keys that lie sealed under a key derived from the root key.
 inline constexpr std::string_view kDeployerKey = "deployer";  // administers the institution and the consortium of one
+inline constexpr std::string_view kOperatorKey = "operator";  // of the person that init made
 inline constexpr std::string_view kGatewayKey = "gateway";    // anchors
 inline constexpr std::string_view kSealerKey = "sealer";      // seals the local node's blocks
 
-/// Labels of the keys derived from the site key.
+/// Labels of the keys derived from the root key.
 inline constexpr std::string_view kControlLabel = "fid.control1";            // what a command proves to the running archive
 inline constexpr std::string_view kNodePasswordLabel = "fid.node-password1"; // of the local node's sealer
 inline constexpr std::string_view kTraceLabel = "fid.trace1";                // MAC of the trace's head
@@ -58,7 +59,7 @@ inline constexpr std::string_view kImageUidLabel = "fid.image-uid1";         // 
 inline constexpr std::string_view kKeyFilesLabel = "fid.key-files1";         // seals the key files
 
 /// A site that was opened with its passphrase: its keys, settings and facts. Opens nothing else.
-/// Security: holds the site key in locked memory.
+/// Security: holds the root key in locked memory.
 class Site {
 public:
     /// Errors: not_found when the folder is no site; wrong_passphrase; permission; malformed configuration.
@@ -67,10 +68,11 @@ public:
     const SiteLayout& layout() const { return layout_; }
     const Configuration& configuration() const { return configuration_; }
     const SiteFacts& facts() const { return facts_; }
-    const crypto::Secret& site_key() const { return site_key_; }
+    /// What everything of the site is derived from; wrapped by the site key, which the passphrase opens.
+    const crypto::Secret& root_key() const { return root_key_; }
     /// One of the sealed keys. Errors: not_found; corrupt.
     Result<crypto::Secret> key(std::string_view name) const;
-    /// A key made from the site key for one purpose: HKDF-SHA-256(site key, salt site id, info label).
+    /// A key made from the root key for one purpose: HKDF-SHA-256(root key, salt site id, info label).
     crypto::Secret derive(std::string_view label) const;
 
 private:
@@ -78,7 +80,7 @@ private:
     SiteLayout layout_;
     Configuration configuration_;
     SiteFacts facts_;
-    crypto::Secret site_key_;
+    crypto::Secret root_key_;
 };
 
 struct InitOptions {
@@ -104,7 +106,24 @@ struct InitReport {
 /// Errors: conflict when the folder exists and is not empty; whatever node, chain and disk say.
 Result<InitReport> init_site(const InitOptions& options, const crypto::Secret& passphrase);
 
-/// A site key's new passphrase. Errors: wrong_passphrase. The old passphrase stays good until it returns.
-Result<void> change_passphrase(const std::filesystem::path& folder, const crypto::Secret& old_passphrase, const crypto::Secret& new_passphrase);
+/// The site's key file: the site key under a passphrase, and the root key under the site key, replaced in one step.
+/// Spec: docs/formats/keys.md
+struct KeyFile {
+    crypto::Secret site_key, root_key;
+    static Result<KeyFile> open(const std::filesystem::path& path, const crypto::Secret& passphrase);
+    Result<void> write(const std::filesystem::path& path, const crypto::Secret& passphrase, const crypto::Argon2Parameters& parameters) const;
+};
+
+struct RotateReport {
+    std::vector<crypto::RecoveryShare> shares;  // of the new site key; the old ones are of no more use
+};
+/// A new site key (and, where given, a new passphrase) over the same root key: for a passphrase or a recovery share that may have
+/// been seen, but not together with the key file. Done in one step; the old key file stays good until then.
+/// Errors: wrong_passphrase; io.
+Result<RotateReport> rotate_site_key(const std::filesystem::path& folder, const crypto::Secret& passphrase, const crypto::Secret& new_passphrase,
+                                     unsigned recovery_needed, unsigned recovery_shares);
+
+/// Splits and at once puts together again, so that no share is given out that does not work.
+Result<std::vector<crypto::RecoveryShare>> make_tested_shares(const crypto::Secret& site_key, unsigned needed, unsigned count);
 
 }  // namespace fiducial::archive

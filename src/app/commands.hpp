@@ -1,0 +1,28 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "app/perform.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace fiducial::app {
+
+/// What the command line asks for, set by the command that was named. Returns: the exit code.
+using Action = std::function<Result<int>()>;
+
+/// Each adds its commands to the parser; when one is named, `action` becomes what to do.
+/// To add a command: declare it in the file of its group, with a description, an example in the footer, and its exit codes.
+void add_site_commands(CLI::App& cli, Globals& globals, Action& action);      // init, serve, config, key, completion, version
+void add_image_commands(CLI::App& cli, Globals& globals, Action& action);     // import, export, list, show, set-aside, quarantine
+void add_proof_commands(CLI::App& cli, Globals& globals, Action& action);     // verify, evidence, fsck, ledger, trust
+void add_people_commands(CLI::App& cli, Globals& globals, Action& action);    // person, token
+void add_demo_command(CLI::App& cli, Globals& globals, Action& action);
+
+/// Prints JSON for --json, one text.
+void print_json(const boost::json::object& object);
+
+}  // namespace fiducial::app

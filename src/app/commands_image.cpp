@@ -1,0 +1,268 @@
+#include <CLI/CLI.hpp>
+#include <boost/json.hpp>
+#include <cstdio>
+
+#include "app/commands.hpp"
+#include "app/terminal.hpp"
+#include "base/json.hpp"
+
+namespace fiducial::app {
+namespace {
+
+namespace json = boost::json;
+
+std::uint64_t number(const json::object& object, std::string_view key) {
+    const auto* value = object.if_contains(key);
+    return value == nullptr ? 0 : value->to_number<std::uint64_t>();
+}
+std::string text(const json::object& object, std::string_view key) {
+    const auto* value = object.if_contains(key);
+    return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+archive::EmitEvent progress_shower(ProgressLine& line, bool each_file) {
+    return [&line, each_file](const json::object& event) {
+        if (const auto* progress = event.if_contains("progress")) {
+            const auto& now = progress->get_object();
+            line.show(number(now, "bytesDone"), number(now, "bytesTotal"), number(now, "filesDone"), number(now, "filesTotal"), "files");
+        } else if (const auto* file = event.if_contains("file"); file != nullptr && each_file) {
+            line.clear();
+            std::printf("%-11s %s\n", text(file->get_object(), "outcome").c_str(), text(file->get_object(), "path").c_str());
+        }
+    };
+}
+
+void print_import_report(const json::object& report) {
+    const auto ms = std::max<std::uint64_t>(1, number(report, "milliseconds"));
+    std::printf("%s stored, %s already there, %s new versions, %s set aside, %s refused, %s skipped\n", std::to_string(number(report, "stored")).c_str(),
+                std::to_string(number(report, "duplicates")).c_str(), std::to_string(number(report, "newVersions")).c_str(),
+                std::to_string(number(report, "setAside")).c_str(), std::to_string(number(report, "refused")).c_str(),
+                std::to_string(number(report, "skipped")).c_str());
+    std::printf("%s in %s (%s/s)\n", human_bytes(number(report, "bytes")).c_str(), human_time(std::chrono::milliseconds(ms)).c_str(),
+                human_bytes(number(report, "bytes") * 1000 / ms).c_str());
+    for (const auto& item : report.at("notable").get_array()) {
+        const auto& file = item.get_object();
+        std::printf("  %-10s %s\n             %s\n", text(file, "outcome").c_str(), text(file, "path").c_str(), text(file, "reason").c_str());
+    }
+    if (report.at("interrupted").get_bool()) std::printf("interrupted: run the same command again to take the rest\n");
+}
+
+void add_import(CLI::App& cli, Globals& globals, Action& action) {
+    struct Options {
+        std::vector<std::string> paths;
+        std::string patients;
+        bool dx = false, each = false, wait = true;
+        int wait_seconds = 60;
+    };
+    auto options = std::make_shared<Options>();
+    auto* command = cli.add_subcommand("import", "Bring in DICOM files and folders, DICOMDIRs, ZIPs, and PNG or JPEG X-rays");
+    command->add_option("PATH", options->paths, "Files and folders")->required();
+    command->add_option("--patients", options->patients, "CSV that says whose the PNG and JPEG files are (columns: file, patient id, name, birth date, sex, study date, …)");
+    command->add_flag("--dx", options->dx, "PNG and JPEG radiographs become Digital X-Ray images instead of Computed Radiography");
+    command->add_flag("--each", options->each, "Name every file and what became of it");
+    command->add_option("--wait", options->wait_seconds, "Seconds to wait until the fingerprints are settled on the ledger")->capture_default_str();
+    command->footer("Running it again takes only what is not there yet.\n\nExamples:\n  fiducial import --site clinic /media/cdrom\n"
+                    "  fiducial import --site clinic --patients xrays.csv xrays/\n\nExit codes: 0 all taken or already there; 1 something was refused or set aside;\n"
+                    "8 interrupted; others: fiducial help exit-codes");
+    command->callback([&globals, &action, options] {
+        action = [&globals, options]() -> Result<int> {
+            json::array paths;
+            for (const auto& path : options->paths) paths.emplace_back(std::filesystem::absolute(path).lexically_normal().string());
+            json::object arguments{{"paths", std::move(paths)}, {"dx", options->dx}, {"each", options->each}};
+            if (!options->patients.empty()) arguments["patients"] = std::filesystem::absolute(options->patients).string();
+            arguments["waitSeconds"] = options->wait_seconds;
+            ProgressLine line(!globals.json && !globals.quiet);
+            FID_TRY(const auto report, perform(globals, "import", arguments, progress_shower(line, options->each && !globals.json)));
+            line.clear();
+            if (globals.json) {
+                print_json(report);
+            } else {
+                print_import_report(report);
+                if (const auto waiting = number(report, "unsettled"); waiting > 0) {
+                    std::printf("%llu study records wait for the ledger; they are sent as soon as the archive runs\n", static_cast<unsigned long long>(waiting));
+                } else {
+                    std::printf("%s\n", good("every fingerprint is settled on the ledger").c_str());
+                }
+            }
+            if (report.at("interrupted").get_bool()) return 8;
+            return number(report, "refused") + number(report, "setAside") == 0 ? 0 : 1;
+        };
+    });
+}
+
+void add_export(CLI::App& cli, Globals& globals, Action& action) {
+    struct Options {
+        std::vector<std::string> studies;
+        std::string to;
+        bool all = false, set_aside = false, dicom = false;
+    };
+    auto options = std::make_shared<Options>();
+    auto* command = cli.add_subcommand("export", "Write images out, bit for bit as they came; each is checked as it is read");
+    command->add_option("STUDY", options->studies, "Study Instance UIDs");
+    command->add_option("--to", options->to, "Folder to write into")->required();
+    command->add_flag("--all", options->all, "Every study");
+    command->add_flag("--set-aside", options->set_aside, "Only the objects that were set aside (for a custodian)");
+    command->add_flag("--dicom", options->dicom, "PNG and JPEG X-rays as the DICOM images they were made into");
+    command->footer("Example:\n  fiducial export --site clinic --all --to /mnt/copy\n\nExit codes: 0 done; 10 something was damaged (named); 8 interrupted");
+    command->callback([&globals, &action, options] {
+        action = [&globals, options]() -> Result<int> {
+            const json::object arguments{{"studies", json::value_from(options->studies)}, {"to", std::filesystem::absolute(options->to).string()},
+                                         {"all", options->all}, {"setAside", options->set_aside}, {"dicom", options->dicom}};
+            FID_TRY(const auto report, perform(globals, "export", arguments, [](const json::object&) {}));
+            const auto& damaged = report.at("damaged").get_array();
+            if (globals.json) {
+                print_json(report);
+            } else {
+                std::printf("%llu files, %s, in %s\n", static_cast<unsigned long long>(number(report, "files")), human_bytes(number(report, "bytes")).c_str(),
+                            text(report, "folder").c_str());
+                for (const auto& item : damaged) {
+                    std::printf("%s %s\n  %s\n", bad("damaged").c_str(), text(item.get_object(), "sopInstanceUid").c_str(), text(item.get_object(), "reason").c_str());
+                }
+            }
+            if (report.at("interrupted").get_bool()) return 8;
+            return damaged.empty() ? 0 : 10;
+        };
+    });
+}
+
+void add_list(CLI::App& cli, Globals& globals, Action& action) {
+    struct Options {
+        std::string patient_id, patient_name, accession, modality, from, to, cursor;
+        int limit = 100;
+    };
+    auto options = std::make_shared<Options>();
+    auto* command = cli.add_subcommand("list", "List studies, newest first");
+    command->add_option("--patient-id", options->patient_id, "Patient ID; * and ? match anything");
+    command->add_option("--name", options->patient_name, "Patient's name; * and ? match anything");
+    command->add_option("--accession", options->accession, "Accession number");
+    command->add_option("--modality", options->modality, "CT, MR, US, DX, CR, …");
+    command->add_option("--from", options->from, "Study date from, YYYYMMDD");
+    command->add_option("--to", options->to, "Study date to, YYYYMMDD");
+    command->add_option("--limit", options->limit, "At most so many")->capture_default_str();
+    command->add_option("--cursor", options->cursor, "Where the last list ended");
+    command->footer("Example:\n  fiducial list --site clinic --name 'ko*' --modality CT");
+    command->callback([&globals, &action, options] {
+        action = [&globals, options]() -> Result<int> {
+            const json::object arguments{{"patientId", options->patient_id}, {"patientName", options->patient_name}, {"accession", options->accession},
+                                         {"modality", options->modality}, {"from", options->from}, {"to", options->to}, {"limit", options->limit}, {"cursor", options->cursor}};
+            FID_TRY(const auto answer, perform(globals, "list", arguments, [](const json::object&) {}));
+            if (globals.json) {
+                print_json(answer);
+                return 0;
+            }
+            const auto& studies = answer.at("studies").get_array();
+            if (studies.empty()) std::printf("no studies; bring some in with: fiducial import --site %s PATH\n", globals.site.c_str());
+            for (const auto& item : studies) {
+                const auto& study = item.get_object();
+                std::string modalities;
+                for (const auto& modality : study.at("modalities").get_array()) modalities += (modalities.empty() ? "" : ",") + std::string(modality.get_string());
+                std::printf("%-8s  %-6s %5llu  %-12s  %-32s  %s\n", text(study, "date").c_str(), modalities.c_str(),
+                            static_cast<unsigned long long>(number(study, "instances")), text(study, "patientId").c_str(), text(study, "patientName").c_str(),
+                            text(study, "studyInstanceUid").c_str());
+            }
+            if (const auto next = text(answer, "next"); !next.empty()) std::printf("more: --cursor %s\n", next.c_str());
+            return 0;
+        };
+    });
+}
+
+void add_show(CLI::App& cli, Globals& globals, Action& action) {
+    auto study = std::make_shared<std::string>();
+    auto* command = cli.add_subcommand("show", "Show a study: its versions with their states on the ledger, and its images");
+    command->add_option("STUDY", *study, "Study Instance UID")->required();
+    command->callback([&globals, &action, study] {
+        action = [&globals, study]() -> Result<int> {
+            FID_TRY(const auto answer, perform(globals, "show", json::object{{"study", *study}}, [](const json::object&) {}));
+            if (globals.json) {
+                print_json(answer);
+                return 0;
+            }
+            std::printf("%s\n  %s  %s  %s  %s\n", strong(text(answer, "studyInstanceUid")).c_str(), text(answer, "patientId").c_str(),
+                        text(answer, "patientName").c_str(), text(answer, "date").c_str(), text(answer, "description").c_str());
+            for (const auto& item : answer.at("versions").get_array()) {
+                const auto& version = item.get_object();
+                std::printf("  version %llu (%s, %llu images): %s", static_cast<unsigned long long>(number(version, "version")), text(version, "reasons").c_str(),
+                            static_cast<unsigned long long>(number(version, "instances")), text(version, "state").c_str());
+                if (number(version, "block") != 0) std::printf(" in block %llu", static_cast<unsigned long long>(number(version, "block")));
+                std::printf("\n    record %s\n", text(version, "record").c_str());
+                if (const auto problem = text(version, "problem"); !problem.empty()) std::printf("    %s\n", bad(problem).c_str());
+            }
+            for (const auto& item : answer.at("objects").get_array()) {
+                const auto& object = item.get_object();
+                std::printf("  %s  %9s  sha256 %s\n", text(object, "sopInstanceUid").c_str(), human_bytes(number(object, "size")).c_str(), text(object, "sha256").c_str());
+            }
+            return 0;
+        };
+    });
+}
+
+void add_rows_command(CLI::App& parent, Globals& globals, Action& action, std::string name, std::string description, std::string operation, std::string key) {
+    auto* command = parent.add_subcommand(std::move(name), std::move(description));
+    command->callback([&globals, &action, operation, key] {
+        action = [&globals, operation, key]() -> Result<int> {
+            FID_TRY(const auto answer, perform(globals, operation, {}, [](const json::object&) {}));
+            if (globals.json) {
+                print_json(answer);
+                return 0;
+            }
+            const auto& rows = answer.at(key).get_array();
+            if (rows.empty()) std::printf("nothing here\n");
+            for (const auto& item : rows) {
+                const auto& row = item.get_object();
+                std::printf("%s\n  instance %s\n  %s\n", text(row, "objectId").c_str(), text(row, "sopInstanceUid").c_str(), text(row, "reason").c_str());
+            }
+            return 0;
+        };
+    });
+}
+
+void add_decision(CLI::App& parent, Globals& globals, Action& action, std::string name, std::string description, bool accept) {
+    struct Options {
+        std::string object, reason;
+    };
+    auto options = std::make_shared<Options>();
+    auto* command = parent.add_subcommand(std::move(name), std::move(description));
+    command->add_option("OBJECT", options->object, "Object id, as listed")->required();
+    command->add_option("--reason", options->reason, "Why; kept with the object")->required();
+    command->callback([&globals, &action, options, accept] {
+        action = [&globals, options, accept]() -> Result<int> {
+            const json::object arguments{{"object", options->object}, {"accept", accept}, {"reason", options->reason}};
+            FID_TRY(const auto answer, perform(globals, "set-aside decide", arguments, [](const json::object&) {}));
+            if (globals.json) print_json(answer);
+            else std::printf("%s: %s\n", text(answer, "object").c_str(), text(answer, "state").c_str());
+            return 0;
+        };
+    });
+}
+
+}  // namespace
+
+void add_image_commands(CLI::App& cli, Globals& globals, Action& action) {
+    add_import(cli, globals, action);
+    add_export(cli, globals, action);
+    add_list(cli, globals, action);
+    add_show(cli, globals, action);
+
+    auto* set_aside = cli.add_subcommand("set-aside", "Objects kept apart: another object under a known UID, or a second patient in a study");
+    set_aside->require_subcommand(1);
+    add_rows_command(*set_aside, globals, action, "list", "List them, with the reason", "set-aside list", "setAside");
+    add_decision(*set_aside, globals, action, "accept", "Take one in: it takes the place of what stood there, as the study's next version", true);
+    add_decision(*set_aside, globals, action, "discard", "Say no to one; it stays in the store and is never served", false);
+
+    auto* quarantine = cli.add_subcommand("quarantine", "Objects found damaged");
+    quarantine->require_subcommand(1);
+    add_rows_command(*quarantine, globals, action, "list", "List them, with the reason", "quarantine list", "quarantined");
+    auto object = std::make_shared<std::string>();
+    auto* restore = quarantine->add_subcommand("restore", "Take one back after its bytes were mended; it is checked first");
+    restore->add_option("OBJECT", *object, "Object id, as listed")->required();
+    restore->callback([&globals, &action, object] {
+        action = [&globals, object]() -> Result<int> {
+            FID_TRY(const auto answer, perform(globals, "quarantine restore", json::object{{"object", *object}}, [](const json::object&) {}));
+            if (globals.json) print_json(answer);
+            else std::printf("%s is whole again and is served\n", text(answer, "object").c_str());
+            return 0;
+        };
+    });
+}
+
+}  // namespace fiducial::app

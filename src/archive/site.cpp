@@ -1,0 +1,157 @@
+#include "archive/site.hpp"
+
+#include <boost/json.hpp>
+
+#include "base/file.hpp"
+#include "base/hex.hpp"
+#include "base/json.hpp"
+#include "crypto/aead.hpp"
+#include "crypto/hash.hpp"
+
+namespace fiducial::archive {
+namespace {
+
+namespace json = boost::json;
+constexpr std::uint64_t kMaxSmallFile = 1 << 20;
+constexpr std::string_view kRootKeyContext = "fid.root-key1";
+
+template <std::size_t N>
+Result<void> read_hex(const json::object& object, std::string_view key, std::array<std::uint8_t, N>& out) {
+    const auto* value = object.if_contains(key);
+    if (value == nullptr || !value->is_string()) return fail(ErrorCode::malformed, "site.json: '" + std::string(key) + "' is missing");
+    FID_TRY(out, fixed_from_hex<N>(value->get_string(), "site.json: " + std::string(key)));
+    return {};
+}
+
+Result<std::uint64_t> read_number(const json::object& object, std::string_view key) {
+    const auto* value = object.if_contains(key);
+    if (value == nullptr || !value->is_int64() || value->get_int64() < 0) return fail(ErrorCode::malformed, "site.json: '" + std::string(key) + "' must be a number");
+    return static_cast<std::uint64_t>(value->get_int64());
+}
+
+bool read_flag(const json::object& object, std::string_view key) {
+    const auto* value = object.if_contains(key);
+    return value != nullptr && value->is_bool() && value->get_bool();
+}
+
+}  // namespace
+
+std::string SiteFacts::to_json() const {
+    const json::object object{{"format", 1},
+                              {"siteId", to_hex(site_id)},
+                              {"institution", to_hex(institution)},
+                              {"operatorPerson", to_hex(operator_person)},
+                              {"chainId", chain_id},
+                              {"genesisHash", to_hex(genesis_hash)},
+                              {"ownNode", own_node},
+                              {"development", development},
+                              {"fromBlock", from_block},
+                              {"members", to_0x(members)},
+                              {"studies", to_0x(studies)},
+                              {"consents", to_0x(consents)},
+                              {"checkpoints", to_0x(checkpoints)},
+                              {"directory", to_0x(directory)}};
+    return fiducial::json::pretty(object) + "\n";
+}
+
+Result<SiteFacts> SiteFacts::parse(std::string_view text) {
+    FID_TRY(const auto value, fiducial::json::parse(text, kMaxSmallFile));
+    if (!value.is_object()) return fail(ErrorCode::malformed, "site.json is no JSON object");
+    const auto& object = value.get_object();
+    FID_TRY(const auto format, read_number(object, "format"));
+    if (format != 1) return fail(ErrorCode::unsupported, "this site was made by a newer version (format " + std::to_string(format) + ")");
+    SiteFacts facts;
+    FID_CHECK(read_hex(object, "siteId", facts.site_id));
+    FID_CHECK(read_hex(object, "institution", facts.institution));
+    FID_CHECK(read_hex(object, "operatorPerson", facts.operator_person));
+    FID_TRY(facts.chain_id, read_number(object, "chainId"));
+    FID_CHECK(read_hex(object, "genesisHash", facts.genesis_hash));
+    facts.own_node = read_flag(object, "ownNode");
+    facts.development = read_flag(object, "development");
+    FID_TRY(facts.from_block, read_number(object, "fromBlock"));
+    FID_CHECK(read_hex(object, "members", facts.members));
+    FID_CHECK(read_hex(object, "studies", facts.studies));
+    FID_CHECK(read_hex(object, "consents", facts.consents));
+    FID_CHECK(read_hex(object, "checkpoints", facts.checkpoints));
+    FID_CHECK(read_hex(object, "directory", facts.directory));
+    return facts;
+}
+
+Result<Site> Site::open(const std::filesystem::path& folder, const crypto::Secret& passphrase) {
+    Site site;
+    site.layout_.root = std::filesystem::absolute(folder).lexically_normal();
+    auto facts_text = read_file(site.layout_.facts(), kMaxSmallFile);
+    if (!facts_text && facts_text.error().code == ErrorCode::not_found) {
+        return fail(ErrorCode::not_found, folder.string() + " is no Fiducial site; make one with: fiducial init --site " + folder.string());
+    }
+    if (!facts_text) return fail(facts_text.error());
+    FID_TRY(site.facts_, SiteFacts::parse(as_text(*facts_text)));
+    FID_TRY(site.configuration_, Configuration::load(site.layout_.configuration()));
+    FID_TRY(auto keys, KeyFile::open(site.layout_.site_key(), passphrase));
+    site.root_key_ = std::move(keys.root_key);
+    return site;
+}
+
+crypto::Secret Site::derive(std::string_view label) const {
+    crypto::Secret key(32);
+    crypto::hkdf_sha256(root_key_.view(), facts_.site_id, label, key.bytes());
+    return key;
+}
+
+Result<crypto::Secret> Site::key(std::string_view name) const {
+    FID_TRY(const auto sealed, read_file(layout_.key(name), kMaxSmallFile));
+    auto opened = crypto::open_small(derive(kKeyFilesLabel).view(), as_bytes(name), sealed);
+    if (!opened) return fail(ErrorCode::corrupt, layout_.key(name).string() + " is damaged, or belongs to another site");
+    return opened;
+}
+
+Result<KeyFile> KeyFile::open(const std::filesystem::path& path, const crypto::Secret& passphrase) {
+    FID_TRY(const auto bytes, read_file(path, kMaxSmallFile));
+    ByteReader reader(bytes);
+    FID_TRY(const auto sealed_bytes, reader.take_lp(path.string() + ": site key"));
+    FID_TRY(const auto root_bytes, reader.take_lp(path.string() + ": root key"));
+    if (!reader.at_end()) return fail(ErrorCode::corrupt, path.string() + " has bytes after its end");
+    FID_TRY(const auto sealed, crypto::SealedKey::parse(sealed_bytes));
+    KeyFile keys;
+    FID_TRY(keys.site_key, crypto::open_key(sealed, passphrase));
+    auto root = crypto::open_small(keys.site_key.view(), as_bytes(kRootKeyContext), root_bytes);
+    if (!root) return fail(ErrorCode::corrupt, path.string() + " is damaged: the root key in it cannot be opened");
+    keys.root_key = std::move(*root);
+    return keys;
+}
+
+Result<void> KeyFile::write(const std::filesystem::path& path, const crypto::Secret& passphrase, const crypto::Argon2Parameters& parameters) const {
+    FID_TRY(const auto sealed, crypto::seal_key(site_key, passphrase, "site", parameters));
+    Bytes bytes;
+    append_lp(bytes, sealed.serialise());
+    append_lp(bytes, crypto::seal_small(site_key.view(), as_bytes(kRootKeyContext), root_key.view()));
+    return write_file_atomically(path, bytes);
+}
+
+Result<std::vector<crypto::RecoveryShare>> make_tested_shares(const crypto::Secret& site_key, unsigned needed, unsigned count) {
+    FID_TRY(auto shares, crypto::split_key(site_key, needed, count));
+    // Each run of `needed` neighbours, through the text that will be typed from paper.
+    for (unsigned first = 0; first < count; ++first) {
+        std::vector<crypto::RecoveryShare> typed;
+        for (unsigned i = 0; i < needed; ++i) {
+            FID_TRY(auto share, crypto::RecoveryShare::parse(as_text(shares[(first + i) % count].to_text().view())));
+            typed.push_back(std::move(share));
+        }
+        FID_TRY(const auto back, crypto::combine_shares(typed));
+        FID_INVARIANT(crypto::equal_constant_time(back.view(), site_key.view()), "recovery shares do not give the key back");
+    }
+    return shares;
+}
+
+Result<RotateReport> rotate_site_key(const std::filesystem::path& folder, const crypto::Secret& passphrase, const crypto::Secret& new_passphrase,
+                                     unsigned recovery_needed, unsigned recovery_shares) {
+    const SiteLayout layout{folder};
+    FID_TRY(auto keys, KeyFile::open(layout.site_key(), passphrase));
+    keys.site_key = crypto::random_secret(32);
+    RotateReport report;
+    FID_TRY(report.shares, make_tested_shares(keys.site_key, recovery_needed, recovery_shares));
+    FID_CHECK(keys.write(layout.site_key(), new_passphrase, {}));
+    return report;
+}
+
+}  // namespace fiducial::archive
