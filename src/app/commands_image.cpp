@@ -3,46 +3,37 @@
 #include <cstdio>
 
 #include "app/commands.hpp"
+#include "app/shown.hpp"
 #include "app/terminal.hpp"
-#include "base/json.hpp"
 
 namespace fiducial::app {
 namespace {
 
 namespace json = boost::json;
 
-std::uint64_t number(const json::object& object, std::string_view key) {
-    const auto* value = object.if_contains(key);
-    return value == nullptr ? 0 : value->to_number<std::uint64_t>();
-}
-std::string text(const json::object& object, std::string_view key) {
-    const auto* value = object.if_contains(key);
-    return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
 archive::EmitEvent progress_shower(ProgressLine& line, bool each_file) {
     return [&line, each_file](const json::object& event) {
         if (const auto* progress = event.if_contains("progress")) {
             const auto& now = progress->get_object();
-            line.show(number(now, "bytesDone"), number(now, "bytesTotal"), number(now, "filesDone"), number(now, "filesTotal"), "files");
+            line.show(shown::number(now, "bytesDone"), shown::number(now, "bytesTotal"), shown::number(now, "filesDone"), shown::number(now, "filesTotal"), "files");
         } else if (const auto* file = event.if_contains("file"); file != nullptr && each_file) {
             line.clear();
-            std::printf("%-11s %s\n", text(file->get_object(), "outcome").c_str(), text(file->get_object(), "path").c_str());
+            std::printf("%-11s %s\n", shown::text(file->get_object(), "outcome").c_str(), shown::text(file->get_object(), "path").c_str());
         }
     };
 }
 
 void print_import_report(const json::object& report) {
-    const auto ms = std::max<std::uint64_t>(1, number(report, "milliseconds"));
-    std::printf("%s stored, %s already there, %s new versions, %s set aside, %s refused, %s skipped\n", std::to_string(number(report, "stored")).c_str(),
-                std::to_string(number(report, "duplicates")).c_str(), std::to_string(number(report, "newVersions")).c_str(),
-                std::to_string(number(report, "setAside")).c_str(), std::to_string(number(report, "refused")).c_str(),
-                std::to_string(number(report, "skipped")).c_str());
-    std::printf("%s in %s (%s/s)\n", human_bytes(number(report, "bytes")).c_str(), human_time(std::chrono::milliseconds(ms)).c_str(),
-                human_bytes(number(report, "bytes") * 1000 / ms).c_str());
+    const auto ms = std::max<std::uint64_t>(1, shown::number(report, "milliseconds"));
+    std::printf("%s stored, %s already there, %s new versions, %s set aside, %s refused, %s skipped\n", std::to_string(shown::number(report, "stored")).c_str(),
+                std::to_string(shown::number(report, "duplicates")).c_str(), std::to_string(shown::number(report, "newVersions")).c_str(),
+                std::to_string(shown::number(report, "setAside")).c_str(), std::to_string(shown::number(report, "refused")).c_str(),
+                std::to_string(shown::number(report, "skipped")).c_str());
+    std::printf("%s in %s (%s/s)\n", human_bytes(shown::number(report, "bytes")).c_str(), human_time(std::chrono::milliseconds(ms)).c_str(),
+                human_bytes(shown::number(report, "bytes") * 1000 / ms).c_str());
     for (const auto& item : report.at("notable").get_array()) {
         const auto& file = item.get_object();
-        std::printf("  %-10s %s\n             %s\n", text(file, "outcome").c_str(), text(file, "path").c_str(), text(file, "reason").c_str());
+        std::printf("  %-10s %s\n             %s\n", shown::text(file, "outcome").c_str(), shown::text(file, "path").c_str(), shown::text(file, "reason").c_str());
     }
     if (report.at("interrupted").get_bool()) std::printf("interrupted: run the same command again to take the rest\n");
 }
@@ -78,14 +69,14 @@ void add_import(CLI::App& cli, Globals& globals, Action& action) {
                 print_json(report);
             } else {
                 print_import_report(report);
-                if (const auto waiting = number(report, "unsettled"); waiting > 0) {
+                if (const auto waiting = shown::number(report, "unsettled"); waiting > 0) {
                     std::printf("%llu study records wait for the ledger; they are sent as soon as the archive runs\n", static_cast<unsigned long long>(waiting));
                 } else {
                     std::printf("%s\n", good("every fingerprint is settled on the ledger").c_str());
                 }
             }
             if (report.at("interrupted").get_bool()) return 8;
-            return number(report, "refused") + number(report, "setAside") == 0 ? 0 : 1;
+            return shown::number(report, "refused") + shown::number(report, "setAside") == 0 ? 0 : 1;
         };
     });
 }
@@ -113,10 +104,10 @@ void add_export(CLI::App& cli, Globals& globals, Action& action) {
             if (globals.json) {
                 print_json(report);
             } else {
-                std::printf("%llu files, %s, in %s\n", static_cast<unsigned long long>(number(report, "files")), human_bytes(number(report, "bytes")).c_str(),
-                            text(report, "folder").c_str());
+                std::printf("%llu files, %s, in %s\n", shown::count(report, "files"), human_bytes(shown::number(report, "bytes")).c_str(),
+                            shown::text(report, "folder").c_str());
                 for (const auto& item : damaged) {
-                    std::printf("%s %s\n  %s\n", bad("damaged").c_str(), text(item.get_object(), "sopInstanceUid").c_str(), text(item.get_object(), "reason").c_str());
+                    std::printf("%s %s\n  %s\n", bad("damaged").c_str(), shown::text(item.get_object(), "sopInstanceUid").c_str(), shown::text(item.get_object(), "reason").c_str());
                 }
             }
             if (report.at("interrupted").get_bool()) return 8;
@@ -156,11 +147,11 @@ void add_list(CLI::App& cli, Globals& globals, Action& action) {
                 const auto& study = item.get_object();
                 std::string modalities;
                 for (const auto& modality : study.at("modalities").get_array()) modalities += (modalities.empty() ? "" : ",") + std::string(modality.get_string());
-                std::printf("%-8s  %-6s %5llu  %-12s  %-32s  %s\n", text(study, "date").c_str(), modalities.c_str(),
-                            static_cast<unsigned long long>(number(study, "instances")), text(study, "patientId").c_str(), text(study, "patientName").c_str(),
-                            text(study, "studyInstanceUid").c_str());
+                std::printf("%-8s  %-6s %5llu  %-12s  %-32s  %s\n", shown::text(study, "date").c_str(), modalities.c_str(),
+                            shown::count(study, "instances"), shown::text(study, "patientId").c_str(), shown::text(study, "patientName").c_str(),
+                            shown::text(study, "studyInstanceUid").c_str());
             }
-            if (const auto next = text(answer, "next"); !next.empty()) std::printf("more: --cursor %s\n", next.c_str());
+            if (const auto next = shown::text(answer, "next"); !next.empty()) std::printf("more: --cursor %s\n", next.c_str());
             return 0;
         };
     });
@@ -177,19 +168,19 @@ void add_show(CLI::App& cli, Globals& globals, Action& action) {
                 print_json(answer);
                 return 0;
             }
-            std::printf("%s\n  %s  %s  %s  %s\n", strong(text(answer, "studyInstanceUid")).c_str(), text(answer, "patientId").c_str(),
-                        text(answer, "patientName").c_str(), text(answer, "date").c_str(), text(answer, "description").c_str());
+            std::printf("%s\n  %s  %s  %s  %s\n", strong(shown::text(answer, "studyInstanceUid")).c_str(), shown::text(answer, "patientId").c_str(),
+                        shown::text(answer, "patientName").c_str(), shown::text(answer, "date").c_str(), shown::text(answer, "description").c_str());
             for (const auto& item : answer.at("versions").get_array()) {
                 const auto& version = item.get_object();
-                std::printf("  version %llu (%s, %llu images): %s", static_cast<unsigned long long>(number(version, "version")), text(version, "reasons").c_str(),
-                            static_cast<unsigned long long>(number(version, "instances")), text(version, "state").c_str());
-                if (number(version, "block") != 0) std::printf(" in block %llu", static_cast<unsigned long long>(number(version, "block")));
-                std::printf("\n    record %s\n", text(version, "record").c_str());
-                if (const auto problem = text(version, "problem"); !problem.empty()) std::printf("    %s\n", bad(problem).c_str());
+                std::printf("  version %llu (%s, %llu images): %s", shown::count(version, "version"), shown::text(version, "reasons").c_str(),
+                            shown::count(version, "instances"), shown::text(version, "state").c_str());
+                if (shown::number(version, "block") != 0) std::printf(" in block %llu", shown::count(version, "block"));
+                std::printf("\n    record %s\n", shown::text(version, "record").c_str());
+                if (const auto problem = shown::text(version, "problem"); !problem.empty()) std::printf("    %s\n", bad(problem).c_str());
             }
             for (const auto& item : answer.at("objects").get_array()) {
                 const auto& object = item.get_object();
-                std::printf("  %s  %9s  sha256 %s\n", text(object, "sopInstanceUid").c_str(), human_bytes(number(object, "size")).c_str(), text(object, "sha256").c_str());
+                std::printf("  %s  %9s  sha256 %s\n", shown::text(object, "sopInstanceUid").c_str(), human_bytes(shown::number(object, "size")).c_str(), shown::text(object, "sha256").c_str());
             }
             return 0;
         };
@@ -209,7 +200,7 @@ void add_rows_command(CLI::App& parent, Globals& globals, Action& action, std::s
             if (rows.empty()) std::printf("nothing here\n");
             for (const auto& item : rows) {
                 const auto& row = item.get_object();
-                std::printf("%s\n  instance %s\n  %s\n", text(row, "objectId").c_str(), text(row, "sopInstanceUid").c_str(), text(row, "reason").c_str());
+                std::printf("%s\n  instance %s\n  %s\n", shown::text(row, "objectId").c_str(), shown::text(row, "sopInstanceUid").c_str(), shown::text(row, "reason").c_str());
             }
             return 0;
         };
@@ -229,7 +220,7 @@ void add_decision(CLI::App& parent, Globals& globals, Action& action, std::strin
             const json::object arguments{{"object", options->object}, {"accept", accept}, {"reason", options->reason}};
             FID_TRY(const auto answer, perform(globals, "set-aside decide", arguments, [](const json::object&) {}));
             if (globals.json) print_json(answer);
-            else std::printf("%s: %s\n", text(answer, "object").c_str(), text(answer, "state").c_str());
+            else std::printf("%s: %s\n", shown::text(answer, "object").c_str(), shown::text(answer, "state").c_str());
             return 0;
         };
     });
@@ -259,7 +250,7 @@ void add_image_commands(CLI::App& cli, Globals& globals, Action& action) {
         action = [&globals, object]() -> Result<int> {
             FID_TRY(const auto answer, perform(globals, "quarantine restore", json::object{{"object", *object}}, [](const json::object&) {}));
             if (globals.json) print_json(answer);
-            else std::printf("%s is whole again and is served\n", text(answer, "object").c_str());
+            else std::printf("%s is whole again and is served\n", shown::text(answer, "object").c_str());
             return 0;
         };
     });

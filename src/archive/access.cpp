@@ -4,7 +4,7 @@
 
 #include "base/log.hpp"
 #include "crypto/hash.hpp"
-#include "ethereum/abi.hpp"
+#include "ledger/contracts.hpp"
 
 namespace fiducial::archive {
 namespace {
@@ -111,20 +111,14 @@ Result<Decision> Access::ask(const Requester& who, const Subject& about, Operati
 
 Result<Decision> Access::ask_at(const Requester& who, const Subject& about, Operation operation, const Hash& block_hash, std::uint64_t block,
                                 std::uint64_t at) {
-    ethereum::AbiWriter arguments;
-    arguments.bytes32(who.subject).bytes32(facts_.institution).bytes32(about.patient_key).bytes32(about.scope_ref);
-    arguments.u64(static_cast<std::uint64_t>(operation)).u64(static_cast<std::uint64_t>(who.purpose)).u64(at);
-    ledger::CallRequest request{facts_.consents, arguments.call("decide(bytes32,bytes32,bytes32,bytes32,uint8,uint8,uint64)"), {}};
-    FID_TRY(const auto answer, rpc_.call(request, block));
-    if (answer.reverted) return fail(ErrorCode::internal, "the contract Consents reverted when it was asked for a decision");
-    ethereum::AbiReader reader(answer.data);
+    const ledger::contracts::DecideQuestion question{who.subject,      facts_.institution, about.patient_key, about.scope_ref, static_cast<std::uint8_t>(operation),
+                                                     static_cast<std::uint8_t>(who.purpose), at};
+    FID_TRY(const auto said, ledger::contracts::decide(rpc_, facts_.consents, question, block));
     Decision decision;
-    FID_TRY(decision.allowed, reader.boolean("allowed"));
-    FID_TRY(const auto reason, reader.uint(8, "reason"));
-    FID_TRY(const auto obligation, reader.uint(8, "obligation"));
-    FID_TRY(decision.valid_until, reader.u64("validUntil"));
-    decision.reason = static_cast<std::uint16_t>(reason);
-    decision.obligation = static_cast<std::uint8_t>(obligation);
+    decision.allowed = said.allowed;
+    decision.reason = said.reason;
+    decision.obligation = said.obligation;
+    decision.valid_until = said.valid_until;
     decision.block_number = block;
     decision.block_hash = block_hash;
     FID_INVARIANT(!decision.allowed || decision.reason < kFirstDenial, "the contract allows with a reason to deny");

@@ -68,6 +68,7 @@ const Operations::Row* Operations::find(std::string_view name) {
         {"set-aside decide", &Operations::decide_set_aside},
         {"quarantine list", &Operations::list_quarantine},
         {"quarantine restore", &Operations::restore},
+        {"demo flip", &Operations::flip_bit},
     };
     for (const auto& row : kRows) {
         if (row.name == name) return &row;
@@ -274,6 +275,25 @@ Result<json::object> Operations::restore(const Arguments& arguments) {
     FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::correct, decision, nullptr, id, {}));
     FID_CHECK(service_.store_->restore(id));
     return json::object{{"object", id_text}, {"state", "restored"}};
+}
+
+/// Flips the lowest bit of a stored byte in the middle of an object, on the disk. Done twice, all is as it was.
+Result<json::object> Operations::flip_bit(const Arguments& arguments) {
+    if (!service_.site_.facts().demo) return fail(ErrorCode::denied, "only a demo site may be damaged on purpose");
+    FID_TRY(const auto id_text, argument::required_text(arguments, "object"));
+    FID_TRY(const auto id, fixed_from_hex<32>(id_text, "object id"));
+    FID_TRY(const auto row, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().find_object(t, id); }));
+    if (!row) return fail(ErrorCode::not_found, "there is no such object");
+    FID_TRY(const auto reader, service_.store_->open_object(row->ref));
+    const auto place = reader.place_of(row->ref.size / 2);
+    const auto path = service_.site_.layout().store() / "segments" / store::segment_file_name(place.segment);
+    FID_TRY(auto file, File::open(path, File::Mode::read_write));
+    std::array<std::uint8_t, 1> byte{};
+    FID_CHECK(file.read_exactly_at(place.offset, byte));
+    byte[0] ^= 1;
+    FID_CHECK(file.write_at(place.offset, byte));
+    FID_CHECK(file.sync_data());
+    return json::object{{"file", path.string()}, {"offset", place.offset}};
 }
 
 }  // namespace fiducial::archive

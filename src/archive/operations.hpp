@@ -44,6 +44,7 @@ private:
     Answer decide_set_aside(const Arguments& arguments);
     Answer list_quarantine(const Arguments& arguments);
     Answer restore(const Arguments& arguments);
+    Answer flip_bit(const Arguments& arguments);  // of demo sites
     // operations_export.cpp
     Answer export_files(const Arguments& arguments);
     struct Export;

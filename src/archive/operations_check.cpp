@@ -6,6 +6,7 @@
 #include "archive/service.hpp"
 #include "base/hex.hpp"
 #include "ethereum/abi.hpp"
+#include "ledger/contracts.hpp"
 
 namespace fiducial::archive {
 namespace {
@@ -15,11 +16,9 @@ constexpr std::size_t kPiece = std::size_t{1} << 20;
 
 /// What the contract Studies holds for a version; zeros: nothing.
 Result<Hash> record_on_ledger(ledger::Rpc& rpc, const evidence::StudyRecord& record) {
-    ethereum::AbiWriter arguments;
-    arguments.bytes32(record.institution).bytes32(record.study_key).u64(record.version);
-    FID_TRY(const auto answer, rpc.call({record.contract, arguments.call("recordOf(bytes32,bytes32,uint64)"), {}}));
+    FID_TRY(const auto answer, rpc.call({record.contract, ledger::contracts::record_of_call(record.institution, record.study_key, record.version), {}}));
     if (answer.reverted) return fail(ErrorCode::internal, "the contract Studies reverted");
-    return ethereum::AbiReader(answer.data).bytes32("record");
+    return ledger::contracts::decode_hash(answer.data);
 }
 
 json::object finding(std::string_view kind, std::string subject, std::string what, std::string advice) {
@@ -164,12 +163,10 @@ Result<json::array> Operations::compare_with_ledger() {
     for (auto first = facts.from_block; first <= head && !stop_.load(); first += kSpan) {
         FID_TRY(const auto logs, service_.rpc_->logs_in_range(first, std::min(head, first + kSpan - 1), filter));
         for (const auto& log : logs) {
-            if (log.topics.size() != 3 || log.topics[1] != facts.institution) continue;
-            ethereum::AbiReader reader(log.data);
-            FID_TRY(const auto version, reader.u64("version"));
-            FID_TRY(const auto record, reader.bytes32("record"));
-            if (ours.contains(record)) continue;
-            findings.push_back(finding("lost_version", "study key " + to_hex(log.topics[2]) + " version " + std::to_string(version),
+            FID_TRY(const auto event, ledger::contracts::decode_studies_event(log));
+            const auto* anchored = std::get_if<ledger::contracts::StudyAnchored>(&event);
+            if (anchored == nullptr || anchored->institution != facts.institution || ours.contains(anchored->record)) continue;
+            findings.push_back(finding("lost_version", "study key " + to_hex(anchored->study_key) + " version " + std::to_string(anchored->version),
                                        "the ledger holds it (block " + std::to_string(log.block_number) + "), this archive does not",
                                        "the index is older than the ledger: run fsck --rebuild-index, or restore a newer backup"));
         }

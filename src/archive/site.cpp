@@ -45,6 +45,7 @@ std::string SiteFacts::to_json() const {
                               {"genesisHash", to_hex(genesis_hash)},
                               {"ownNode", own_node},
                               {"development", development},
+                              {"demo", demo},
                               {"fromBlock", from_block},
                               {"members", to_0x(members)},
                               {"studies", to_0x(studies)},
@@ -68,6 +69,7 @@ Result<SiteFacts> SiteFacts::parse(std::string_view text) {
     FID_CHECK(read_hex(object, "genesisHash", facts.genesis_hash));
     facts.own_node = read_flag(object, "ownNode");
     facts.development = read_flag(object, "development");
+    facts.demo = read_flag(object, "demo");
     FID_TRY(facts.from_block, read_number(object, "fromBlock"));
     FID_CHECK(read_hex(object, "members", facts.members));
     FID_CHECK(read_hex(object, "studies", facts.studies));

@@ -36,6 +36,7 @@ struct SiteFacts {
     Hash genesis_hash{};
     bool own_node = true;        // the archive runs the node
     bool development = false;    // a chain without seals
+    bool demo = false;           // made to be tried out: may be damaged on purpose
     Address members{}, studies{}, consents{}, checkpoints{}, directory{};
     std::uint64_t from_block = 0;
 
@@ -92,6 +93,7 @@ struct InitOptions {
     unsigned recovery_needed = 2;        // shares that give the site key back …
     unsigned recovery_shares = 3;        // … of so many
     crypto::Argon2Parameters argon2;
+    bool demo = false;
 };
 
 struct InitReport {

@@ -1,0 +1,174 @@
+#include <CLI/CLI.hpp>
+#include <boost/json.hpp>
+#include <cstdio>
+
+#include "app/commands.hpp"
+#include "app/completion.hpp"
+#include "app/serve.hpp"
+#include "app/terminal.hpp"
+#include "base/hex.hpp"
+
+namespace fiducial::app {
+namespace {
+
+namespace json = boost::json;
+
+void print_shares(const std::vector<crypto::RecoveryShare>& shares, unsigned needed) {
+    std::printf("\nRecovery shares: any %u of these %zu give the site key back. Print them, give them to different people, and clear this screen.\n", needed, shares.size());
+    for (std::size_t i = 0; i < shares.size(); ++i) {
+        const auto text = shares[i].to_text();
+        std::printf("\n  share %zu of %zu\n  %.*s\n", i + 1, shares.size(), static_cast<int>(text.size()), std::string(as_text(text.view())).c_str());
+    }
+}
+
+void print_init(const Globals& globals, const archive::InitReport& report, unsigned needed) {
+    if (globals.json) {
+        json::array shares;
+        for (const auto& share : report.shares) shares.emplace_back(as_text(share.to_text().view()));
+        print_json({{"site", globals.site.string()}, {"chainId", report.facts.chain_id}, {"trustSha256", to_hex(report.trust_sha256)}, {"gateway", to_0x(report.gateway)},
+                    {"institution", to_hex(report.facts.institution)}, {"recoveryShares", std::move(shares)}});
+        return;
+    }
+    for (const auto& step : report.steps) std::printf("%s %s\n", good("✓").c_str(), step.c_str());
+    std::printf("\nThe site lies in %s\n", globals.site.c_str());
+    std::printf("SHA-256 of its trust file (print it on letters; who checks an image compares it):\n  %s\n", strong(to_hex(report.trust_sha256)).c_str());
+    if (report.facts.own_node) {
+        std::printf("\nWhat this ledger proves: that the holder of this site's sealing key sealed a fingerprint, in this order, and has not changed it\n"
+                    "since for anyone who kept a copy of a later block. It does not prove the time to a stranger, nor that the holder did not make a\n"
+                    "second chain: for that, let several hospitals seal together (a consortium).\n");
+    } else if (report.facts.development) {
+        std::printf("\nThis is a development chain: its blocks carry no seals, so evidence from it proves nothing to a stranger.\n");
+    }
+    print_shares(report.shares, needed);
+    std::printf("\nNext:\n  fiducial import --site %s PATH      bring images in\n  fiducial serve --site %s           let others reach it\n", globals.site.c_str(), globals.site.c_str());
+}
+
+void add_init(CLI::App& cli, Globals& globals, Action& action) {
+    auto options = std::make_shared<archive::InitOptions>();
+    auto geth = std::make_shared<std::string>();
+    auto* command = cli.add_subcommand("init", "Make a site: keys, configuration, ledger, contracts, trust file");
+    command->add_option("--name", options->name, "What people call this archive")->capture_default_str();
+    command->add_option("--operator", options->operator_name, "Name of the first administrator and custodian")->capture_default_str();
+    command->add_option("--ledger", options->ledger_url, "JSON-RPC of an Ethereum node (http://…, or the path of an IPC socket); default: a local node of its own");
+    command->add_option("--geth", *geth, "Path of geth 1.13.15; default: looked for");
+    command->add_option("--shares", options->recovery_shares, "Recovery shares to make")->capture_default_str();
+    command->add_option("--shares-needed", options->recovery_needed, "Shares that give the key back")->capture_default_str();
+    command->add_option("--argon2-memory-mib", options->argon2.memory_kib, "Memory that turning the passphrase into a key takes, MiB")->transform([](const std::string& text) {
+        return std::to_string(std::strtoull(text.c_str(), nullptr, 10) * 1024);
+    });
+    command->footer("The passphrase comes from --passphrase-file, FIDUCIAL_PASSPHRASE, or a prompt.\n\nExamples:\n  fiducial init --site clinic --name 'St. Luke Radiology'\n"
+                    "  fiducial init --site clinic --ledger http://127.0.0.1:8545");
+    command->callback([&globals, &action, options, geth] {
+        action = [&globals, options, geth]() -> Result<int> {
+            log::set_level(globals.verbose ? log::Level::debug : log::Level::warning);
+            options->folder = globals.site;
+            options->geth = *geth;
+            FID_TRY(const auto passphrase, obtain_passphrase(globals.passphrase_file, "new passphrase for the site", true));
+            FID_TRY(const auto report, archive::init_site(*options, passphrase));
+            print_init(globals, report, options->recovery_needed);
+            return 0;
+        };
+    });
+}
+
+void add_serve(CLI::App& cli, Globals& globals, Action& action) {
+    auto listen = std::make_shared<std::string>();
+    auto* command = cli.add_subcommand("serve", "Run the archive until it is told to stop");
+    command->add_option("--listen", *listen, "Address and port, instead of the configuration's; port 0: any free one");
+    command->footer("Prints one line with the address once it is ready. Stops in order on SIGTERM or Ctrl-C.");
+    command->callback([&globals, &action, listen] { action = [&globals, listen] { return serve(globals, *listen); }; });
+}
+
+void add_config(CLI::App& cli, Globals& globals, Action& action) {
+    auto* config = cli.add_subcommand("config", "The site's settings");
+    config->require_subcommand(1);
+    auto* check = config->add_subcommand("check", "Read the configuration and say what is wrong with it");
+    check->callback([&globals, &action] {
+        action = [&globals]() -> Result<int> {
+            const auto path = archive::SiteLayout{globals.site}.configuration();
+            FID_CHECK(Configuration::load(path));
+            if (globals.json) print_json({{"file", path.string()}, {"valid", true}});
+            else std::printf("%s: %s\n", path.c_str(), good("valid").c_str());
+            return 0;
+        };
+    });
+    auto* defaults = config->add_subcommand("defaults", "Print every setting with what it means and its default");
+    defaults->callback([&action] {
+        action = []() -> Result<int> {
+            std::fputs(Configuration{}.to_toml().c_str(), stdout);
+            return 0;
+        };
+    });
+}
+
+void add_key(CLI::App& cli, Globals& globals, Action& action) {
+    struct Options {
+        std::string new_passphrase_file;
+        unsigned needed = 2, shares = 3;
+    };
+    auto options = std::make_shared<Options>();
+    auto* key = cli.add_subcommand("key", "The site's keys");
+    key->require_subcommand(1);
+    auto* rotate = key->add_subcommand("rotate", "A new site key, under the same or a new passphrase, with new recovery shares");
+    rotate->add_option("--new-passphrase-file", options->new_passphrase_file, "File with a new passphrase; default: the passphrase stays");
+    rotate->add_option("--shares", options->shares, "Recovery shares to make")->capture_default_str();
+    rotate->add_option("--shares-needed", options->needed, "Shares that give the key back")->capture_default_str();
+    rotate->footer("Works while the archive runs. Former recovery shares are of no more use afterwards, nor is the former passphrase if a new one is given.\n"
+                   "Stored data is not encrypted anew: a site key that leaked together with the key file needs more than this.");
+    rotate->callback([&globals, &action, options] {
+        action = [&globals, options]() -> Result<int> {
+            FID_TRY(const auto passphrase, obtain_passphrase(globals.passphrase_file, "passphrase of the site", false));
+            auto fresh = passphrase.clone();
+            if (!options->new_passphrase_file.empty()) {
+                FID_TRY(fresh, obtain_passphrase(options->new_passphrase_file, "new passphrase", true));
+            }
+            FID_TRY(const auto report, archive::rotate_site_key(globals.site, passphrase, fresh, options->needed, options->shares));
+            if (globals.json) {
+                json::array shares;
+                for (const auto& share : report.shares) shares.emplace_back(as_text(share.to_text().view()));
+                print_json({{"rotated", true}, {"recoveryShares", std::move(shares)}});
+            } else {
+                std::printf("%s the site has a new key\n", good("✓").c_str());
+                print_shares(report.shares, options->needed);
+            }
+            return 0;
+        };
+    });
+}
+
+void add_version(CLI::App& cli, Globals& globals, Action& action) {
+    auto* command = cli.add_subcommand("version", "Print the version");
+    command->callback([&globals, &action] {
+        action = [&globals]() -> Result<int> {
+            if (globals.json) print_json({{"version", FIDUCIAL_VERSION}});
+            else std::printf("fiducial " FIDUCIAL_VERSION "\n");
+            return 0;
+        };
+    });
+}
+
+void add_completion(CLI::App& cli, Action& action) {
+    auto shell = std::make_shared<std::string>("bash");
+    auto* command = cli.add_subcommand("completion", "Print a script that completes commands and options in a shell");
+    command->add_option("SHELL", *shell, "bash or zsh")->check(CLI::IsMember({"bash", "zsh"}))->capture_default_str();
+    command->footer("Example:\n  source <(fiducial completion bash)");
+    command->callback([&cli, &action, shell] {
+        action = [&cli, shell]() -> Result<int> {
+            std::fputs(completion_script(cli, *shell).c_str(), stdout);
+            return 0;
+        };
+    });
+}
+
+}  // namespace
+
+void add_site_commands(CLI::App& cli, Globals& globals, Action& action) {
+    add_init(cli, globals, action);
+    add_serve(cli, globals, action);
+    add_config(cli, globals, action);
+    add_key(cli, globals, action);
+    add_version(cli, globals, action);
+    add_completion(cli, action);
+}
+
+}  // namespace fiducial::app

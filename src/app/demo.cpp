@@ -1,0 +1,238 @@
+#include "app/demo.hpp"
+
+#include <boost/json.hpp>
+#include <cstdio>
+#include <fstream>
+
+#include "app/samples/sample_files.hpp"
+#include "app/serve.hpp"
+#include "app/shown.hpp"
+#include "app/terminal.hpp"
+#include "base/file.hpp"
+#include "base/hex.hpp"
+#include "crypto/hash.hpp"
+#include "evidence/file_fingerprint.hpp"
+#include "evidence/verifier.hpp"
+
+namespace fiducial::app {
+namespace {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+constexpr std::uint64_t kSampleSeed = 20240229;
+constexpr std::uint64_t kMaxSample = std::uint64_t{64} << 20;
+
+/// One step of the tour: says what it is about, then what came of it and how long it took.
+class Step {
+public:
+    explicit Step(const char* title) : begun_(std::chrono::steady_clock::now()) { std::printf("\n%s\n", strong(title).c_str()); }
+    ~Step() {
+        const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun_);
+        std::printf("  %s\n", faint(human_time(took)).c_str());
+        std::fflush(stdout);
+    }
+    template <typename... Values>
+    void say(const char* format, Values... values) const {
+        std::printf("  ");
+        std::printf(format, values...);
+        std::printf("\n");
+    }
+
+private:
+    std::chrono::steady_clock::time_point begun_;
+};
+
+/// Draws the sample files that are not there yet.
+Result<fs::path> write_samples(const fs::path& folder) {
+    const Step step("1  Sample exams");
+    const auto files = samples::plan_sample_files();
+    std::uint64_t made = 0, bytes = 0;
+    for (const auto& file : files) {
+        if (stop_requested().load()) return fail(ErrorCode::cancelled, "interrupted");
+        const auto path = folder / file.path;
+        std::error_code ec;
+        if (fs::exists(path, ec)) {
+            bytes += fs::file_size(path, ec);
+            continue;
+        }
+        fs::create_directories(path.parent_path(), ec);
+        const auto content = samples::make_sample_file(file, kSampleSeed);
+        FID_CHECK(write_file_atomically(path, content));
+        bytes += content.size();
+        made += 1;
+    }
+    step.say("%zu images of %zu people, %s, in %s", files.size(), samples::sample_people().size(), human_bytes(bytes).c_str(), folder.c_str());
+    if (made < files.size()) step.say("(%zu of them were there already)", files.size() - static_cast<std::size_t>(made));
+    return folder;
+}
+
+Result<void> make_site(const Globals& globals, const fs::path& passphrase_file) {
+    if (fs::exists(archive::SiteLayout{globals.site}.facts())) return {};
+    const Step step("0  A site of its own");
+    const auto random = to_hex(crypto::random_bytes32());
+    FID_CHECK(write_file_atomically(passphrase_file, as_bytes(random)));
+    archive::InitOptions options;
+    options.folder = globals.site;
+    options.name = "Fiducial demo";
+    options.demo = true;
+    FID_TRY(const auto report, archive::init_site(options, crypto::Secret::copy_of(as_bytes(random))));
+    for (const auto& line : report.steps) step.say("%s %s", good("✓").c_str(), line.c_str());
+    return {};
+}
+
+class Tour {
+public:
+    Tour(archive::Service& service, fs::path folder) : service_(service), folder_(std::move(folder)) {}
+
+    Result<bool> run(const fs::path& samples) {
+        FID_CHECK(import(samples));
+        FID_CHECK(settle());
+        FID_CHECK(verify_all());
+        FID_CHECK(damage());
+        FID_CHECK(evidence());
+        return all_well_;
+    }
+
+private:
+    Result<json::object> ask(std::string_view operation, const json::object& arguments) {
+        return service_.operate(operation, arguments, [](const json::object&) {}, stop_requested());
+    }
+    void expect(bool condition, const Step& step, const char* what) {
+        if (condition) return;
+        all_well_ = false;
+        step.say("%s %s", bad("✗ not as it should be:").c_str(), what);
+    }
+
+    Result<void> import(const fs::path& samples) {
+        const Step step("2  Import: hashed, encrypted, stored");
+        FID_TRY(const auto report, ask("import", {{"paths", json::array{json::value(samples.string())}}}));
+        step.say("%llu stored, %llu already there, %llu refused (%s, %s/s)", shown::count(report, "stored"), shown::count(report, "duplicates"),
+                 shown::count(report, "refused"), human_bytes(shown::number(report, "bytes")).c_str(),
+                 human_bytes(shown::number(report, "bytes") * 1000 / std::max<std::uint64_t>(1, shown::number(report, "milliseconds"))).c_str());
+        expect(shown::number(report, "refused") == 0, step, "a sample was refused");
+        return {};
+    }
+
+    Result<void> settle() {
+        const Step step("3  Anchor: the fingerprints settle on the ledger");
+        FID_TRY(const auto answer, ask("wait", {{"seconds", 120}}));
+        expect(answer.at("settled").get_bool(), step, "not everything is settled");
+        FID_TRY(const auto status, ask("ledger status", {}));
+        step.say("%s, chain id %llu", shown::text(status, "ledger").c_str(), shown::count(status, "chainId"));
+        step.say("settled up to block %llu; contract Studies at %s", shown::count(status, "settled"), shown::text(status.at("contracts").get_object(), "Studies").c_str());
+        return {};
+    }
+
+    Result<void> verify_all() {
+        const Step step("4  Retrieve: decided by contract, decrypted, every byte checked against its anchor");
+        FID_TRY(const auto answer, ask("verify", {{"all", true}}));
+        const auto& damaged = answer.at("damaged").get_array();
+        step.say("%llu images of %llu studies, %s: %s", shown::count(answer, "objects"), shown::count(answer, "studies"),
+                 human_bytes(shown::number(answer, "bytes")).c_str(), damaged.empty() ? good("every byte is what was anchored").c_str() : bad("damaged").c_str());
+        expect(damaged.empty(), step, "something is damaged");
+        expect(shown::number(answer, "settled") == shown::number(answer, "studies"), step, "a study is not settled");
+        FID_TRY(const auto list, ask("list", {{"limit", 1}}));
+        study_ = shown::text(list.at("studies").get_array().at(0).get_object(), "studyInstanceUid");
+        FID_TRY(const auto study, ask("show", {{"study", study_}}));
+        const auto& first = study.at("objects").get_array().at(0).get_object();
+        instance_ = shown::text(first, "sopInstanceUid");
+        object_ = shown::text(first, "objectId");
+        series_ = shown::text(first, "seriesInstanceUid");
+        return {};
+    }
+
+    Result<void> damage() {
+        const Step step("5  Flip one bit on the disk");
+        FID_TRY(const auto flipped, ask("demo flip", {{"object", object_}}));
+        step.say("flipped one bit of image %s", instance_.c_str());
+        step.say("in %s at byte %llu", shown::text(flipped, "file").c_str(), shown::count(flipped, "offset"));
+        FID_TRY(const auto answer, ask("verify", {{"instance", instance_}}));
+        const auto& damaged = answer.at("damaged").get_array();
+        expect(damaged.size() == 1, step, "the damage was not noticed");
+        if (!damaged.empty()) step.say("%s %s", good("caught:").c_str(), shown::text(damaged.at(0).get_object(), "reason").c_str());
+        FID_TRY(const auto quarantine, ask("quarantine list", {}));
+        bool listed = false;
+        for (const auto& item : quarantine.at("quarantined").get_array()) listed = listed || shown::text(item.get_object(), "objectId") == object_;
+        expect(listed, step, "the damaged image is not in quarantine");
+        step.say("named and quarantined: it is not served to anyone");
+        FID_CHECK(ask("demo flip", {{"object", object_}}));
+        FID_CHECK(ask("quarantine restore", {{"object", object_}}));
+        FID_TRY(const auto again, ask("verify", {{"instance", instance_}}));
+        expect(again.at("damaged").get_array().empty(), step, "it could not be restored");
+        step.say("flipped back, checked, and restored");
+        return {};
+    }
+
+    Result<void> evidence() {
+        const Step step("6  Evidence: anyone can check the image offline");
+        FID_TRY(const auto answer, ask("evidence", {{"study", study_}, {"instance", instance_}}));
+        const auto bundle = shown::text(answer, "bundle"), trust = shown::text(answer, "trustFile");
+        FID_CHECK(ask("export", {{"studies", json::array{json::value(study_)}}, {"to", folder_.string()}}));
+        const auto image = folder_ / study_ / series_ / (instance_ + ".dcm");
+        const auto bundle_file = folder_ / "evidence.json", trust_file = folder_ / "trust.json";
+        FID_CHECK(write_file_atomically(bundle_file, as_bytes(bundle)));
+        FID_CHECK(write_file_atomically(trust_file, as_bytes(trust)));
+        FID_TRY(const auto bytes, read_file(image, kMaxSample));
+        evidence::FileFingerprinter fingerprinter;
+        fingerprinter.update(bytes);
+        const auto report = evidence::verify(bundle, trust, fingerprinter.finish());
+        step.say("%s", report.summary.c_str());
+        for (const auto& statement : report.statements) {
+            const bool established = statement.state == evidence::StatementState::established;
+            step.say("%s %s", established ? good("✓").c_str() : bad("–").c_str(), statement.text.c_str());
+        }
+        expect(report.verdict == evidence::Verdict::verified, step, "the evidence does not verify");
+        auto altered = bytes;
+        altered.back() ^= 1;
+        evidence::FileFingerprinter other;
+        other.update(altered);
+        const auto refused = evidence::verify(bundle, trust, other.finish());
+        expect(refused.verdict == evidence::Verdict::mismatch, step, "an altered copy passed");
+        step.say("an altered copy of the same image: %s", refused.summary.c_str());
+        step.say("try it:  fiducial-verify %s --trust %s %s", bundle_file.c_str(), trust_file.c_str(), image.c_str());
+        return {};
+    }
+
+    archive::Service& service_;
+    const fs::path folder_;
+    std::string study_, series_, instance_, object_;
+    bool all_well_ = true;
+};
+
+}  // namespace
+
+Result<int> run_demo(const Globals& given, bool serve_afterwards) {
+    const auto begun = std::chrono::steady_clock::now();
+    Globals globals = given;
+    auto passphrase_file = globals.site;
+    passphrase_file += ".passphrase";
+    auto samples_folder = globals.site, out_folder = globals.site;
+    samples_folder += ".samples";
+    out_folder += ".evidence";
+    log::set_level(globals.verbose ? log::Level::debug : log::Level::error);
+    std::error_code ec;
+    fs::create_directories(fs::absolute(globals.site).parent_path(), ec);
+    FID_CHECK(make_site(globals, passphrase_file));
+    if (globals.passphrase_file.empty()) globals.passphrase_file = passphrase_file;
+    FID_TRY(const auto samples, write_samples(fs::absolute(samples_folder)));
+
+    bool all_well = false;
+    {
+        FID_TRY(auto site, open_site(globals));
+        if (!site.facts().demo) return fail(ErrorCode::conflict, globals.site.string() + " is a real site: the demo, which damages an image, leaves it alone");
+        FID_TRY(const auto service, archive::Service::open(std::move(site), archive::Service::Ledger::required));
+        log::set_level(globals.verbose ? log::Level::debug : log::Level::error);
+        FID_TRY(all_well, Tour(*service, fs::absolute(out_folder)).run(samples));
+    }
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun);
+    std::printf("\n%s in %s. The site lies in %s, its passphrase in %s.\n", all_well ? good("All of it worked").c_str() : bad("Something was not as it should be").c_str(),
+                human_time(took).c_str(), globals.site.c_str(), passphrase_file.c_str());
+    if (!all_well) return 1;
+    if (!serve_afterwards) return 0;
+    FID_TRY(const auto answer, perform(globals, "token", {{"person", "operator"}, {"days", 1}, {"note", "demo"}}, [](const json::object&) {}, archive::Service::Ledger::none));
+    std::printf("\nA token for today:\n  %s\nTry:  curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8043/studies/…\n\n", shown::text(answer, "token").c_str());
+    std::fflush(stdout);
+    return serve(globals, {});
+}
+
+}  // namespace fiducial::app

@@ -1,0 +1,14 @@
+#pragma once
+// Reads an operation's JSON answer for showing it.
+#include <boost/json/fwd.hpp>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace fiducial::app::shown {
+
+std::uint64_t number(const boost::json::object& object, std::string_view key);   // 0 where missing
+unsigned long long count(const boost::json::object& object, std::string_view key);  // the same, for printf
+std::string text(const boost::json::object& object, std::string_view key);       // empty where missing
+
+}  // namespace fiducial::app::shown

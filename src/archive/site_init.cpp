@@ -1,0 +1,261 @@
+// Making a new site.
+#include <boost/json.hpp>
+
+#include "archive/accounts.hpp"
+#include "archive/service.hpp"
+#include "archive/site.hpp"
+#include "base/file.hpp"
+#include "base/hex.hpp"
+#include "crypto/aead.hpp"
+#include "crypto/secp256k1.hpp"
+#include "evidence/trust_file.hpp"
+#include "ledger/contracts.hpp"
+#include "ledger/node/geth.hpp"
+#include "ledger/node/local_node.hpp"
+#include "net/client.hpp"
+
+namespace fiducial::archive {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::uint64_t kStudiesMappingSlot = 0;                  // contracts/README.md, storage layout test
+
+}  // namespace
+
+/// Builds a site in a folder beside its place, step by step.
+class SiteMaker {
+public:
+    SiteMaker(const InitOptions& options, const crypto::Secret& passphrase) : options_(options), passphrase_(passphrase) {}
+
+    Result<InitReport> make() {
+        const auto place = fs::absolute(options_.folder).lexically_normal();
+        std::error_code ec;
+        if (fs::exists(place) && !(fs::is_directory(place) && fs::is_empty(place, ec))) {
+            return fail(ErrorCode::conflict, options_.folder.string() + " exists and is not empty: a site is made in a new folder");
+        }
+        auto beside = place;
+        beside += ".making-" + std::to_string(::getpid());
+        fs::create_directories(beside, ec);
+        if (ec) return fail(ErrorCode::io, "making folder " + beside.string() + ": " + ec.message());
+        fs::permissions(beside, fs::perms::owner_all, ec);
+        site_.layout_.root = beside;
+        auto made = steps();
+        rpc_.reset();
+        if (node_) node_->stop();
+        node_.reset();
+        if (!made) {
+            fs::remove_all(beside, ec);
+            return fail(made.error());
+        }
+        fs::remove(place, ec);
+        fs::rename(beside, place, ec);
+        if (ec) return fail(ErrorCode::io, "moving the new site to " + place.string() + ": " + ec.message());
+        FID_CHECK(sync_folder(place.parent_path()));
+        return std::move(report_);
+    }
+
+private:
+    Result<void> steps() {
+        FID_CHECK(make_keys());
+        FID_CHECK(write_configuration());
+        FID_CHECK(start_ledger());
+        FID_CHECK(deploy());
+        FID_CHECK(write_trust_file());
+        FID_CHECK(make_store());
+        return write_file_atomically(site_.layout_.facts(), as_bytes(site_.facts_.to_json()));
+    }
+    void done(std::string step) { report_.steps.push_back(std::move(step)); }
+
+    Result<void> make_keys() {
+        const auto& layout = site_.layout_;
+        for (const auto& folder : {layout.root / "keys", layout.store(), layout.trace()}) {
+            std::error_code ec;
+            fs::create_directories(folder, ec);
+            if (ec) return fail(ErrorCode::io, "making folder " + folder.string() + ": " + ec.message());
+            fs::permissions(folder, fs::perms::owner_all, ec);
+        }
+        auto& facts = site_.facts_;
+        facts.demo = options_.demo;
+        facts.site_id = crypto::random_bytes32();
+        facts.institution = crypto::random_bytes32();
+        facts.operator_person = crypto::random_bytes32();
+        KeyFile keys{crypto::random_secret(32), crypto::random_secret(32)};
+        FID_TRY(report_.shares, make_tested_shares(keys.site_key, options_.recovery_needed, options_.recovery_shares));
+        FID_CHECK(keys.write(layout.site_key(), passphrase_, options_.argon2));
+        site_.root_key_ = std::move(keys.root_key);
+        const auto wrapping = site_.derive(kKeyFilesLabel);
+        for (const auto name : {kDeployerKey, kOperatorKey, kGatewayKey, kSealerKey}) {
+            const auto key = crypto::generate_private_key();
+            FID_CHECK(write_file_atomically(layout.key(name), crypto::seal_small(wrapping.view(), as_bytes(name), key.view())));
+        }
+        done("keys made: site key under your passphrase, " + std::to_string(options_.recovery_shares) + " recovery shares made and tested");
+        return {};
+    }
+
+    Result<void> write_configuration() {
+        auto& configuration = site_.configuration_;
+        configuration.site_name = options_.name;
+        configuration.ledger_url = options_.ledger_url;
+        configuration.ledger_geth = options_.geth;
+        return write_file_atomically(site_.layout_.configuration(), as_bytes(configuration.to_toml()));
+    }
+
+    Result<Address> account(std::string_view name) {
+        FID_TRY(const auto key, site_.key(name));
+        return crypto::address_of(key);
+    }
+
+    Result<void> start_ledger() {
+        auto& facts = site_.facts_;
+        facts.own_node = options_.ledger_url.empty();
+        return facts.own_node ? start_own_node() : reach_external_node();
+    }
+
+    Result<void> start_own_node() {
+        auto& facts = site_.facts_;
+        FID_TRY(const auto geth, ledger::find_geth(options_.geth));
+        ledger::ChainSettings chain;
+        chain.chain_id = facts.chain_id = ledger::random_chain_id();
+        FID_TRY(const auto sealer_account, account(kSealerKey));
+        FID_TRY(const auto deployer_account, account(kDeployerKey));
+        FID_TRY(const auto gateway_account, account(kGatewayKey));
+        FID_TRY(const auto operator_account, account(kOperatorKey));
+        chain.signers = {sealer_account};
+        chain.funded = {gateway_account, deployer_account, operator_account};
+        FID_TRY(const auto sealer, site_.key(kSealerKey));
+        FID_CHECK(ledger::create_chain(geth, site_.layout_.ledger(), chain, sealer, site_.derive(kNodePasswordLabel)));
+        ledger::LocalNodeSettings settings;
+        settings.geth = geth;
+        settings.folder = site_.layout_.ledger();
+        settings.chain_id = facts.chain_id;
+        settings.sealer = sealer_account;
+        node_ = std::make_unique<ledger::LocalNode>(settings, site_.derive(kNodePasswordLabel));
+        FID_CHECK(node_->start());
+        facts.genesis_hash = node_->genesis_hash();
+        rpc_ = std::make_unique<ledger::Rpc>(std::make_shared<net::UnixSocketJson>(node_->socket_path()));
+        done("ledger made: a chain of its own, self-sealed (1 of 1), chain id " + std::to_string(facts.chain_id));
+        return {};
+    }
+
+    Result<void> reach_external_node() {
+        auto& facts = site_.facts_;
+        std::shared_ptr<net::JsonTransport> transport;
+        if (options_.ledger_url.starts_with("http")) transport = std::make_shared<net::HttpJson>(options_.ledger_url);
+        else transport = std::make_shared<net::UnixSocketJson>(options_.ledger_url);
+        ledger::RpcSettings settings;
+        settings.later_headers = true;
+        rpc_ = std::make_unique<ledger::Rpc>(transport, settings);
+        FID_TRY(facts.chain_id, rpc_->chain_id());
+        FID_TRY(const auto genesis, rpc_->block(std::uint64_t{0}));
+        if (!genesis) return fail(ErrorCode::unavailable, "the node has no block 0");
+        facts.genesis_hash = genesis->hash;
+        FID_TRY(const auto version, rpc_->client_version());
+        const bool clique = version.starts_with("Geth/v1.13.") && genesis->header.extra_data.size() >= ethereum::kCliqueVanitySize + 20 + ethereum::kCliqueSealSize;
+        facts.development = !clique;
+        if (clique) {
+            FID_TRY(signers_, ethereum::clique_checkpoint_signers(genesis->header));
+        }
+        FID_CHECK(fund_deployer());
+        done("ledger reached: " + version + (facts.development ? ", a development chain: its blocks carry no seals and prove nothing to a stranger" : ""));
+        return {};
+    }
+
+    /// On a development chain the node's own accounts have ether to give; elsewhere somebody must have sent some.
+    Result<void> fund_deployer() {
+        FID_TRY(const auto deployer, account(kDeployerKey));
+        FID_TRY(const auto accounts, rpc_->raw("eth_accounts", "[]"));
+        if (accounts.is_array() && !accounts.get_array().empty()) {
+            const std::string from(accounts.get_array().front().as_string());
+            const std::string params = R"([{"from":")" + from + R"(","to":")" + to_0x(deployer) + R"(","value":"0x8ac7230489e80000"}])";  // 10 ether
+            FID_CHECK(rpc_->raw("eth_sendTransaction", params));
+        }
+        for (int tries = 0; tries < 50; ++tries) {
+            FID_TRY(const auto balance, rpc_->balance(deployer));
+            if (!balance.is_zero()) return {};
+            std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        }
+        return fail(ErrorCode::unavailable, "account " + to_0x(deployer) + " has no ether to deploy with on this chain");
+    }
+
+    Result<void> deploy() {
+        auto& facts = site_.facts_;
+        FID_TRY(const auto deployer, site_.key(kDeployerKey));
+        ledger::contracts::DeployRequest request;
+        request.chain_id = facts.chain_id;
+        request.institution = facts.institution;
+        FID_TRY(request.gateway, account(kGatewayKey));
+        FID_TRY(const auto operator_account, account(kOperatorKey));
+        request.institution_name = options_.name;
+        request.founders = {{facts.operator_person, operator_account, kAdministrator | kCustodian, ledger::contracts::Custody::kept}};
+        if (!facts.own_node) {
+            FID_TRY(request.fund_wei, ethereum::Uint256::parse("1000000000000000000"));
+            request.fund = {request.gateway, operator_account};
+        }
+        FID_TRY(deployment_, ledger::contracts::deploy_all(*rpc_, deployer, request));
+        facts.members = deployment_.members.address;
+        facts.studies = deployment_.studies.address;
+        facts.consents = deployment_.consents.address;
+        facts.checkpoints = deployment_.checkpoints.address;
+        facts.directory = deployment_.directory.address;
+        facts.from_block = deployment_.members.from_block;
+        report_.gateway = request.gateway;
+        done("contracts deployed: Members, Studies, Consents, Checkpoints and their Directory");
+        return {};
+    }
+
+    Result<void> write_trust_file() {
+        const auto& facts = site_.facts_;
+        evidence::TrustFile trust;
+        trust.chain_id = facts.chain_id;
+        trust.genesis_hash = facts.genesis_hash;
+        trust.client = facts.development ? evidence::ClientKind::development : evidence::ClientKind::clique;
+        evidence::SignerSet set;
+        if (facts.own_node) {
+            FID_TRY(const auto sealer, account(kSealerKey));
+            set.signers = {sealer};
+        } else {
+            set.signers = signers_;
+        }
+        trust.signer_sets = {set};
+        for (const auto& contract : deployment_.all()) {
+            trust.contracts.push_back({contract.name, contract.address, contract.code_hash, kStudiesMappingSlot, contract.from_block});
+        }
+        std::sort(trust.contracts.begin(), trust.contracts.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+        std::string ascii;  // a name for people; the file holds printable ASCII only
+        for (const char c : options_.name) ascii.push_back(c >= 0x20 && c < 0x7f ? c : '?');
+        trust.institutions = {{facts.institution, ascii, report_.gateway}};
+        FID_TRY(const auto text, trust.serialise());
+        FID_CHECK(write_file_atomically(site_.layout_.trust_file(), as_bytes(text), 0644));
+        report_.trust_sha256 = evidence::trust_file_sha256(text);
+        done("trust file written, to be given to whoever checks images");
+        return {};
+    }
+
+    Result<void> make_store() {
+        std::vector<database::Migration> migrations(archive::migrations().begin(), archive::migrations().end());
+        migrations.insert(migrations.end(), ledger::migrations().begin(), ledger::migrations().end());
+        store::StoreOptions options;
+        options.other_migrations = migrations;
+        FID_TRY(const auto store, store::Store::open(site_.layout_.store(), site_.root_key_, options));
+        Accounts accounts(store->database());
+        const Person person{site_.facts_.operator_person, options_.operator_name, kAdministrator | kCustodian, system_clock().now().time_since_epoch().count()};
+        FID_CHECK(store->database().write(database::Durability::full, [&](database::Transaction& t) { return accounts.add(t, person); }));
+        FID_TRY(const auto trace, audit::Trace::open(site_.layout_.trace(), site_.derive(kTraceLabel)));
+        done("store and trace made; '" + options_.operator_name + "' is administrator and custodian");
+        report_.facts = site_.facts_;
+        return {};
+    }
+
+    const InitOptions& options_;
+    const crypto::Secret& passphrase_;
+    Site site_;
+    InitReport report_;
+    std::unique_ptr<ledger::LocalNode> node_;
+    std::unique_ptr<ledger::Rpc> rpc_;
+    ledger::contracts::Deployment deployment_;
+    std::vector<Address> signers_;
+};
+
+Result<InitReport> init_site(const InitOptions& options, const crypto::Secret& passphrase) { return SiteMaker(options, passphrase).make(); }
+
+}  // namespace fiducial::archive
