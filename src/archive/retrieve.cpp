@@ -104,7 +104,7 @@ Result<std::uint64_t> Tracer::write(const Requester& who, Operation operation, c
     entry.result = result ? static_cast<std::uint16_t>(static_cast<int>(*result) + 1) : std::uint16_t{0};
 
     audit::EntryKeys keys;
-    entry.staff = audit::StaffPart{{}, who.subject, who.address.substr(0, 255)};
+    entry.staff = audit::StaffPart{who.subject, who.address.substr(0, 255)};
     const auto staff_key = crypto::Secret::copy_of(crypto::tagged_hmac_sha256(staff_key_.view(), "fid.trace-staff1", {who.subject}));
     keys.staff.id = crypto::tagged_hmac_sha256(staff_key_.view(), "fid.trace-staff-id1", {who.subject});
     keys.staff.key = &staff_key;
@@ -112,7 +112,7 @@ Result<std::uint64_t> Tracer::write(const Requester& who, Operation operation, c
     crypto::Secret patient_key;
     if (study != nullptr) {
         FID_TRY(const auto p, store_.secrets().patient_secret(study->row.patient.slot));
-        entry.patient = audit::PatientPart{{}, study->patient_key, study->study_key, object};
+        entry.patient = audit::PatientPart{study->patient_key, study->study_key, object};
         patient_key = crypto::Secret::copy_of(crypto::tagged_hmac_sha256(p.view(), "fid.trace-patient1", {}));
         keys.patient.id = crypto::tagged_hmac_sha256(p.view(), "fid.trace-patient-id1", {});
         keys.patient.key = &patient_key;
