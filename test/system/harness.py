@@ -1,0 +1,128 @@
+"""What the system tests share: the real program on real sites in a temporary folder, and nothing left running."""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("FIDUCIAL_BIN", ROOT / "build/bin"))
+FIDUCIAL = BIN / "fiducial"
+VERIFY = BIN / "fiducial-verify"
+SHARED = ROOT.parent / "shared"
+PASSPHRASE = "correct horse battery staple"
+
+
+class CommandFailed(AssertionError):
+    def __init__(self, arguments, process):
+        super().__init__(f"{' '.join(map(str, arguments))}: exit {process.returncode}\n{process.stdout[-4000:]}\n{process.stderr[-4000:]}")
+        self.code, self.out, self.err = process.returncode, process.stdout, process.stderr
+
+
+class Site:
+    """One site and the commands on it. Collects everything the commands wrote to standard error in `log`."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.log = []
+        self.server = None
+        self.url = None
+
+    def environment(self):
+        return {**os.environ, "FIDUCIAL_SITE": str(self.folder), "FIDUCIAL_PASSPHRASE": PASSPHRASE, "NO_COLOR": "1"}
+
+    def raw(self, *arguments, codes=(0,), timeout=300, environment=None):
+        process = subprocess.run([FIDUCIAL, *map(str, arguments)], env={**self.environment(), **(environment or {})}, capture_output=True, text=True, timeout=timeout)
+        self.log.append(process.stderr)
+        if codes is not None and process.returncode not in codes:
+            raise CommandFailed(arguments, process)
+        return process
+
+    def run(self, *arguments, codes=(0,), **more):
+        """A command with --json; returns its answer."""
+        return json.loads(self.raw("--json", *arguments, codes=codes, **more).stdout)
+
+    def init(self, *arguments):
+        return self.run("init", "--name", "Test site", "--argon2-memory-mib", "8", *arguments)
+
+    @contextlib.contextmanager
+    def serving(self, *arguments):
+        self.start(*arguments)
+        try:
+            yield self.url
+        finally:
+            self.stop()
+
+    def start(self, *arguments, wait=True):
+        self.server_log = open(self.folder.parent / f"{self.folder.name}.serve.log", "ab")
+        self.server = subprocess.Popen([FIDUCIAL, "--json", "serve", "--listen", "127.0.0.1:0", *arguments], env=self.environment(), stdout=subprocess.PIPE,
+                                       stderr=self.server_log, start_new_session=True)
+        if wait:
+            ready = ""
+            while '"url"' not in ready:
+                line = self.server.stdout.readline().decode()
+                if not line:
+                    raise AssertionError("the archive did not start:\n" + self.serve_log()[-4000:])
+                ready += line
+            self.url = "http" + ready.split('"http', 1)[1].split('"')[0]
+
+    def serve_log(self):
+        path = self.folder.parent / f"{self.folder.name}.serve.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def stop(self, how=signal.SIGTERM, timeout=60):
+        if self.server is None:
+            return
+        self.server.send_signal(how)
+        self.server.wait(timeout)
+        self.server.stdout.close()
+        self.server_log.close()
+        self.server = None
+
+    def token(self, person):
+        return self.run("token", "--person", person)["token"]
+
+
+class SystemTest(unittest.TestCase):
+    """A test with a folder of its own that goes away afterwards, with whatever still runs in it."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fiducial-test-"))
+        self.sites = []
+
+    def tearDown(self):
+        for site in self.sites:
+            if site.server is not None:
+                with contextlib.suppress(Exception):
+                    site.stop(signal.SIGKILL)
+        subprocess.run(["pkill", "-9", "-f", str(self.folder)], check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def site(self, name="site", init=True):
+        site = Site(self.folder / name)
+        self.sites.append(site)
+        if init:
+            site.init()
+        return site
+
+    def samples(self, studies=None):
+        """The product's own sample exams, drawn once for all tests. Returns the folder."""
+        folder = ROOT / "build/samples"
+        if not (folder / ".complete").exists():
+            subprocess.run([FIDUCIAL, "samples", "--to", folder], check=True, capture_output=True)
+            (folder / ".complete").touch()
+        return folder
+
+
+def wait_for(condition, seconds, what):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s: {what}")
