@@ -65,14 +65,18 @@ public:
 
 private:
     std::filesystem::path path_of(std::uint32_t number) const {
-        auto digits = std::to_string(number);
-        digits.insert(0, digits.size() < 8 ? 8 - digits.size() : 0, '0');
-        return folder_ / (digits + std::string(kSuffix));
+        return folder_ / segment_file_name(number);
     }
     std::filesystem::path folder_;
 };
 
 }  // namespace
+
+std::string segment_file_name(std::uint32_t number) {
+    auto digits = std::to_string(number);
+    digits.insert(0, digits.size() < 8 ? 8 - digits.size() : 0, '0');
+    return digits + std::string(kSuffix);
+}
 
 Result<std::unique_ptr<SegmentBackend>> open_local_segments(const std::filesystem::path& folder) {
     std::error_code error;

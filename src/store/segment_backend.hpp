@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/bytes.hpp"
@@ -37,6 +38,8 @@ public:
     virtual Result<void> remove(std::uint32_t number) = 0;
 };
 
+/// Returns: "00000001.segment" for 1.
+std::string segment_file_name(std::uint32_t number);
 /// Files 00000001.segment, 00000002.segment … in a folder, which is made where missing.
 Result<std::unique_ptr<SegmentBackend>> open_local_segments(const std::filesystem::path& folder);
 

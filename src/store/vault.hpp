@@ -95,6 +95,8 @@ public:
 
     std::uint64_t size() const;
     std::uint64_t chunk_count() const;
+    /// Where a byte of the object lies on the disk, encrypted. Requires: position < size().
+    Location place_of(std::uint64_t position) const;
     /// SHA-256 of each chunk, checked against chunk_root.
     std::span<const Hash> chunk_hashes() const;
     /// Returns: bytes put into out, fewer only at the object's end. Reads ahead by up to 8 chunks in sequence.

@@ -83,6 +83,13 @@ struct ObjectReader::State {
         return {};
     }
 
+    Location place_of(std::uint64_t position) const {
+        const std::uint64_t at = position / kChunkSize * kSealedChunkSize + position % kChunkSize;
+        const auto index = static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), at) - starts.begin()) - 1;
+        const auto& extent = opened.record.extents[index];
+        return {extent.segment, extent.offset + (at - starts[index])};
+    }
+
     Result<ByteView> chunk(std::uint64_t index) {
         if (index >= count()) return fail(ErrorCode::invalid_argument, "chunk " + std::to_string(index) + " of an object of " + std::to_string(count()));
         if (index < window_first || index >= window_first + window_count) {
@@ -109,6 +116,7 @@ ObjectReader::ObjectReader(ObjectReader&&) noexcept = default;
 ObjectReader& ObjectReader::operator=(ObjectReader&&) noexcept = default;
 ObjectReader::~ObjectReader() = default;
 
+Location ObjectReader::place_of(std::uint64_t position) const { return state_->place_of(position); }
 std::uint64_t ObjectReader::size() const { return state_->ref.size; }
 std::uint64_t ObjectReader::chunk_count() const { return state_->count(); }
 std::span<const Hash> ObjectReader::chunk_hashes() const { return state_->opened.chunk_hashes; }
