@@ -7,7 +7,26 @@
 
 namespace fiducial::app {
 
+namespace {
+
+void add_samples(CLI::App& cli, Globals& globals, Action& action) {
+    auto folder = std::make_shared<std::string>();
+    auto* command = cli.add_subcommand("samples", "Draw the sample exams: twelve made-up people, chest X-rays, a CT, an ultrasound");
+    command->add_option("--to", *folder, "Folder to write into")->required();
+    command->callback([&globals, &action, folder] {
+        action = [&globals, folder]() -> Result<int> {
+            FID_TRY(const auto drawn, draw_samples(*folder));
+            if (globals.json) print_json({{"files", drawn.files}, {"bytes", drawn.bytes}});
+            else std::printf("%zu files in %s\n", drawn.files, folder->c_str());
+            return 0;
+        };
+    });
+}
+
+}  // namespace
+
 void add_demo_command(CLI::App& cli, Globals& globals, Action& action) {
+    add_samples(cli, globals, action);
     auto serve_it = std::make_shared<bool>(false);
     auto* command = cli.add_subcommand("demo", "See the main job done on sample exams: in, encrypted, anchored, out, verified, damage caught");
     command->add_flag("--serve", *serve_it, "Leave the archive running afterwards and print where to go");

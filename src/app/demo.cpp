@@ -42,28 +42,12 @@ private:
     std::chrono::steady_clock::time_point begun_;
 };
 
-/// Draws the sample files that are not there yet.
-Result<fs::path> write_samples(const fs::path& folder) {
+Result<void> write_samples(const fs::path& folder) {
     const Step step("1  Sample exams");
-    const auto files = samples::plan_sample_files();
-    std::uint64_t made = 0, bytes = 0;
-    for (const auto& file : files) {
-        if (stop_requested().load()) return fail(ErrorCode::cancelled, "interrupted");
-        const auto path = folder / file.path;
-        std::error_code ec;
-        if (fs::exists(path, ec)) {
-            bytes += fs::file_size(path, ec);
-            continue;
-        }
-        fs::create_directories(path.parent_path(), ec);
-        const auto content = samples::make_sample_file(file, kSampleSeed);
-        FID_CHECK(write_file_atomically(path, content));
-        bytes += content.size();
-        made += 1;
-    }
-    step.say("%zu images of %zu people, %s, in %s", files.size(), samples::sample_people().size(), human_bytes(bytes).c_str(), folder.c_str());
-    if (made < files.size()) step.say("(%zu of them were there already)", files.size() - static_cast<std::size_t>(made));
-    return folder;
+    FID_TRY(const auto drawn, draw_samples(folder));
+    step.say("%zu images of %zu people, %s, in %s", drawn.files, samples::sample_people().size(), human_bytes(drawn.bytes).c_str(), folder.c_str());
+    if (drawn.drawn < drawn.files) step.say("(%zu of them were there already)", drawn.files - drawn.drawn);
+    return {};
 }
 
 Result<void> make_site(const Globals& globals, const fs::path& passphrase_file) {
@@ -201,6 +185,26 @@ private:
 
 }  // namespace
 
+Result<DrawnSamples> draw_samples(const fs::path& folder) {
+    DrawnSamples out;
+    for (const auto& file : samples::plan_sample_files()) {
+        if (stop_requested().load()) return fail(ErrorCode::cancelled, "interrupted");
+        const auto path = folder / file.path;
+        std::error_code ec;
+        out.files += 1;
+        if (fs::exists(path, ec)) {
+            out.bytes += fs::file_size(path, ec);
+            continue;
+        }
+        fs::create_directories(path.parent_path(), ec);
+        const auto content = samples::make_sample_file(file, kSampleSeed);
+        FID_CHECK(write_file_atomically(path, content));
+        out.bytes += content.size();
+        out.drawn += 1;
+    }
+    return out;
+}
+
 Result<int> run_demo(const Globals& given, bool serve_afterwards) {
     const auto begun = std::chrono::steady_clock::now();
     Globals globals = given;
@@ -214,7 +218,7 @@ Result<int> run_demo(const Globals& given, bool serve_afterwards) {
     fs::create_directories(fs::absolute(globals.site).parent_path(), ec);
     FID_CHECK(make_site(globals, passphrase_file));
     if (globals.passphrase_file.empty()) globals.passphrase_file = passphrase_file;
-    FID_TRY(const auto samples, write_samples(fs::absolute(samples_folder)));
+    FID_CHECK(write_samples(fs::absolute(samples_folder)));
 
     bool all_well = false;
     {
@@ -222,7 +226,7 @@ Result<int> run_demo(const Globals& given, bool serve_afterwards) {
         if (!site.facts().demo) return fail(ErrorCode::conflict, globals.site.string() + " is a real site: the demo, which damages an image, leaves it alone");
         FID_TRY(const auto service, archive::Service::open(std::move(site), archive::Service::Ledger::required));
         log::set_level(globals.verbose ? log::Level::debug : log::Level::error);
-        FID_TRY(all_well, Tour(*service, fs::absolute(out_folder)).run(samples));
+        FID_TRY(all_well, Tour(*service, fs::absolute(out_folder)).run(fs::absolute(samples_folder)));
     }
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun);
     std::printf("\n%s in %s. The site lies in %s, its passphrase in %s.\n", all_well ? good("All of it worked").c_str() : bad("Something was not as it should be").c_str(),
