@@ -1,5 +1,5 @@
 #pragma once
-#include <boost/json/fwd.hpp>
+#include "base/json.hpp"
 
 #include "store/impl/rows.hpp"
 #include "store/index.hpp"
