@@ -1,9 +1,10 @@
 #pragma once
 // Reads an operation's JSON answer for showing it.
-#include <boost/json/fwd.hpp>
 #include <cstdint>
 #include <string>
 #include <string_view>
+
+#include "base/json.hpp"
 
 namespace fiducial::app::shown {
 

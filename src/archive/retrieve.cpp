@@ -105,7 +105,7 @@ Result<std::uint64_t> Tracer::write(const Requester& who, Operation operation, c
 
     audit::EntryKeys keys;
     entry.staff = audit::StaffPart{who.subject, who.address.substr(0, 255)};
-    const auto staff_key = crypto::Secret::copy_of(crypto::tagged_hmac_sha256(staff_key_.view(), "fid.trace-staff1", {who.subject}));
+    const auto staff_key = crypto::Secret::copy_of(crypto::tagged_hmac_sha256(staff_key_.view(), "fid.trace-staff-key1", {who.subject}));
     keys.staff.id = crypto::tagged_hmac_sha256(staff_key_.view(), "fid.trace-staff-id1", {who.subject});
     keys.staff.key = &staff_key;
 
