@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
 
 #include "dicom/data_set_writer.hpp"
 #include "dicom/impl/dicom_json.hpp"
@@ -13,9 +14,9 @@ namespace fiducial::dicom {
 namespace {
 
 // Finds the one value of an identifying element. Errors: malformed where there are two that differ.
-Result<std::string_view> identifying_value(const impl::Tokenizer& tokenizer, Tag tag) {
+Result<std::string_view> identifying_value(const impl::Tokenizer& tokenizer, std::span<const impl::TopElement> elements, Tag tag) {
     const impl::TopElement* found = nullptr;
-    for (const auto& element : tokenizer.elements()) {
+    for (const auto& element : elements) {
         if (element.tag != tag) continue;
         if (element.kept == impl::kNotKept || element.undefined_length) return fail(ErrorCode::malformed, tag_name(tag) + " is far too long");
         if (found != nullptr && as_text(tokenizer.value_of(*found)) != as_text(tokenizer.value_of(element))) {
@@ -26,8 +27,8 @@ Result<std::string_view> identifying_value(const impl::Tokenizer& tokenizer, Tag
     return found == nullptr ? std::string_view{} : as_text(tokenizer.value_of(*found));
 }
 
-Result<Uid> required_uid(const impl::Tokenizer& tokenizer, Tag tag, std::string_view name) {
-    FID_TRY(const std::string_view text, identifying_value(tokenizer, tag));
+Result<Uid> required_uid(const impl::Tokenizer& tokenizer, std::span<const impl::TopElement> elements, Tag tag, std::string_view name) {
+    FID_TRY(const std::string_view text, identifying_value(tokenizer, elements, tag));
     if (impl::trim(text).empty()) return fail(ErrorCode::malformed, std::string(name) + " " + tag_name(tag) + " is missing");
     auto uid = Uid::parse(impl::trim(text));
     if (!uid) return fail(ErrorCode::malformed, std::string(name) + " " + tag_name(tag) + " is not a UID");
@@ -49,6 +50,7 @@ struct DataSetScanner::State {
     std::uint64_t data_set_length = 0;
     std::optional<Error> failed;
     bool finished = false;
+    bool passed_tried = false;
 
     void start(const TransferSyntax* found) {
         syntax = found;
@@ -98,29 +100,35 @@ struct DataSetScanner::State {
         } else {
             FID_CHECK(tokenizer->feed(bytes));
         }
-        if (!identity && (tokenizer->identity_passed() || tokenizer->pixel_data_seen())) {
-            auto found = find_identity();
-            if (found) {
-                identity = *std::move(found);
-            } else if (tokenizer->pixel_data_seen()) {
-                return fail(found.error());
-            }
+        return identify();
+    }
+
+    // The same elements decide in the same order, however the bytes were split.
+    Result<void> identify() {
+        if (!passed_tried && tokenizer->before_identity_passed() != impl::kNotKept) {
+            passed_tried = true;
+            if (auto found = find_identity(tokenizer->before_identity_passed())) identity = *std::move(found);
+        }
+        if (!identity && tokenizer->before_pixel_data() != impl::kNotKept) {
+            FID_TRY(identity, find_identity(tokenizer->before_pixel_data()));
         }
         return {};
     }
 
-    Result<EarlyIdentity> find_identity() const {
+    // Out of the first `count` elements.
+    Result<EarlyIdentity> find_identity(std::size_t count) const {
+        const auto elements = std::span(tokenizer->elements()).first(count);
         EarlyIdentity out;
         out.transfer_syntax = syntax->uid;
-        FID_TRY(out.sop_instance, required_uid(*tokenizer, tags::kSopInstanceUid, "SOP Instance UID"));
-        FID_TRY(out.study, required_uid(*tokenizer, tags::kStudyInstanceUid, "Study Instance UID"));
-        FID_TRY(out.series, required_uid(*tokenizer, tags::kSeriesInstanceUid, "Series Instance UID"));
-        FID_TRY(const std::string_view sop_class, identifying_value(*tokenizer, tags::kSopClassUid));
+        FID_TRY(out.sop_instance, required_uid(*tokenizer, elements, tags::kSopInstanceUid, "SOP Instance UID"));
+        FID_TRY(out.study, required_uid(*tokenizer, elements, tags::kStudyInstanceUid, "Study Instance UID"));
+        FID_TRY(out.series, required_uid(*tokenizer, elements, tags::kSeriesInstanceUid, "Series Instance UID"));
+        FID_TRY(const std::string_view sop_class, identifying_value(*tokenizer, elements, tags::kSopClassUid));
         if (auto uid = Uid::parse(impl::trim(sop_class))) out.sop_class = *uid;
-        FID_TRY(const std::string_view raw_set, identifying_value(*tokenizer, tags::kSpecificCharacterSet));
+        FID_TRY(const std::string_view raw_set, identifying_value(*tokenizer, elements, tags::kSpecificCharacterSet));
         const auto character_set = impl::character_set_of(raw_set);
-        FID_TRY(const std::string_view patient, identifying_value(*tokenizer, tags::kPatientId));
-        FID_TRY(const std::string_view issuer, identifying_value(*tokenizer, tags::kIssuerOfPatientId));
+        FID_TRY(const std::string_view patient, identifying_value(*tokenizer, elements, tags::kPatientId));
+        FID_TRY(const std::string_view issuer, identifying_value(*tokenizer, elements, tags::kIssuerOfPatientId));
         out.patient_id.value = impl::trim(impl::to_utf8(patient, character_set, impl::TextKind::multi_valued).text);
         out.issuer.value = impl::trim(impl::to_utf8(issuer, character_set, impl::TextKind::multi_valued).text);
         return out;
@@ -137,7 +145,7 @@ struct DataSetScanner::State {
         }
         if (inflater) FID_CHECK(inflater->finish());
         FID_CHECK(tokenizer->finish());
-        FID_TRY(auto final_identity, find_identity());
+        FID_TRY(auto final_identity, find_identity(tokenizer->elements().size()));
         FID_CHECK(compare_identities(final_identity));
         identity = final_identity;
         return make_header(std::move(final_identity));

@@ -214,16 +214,19 @@ TEST(PS3_5_Uids, AnotherValueForOneOfThemIsRefused) {
     EXPECT_EQ(error_of(scan_data_set(b.out, kExplicitVrLittleEndian)), "(0020,000D) occurs twice with different values");
 }
 
-TEST(PS3_5_Uids, WhatWasToldEarlyCannotChange) {
+TEST(PS3_5_Uids, WhatWasToldEarlyCannotChangeHoweverTheBytesAreSplit) {
     auto b = small(Form::explicit_le);
-    b.us(0x00280010, 1);
-    DataSetScanner scanner = *DataSetScanner::for_data_set(kExplicitVrLittleEndian);
-    ASSERT_TRUE(scanner.feed(b.out));
-    ASSERT_TRUE(scanner.identity());
-    Builder late(Form::explicit_le);
-    late.text(0x00100021, "LO", "late issuer");
-    ASSERT_TRUE(scanner.feed(late.out));
-    EXPECT_EQ(error_of(scanner.finish()), "identifying attributes stand behind where they should be");
+    b.us(0x00280010, 1).text(0x00100021, "LO", "late issuer");
+    for (const std::size_t step : {std::size_t{1}, std::size_t{7}, b.out.size()}) {
+        DataSetScanner scanner = *DataSetScanner::for_data_set(kExplicitVrLittleEndian);
+        for (std::size_t at = 0; at < b.out.size(); at += step) ASSERT_TRUE(scanner.feed(ByteView(b.out).subspan(at, std::min(step, b.out.size() - at))));
+        ASSERT_TRUE(scanner.identity());
+        EXPECT_EQ(error_of(scanner.finish()), "identifying attributes stand behind where they should be");
+    }
+    auto late = Builder(Form::explicit_le);  // UIDs out of order, but before the pixels: nothing was told yet
+    late.us(0x00280010, 1);
+    identity(late).raw(0x7fe00010, "OB", Bytes(2));
+    EXPECT_TRUE(scan_data_set(late.out, kExplicitVrLittleEndian));
 }
 
 TEST(PS3_5_Lenient, DefectsBesideTheUidsAreWarnings) {

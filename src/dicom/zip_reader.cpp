@@ -3,7 +3,7 @@
 #include <zip.h>
 
 #include <algorithm>
-#include <array>
+#include <optional>
 
 #include "dicom/impl/text.hpp"
 

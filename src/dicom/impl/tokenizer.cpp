@@ -140,7 +140,7 @@ Result<void> Tokenizer::top_element(const ElementHead& head) {
     if (!elements_.empty() && head.tag < last_tag_) warn(tag_name(head.tag) + " stands out of order");
     if (head.length != kUndefinedLength && (head.length & 1) != 0) warn(tag_name(head.tag) + " has an odd length");
     last_tag_ = std::max(last_tag_, head.tag);
-    if (head.tag > tags::kSeriesInstanceUid) identity_passed_ = true;
+    if (head.tag > tags::kSeriesInstanceUid && identity_passed_ == kNotKept) identity_passed_ = elements_.size();
 
     TopElement element{head.tag, head.vr, head.length == kUndefinedLength, offset_, 0, kNotKept};
     used_ += 16;

@@ -60,9 +60,10 @@ public:
     Result<void> feed(ByteView bytes);
     Result<void> finish();
 
-    /// True once no element up to (0020,000E) can come in the right order any more.
-    bool identity_passed() const { return identity_passed_; }
-    bool pixel_data_seen() const { return pixel_ != kNotKept; }
+    /// Elements before the first one behind (0020,000E); kNotKept while none of those came. All of them are complete.
+    std::size_t before_identity_passed() const { return identity_passed_; }
+    /// Elements before pixel data; kNotKept while it did not come.
+    std::size_t before_pixel_data() const { return pixel_; }
     const std::vector<TopElement>& elements() const { return elements_; }
     ByteView kept() const { return kept_; }
     /// Empty for a value that is not kept or not complete yet.
@@ -103,7 +104,7 @@ private:
     std::uint64_t value_left_ = 0;
     Target target_ = Target::keep;
     bool trailing_zeros_ = false;
-    bool identity_passed_ = false;
+    std::size_t identity_passed_ = kNotKept;
     std::vector<Frame> frames_;
     std::vector<TopElement> elements_;
     std::uint64_t used_ = 0;          // of limits_.header_bytes
