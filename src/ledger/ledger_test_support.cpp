@@ -19,7 +19,7 @@ namespace {
 constexpr std::chrono::seconds kStartTime{60};
 
 std::filesystem::path tool(const std::string& name) {
-    const std::filesystem::path modules = std::filesystem::path(FIDUCIAL_SOURCE_DIR) / "test/tools/node_modules";
+    const std::filesystem::path modules = std::filesystem::path(FIDUCIAL_SOURCE_DIR) / "contracts/node_modules";
     if (name == "anvil") {
         for (const char* machine : {"linux-amd64", "linux-arm64"}) {
             const auto path = modules / "@foundry-rs" / (std::string("anvil-") + machine) / "bin/anvil";
@@ -51,7 +51,7 @@ public:
         chain_id = 1337'000 + static_cast<std::uint64_t>(::getpid() % 1000);
         const auto program = tool(name_of(which));
         if (program.empty()) {
-            why = name_of(which) + " is not installed; run test/tools/install.sh";
+            why = name_of(which) + " is not installed; run deploy/dependencies test";
             return false;
         }
         deployer = crypto::generate_private_key();
