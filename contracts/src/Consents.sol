@@ -84,7 +84,7 @@ contract Consents is Decisions, EIP712 {
     // ---- grants
 
     function grant(GrantTerms calldata terms) external returns (bytes32) {
-        (bytes32 by, Basis basis) = _caller(terms.holder, terms.patientKey);
+        (bytes32 by, Basis basis) = _caller(terms.holder, terms.patientKey, false);
         return _grant(terms, by, basis);
     }
 
@@ -105,12 +105,12 @@ contract Consents is Decisions, EIP712 {
                 terms.epoch
             )
         );
-        Basis basis = _checkSigner(terms.holder, terms.patientKey, signer, content, signature);
+        Basis basis = _checkSigner(terms.holder, terms.patientKey, signer, content, signature, false);
         return _grant(terms, signer, basis);
     }
 
     function revoke(bytes32 holder, bytes32 patientKey, bytes32 grantId, uint64 epoch) external {
-        (bytes32 by,) = _caller(holder, patientKey);
+        (bytes32 by,) = _caller(holder, patientKey, true);
         _revoke(holder, patientKey, grantId, epoch, by);
     }
 
@@ -123,7 +123,7 @@ contract Consents is Decisions, EIP712 {
         bytes calldata signature
     ) external {
         bytes32 content = keccak256(abi.encode(REVOKE_TYPE, holder, patientKey, grantId, epoch));
-        _checkSigner(holder, patientKey, signer, content, signature);
+        _checkSigner(holder, patientKey, signer, content, signature, true);
         _revoke(holder, patientKey, grantId, epoch, signer);
     }
 
@@ -142,7 +142,7 @@ contract Consents is Decisions, EIP712 {
     // ---- restrictions
 
     function restrict(RestrictTerms calldata terms) external returns (bytes32) {
-        (bytes32 by,) = _caller(terms.holder, terms.patientKey);
+        (bytes32 by,) = _caller(terms.holder, terms.patientKey, terms.on);
         return _restrict(terms, by);
     }
 
@@ -161,7 +161,7 @@ contract Consents is Decisions, EIP712 {
                 terms.serial
             )
         );
-        _checkSigner(terms.holder, terms.patientKey, signer, content, signature);
+        _checkSigner(terms.holder, terms.patientKey, signer, content, signature, terms.on);
         return _restrict(terms, signer);
     }
 
@@ -200,7 +200,7 @@ contract Consents is Decisions, EIP712 {
     }
 
     function answer(bytes32 holder, bytes32 patientKey, bytes32 requestId, bool accepted) external {
-        (bytes32 by,) = _caller(holder, patientKey);
+        (bytes32 by,) = _caller(holder, patientKey, false);
         Request storage request = _patients[holder][patientKey].requests[requestId];
         if (request.state != RequestState.asked) revert ConsentsRequestState(request.state);
         request.state = accepted ? RequestState.accepted : RequestState.refused;
@@ -249,7 +249,7 @@ contract Consents is Decisions, EIP712 {
     function closeEmergency(bytes32 holder, bytes32 patientKey, bytes32 person) external {
         Emergency storage opened = _patients[holder][patientKey].emergencies[person];
         if (opened.until == 0) revert ConsentsNoEmergency();
-        (bool decides,,) = _callerOrNone(holder, patientKey);
+        (bool decides,,) = _callerOrNone(holder, patientKey, true);
         if (!decides) _requireEmergencyWriter(holder, person, _members.subjectOf(person).institution);
         uint64 atTime = uint64(block.timestamp);
         if (atTime < opened.until) opened.until = atTime < opened.from ? opened.from : atTime;
@@ -334,18 +334,23 @@ contract Consents is Decisions, EIP712 {
     }
 
     /// Whoever decides for the patient, as this call's sender: controller, guardian, or the gateway where nobody else does.
-    function _caller(bytes32 holder, bytes32 patientKey) private view returns (bytes32 by, Basis basis) {
+    /// @param closing what is asked for only takes away: it cannot be prevented by making the person inactive
+    function _caller(bytes32 holder, bytes32 patientKey, bool closing)
+        private
+        view
+        returns (bytes32 by, Basis basis)
+    {
         bool decides;
-        (decides, by, basis) = _callerOrNone(holder, patientKey);
+        (decides, by, basis) = _callerOrNone(holder, patientKey, closing);
         if (!decides) revert ConsentsNotAllowed(msg.sender);
     }
 
-    function _callerOrNone(bytes32 holder, bytes32 patientKey)
+    function _callerOrNone(bytes32 holder, bytes32 patientKey, bool closing)
         private
         view
         returns (bool decides, bytes32 by, Basis basis)
     {
-        by = _members.activePersonAt(holder, msg.sender);
+        by = closing ? _members.personAt(holder, msg.sender) : _members.activePersonAt(holder, msg.sender);
         if (by != 0) {
             (decides, basis) = _position(holder, patientKey, by);
             if (decides) return (true, by, basis);
@@ -357,18 +362,18 @@ contract Consents is Decisions, EIP712 {
         return (false, 0, Basis.patient);
     }
 
-    /// Whether an active person decides for the patient now, and as what.
-    function _standing(bytes32 holder, bytes32 patientKey, bytes32 person)
+    /// Whether a person decides for the patient now, and as what.
+    function _standing(bytes32 holder, bytes32 patientKey, bytes32 person, bool closing)
         private
         view
         returns (bool decides, Basis basis)
     {
         IMembers.Subject memory facts = _members.subjectOf(person);
-        if (facts.kind != IMembers.SubjectKind.person || !facts.active) return (false, Basis.patient);
+        if (facts.kind != IMembers.SubjectKind.person || !(facts.active || closing)) return (false, Basis.patient);
         return _position(holder, patientKey, person);
     }
 
-    /// What a person known to be active is to the patient.
+    /// What a person is to the patient.
     function _position(bytes32 holder, bytes32 patientKey, bytes32 person)
         private
         view
@@ -380,12 +385,15 @@ contract Consents is Decisions, EIP712 {
         return (false, Basis.patient);
     }
 
-    function _checkSigner(bytes32 holder, bytes32 patientKey, bytes32 signer, bytes32 content, bytes calldata signature)
-        private
-        view
-        returns (Basis)
-    {
-        (bool decides, Basis basis) = _standing(holder, patientKey, signer);
+    function _checkSigner(
+        bytes32 holder,
+        bytes32 patientKey,
+        bytes32 signer,
+        bytes32 content,
+        bytes calldata signature,
+        bool closing
+    ) private view returns (Basis) {
+        (bool decides, Basis basis) = _standing(holder, patientKey, signer, closing);
         if (signer == 0 || !decides) revert ConsentsNotController(signer);
         address account = _members.accountOf(signer);
         if (

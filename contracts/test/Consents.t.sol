@@ -22,6 +22,8 @@ contract ContractWallet {
 
 contract ConsentsTest is World {
     IConsents.Purpose private constant TREATMENT = IConsents.Purpose.treatment;
+    bytes32 private constant REVOKE_TYPE =
+        keccak256("Revoke(bytes32 holder,bytes32 patientKey,bytes32 grantId,uint64 epoch)");
 
     // ---- who decides
 
@@ -134,10 +136,36 @@ contract ConsentsTest is World {
         consents.grant(given);
     }
 
-    function test_inactiveControllerDecidesNothing() public {
+    /// Making someone inactive keeps them from giving, never from taking away.
+    function test_inactiveControllerGivesNothingAndTakesAway() public {
         giveWallet();
+        IConsents.GrantTerms memory given = terms(toSubject(id(DOCTOR_B)), TREATMENT);
+        bytes32 content =
+            keccak256(abi.encode(REVOKE_TYPE, HOSPITAL_A, PATIENT, bytes32(0), given.epoch + 1));
+        bytes memory revocation = sign(PATIENT_A, typed(content));
+        bytes memory grant_ = sign(PATIENT_A, digestOf(given));
         vm.prank(vm.addr(ADMIN_A));
         members.setPersonActive(id(PATIENT_A), false);
+        bytes memory error = abi.encodeWithSelector(IConsents.ConsentsNotAllowed.selector, vm.addr(PATIENT_A));
+        vm.startPrank(vm.addr(PATIENT_A));
+        vm.expectRevert(error);
+        consents.grant(given);
+        consents.restrict(restriction(toEveryone(), 0, true, 1));
+        vm.expectRevert(error);
+        consents.restrict(restriction(toEveryone(), 0, false, 2));
+        consents.revoke(HOSPITAL_A, PATIENT, 0, given.epoch);
+        vm.stopPrank();
+        consents.revokeBySignature(HOSPITAL_A, PATIENT, 0, given.epoch + 1, id(PATIENT_A), revocation);
+        equal(epoch(), given.epoch + 2);
+        vm.expectRevert(abi.encodeWithSelector(IConsents.ConsentsNotController.selector, id(PATIENT_A)));
+        consents.grantBySignature(given, id(PATIENT_A), grant_);
+    }
+
+    /// Removed for ever is another thing than inactive: the account is nobody's.
+    function test_RevertWhen_controllerWasRemoved() public {
+        giveWallet();
+        vm.prank(vm.addr(ADMIN_A));
+        members.removePerson(id(PATIENT_A));
         vm.expectRevert(abi.encodeWithSelector(IConsents.ConsentsNotAllowed.selector, vm.addr(PATIENT_A)));
         vm.prank(vm.addr(PATIENT_A));
         consents.revoke(HOSPITAL_A, PATIENT, 0, 0);

@@ -261,7 +261,7 @@ interface IConsents {
         external
         returns (bytes32 grantId);
     /// Voids the grant (0: all grants) of epochs up to `epoch`, and moves the patient's epoch beyond it. Idempotent; has no
-    /// deadline and cannot be paused.
+    /// deadline and cannot be paused: not by making the person inactive either.
     function revoke(bytes32 holder, bytes32 patientKey, bytes32 grantId, uint64 epoch) external;
     function revokeBySignature(
         bytes32 holder,
@@ -278,7 +278,7 @@ interface IConsents {
     /// a later one takes its place.
     function grantIdOf(Target calldata target, bytes32 scope, Purpose purpose) external pure returns (bytes32);
 
-    // ---- restrictions. By the same
+    // ---- restrictions. By the same; restricting, like revoking, also by who was made inactive
 
     function restrict(RestrictTerms calldata terms) external returns (bytes32 restrictionId);
     function restrictBySignature(RestrictTerms calldata terms, bytes32 signer, bytes calldata signature)
