@@ -97,10 +97,14 @@ Result<std::vector<Person>> Accounts::all() {
     return database_.read([&](database::Transaction& t) {
         return database::attempt("listing people", [&]() -> Result<std::vector<Person>> {
             std::vector<Person> people;
-            soci::rowset<soci::row> rows = (t.sql().prepare << "SELECT id, name, roles, created_ms FROM people ORDER BY name");
-            for (const auto& row : rows) {
-                FID_TRY(const auto id, fixed_from_hex<32>(row.get<std::string>(0), "person id"));
-                people.push_back({id, row.get<std::string>(1), static_cast<std::uint32_t>(row.get<long long>(2)), row.get<long long>(3)});
+            std::string id, name;
+            long long roles = 0, created = 0;
+            soci::statement statement = (t.sql().prepare << "SELECT id, name, roles, created_ms FROM people ORDER BY name", soci::into(id), soci::into(name),
+                                         soci::into(roles), soci::into(created));
+            statement.execute();
+            while (statement.fetch()) {
+                FID_TRY(const auto bytes, fixed_from_hex<32>(id, "person id"));
+                people.push_back({bytes, name, static_cast<std::uint32_t>(roles), created});
             }
             return people;
         });

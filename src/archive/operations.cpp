@@ -105,8 +105,8 @@ Result<json::object> Operations::import(const Arguments& arguments) {
     service_.outbox_->wake(true);
     const auto patience = std::chrono::seconds(std::clamp<std::int64_t>(argument::number(arguments, "waitSeconds", 0), 0, 86400));
     const auto deadline = std::chrono::steady_clock::now() + patience;
-    while (!stop_.load() && std::chrono::steady_clock::now() < deadline && !service_.outbox_->wait_until_settled(milliseconds(250))) {
-    }
+    bool settled = false;
+    while (!settled && !stop_.load() && std::chrono::steady_clock::now() < deadline) settled = service_.outbox_->wait_until_settled(milliseconds(250));
     const auto outbox = service_.outbox_->status();
     json::array notable;
     for (const auto& file : report.notable) notable.push_back(shown(file));
@@ -114,7 +114,7 @@ Result<json::object> Operations::import(const Arguments& arguments) {
                         {"setAside", report.set_aside},  {"refused", report.refused},       {"skipped", report.skipped},
                         {"bytes", report.bytes},         {"milliseconds", report.took.count()}, {"interrupted", report.interrupted},
                         {"notable", std::move(notable)},
-                        {"unsettled", outbox.stored + outbox.submitted + outbox.included}};
+                        {"unsettled", settled ? 0 : outbox.stored + outbox.submitted + outbox.included}};
 }
 
 Result<json::object> Operations::list(const Arguments& arguments) {
@@ -192,6 +192,7 @@ Result<json::object> Operations::revoke_tokens(const Arguments& arguments) {
 }
 
 Result<json::object> Operations::ledger_status(const Arguments&) {
+    service_.follower_->wait_until([](const ledger::FollowerStatus& now) { return now.last_answer.has_value() || !now.problem.empty(); }, milliseconds(3000));
     const auto status = ledger::collect_status(*service_.follower_, *service_.outbox_, service_.node_.get());
     const auto& facts = service_.site_.facts();
     json::object out{{"chainId", facts.chain_id},
@@ -226,7 +227,7 @@ Result<json::object> Operations::wait_settled(const Arguments& arguments) {
         emit_({{"waiting", status.stored + status.submitted + status.included}});
     }
     const auto status = service_.outbox_->status();
-    return json::object{{"settled", settled}, {"waiting", status.stored + status.submitted + status.included}, {"incidents", status.incidents}};
+    return json::object{{"settled", settled}, {"waiting", settled ? 0 : status.stored + status.submitted + status.included}, {"incidents", status.incidents}};
 }
 
 Result<json::object> Operations::list_set_aside(const Arguments& arguments) {

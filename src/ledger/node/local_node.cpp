@@ -80,7 +80,7 @@ Result<void> make_private_folder(const std::filesystem::path& folder) {
 void warn_if_unsynchronised() {
     timex times{};
     if (::adjtimex(&times) == TIME_ERROR) {
-        log::warning("ledger", "the machine's clock is not synchronised; a clock that is ahead stops the sealing of blocks once it is put right");
+        log::info("ledger", "the machine's clock is not synchronised; a clock that is ahead stops the sealing of blocks once it is put right");
     }
 }
 
