@@ -164,7 +164,7 @@ TEST_F(Zip, APPNOTE_4_4_7_DamageIsFound) {
     std::ofstream(folder_ / "text.zip") << "this is no ZIP file at all, but it is long enough to be looked at";
     EXPECT_EQ(error_of(folder_ / "text.zip"), "text.zip is not a ZIP file, or a damaged one");
     std::string noise;
-    for (int i = 0; i < 5000; ++i) noise += static_cast<char>((i * i * 7919) >> 5);
+    for (unsigned i = 0; i < 5000; ++i) noise += static_cast<char>((i * i * 7919u) >> 5);
     const auto path = make({{"a", noise}});
     auto bytes = *read_file(path, 1u << 20);
     bytes[200] ^= 0x55;
