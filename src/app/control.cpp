@@ -79,33 +79,36 @@ private:
     std::string buffer_;
 };
 
-/// Opens a Unix socket whose path may be longer than sun_path: through the folder's descriptor.
+/// Opens a Unix socket. An address holds 107 bytes: a longer path is reached from its folder, as the process's working folder for a moment
+/// (commands and the archive do this before they start threads that open files).
 Result<int> open_socket(const std::filesystem::path& path, bool listen) {
     const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return fail(error_from_errno(errno, "making a socket for", path));
-    const int folder = ::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) {
-        ::close(fd);
-        return fail(error_from_errno(errno, "opening", path.parent_path()));
-    }
-    const std::string reached = "/proc/self/fd/" + std::to_string(folder) + "/" + path.filename().string();
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    FID_INVARIANT(reached.size() < sizeof address.sun_path, "the control socket's name is too long");
+    const bool fits = path.native().size() < sizeof address.sun_path;
+    const std::string reached = fits ? path.native() : path.filename().native();
     std::copy(reached.begin(), reached.end(), address.sun_path);
     const auto* generic = static_cast<const sockaddr*>(static_cast<const void*>(&address));
+    const int here = fits ? -1 : ::open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (!fits && ::chdir(path.parent_path().c_str()) != 0) {
+        const int number = errno;
+        ::close(fd);
+        if (here >= 0) ::close(here);
+        return fail(error_from_errno(number, "entering", path.parent_path()));
+    }
     int outcome = 0;
     if (listen) {
         ::unlink(path.c_str());
-        const auto mask = ::umask(0177);
         outcome = ::bind(fd, generic, sizeof address);
-        ::umask(mask);
+        if (outcome == 0) outcome = ::chmod(path.c_str(), 0600);  // the folder is its user's alone
         if (outcome == 0) outcome = ::listen(fd, 16);
     } else {
         outcome = ::connect(fd, generic, sizeof address);
     }
     const int number = errno;
-    ::close(folder);
+    if (!fits && (here < 0 || ::fchdir(here) != 0)) outcome = -1;
+    if (here >= 0) ::close(here);
     if (outcome != 0) {
         ::close(fd);
         if (!listen) return fail(ErrorCode::not_found, "no archive is running on " + path.parent_path().string());

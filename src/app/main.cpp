@@ -5,6 +5,8 @@
 
 #include "app/commands.hpp"
 #include "app/terminal.hpp"
+#include "base/log.hpp"
+#include "crypto/harden.hpp"
 
 namespace {
 
@@ -29,6 +31,7 @@ int complain(const app::Globals& globals, const Error& error) {
 
 int main(int argc, char** argv) {
     app::catch_signals();
+    if (auto hardened = crypto::harden_process(); !hardened) log::warning("app", "the process's memory is less protected than it should be", {{"why", hardened.error().message}});
     app::Globals globals;
     if (const char* site = std::getenv("FIDUCIAL_SITE"); site != nullptr) globals.site = site;
     app::Action action;
