@@ -1,9 +1,9 @@
 #include <curl/curl.h>
 
 #include <algorithm>
-#include <mutex>
 
 #include "net/client.hpp"
+#include "net/impl/turn.hpp"
 
 namespace fiducial::net {
 namespace {
@@ -85,7 +85,7 @@ ErrorCode class_of(CURLcode code) {
 
 struct HttpClient::Impl {
     HttpClientSettings settings;
-    std::timed_mutex turn;
+    impl::Turn turn;
     CURL* handle = nullptr;
 
     ~Impl() { curl_easy_cleanup(handle); }
@@ -140,8 +140,8 @@ HttpClient::~HttpClient() = default;
 
 Result<HttpClientAnswer> HttpClient::send(const HttpClientRequest& request, std::chrono::milliseconds timeout) {
     const auto deadline = SteadyClock::now() + timeout;
-    std::unique_lock lock(impl_->turn, deadline);
-    if (!lock) return fail(ErrorCode::timeout, "another call kept the connection busy");
+    const impl::Turn::Held turn(impl_->turn, deadline);
+    if (!turn) return fail(ErrorCode::timeout, "another call kept the connection busy");
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - SteadyClock::now());
     if (left.count() <= 0) return fail(ErrorCode::timeout, "no time left");
 

@@ -18,6 +18,12 @@
 
 #include "base/log.hpp"
 
+#if defined(__SANITIZE_THREAD__)
+// Asio counts the references of an executor with a fence, which the sanitizer does not know.
+extern "C" const char* __tsan_default_suppressions();
+extern "C" const char* __tsan_default_suppressions() { return "race:boost::asio::execution::detail::shared_target_executor\n"; }
+#endif
+
 namespace fiducial::net {
 
 namespace asio = boost::asio;

@@ -8,11 +8,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <mutex>
 
 #include "base/file.hpp"
 #include "net/client.hpp"
 #include "net/impl/json_framing.hpp"
+#include "net/impl/turn.hpp"
 
 namespace fiducial::net {
 namespace {
@@ -144,7 +144,7 @@ Result<std::string> receive_one(int fd, std::size_t max_bytes, Deadline deadline
 struct UnixSocketJson::Impl {
     std::filesystem::path path;
     std::size_t max_answer_bytes;
-    std::timed_mutex turn;
+    impl::Turn turn;
     Descriptor connection;
 
     Result<std::string> exchange(std::string_view request, Deadline deadline) {
@@ -166,8 +166,8 @@ UnixSocketJson::~UnixSocketJson() = default;
 
 Result<std::string> UnixSocketJson::exchange(std::string_view request, std::chrono::milliseconds timeout) {
     const auto deadline = SteadyClock::now() + timeout;
-    std::unique_lock lock(impl_->turn, deadline);
-    if (!lock) return fail(ErrorCode::timeout, "another call kept the connection busy");
+    const impl::Turn::Held turn(impl_->turn, deadline);
+    if (!turn) return fail(ErrorCode::timeout, "another call kept the connection busy");
     auto answer = impl_->exchange(request, deadline);
     if (!answer) {
         impl_->connection.reset();  // a late answer must not be taken for the next one
