@@ -180,7 +180,6 @@ int main(int argc, char** argv) {
     for (const auto engine : fiducial::crypto::impl::available_sha256_engines()) {
         benchmark::RegisterBenchmark(("sha256_many/" + std::string(name_of(engine))).c_str(), sha256_engine, engine);
     }
-    benchmark::AddCustomContext("sha256_many uses", std::string(name_of(fiducial::crypto::impl::chosen_sha256_engine())));
     benchmark::Initialize(&argc, argv);
     benchmark::RunSpecifiedBenchmarks();
 }

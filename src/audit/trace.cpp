@@ -20,6 +20,8 @@ namespace {
 constexpr std::size_t kMostInGroup = 4096;       // entries in one write and sync
 constexpr std::uint64_t kSparseStep = 128;       // every so many entries an offset is remembered
 constexpr std::uint64_t kHeadFileLimit = 65536;
+constexpr std::size_t kPieceForOne = 65536;       // read at once to find one entry
+constexpr std::size_t kPieceForMany = std::size_t{1} << 20;
 
 Result<void> write_head_slot(File& file, const LogKey& key, const Head& head) {
     return file.write_at(head.sequence % 2 * impl::kHeadSlotSize, impl::make_head_slot(key, head));
@@ -40,6 +42,7 @@ Result<Opened> make_new(Opened opened, const std::filesystem::path& folder) {
     FID_CHECK(opened.log.truncate(0));
     FID_CHECK(opened.log.write_at(0, impl::make_header(opened.key, now_ms())));
     FID_CHECK(opened.log.sync());
+    FID_CHECK(opened.head_file.write_at(0, Bytes(2 * impl::kHeadSlotSize)));  // all the room it will ever need: a full disk stops no head
     FID_CHECK(write_head_slot(opened.head_file, opened.key, opened.head));
     FID_CHECK(opened.head_file.sync());
     FID_CHECK(sync_folder(folder));
@@ -153,7 +156,9 @@ struct Trace::State {
         const std::lock_guard lock(mutex);
         failed = std::move(error);
     }
+    using Visitor = std::function<bool(std::uint64_t, const StoredEntry&)>;
     Result<std::uint64_t> offset_of(std::uint64_t index, impl::Window& window) const;
+    Result<void> visit(std::uint64_t from, std::size_t piece, const Visitor& visitor) const;
 };
 
 Trace::Trace(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -352,7 +357,7 @@ Result<std::uint64_t> Trace::State::offset_of(std::uint64_t index, impl::Window&
 Result<StoredEntry> Trace::read(std::uint64_t index) const {
     std::optional<StoredEntry> result;
     if (index >= size()) return fail(ErrorCode::not_found, "trace: there is no entry " + std::to_string(index));
-    FID_CHECK(for_each(index, [&result](std::uint64_t, const StoredEntry& entry) {
+    FID_CHECK(state_->visit(index, kPieceForOne, [&result](std::uint64_t, const StoredEntry& entry) {
         result = entry;
         return false;
     }));
@@ -361,16 +366,20 @@ Result<StoredEntry> Trace::read(std::uint64_t index) const {
 }
 
 Result<void> Trace::for_each(std::uint64_t from, const std::function<bool(std::uint64_t, const StoredEntry&)>& visit) const {
-    const Head head = state_->snapshot();
-    if (from >= head.tree.size()) return {};
-    impl::Window window(state_->log, head.bytes);
-    FID_TRY(auto offset, state_->offset_of(from, window));
-    for (std::uint64_t index = from; index < head.tree.size(); ++index) {
-        FID_TRY(const auto record, whole_record(window, offset, index, state_->key));
+    return state_->visit(from, kPieceForMany, visit);
+}
+
+Result<void> Trace::State::visit(std::uint64_t from, std::size_t piece, const Visitor& visitor) const {
+    const Head durable = snapshot();
+    if (from >= durable.tree.size()) return {};
+    impl::Window window(log, durable.bytes, piece);
+    FID_TRY(auto offset, offset_of(from, window));
+    for (std::uint64_t index = from; index < durable.tree.size(); ++index) {
+        FID_TRY(const auto record, whole_record(window, offset, index, key));
         auto entry = decode_entry(record.entry);
         if (!entry) return fail(entry.error().with("entry " + std::to_string(index)));
         offset = record.next;
-        if (!visit(index, *entry)) break;
+        if (!visitor(index, *entry)) break;
     }
     return {};
 }

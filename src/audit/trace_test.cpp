@@ -6,11 +6,14 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <fstream>
 #include <future>
+#include <map>
 #include <thread>
 
 #include "audit/impl/trace_format.hpp"
 #include "base/file.hpp"
+#include "base/hex.hpp"
 
 namespace fiducial::audit {
 namespace {
@@ -110,6 +113,41 @@ TEST_F(TraceTest, Rfc6962RootOverAllEntriesAcrossReopening) {
     EXPECT_TRUE(report.clean());
     EXPECT_EQ(report.size, 300U);
     EXPECT_EQ(report.root, crypto::merkle_root(leaves));
+}
+
+/// "name = value" lines that a second implementation wrote (test/vectors/keys/generate.py).
+std::map<std::string, std::string> vectors() {
+    std::map<std::string, std::string> out;
+    std::ifstream file(FIDUCIAL_SOURCE_DIR "/test/vectors/trace/vectors.txt");
+    for (std::string name, equals, value; file >> name >> equals && std::getline(file >> std::ws, value);) out[name] = value;
+    return out;
+}
+
+TEST_F(TraceTest, FilesOfASecondImplementationAreTakenAsTheyAre) {
+    auto golden = vectors();
+    ASSERT_TRUE(golden.contains("trace_log"));
+    const auto secret = [&](const char* name) { return crypto::Secret::copy_of(from_hex(golden[name]).value()); };
+    const Bytes log = from_hex(golden["trace_log"]).value();
+    put_log(log);
+    put_head(from_hex(golden["trace_head"]).value());
+    const auto report = Trace::check_folder(folder_, secret("mac_key"));
+    ASSERT_TRUE(report);
+    EXPECT_TRUE(report->clean()) << report->faults.at(0).message;
+    EXPECT_EQ(report->size, 5U);
+    EXPECT_EQ(report->torn_tail_bytes, 0U);
+    EXPECT_EQ(to_hex(report->root), golden["root"]);
+
+    const auto trace = *Trace::open(folder_, secret("mac_key"));
+    EXPECT_EQ(to_hex(trace->root()), golden["root"]);
+    EXPECT_EQ(log_bytes(), log);
+    const auto entry = trace->read(1).value();
+    EXPECT_EQ(entry.clear.block_number, 1U);
+    EXPECT_EQ(entry.clear.flags, node_away);
+    EXPECT_EQ(entry.open_staff(secret("staff_key"))->remote_address, "192.0.2.7:4711");
+    EXPECT_EQ(entry.open_patient(secret("patient_key"))->study_key[0], 7);
+    EXPECT_FALSE(trace->read(2)->clear.allowed);
+    EXPECT_EQ(trace->append_durable(numbered(5), {}).value(), 5U);
+    EXPECT_TRUE(trace->check()->clean());
 }
 
 TEST_F(TraceTest, ReadsAnyEntryAndInOrderFromAnyIndex) {

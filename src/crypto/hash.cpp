@@ -119,7 +119,7 @@ Hash Sha256::finish() { return state_->context.finish(); }
 
 void sha256_many(std::span<const ByteView> messages, std::span<Hash> out) {
     FID_INVARIANT(messages.size() == out.size(), "sha256_many needs as many places as messages");
-    impl::sha256_many_with(impl::chosen_sha256_engine(), messages, out);
+    impl::sha256_many_with(impl::Sha256Engine::automatic, messages, out);
 }
 
 Hash tagged_sha256(std::string_view tag, std::initializer_list<ByteView> parts) {

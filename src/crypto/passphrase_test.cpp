@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <map>
+
 #include "base/hex.hpp"
 #include "crypto/hash.hpp"
 
@@ -50,6 +53,25 @@ TEST(Argon2id, RefusesWhatMakesNoSense) {
     for (const Argon2Parameters bad : {Argon2Parameters{7, 1}, Argon2Parameters{8, 0}, Argon2Parameters{8, 65}, Argon2Parameters{4 * 1024 * 1024 + 1, 1}}) {
         EXPECT_EQ(derive_from_passphrase(phrase("a"), salt, bad).error().code, ErrorCode::invalid_argument);
     }
+}
+
+/// "name = value" lines that a second implementation wrote (test/vectors/keys/generate.py).
+std::map<std::string, std::string> vectors() {
+    std::map<std::string, std::string> out;
+    std::ifstream file(FIDUCIAL_SOURCE_DIR "/test/vectors/keys/vectors.txt");
+    for (std::string name, equals, value; file >> name >> equals && std::getline(file >> std::ws, value);) out[name] = value;
+    return out;
+}
+
+TEST(SealedKey, FileOfASecondImplementationOpens) {
+    auto golden = vectors();
+    ASSERT_TRUE(golden.contains("key_file"));
+    const Bytes file = from_hex(golden["key_file"]).value();
+    const auto sealed = SealedKey::parse(file);
+    ASSERT_TRUE(sealed) << sealed.error().message;
+    const auto key = open_key(*sealed, Secret::copy_of(from_hex(golden["passphrase"]).value()));
+    ASSERT_TRUE(key) << key.error().message;
+    EXPECT_EQ(to_hex(key->view()), golden["key"]);
 }
 
 TEST(SealedKey, RoundTripThroughAFile) {

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
+#include <map>
 
+#include "base/hex.hpp"
 #include "crypto/hash.hpp"
 
 namespace fiducial::crypto {
@@ -140,6 +143,33 @@ TEST(RecoveryShare, RefusesToSplitWhatMakesNoSense) {
     EXPECT_FALSE(split_key(Secret(32), 0, 3));
     EXPECT_FALSE(split_key(Secret(32), 4, 3));
     EXPECT_FALSE(split_key(Secret(32), 2, 256));
+}
+
+/// "name = value" lines that a second implementation wrote (test/vectors/keys/generate.py).
+std::map<std::string, std::string> vectors() {
+    std::map<std::string, std::string> out;
+    std::ifstream file(FIDUCIAL_SOURCE_DIR "/test/vectors/keys/vectors.txt");
+    for (std::string name, equals, value; file >> name >> equals && std::getline(file >> std::ws, value);) out[name] = value;
+    return out;
+}
+
+TEST(RecoveryShareText, SharesOfASecondImplementationGiveTheKey) {
+    auto golden = vectors();
+    std::vector<RecoveryShare> shares;
+    for (int index = 1; index <= 5; ++index) {
+        const std::string text = golden["share_" + std::to_string(index) + "_of_5_any_3"];
+        auto share = RecoveryShare::parse(text);
+        ASSERT_TRUE(share) << share.error().message;
+        std::string printed = text_of(*share);
+        std::replace(printed.begin(), printed.end(), '\n', ' ');
+        EXPECT_EQ(printed, text);
+        shares.push_back(*std::move(share));
+    }
+    for (const auto& some : {pick(shares, {0, 1, 2}), pick(shares, {4, 2, 3}), pick(shares, {0, 1, 2, 3, 4})}) {
+        const auto key = combine_shares(some);
+        ASSERT_TRUE(key) << key.error().message;
+        EXPECT_EQ(to_hex(key->view()), golden["key"]);
+    }
 }
 
 TEST(RecoveryShareText, RoundTripAndLayout) {

@@ -80,7 +80,10 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     std::string after;
     while (true) {
         const auto page = database_->read([&](database::Transaction& t) { return index_->list_objects(t, after, kPage); });
-        if (!page) break;  // a bad MAC: among the rows above
+        if (!page) {
+            check.find(Kind::damaged_row, "index", "index.db", page.error().message, "fsck --rebuild-index");
+            break;
+        }
         if (page->empty()) break;
         for (const auto& row : *page) {
             report.objects += 1;

@@ -37,6 +37,7 @@ public:
 
     Result<void> insert(StoredObject& object);
     Result<void> accept(ObjectColumns& object, const ObjectDescription& description);
+    Result<void> withdraw(const ObjectColumns& object);
     Result<StudyColumns*> study(const Uid& study_uid, std::optional<Slot> slot);
     Result<PatientColumns> patient(const ObjectDescription& d);
     Result<void> touch(StudyColumns& study, std::uint64_t at_ms) {
@@ -303,6 +304,24 @@ Result<void> Insertion::accept(ObjectColumns& object, const ObjectDescription& d
     return update_row(transaction_, row_key_, object);
 }
 
+// A current object that turned out to be torn: what it had superseded stands again.
+Result<void> Insertion::withdraw(const ObjectColumns& object) {
+    FID_TRY(auto instance, select_row<InstanceColumns>(transaction_, row_key_, "WHERE t.object_id = :id AND t.is_current = 1", {object.object_id}));
+    if (!instance) return {};
+    instance->is_current = 0;
+    FID_CHECK(update_row(transaction_, row_key_, *instance));
+    FID_TRY(auto former, select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND o.state = 2 ORDER BY i.id DESC LIMIT 1", {instance->sop_uid}));
+    if (!former.empty()) {
+        former.front().instance.is_current = 1;
+        former.front().object.state = static_cast<long long>(ObjectState::current);
+        FID_CHECK(update_row(transaction_, row_key_, former.front().instance));
+        FID_CHECK(update_row(transaction_, row_key_, former.front().object));
+    }
+    FID_TRY(auto* study, study_by_id(instance->study));
+    mark_broken_chain(*study);
+    return touch(*study, now_ms_);
+}
+
 Result<void> Insertion::finish() {
     for (const auto id : rechain_) {
         FID_TRY(auto* study, study_by_id(id));
@@ -374,7 +393,9 @@ Result<void> Index::apply(database::Transaction& transaction, const Mark& mark, 
     }
     object->state_before = before == static_cast<long long>(ObjectState::quarantined) ? 0 : before;
     object->state = static_cast<long long>(mark.state);
-    return update_row(transaction, row_key_, *object);
+    FID_CHECK(update_row(transaction, row_key_, *object));
+    if (mark.state == ObjectState::discarded) FID_CHECK(insertion.withdraw(*object));
+    return insertion.finish();
 }
 
 Result<void> Index::remove_study(database::Transaction& transaction, const Uid& study_uid) {

@@ -304,6 +304,19 @@ Result<std::vector<Error>> Index::check_all(database::Transaction& transaction) 
     FID_CHECK(check_table<InstanceColumns>(transaction, row_key_, findings, nullptr));
     FID_CHECK(check_table<VersionColumns>(transaction, row_key_, findings, nullptr));
     if (auto known = known_block(transaction); !known) findings.push_back(known.error());
+    const auto orphans = [&](const std::string& sql, const std::string& what) -> Result<void> {
+        std::string name;
+        Statement select(transaction, sql + " LIMIT 100");
+        select.out(name);
+        FID_CHECK(select.run());
+        while (true) {
+            FID_TRY(const bool more, select.next());
+            if (!more) return {};
+            findings.push_back({ErrorCode::corrupt, "index: " + what + " " + name + " is missing; rebuild the index (fsck --rebuild-index)"});
+        }
+    };
+    FID_CHECK(orphans("SELECT o.object_id FROM objects o WHERE NOT EXISTS (SELECT 1 FROM studies s WHERE s.id = o.study)", "the study of object"));
+    FID_CHECK(orphans("SELECT i.object_id FROM instances i WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.object_id = i.object_id)", "the row of object"));
     if (!findings.empty()) return findings;
     // Every row is as it was written; what is missing or was put back shows in what refers to it.
     for (const auto id : studies) {

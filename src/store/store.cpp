@@ -85,9 +85,9 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
     Location known;
     FID_CHECK(store->database_->read([&](database::Transaction& t) -> Result<void> {
         FID_CHECK(store->index_->mark_slots_used(t));
-        FID_TRY(known, store->index_->known_block(t));
         return {};
     }));
+    FID_TRY(known, store->known_block());
     FID_TRY(auto segments, open_local_segments(folder / "segments"));
     FID_TRY(store->vault_, Vault::open(std::move(segments), *store->secrets_, store->keyring_->site_id(), options.vault, known));
     FID_CHECK(store->recover());
@@ -112,11 +112,18 @@ Result<void> Store::index_group(std::span<StoredObject> objects, std::span<const
     });
 }
 
+// A place that cannot be trusted is none: everything is looked at again.
+Result<Location> Store::known_block() {
+    auto known = database_->read([&](database::Transaction& t) { return index_->known_block(t); });
+    if (known || known.error().code != ErrorCode::corrupt) return known;
+    log::error("store", known.error().message);
+    return Location{};
+}
+
 // What is durable in the segments and not in the index was either acknowledged (the index lost its last commits in a power
 // cut) or about to be. Whole objects are indexed; an object that the power cut tore was never acknowledged and is discarded.
 Result<void> Store::recover() {
-    Location known;
-    FID_TRY(known, database_->read([&](database::Transaction& t) { return index_->known_block(t); }));
+    FID_TRY(const auto known, known_block());
     std::vector<StoredObject> objects;
     std::vector<Mark> discarded;
     Location last = known;
@@ -139,8 +146,10 @@ Result<void> Store::recover() {
             last = entry.block;
             return flush(&*entry.mark);
         }
-        FID_TRY(const auto there, database_->read([&](database::Transaction& t) { return index_->find_object(t, entry.id); }));
-        if (there) return {};
+        const auto there = database_->read([&](database::Transaction& t) { return index_->find_object(t, entry.id); });
+        if (!there && there.error().code != ErrorCode::corrupt) return fail(there.error());
+        if (!there) log::error("store", there.error().message);  // a changed row hinders nobody from opening the site and repairing it
+        if (!there || *there) return {};
         ++recovered_;
         if (auto whole = vault_->check_object(entry.object->ref); !whole) {
             log::warning("store", "an object that was never acknowledged is not whole", {{"why", whole.error().message}});

@@ -322,9 +322,11 @@ TEST_F(VaultTest, ManyWritersShareSyncsAndKeepTheirBytes) {
     EXPECT_TRUE(report.clean()) << text_of(report);
 }
 
-TEST_F(VaultTest, AGigabyteStreamsThroughInFlatMemory) {
+// A third of a gigabyte shows what a larger object would show at a price: memory does not follow size.
+TEST_F(VaultTest, LargeObjectsStreamThroughInFlatMemory) {
+    options_.vault.own_file_bytes = std::uint64_t{256} << 20;
     open();
-    constexpr std::uint64_t kSize = (std::uint64_t{1} << 30) + 123'456;
+    constexpr std::uint64_t kSize = (std::uint64_t{330} << 20) + 123'456;
     const auto piece = random_bytes(1 << 20, 3);
     struct rusage before {}, after {};
     ::getrusage(RUSAGE_SELF, &before);
@@ -354,7 +356,7 @@ TEST_F(VaultTest, AGigabyteStreamsThroughInFlatMemory) {
     }
     EXPECT_EQ(read.finish(), sha256);
     ::getrusage(RUSAGE_SELF, &after);
-    EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 64 * 1024) << "KiB more for a gigabyte";
+    EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 64 * 1024) << " KiB more for 330 MiB";
 }
 
 TEST_F(VaultTest, NothingReadableStandsInTheSegments) {

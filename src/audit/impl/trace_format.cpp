@@ -11,7 +11,6 @@ namespace {
 constexpr std::string_view kLogTag = "fid.tracelog1";
 constexpr std::string_view kRecordTag = "fid.tracerow1";
 constexpr std::string_view kHeadTag = "fid.tracehead1";
-constexpr std::size_t kWindowSize = std::size_t{1} << 20;
 constexpr std::size_t kLargestRecord = kFrameSize + kLongestEntry + kMacSize;
 
 Hash header_mac(ByteView head, const crypto::Secret& mac_key) { return crypto::tagged_hmac_sha256(mac_key.view(), kLogTag, {head}); }
@@ -117,7 +116,7 @@ Result<ByteView> Window::at(std::uint64_t offset, std::size_t size) {
     if (offset >= end_) return ByteView();
     size = static_cast<std::size_t>(std::min<std::uint64_t>(size, end_ - offset));
     if (offset < start_ || offset + size > start_ + buffer_.size()) {
-        buffer_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(std::max(kWindowSize, size), end_ - offset)));
+        buffer_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(std::max(piece_, size), end_ - offset)));
         start_ = offset;
         FID_TRY(const std::size_t read, file_.read_at(offset, buffer_));
         buffer_.resize(read);  // the file may be shorter than when we were told its size

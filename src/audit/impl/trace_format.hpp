@@ -43,7 +43,7 @@ std::optional<Head> newest_head(ByteView file, const LogKey& key);
 /// Reads a file in large pieces, for scanning.
 class Window {
 public:
-    Window(const File& file, std::uint64_t end) : file_(file), end_(end) {}
+    Window(const File& file, std::uint64_t end, std::size_t piece = std::size_t{1} << 20) : file_(file), end_(end), piece_(piece) {}
     std::uint64_t end() const { return end_; }
     /// Returns: the bytes at offset, fewer only at the end; valid until the next call.
     Result<ByteView> at(std::uint64_t offset, std::size_t size);
@@ -51,6 +51,7 @@ public:
 private:
     const File& file_;
     std::uint64_t end_;
+    std::size_t piece_;
     std::uint64_t start_ = 0;
     Bytes buffer_;
 };

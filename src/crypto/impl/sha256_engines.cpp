@@ -12,7 +12,16 @@
 
 namespace fiducial::crypto::impl {
 
-std::string_view name_of(Sha256Engine engine) { return engine == Sha256Engine::openssl ? "openssl" : "multi_buffer"; }
+std::string_view name_of(Sha256Engine engine) {
+    switch (engine) {
+        case Sha256Engine::openssl: return "openssl";
+        case Sha256Engine::sha_pair: return "sha_pair";
+        case Sha256Engine::avx2: return "avx2";
+        case Sha256Engine::avx512: return "avx512";
+        case Sha256Engine::automatic: return "automatic";
+    }
+    return "unknown";
+}
 
 #if defined(FIDUCIAL_HAVE_IPSEC_MB)
 namespace {
@@ -25,59 +34,68 @@ struct ManagerDeleter {
 };
 using Manager = std::unique_ptr<IMB_MGR, ManagerDeleter>;
 
-Manager make_manager(void (*init)(IMB_MGR*)) {
-    Manager manager(alloc_mb_mgr(0));
+Manager make_manager(std::uint64_t flags, void (*init)(IMB_MGR*)) {
+    Manager manager(alloc_mb_mgr(flags));
     if (!manager) return nullptr;
     init(manager.get());
     if (imb_get_errno(manager.get()) != 0) return nullptr;
     return manager;
 }
 
-/// What this thread has. Speeds in GB/s for chunks of 32 KiB, one core of a Sapphire Rapids at 2.3 GHz:
-///   OpenSSL with SHA-NI 1.3 · SHA-NI on two messages in turn 1.8 · AVX2, 8 lanes full 1.25 · AVX-512, 16 lanes full 3.3
-/// A vector register costs the same however many of its lanes are in use, hence the least numbers of full lanes below.
-struct Managers {
-    Manager wide;  // messages in the lanes of AVX-512 or AVX2 registers
-    Manager pair;  // two messages in turn on the SHA instructions
-    std::size_t lanes = 1;
-    std::size_t least_full_lanes = 1;  // for `wide` to be quicker than the next best
+/// What the machine can do. Speeds in GB/s for chunks of 32 KiB, one core of a Sapphire Rapids at 2.3 GHz:
+///   OpenSSL on the SHA instructions 1.3, without them 0.3 · sha_pair 1.8 · avx2, 8 lanes full 1.25 · avx512, 16 lanes full 3.3
+/// A vector register costs the same however many of its lanes are in use, hence the least numbers of full lanes.
+struct Machine {
+    bool sha = false;
+    bool avx2 = false;
+    bool avx512 = false;
 
-    Managers() {
+    Machine() {
         const Manager probe(alloc_mb_mgr(0));
         if (!probe) return;
         const std::uint64_t features = probe->features;
-        const bool sha = (features & IMB_FEATURE_SHANI) != 0;
-        const bool avx2 = (features & IMB_FEATURE_AVX2) != 0 && (features & IMB_FEATURE_AESNI) != 0;
-        if (avx2 && (features & IMB_FEATURE_AVX512_SKX) == IMB_FEATURE_AVX512_SKX) {
-            wide = make_manager(init_mb_mgr_avx512);
-            lanes = 16;
-            least_full_lanes = sha ? 9 : 3;
-        } else if (avx2 && !sha) {
-            wide = make_manager(init_mb_mgr_avx2);
-            lanes = 8;
-            least_full_lanes = 4;
-        }
-        if (avx2 && sha) pair = make_manager(init_mb_mgr_avx2);
-        if (!wide) lanes = pair ? 2 : 1;
+        avx2 = (features & IMB_FEATURE_AVX2) != 0 && (features & IMB_FEATURE_AESNI) != 0;
+        avx512 = avx2 && (features & IMB_FEATURE_AVX512_SKX) == IMB_FEATURE_AVX512_SKX;
+        sha = avx2 && (features & IMB_FEATURE_SHANI) != 0;
     }
+    std::size_t group() const { return avx512 ? 16 : sha ? 2 : 8; }
 
-    /// Returns: null when one message after the other is best.
-    IMB_MGR* best_for(std::size_t total, std::size_t longest) const {
-        if (wide && total >= least_full_lanes * longest) return wide.get();
-        if (pair && 2 * total >= 3 * longest) return pair.get();
-        return nullptr;
+    Sha256Engine best_for(std::size_t total, std::size_t longest) const {
+        if (avx512 && total >= (sha ? 9U : 2U) * longest) return Sha256Engine::avx512;
+        if (sha) return 2 * total >= 3 * longest ? Sha256Engine::sha_pair : Sha256Engine::openssl;
+        if (avx2 && total >= 3 * longest) return Sha256Engine::avx2;
+        return Sha256Engine::openssl;
     }
 };
 
-const Managers& thread_managers() {
-    thread_local const Managers managers;
-    return managers;
+const Machine& machine() {
+    static const Machine found;
+    return found;
+}
+
+/// This thread's manager for an engine, made at its first use. Returns: null where there is none.
+IMB_MGR* thread_manager(Sha256Engine engine) {
+    thread_local Manager pair, avx2, avx512;
+    switch (engine) {
+        case Sha256Engine::sha_pair:
+            if (!pair && machine().sha) pair = make_manager(0, init_mb_mgr_avx2);
+            return pair.get();
+        case Sha256Engine::avx2:
+            if (!avx2 && machine().avx2) avx2 = make_manager(IMB_FLAG_SHANI_OFF, init_mb_mgr_avx2);
+            return avx2.get();
+        case Sha256Engine::avx512:
+            if (!avx512 && machine().avx512) avx512 = make_manager(0, init_mb_mgr_avx512);
+            return avx512.get();
+        case Sha256Engine::openssl:
+        case Sha256Engine::automatic: break;
+    }
+    return nullptr;
 }
 
 bool in_lane(ByteView message) { return !message.empty() && message.size() <= kLongestInLane; }
 
 /// Hashes up to kMostLanes messages. Those that no lane takes are left to OpenSSL. Returns: how many lanes took.
-std::size_t hash_group(const Managers& managers, std::span<const ByteView> messages, std::span<Hash> out) {
+std::size_t hash_group(Sha256Engine engine, std::span<const ByteView> messages, std::span<Hash> out) {
     std::size_t total = 0;
     std::size_t longest = 0;
     for (const ByteView message : messages) {
@@ -85,7 +103,8 @@ std::size_t hash_group(const Managers& managers, std::span<const ByteView> messa
         total += message.size();
         longest = std::max(longest, message.size());
     }
-    IMB_MGR* manager = longest == 0 ? nullptr : managers.best_for(total, longest);
+    if (engine == Sha256Engine::automatic) engine = machine().best_for(total, longest);
+    IMB_MGR* manager = longest == 0 ? nullptr : thread_manager(engine);
     std::array<bool, kMostLanes> done{};
     const auto finished = [&](const IMB_JOB* job) {
         if (job->status == IMB_STATUS_COMPLETED) done[static_cast<const Hash*>(job->user_data) - out.data()] = true;
@@ -120,34 +139,26 @@ std::size_t hash_group(const Managers& managers, std::span<const ByteView> messa
 
 std::vector<Sha256Engine> available_sha256_engines() {
     std::vector<Sha256Engine> engines{Sha256Engine::openssl};
-    if (thread_managers().wide || thread_managers().pair) engines.push_back(Sha256Engine::multi_buffer);
+    for (const auto engine : {Sha256Engine::sha_pair, Sha256Engine::avx2, Sha256Engine::avx512}) {
+        if (thread_manager(engine) != nullptr) engines.push_back(engine);
+    }
+    engines.push_back(Sha256Engine::automatic);
     return engines;
 }
 
-Sha256Engine chosen_sha256_engine() {
-    static const Sha256Engine chosen = available_sha256_engines().back();
-    return chosen;
-}
-
 std::size_t sha256_many_with(Sha256Engine engine, std::span<const ByteView> messages, std::span<Hash> out) {
-    if (engine == Sha256Engine::openssl || messages.size() < 2) {
-        for (std::size_t i = 0; i < messages.size(); ++i) out[i] = sha256(messages[i]);
-        return 0;
-    }
+    const std::size_t step = engine == Sha256Engine::automatic ? machine().group() : kMostLanes;
     std::size_t side_by_side = 0;
-    const Managers& managers = thread_managers();
-    const std::size_t step = std::max<std::size_t>(managers.lanes, 2);
     for (std::size_t at = 0; at < messages.size(); at += step) {
         const std::size_t count = std::min(step, messages.size() - at);
-        side_by_side += hash_group(managers, messages.subspan(at, count), out.subspan(at, count));
+        side_by_side += hash_group(engine, messages.subspan(at, count), out.subspan(at, count));
     }
     return side_by_side;
 }
 
 #else
 
-std::vector<Sha256Engine> available_sha256_engines() { return {Sha256Engine::openssl}; }
-Sha256Engine chosen_sha256_engine() { return Sha256Engine::openssl; }
+std::vector<Sha256Engine> available_sha256_engines() { return {Sha256Engine::openssl, Sha256Engine::automatic}; }
 
 std::size_t sha256_many_with(Sha256Engine, std::span<const ByteView> messages, std::span<Hash> out) {
     for (std::size_t i = 0; i < messages.size(); ++i) out[i] = sha256(messages[i]);

@@ -7,17 +7,18 @@
 
 namespace fiducial::crypto::impl {
 
-/// Ways to hash many messages. All give the same hashes; they differ in speed by machine.
+/// Ways to hash many messages. All give the same hashes; they differ in speed by machine and by how many messages there are.
 enum class Sha256Engine : std::uint8_t {
-    openssl,       // one message after the other
-    multi_buffer,  // libipsec-mb: messages in the lanes of vector registers, or in turn on the SHA instructions; OpenSSL where that is quicker
+    openssl,    // one message after the other
+    sha_pair,   // libipsec-mb: two messages in turn on the SHA instructions
+    avx2,       // libipsec-mb: 8 messages in the lanes of AVX2 registers
+    avx512,     // libipsec-mb: 16 messages in the lanes of AVX-512 registers
+    automatic,  // for each group of messages, the quickest of these on this machine
 };
 
 std::string_view name_of(Sha256Engine engine);
-/// The engines that this build and this machine have; openssl is always first.
+/// The engines that this build and this machine have: openssl first, automatic last.
 std::vector<Sha256Engine> available_sha256_engines();
-/// The quickest one for chunks of 32 KiB on this machine.
-Sha256Engine chosen_sha256_engine();
 /// Requires: the engine is available; out.size() == messages.size().
 /// Returns: how many messages were hashed side by side.
 std::size_t sha256_many_with(Sha256Engine engine, std::span<const ByteView> messages, std::span<Hash> out);
