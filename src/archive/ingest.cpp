@@ -104,6 +104,11 @@ Result<InstanceOutcome> StoreSession::finish_instance() {
         return outcome;
     }
     name_it(header->identity);
+    if (!now.format.study_uid.empty() && now.format.study_uid != outcome.study_uid) {
+        outcome.error = Error{ErrorCode::conflict, "the instance belongs to another study than the one it was sent for"};
+        abandon_instance();
+        return outcome;
+    }
     auto committed = commit(*header);
     incoming_.reset();
     if (!committed) {
