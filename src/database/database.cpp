@@ -1,8 +1,12 @@
 #include "database/database.hpp"
 
+#include <algorithm>
+#include <chrono>
+#include <map>
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
 #include <sqlite3.h>
+#include <thread>
 
 #include <condition_variable>
 #include <mutex>

@@ -1,4 +1,6 @@
+#include <functional>
 #include <set>
+#include <string>
 #include <unordered_map>
 
 #include "base/hex.hpp"

@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
+#include <memory>
+#include <optional>
 #include <set>
+#include <string>
 
 #include "base/hex.hpp"
 #include "crypto/hash.hpp"

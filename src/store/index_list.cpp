@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <optional>
 #include <set>
+#include <string>
 
 #include "base/hex.hpp"
 #include "store/impl/convert.hpp"

@@ -1,5 +1,7 @@
 #include "store/shred_store.hpp"
 
+#include <algorithm>
+#include <filesystem>
 #include <list>
 #include <map>
 #include <mutex>

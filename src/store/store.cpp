@@ -1,5 +1,6 @@
 #include "store/store.hpp"
 
+#include <filesystem>
 #include <unistd.h>
 
 #include <algorithm>

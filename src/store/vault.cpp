@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cstring>
+#include <set>
 
 #include "base/clock.hpp"
 #include "base/hex.hpp"

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "base/hex.hpp"
 #include "store/impl/vault_state.hpp"

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cstring>
+#include <optional>
 
 #include "base/hex.hpp"
 #include "base/log.hpp"

@@ -1,4 +1,6 @@
 #include "base/hex.hpp"
+#include <algorithm>
+
 #include "store/impl/vault_state.hpp"
 #include "store/impl/writer_state.hpp"
 

@@ -1,5 +1,8 @@
 #include "store/impl/object_cipher.hpp"
 
+#include <algorithm>
+#include <cstring>
+
 #include "crypto/hash.hpp"
 
 namespace fiducial::store {

@@ -1,8 +1,11 @@
 #pragma once
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
+#include <vector>
 
 #include "crypto/hash.hpp"
 #include "store/impl/description_format.hpp"
