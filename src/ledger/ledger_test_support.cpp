@@ -221,6 +221,7 @@ void Site::reopen() {
     std::vector<LedgerChanges*> sinks{outbox.get()};
     sinks.insert(sinks.end(), more_sinks.begin(), more_sinks.end());
     follower = std::make_unique<Follower>(*database, *follower_rpc, follower_settings, sinks);
+    outbox->on_included([this] { follower->wake(); });
 }
 
 void Site::run() {

@@ -72,6 +72,7 @@ struct Outbox::Impl {
     const Clock& clock;
     Address account{};
     std::function<void(const LedgerIncident&)> on_incident;
+    std::function<void()> on_included;
 
     // The follower's thread only, until committed().
     std::vector<LedgerIncident> undone;
@@ -173,6 +174,7 @@ Result<bool> Outbox::Impl::round(bool flush_now) {
             FID_TRY(const bool received, read_receipts(open, *count));
             moved = received;
             if (received) {
+                if (on_included) on_included();
                 FID_TRY(open, database.read([](auto& t) { return store::open_transactions(t); }));
             }
             const bool all = std::exchange(node_was_away, false);
@@ -567,6 +569,7 @@ Outbox::~Outbox() { stop(); }
 
 const Address& Outbox::account() const { return impl_->account; }
 void Outbox::on_incident(std::function<void(const LedgerIncident&)> callback) { impl_->on_incident = std::move(callback); }
+void Outbox::on_included(std::function<void()> callback) { impl_->on_included = std::move(callback); }
 
 Result<std::uint64_t> Outbox::enqueue(database::Transaction& transaction, const evidence::StudyRecord& record) {
     FID_CHECK(evidence::check_record(record));

@@ -54,7 +54,7 @@ struct OutboxSettings {
     std::uint64_t gas_per_record = 60'000;       // … this for each record
     std::uint64_t max_gas = 25'000'000;          // of one transaction; batches get smaller to fit
     std::uint64_t tip_wei = 1'000'000'000;
-    std::uint64_t max_fee_wei = 200'000'000'000; // at least; and twice the base fee
+    std::uint64_t max_fee_wei = 10'000'000'000;  // at least; and twice the base fee. geth refuses more than 1 ether a transaction
     std::chrono::milliseconds fast_poll{10};     // for receipts right after sending; doubles up to …
     std::chrono::milliseconds slow_poll{250};
     std::chrono::milliseconds resend_after{3'000};  // and two periods: the same bytes again
@@ -128,6 +128,9 @@ public:
     /// The same until everything is in a block.
     bool wait_until_included(std::chrono::milliseconds time);
 
+    /// From the outbox's thread, after it has read receipts: there are new blocks. Wake the follower, which would otherwise see
+    /// them at its next poll. Set before start().
+    void on_included(std::function<void()> callback);
     /// From the outbox's or the follower's thread, after the commit; once for each. Set before start().
     void on_incident(std::function<void(const LedgerIncident&)> callback);
 

@@ -105,7 +105,7 @@ TEST(Outbox, AnUnderpricedTransactionIsSignedAgainUnderTheSameNonce) {
     ethereum::Transaction rival;
     rival.chain_id = site.chain->chain_id;
     rival.max_priority_fee_per_gas = 1'300'000'000;
-    rival.max_fee_per_gas = 210'000'000'000;
+    rival.max_fee_per_gas = 11'000'000'000;
     rival.gas_limit = 21'000;
     rival.to = Address{9};
     const auto signed_rival = must(ethereum::sign(rival, site.chain->gateway));
@@ -138,7 +138,7 @@ TEST(Outbox, ANonceUsedElsewhereCostsNothing) {
     ethereum::Transaction rival;
     rival.chain_id = site.chain->chain_id;
     rival.max_priority_fee_per_gas = 1'000'000'000;
-    rival.max_fee_per_gas = 100'000'000'000;
+    rival.max_fee_per_gas = 5'000'000'000;
     rival.gas_limit = 21'000;
     rival.to = Address{9};
     ASSERT_EQ(must(site.rpc->send_raw_transaction(must(ethereum::sign(rival, site.chain->gateway)).encode())).outcome, SendOutcome::accepted);
