@@ -55,7 +55,7 @@ private:
     Answer fsck(const Arguments& arguments);
     struct StudyCheck;
     Result<StudyCheck> check_study(const std::string& study_uid, const std::string& sop_uid);
-    Result<boost::json::array> compare_with_ledger();
+    Result<boost::json::array> compare_with_ledger(bool repair);
 
     Service& service_;
     const EmitEvent& emit_;

@@ -125,7 +125,7 @@ Result<json::object> Operations::verify(const Arguments& arguments) {
 }
 
 /// Both ways: each version here is on the ledger, each version of ours on the ledger is here.
-Result<json::array> Operations::compare_with_ledger() {
+Result<json::array> Operations::compare_with_ledger(bool repair) {
     json::array findings;
     const auto& facts = service_.site_.facts();
     std::set<Hash> ours;
@@ -145,7 +145,10 @@ Result<json::array> Operations::compare_with_ledger() {
                     continue;
                 }
                 const auto anchor = service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->anchor(t, record.study_key, record.version); });
-                if (!anchor) {
+                if (!anchor && repair) {
+                    FID_CHECK(service_.store_->database().write(database::Durability::full, [&](database::Transaction& t) { return service_.outbox_->enqueue(t, record); }));
+                    service_.outbox_->wake();
+                } else if (!anchor) {
                     findings.push_back(finding("not_queued", name, "it is neither on the ledger nor in the outbox", "run fsck --repair"));
                 } else if (anchor->state == ledger::OutboxState::settled) {
                     findings.push_back(finding("not_on_ledger", name, "it was settled, and the ledger does not hold it", "the chain was set back or replaced: see docs/operating/node.md"));
@@ -198,7 +201,7 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
         FID_TRY(const auto completed, service_.exams_->complete_all());
         answer["completed"] = completed;
     }
-    auto ledger = compare_with_ledger();
+    auto ledger = compare_with_ledger(argument::flag(arguments, "repair"));
     if (ledger) {
         for (auto& item : *ledger) findings.push_back(std::move(item));
     } else if (ledger.error().code == ErrorCode::unavailable || ledger.error().code == ErrorCode::timeout) {
