@@ -1,0 +1,130 @@
+// Durable import against the disk's own rate: the same bytes appended to a plain file, with fdatasync after each object.
+// CT: 0.5 MB; CXR: 2.5 MB; 1 and 4 writers. Set FIDUCIAL_BENCH_DIR to measure another disk than that of the temporary folder.
+#include <benchmark/benchmark.h>
+#include <stdlib.h>
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+
+#include "base/file.hpp"
+#include "store/store.hpp"
+
+namespace {
+
+using namespace fiducial;
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kCt = 524'288;
+constexpr std::int64_t kCxr = 2'500'000;
+
+struct Folder {
+    Folder() {
+        const char* base = std::getenv("FIDUCIAL_BENCH_DIR");
+        std::string name = (fs::path(base != nullptr ? base : fs::temp_directory_path().c_str()) / "fiducial-store-bench-XXXXXX").string();
+        FID_INVARIANT(::mkdtemp(name.data()) != nullptr, "no folder for the benchmark");
+        path = name;
+    }
+    ~Folder() { fs::remove_all(path); }
+    fs::path path;
+};
+
+Bytes incompressible(std::int64_t size) {
+    Bytes bytes(static_cast<std::size_t>(size));
+    crypto::fill_random(bytes);
+    return bytes;
+}
+
+void count(benchmark::State& state) {
+    state.SetItemsProcessed(state.iterations());
+    state.SetBytesProcessed(state.iterations() * state.range(0));
+}
+
+// What all threads of one run share; made by the first, dropped by the last.
+struct Plain {
+    Folder folder;
+    File file = File::open(folder.path / "plain", File::Mode::create_new).value();
+    std::atomic<std::uint64_t> end{0};
+};
+struct Import {
+    Folder folder;
+    std::unique_ptr<store::Store> store = store::Store::open(folder.path / "store", crypto::Secret(32)).value();
+    std::atomic<std::uint64_t> number{0};
+};
+std::unique_ptr<Plain> plain;
+std::unique_ptr<Import> import_;
+
+/// The floor: as dd conv=fsync for each object, each writer waiting for its own sync.
+void append_and_sync(benchmark::State& state) {
+    const auto bytes = incompressible(state.range(0));
+    for (auto _ : state) {
+        const auto at = plain->end.fetch_add(bytes.size());
+        if (!plain->file.write_at(at, bytes) || !plain->file.sync_data()) state.SkipWithError("the disk fails");
+    }
+    count(state);
+}
+
+/// Hashed, encrypted, durable, indexed: what an import waits for.
+void import_durably(benchmark::State& state) {
+    const auto bytes = incompressible(state.range(0));
+    store::ObjectDescription description;
+    const std::string study = "1.2.826.0.1." + std::to_string(state.thread_index());
+    description.study_uid = *Uid::parse(study);
+    description.series_uid = *Uid::parse(study + ".1");
+    description.transfer_syntax_uid = *Uid::parse("1.2.840.10008.1.2.1");
+    description.sop_class_uid = *Uid::parse("1.2.840.10008.5.1.4.1.1.2");
+    description.patient_id.value = "P" + std::to_string(state.thread_index());
+    description.attributes.set(dicom::tags::kModality, {"CT"});
+    description.attributes.set(dicom::tags::kPatientName, {"Bench^Mark"});
+    const Bytes fragment(3000, '{');
+    const Bytes prefix(350, 1);
+    for (auto _ : state) {
+        auto writer = import_->store->begin_object(description.study_uid);
+        if (!writer || !writer->write(bytes)) {
+            state.SkipWithError("the store takes nothing");
+            break;
+        }
+        description.sop_uid = *Uid::parse(study + ".1." + std::to_string(import_->number++));
+        const auto stored = import_->store->commit({*std::move(writer), description, fragment, prefix});
+        if (!stored || stored->admission != store::Admission::stored) {
+            state.SkipWithError(stored ? "the store knows it" : stored.error().message.c_str());
+            break;
+        }
+    }
+    count(state);
+}
+
+/// Read back: decrypted, each chunk checked.
+void read_checked(benchmark::State& state) {
+    Import site;
+    const auto bytes = incompressible(state.range(0));
+    store::ObjectDescription description;
+    description.study_uid = *Uid::parse("1.2.3");
+    description.series_uid = *Uid::parse("1.2.3.1");
+    description.sop_uid = *Uid::parse("1.2.3.1.1");
+    auto writer = site.store->begin_object(description.study_uid);
+    FID_INVARIANT(writer && writer->write(bytes), "the store takes nothing");
+    const auto stored = site.store->commit({*std::move(writer), description, {}, {}});
+    FID_INVARIANT(stored.has_value(), "the store takes nothing");
+    Bytes out(262'144);
+    for (auto _ : state) {
+        auto reader = site.store->open_object(stored->ref);
+        std::uint64_t at = 0;
+        while (reader && at < bytes.size()) {
+            const auto got = reader->read(at, out);
+            if (!got) break;
+            at += *got;
+        }
+        if (at != bytes.size()) state.SkipWithError("not readable");
+    }
+    count(state);
+}
+
+BENCHMARK(append_and_sync)->ArgName("bytes")->Arg(kCt)->Arg(kCxr)->Threads(1)->Threads(4)->UseRealTime()->Setup([](const benchmark::State&) { plain = std::make_unique<Plain>(); })->Teardown([](const benchmark::State&) { plain.reset(); });
+BENCHMARK(import_durably)->ArgName("bytes")->Arg(kCt)->Arg(kCxr)->Threads(1)->Threads(4)->UseRealTime()->Setup([](const benchmark::State&) { import_ = std::make_unique<Import>(); })->Teardown([](const benchmark::State&) { import_.reset(); });
+BENCHMARK(read_checked)->ArgName("bytes")->Arg(kCt)->Arg(kCxr)->UseRealTime();
+
+}  // namespace
+
+BENCHMARK_MAIN();
