@@ -19,6 +19,7 @@ archive::EmitEvent progress_shower(ProgressLine& line, bool each_file) {
         } else if (const auto* file = event.if_contains("file"); file != nullptr && each_file) {
             line.clear();
             std::printf("%-11s %s\n", shown::text(file->get_object(), "outcome").c_str(), shown::text(file->get_object(), "path").c_str());
+            std::fflush(stdout);  // whoever reads along may count on it
         }
     };
 }
