@@ -115,6 +115,7 @@ Result<KeyFile> KeyFile::open(const std::filesystem::path& path, const crypto::S
     if (!reader.at_end()) return fail(ErrorCode::corrupt, path.string() + " has bytes after its end");
     FID_TRY(const auto sealed, crypto::SealedKey::parse(sealed_bytes));
     KeyFile keys;
+    keys.argon2 = sealed.parameters;
     FID_TRY(keys.site_key, crypto::open_key(sealed, passphrase));
     auto root = crypto::open_small(keys.site_key.view(), as_bytes(kRootKeyContext), root_bytes);
     if (!root) return fail(ErrorCode::corrupt, path.string() + " is damaged: the root key in it cannot be opened");
@@ -152,7 +153,7 @@ Result<RotateReport> rotate_site_key(const std::filesystem::path& folder, const 
     keys.site_key = crypto::random_secret(32);
     RotateReport report;
     FID_TRY(report.shares, make_tested_shares(keys.site_key, recovery_needed, recovery_shares));
-    FID_CHECK(keys.write(layout.site_key(), new_passphrase, {}));
+    FID_CHECK(keys.write(layout.site_key(), new_passphrase, keys.argon2));
     return report;
 }
 

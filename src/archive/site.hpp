@@ -112,6 +112,7 @@ Result<InitReport> init_site(const InitOptions& options, const crypto::Secret& p
 /// Spec: docs/formats/keys.md
 struct KeyFile {
     crypto::Secret site_key, root_key;
+    crypto::Argon2Parameters argon2{};  // as found by open(); those of a rewritten file stay the same
     static Result<KeyFile> open(const std::filesystem::path& path, const crypto::Secret& passphrase);
     Result<void> write(const std::filesystem::path& path, const crypto::Secret& passphrase, const crypto::Argon2Parameters& parameters) const;
 };
