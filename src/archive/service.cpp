@@ -80,6 +80,7 @@ Result<void> Service::open_ledger(Ledger how) {
             settings.folder = site_.layout().ledger();
             settings.chain_id = facts.chain_id;
             settings.genesis_hash = facts.genesis_hash;
+            settings.keep_trying = how == Ledger::optional;
             FID_TRY(const auto sealer, site_.key(kSealerKey));
             FID_TRY(settings.sealer, crypto::address_of(sealer));
             node_ = std::make_unique<ledger::LocalNode>(settings, site_.derive(kNodePasswordLabel));

@@ -160,21 +160,7 @@ Result<void> LocalNode::check_clock() const {
 
 Result<void> LocalNode::start() {
     FID_INVARIANT(!supervisor_.joinable(), "a node is started once");
-    FID_CHECK(check_clock());
-    FID_TRY(geth_, find_geth(settings_.geth));
-    std::error_code error;
-    if (!std::filesystem::is_directory(settings_.folder / "geth", error)) {
-        return fail(ErrorCode::not_found, settings_.folder.string() + " holds no chain");
-    }
     FID_TRY(socket_, socket_path_for(settings_.folder));
-    const auto folder = std::filesystem::weakly_canonical(settings_.folder, error).string();
-    for (const int pid : find_processes("geth", "--datadir", folder)) {
-        log::warning("ledger", "a node that an earlier archive left behind is being stopped", {{"pid", pid}});
-        FID_CHECK(stop_foreign(pid, "--datadir", folder, settings_.stop_timeout));
-    }
-    const std::string config = "[Node.P2P]\nListenAddr = \"\"\n";
-    FID_CHECK(write_file_atomically(settings_.folder / "geth.toml", as_bytes(config)));
-
     {
         const std::lock_guard lock(mutex_);
         state_ = NodeState::starting;
@@ -186,8 +172,9 @@ Result<void> LocalNode::start() {
     changed_.wait(lock, [this] { return state_ != NodeState::starting; });
     if (state_ == NodeState::running) return {};
     auto reason = fatal_.value_or(Error{ErrorCode::unavailable, problem_});
+    const bool over = state_ == NodeState::failed;
     lock.unlock();
-    stop();
+    if (over) stop();
     return fail(std::move(reason));
 }
 
@@ -208,7 +195,8 @@ void LocalNode::supervise(std::stop_token stop) {
     bool first = true;
     while (!stop.stop_requested()) {
         const auto started = clock_.steady_now();
-        auto ready = launch();
+        auto ready = prepare();
+        if (ready) ready = launch();
         if (ready) ready = wait_until_ready(stop);
         if (ready) {
             first = false;
@@ -220,7 +208,7 @@ void LocalNode::supervise(std::stop_token stop) {
         const bool ended_by_itself = !stop.stop_requested();
         end_child();
         if (!ended_by_itself) break;
-        if (!ready && (first || ready.error().code == ErrorCode::conflict)) {
+        if (!ready && ((first && !settings_.keep_trying) || ready.error().code == ErrorCode::conflict)) {
             const std::lock_guard lock(mutex_);
             fatal_ = ready.error();
             state_ = NodeState::failed;
@@ -239,6 +227,27 @@ void LocalNode::supervise(std::stop_token stop) {
         ++restarts_;
     }
     set_state(NodeState::stopped, {});
+}
+
+/// Once, and again at each attempt until it succeeds: what may be put right while the archive goes on.
+Result<void> LocalNode::prepare() {
+    if (prepared_) return {};
+    FID_CHECK(check_clock());
+    FID_TRY(geth_, find_geth(settings_.geth));
+    std::error_code error;
+    if (!std::filesystem::is_directory(settings_.folder / "geth", error)) {
+        return fail(ErrorCode::not_found, settings_.folder.string() + " holds no chain");
+    }
+    const auto folder = std::filesystem::weakly_canonical(settings_.folder, error).string();
+    for (const int pid : find_processes("geth", "--datadir", folder)) {
+        log::warning("ledger", "a node that an earlier archive left behind is being stopped", {{"pid", pid}});
+        FID_CHECK(stop_foreign(pid, "--datadir", folder, settings_.stop_timeout));
+    }
+    constexpr std::string_view kConfig = "[Node.P2P]\nListenAddr = \"\"\n";
+    const auto path = settings_.folder / "geth.toml";
+    if (const auto there = read_file(path, 4096); !there || as_text(*there) != kConfig) FID_CHECK(write_file_atomically(path, as_bytes(kConfig)));
+    prepared_ = true;
+    return {};
 }
 
 Result<void> LocalNode::launch() {

@@ -27,6 +27,7 @@ struct LocalNodeSettings {
     std::optional<Hash> genesis_hash;       // absent only on the very first start
     std::optional<std::uint64_t> known_head_time;  // seconds; of the newest block that the archive has stored
     std::uint32_t cache_megabytes = 256;
+    bool keep_trying = false;               // a first start that fails for a reason that may pass is tried again, as later ones are
     std::chrono::milliseconds start_timeout{30'000};
     std::chrono::milliseconds stop_timeout{15'000};
     std::chrono::milliseconds first_backoff{250};
@@ -49,7 +50,8 @@ public:
     LocalNode(const LocalNode&) = delete;
     LocalNode& operator=(const LocalNode&) = delete;
 
-    /// Checks the clock, starts the node and waits until it answers for the right chain.
+    /// Checks the clock, starts the node and waits until it answers for the right chain. With `keep_trying` an error (but for
+    /// conflict) is what the first attempt met with; further ones follow until stop().
     /// Errors: not_found, unsupported (see find_geth); conflict when the folder belongs to another chain;
     ///         invalid_argument when the clock is earlier than the chain's head; unavailable with the node's last lines.
     Result<void> start();
@@ -70,6 +72,7 @@ public:
 
 private:
     void supervise(std::stop_token stop);
+    Result<void> prepare();
     Result<void> launch();
     Result<void> wait_until_ready(std::stop_token stop);
     void end_child();
@@ -79,6 +82,7 @@ private:
     const LocalNodeSettings settings_;
     const crypto::Secret password_;
     const Clock& clock_;
+    bool prepared_ = false;          // the supervising thread's own, as is geth_
     std::filesystem::path geth_;
     std::filesystem::path socket_;
 

@@ -222,6 +222,26 @@ TEST(LocalNode, StartsAgainAfterItWasKilled) {
     std::filesystem::remove(socket.parent_path());
 }
 
+TEST(LocalNode, KeepsTryingWhenTheFirstStartFails) {
+    FID_SKIP_WITHOUT_GETH();
+    TemporaryFolder folder;
+    NodeFolder site(folder.path() / "node");
+    site.settings.first_backoff = std::chrono::milliseconds(20);
+    site.settings.last_backoff = std::chrono::milliseconds(20);
+    site.settings.geth = folder.path() / "geth";  // not there yet
+    site.settings.keep_trying = true;
+    LocalNode node(site.settings, site.password.clone());
+    const auto started = node.start();
+    ASSERT_FALSE(started.has_value());
+    EXPECT_EQ(started.error().code, ErrorCode::unavailable);
+    EXPECT_NE(node.problem().find((folder.path() / "geth").string()), std::string::npos) << node.problem();
+    std::filesystem::create_symlink(site.geth, folder.path() / "geth");
+    EXPECT_TRUE(eventually([&] { return node.state() == NodeState::running; })) << node.problem();
+    EXPECT_EQ(must(rpc_of(node).chain_id()), site.settings.chain_id);
+    node.stop();
+    EXPECT_EQ(node.state(), NodeState::stopped);
+}
+
 TEST(LocalNode, EndsWhenTheArchiveIsKilledAndALeftoverIsStopped) {
     FID_SKIP_WITHOUT_GETH();
     TemporaryFolder folder;
