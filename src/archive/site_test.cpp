@@ -63,6 +63,7 @@ TEST_F(SiteTest, RotationKeepsTheRootKeyAndChangesTheRest) {
     ASSERT_TRUE(opened);
     EXPECT_EQ(to_bytes(opened->root_key.view()), to_bytes(keys.root_key.view()));
     EXPECT_NE(to_bytes(opened->site_key.view()), to_bytes(keys.site_key.view()));
+    EXPECT_EQ(opened->argon2, (crypto::Argon2Parameters{8, 1}));  // what the passphrase costs stays as it was
 }
 
 TEST(RecoveryShares, AreRefusedWhereTheyMakeNoSense) {
