@@ -10,8 +10,8 @@ constexpr std::uint32_t kGrantable = roles::kDoctor | roles::kResearcher | roles
 constexpr std::uint32_t kReads = roles::kDoctor | roles::kTechnologist;
 constexpr std::uint32_t kIdentifies = kReads | roles::kDesk;
 
-Decision allow(Reason reason, std::uint64_t until = kForEver) { return {true, reason, Obligation::none, until}; }
-Decision deny(Reason reason) { return {false, reason, Obligation::none, 0}; }
+Verdict allow(Reason reason, std::uint64_t until = kForEver) { return {true, reason, Obligation::none, until}; }
+Verdict deny(Reason reason) { return {false, reason, Obligation::none, 0}; }
 
 bool is_zero(const Bytes32& id) { return id == kZero32; }
 bool is_care(Purpose purpose) { return purpose == Purpose::treatment || purpose == Purpose::emergency; }
@@ -26,7 +26,7 @@ public:
           roles_(snapshot.subject.roles == 0 ? roles::kPatient : snapshot.subject.roles),
           home_(snapshot.subject.institution == snapshot.holder_id) {}
 
-    Decision decide() const {
+    Verdict decide() const {
         switch (snapshot_.subject.kind) {
             case SubjectKind::device: return device();
             case SubjectKind::institution: return institution();
@@ -40,14 +40,14 @@ private:
     bool has(std::uint32_t any_of) const { return (roles_ & any_of) != 0; }
     bool covers(const Bytes32& scope) const { return is_zero(scope) || scope == question_.scope; }
 
-    Decision device() const {
+    Verdict device() const {
         if (!home_) return deny(Reason::not_own_studies);
         if ((snapshot_.subject.operations >> static_cast<unsigned>(question_.operation) & 1u) == 0) return deny(Reason::device_not_listed);
         if (question_.operation == Operation::read && restricted()) return deny(Reason::restricted);
         return allow(Reason::device_listed);
     }
 
-    Decision institution() const {
+    Verdict institution() const {
         switch (question_.operation) {
             case Operation::ask: return allow(Reason::may_ask);
             case Operation::consent:
@@ -63,7 +63,7 @@ private:
         }
     }
 
-    Decision person() const {
+    Verdict person() const {
         const Operation operation = question_.operation;
         if (operation == Operation::ask) return allow(Reason::may_ask);
         if (operation == Operation::break_glass) return has(roles::kDoctor) ? allow(Reason::may_break_glass) : deny(Reason::role_not_allowed);
@@ -79,7 +79,7 @@ private:
         if (operation == Operation::consent) return deny(guardian_until != 0 ? Reason::guardianship_over : Reason::not_own_record);
         if (home_ && has(roles::kCustodian) && question_.purpose == Purpose::administration) return allow(Reason::custodian);
 
-        Decision decision = operation == Operation::read       ? read()
+        Verdict decision = operation == Operation::read       ? read()
                             : operation == Operation::identify ? identify()
                                                                : duty();
         const bool never_had = decision.reason == Reason::role_not_allowed || decision.reason == Reason::purpose_not_allowed ||
@@ -88,7 +88,7 @@ private:
         return decision;
     }
 
-    Decision read() const {
+    Verdict read() const {
         const EmergencyFacts* emergency = open_emergency();
         if (emergency != nullptr && question_.at < emergency->until) return allow(Reason::emergency_opened, emergency->until);
         if (restricted()) return deny(Reason::restricted);
@@ -96,7 +96,7 @@ private:
         return outsider(emergency);
     }
 
-    Decision identify() const {
+    Verdict identify() const {
         const bool duty = (has(kIdentifies) && is_care(question_.purpose)) || (has(roles::kDesk) && question_.purpose == Purpose::administration);
         if (home_ && duty) return allow(Reason::staff_identities);
         const EmergencyFacts* emergency = open_emergency();
@@ -105,8 +105,8 @@ private:
         return outsider(emergency);
     }
 
-    Decision outsider(const EmergencyFacts* emergency) const {
-        Decision decision = by_grant();
+    Verdict outsider(const EmergencyFacts* emergency) const {
+        Verdict decision = by_grant();
         if (!decision.allowed && question_.purpose == Purpose::emergency && has(roles::kDoctor)) {
             decision.reason = emergency != nullptr ? Reason::emergency_over : Reason::emergency_not_opened;
         }
@@ -114,7 +114,7 @@ private:
     }
 
     /// What only an office gives: nothing of a patient's own, no grants.
-    Decision duty() const {
+    Verdict duty() const {
         struct Office {
             std::uint32_t roles;
             Reason reason;
@@ -133,7 +133,7 @@ private:
         return deny(Reason::role_not_allowed);
     }
 
-    Decision by_grant() const {
+    Verdict by_grant() const {
         const Purpose purpose = question_.purpose == Purpose::emergency ? Purpose::treatment : question_.purpose;
         const bool is_person = snapshot_.subject.kind == SubjectKind::person;
         std::uint32_t role = 0;  // by which a person uses grants to a role or institution
@@ -151,7 +151,7 @@ private:
         if (purpose == Purpose::administration) return deny(Reason::purpose_not_allowed);
         if (purpose == Purpose::research && question_.operation == Operation::identify) return deny(Reason::identities_withheld);
 
-        Decision best = deny(Reason::not_granted);
+        Verdict best = deny(Reason::not_granted);
         for (const auto& grant : patient_.grants) {
             if (grant.until == 0 || grant.purpose != purpose || !covers(grant.scope) || !is_for(grant.target, is_person, role)) continue;
             consider(best, grant);
@@ -172,7 +172,7 @@ private:
     }
 
     /// Keeps the longest allowance, or of the denials the one that says most.
-    void consider(Decision& best, const GrantFacts& grant) const {
+    void consider(Verdict& best, const GrantFacts& grant) const {
         Reason reason = Reason::granted;
         if (grant.epoch < std::max(patient_.void_below, grant.void_below)) {
             reason = Reason::grant_revoked;
@@ -225,7 +225,7 @@ private:
 
 }  // namespace
 
-Decision evaluate(const RightsSnapshot& snapshot, const Question& question) {
+Verdict evaluate(const RightsSnapshot& snapshot, const Question& question) {
     if (snapshot.subject.kind == SubjectKind::none) return deny(Reason::unknown_subject);
     if (!snapshot.subject.active) return deny(Reason::subject_inactive);
     if (!snapshot.subject.institution_active) return deny(Reason::institution_inactive);
@@ -235,10 +235,10 @@ Decision evaluate(const RightsSnapshot& snapshot, const Question& question) {
     return Case(snapshot, question).decide();
 }
 
-Decision allowed_by_both(const Decision& settled, const Decision& latest) {
+Verdict allowed_by_both(const Verdict& settled, const Verdict& latest) {
     if (!latest.allowed) return latest;
     if (!settled.allowed) return settled;
-    Decision both = latest;
+    Verdict both = latest;
     both.obligation = std::max(settled.obligation, latest.obligation);
     both.valid_until = std::min(settled.valid_until, latest.valid_until);
     return both;

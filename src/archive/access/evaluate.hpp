@@ -141,23 +141,24 @@ struct Question {
     std::uint64_t at = 0;  // s since 1970: max(gateway clock, head time)
 };
 
-struct Decision {
+/// What the rule says; archive/access.hpp puts it together with where it comes from.
+struct Verdict {
     bool allowed = false;
     Reason reason = Reason::none;
     Obligation obligation = Obligation::none;
     std::uint64_t valid_until = 0;  // exclusive; 0 for denials, which are never kept
-    bool operator==(const Decision&) const = default;
+    bool operator==(const Verdict&) const = default;
 };
 
 /// The rule of `Consents.decide`, over facts at hand. Pure.
 /// Spec:    docs/design/rights.md; contracts/src/Decisions.sol, with which a test compares it.
 /// Returns: exactly what the contract answers for these facts, but for `locally_denied`, which it does not know.
 /// Threads: safe.
-Decision evaluate(const RightsSnapshot& snapshot, const Question& question);
+Verdict evaluate(const RightsSnapshot& snapshot, const Question& question);
 
 /// A grant counts once settled, a revocation from the moment it is seen.
 /// Returns: allowed only if both are, until the earlier end, with the stricter obligation; else the denial, the latest's first.
-Decision allowed_by_both(const Decision& settled, const Decision& latest);
+Verdict allowed_by_both(const Verdict& settled, const Verdict& latest);
 
 enum class NodeState : std::uint8_t {
     answering,
@@ -170,7 +171,7 @@ enum class ConsentChange : std::uint8_t { none, grant, revoke_or_restrict };
 struct AwayDecision {
     enum class Answer : std::uint8_t { allowed, denied, unavailable };
     Answer answer = Answer::unavailable;
-    Decision decision;         // what the last settled state says
+    Verdict decision;         // what the last settled state says
     bool flagged = false;      // the trace and the door say that the node was away
     bool anchor_later = false; // a durable entry comes first and goes to the chain when the node is back
 };

@@ -36,13 +36,13 @@ GrantFacts grant(Target target, Purpose purpose = Purpose::treatment) { return {
 Target to_subject() { return {TargetKind::subject, kSubject, 0}; }
 
 void expect_allowed(const RightsSnapshot& snapshot, const Question& question, Reason reason, std::uint64_t until = kForEver) {
-    const Decision decision = evaluate(snapshot, question);
+    const Verdict decision = evaluate(snapshot, question);
     EXPECT_TRUE(decision.allowed) << text_of(decision.reason);
     EXPECT_EQ(decision.reason, reason) << text_of(decision.reason);
     EXPECT_EQ(decision.valid_until, until);
 }
 void expect_denied(const RightsSnapshot& snapshot, const Question& question, Reason reason) {
-    const Decision decision = evaluate(snapshot, question);
+    const Verdict decision = evaluate(snapshot, question);
     EXPECT_FALSE(decision.allowed) << text_of(decision.reason);
     EXPECT_EQ(decision.reason, reason) << text_of(decision.reason);
     EXPECT_EQ(decision.valid_until, 0u);
@@ -294,13 +294,13 @@ TEST(Grants, no_grant_gives_an_office_more_than_its_table_says) {
 }
 
 TEST(AllowedByBoth, only_if_the_settled_and_the_latest_state_allow) {
-    const Decision granted{true, Reason::granted, Obligation::none, kNow + 10};
-    const Decision sooner{true, Reason::granted, Obligation::deidentify, kNow + 5};
-    const Decision revoked{false, Reason::grant_revoked, Obligation::none, 0};
-    const Decision none{false, Reason::not_granted, Obligation::none, 0};
+    const Verdict granted{true, Reason::granted, Obligation::none, kNow + 10};
+    const Verdict sooner{true, Reason::granted, Obligation::deidentify, kNow + 5};
+    const Verdict revoked{false, Reason::grant_revoked, Obligation::none, 0};
+    const Verdict none{false, Reason::not_granted, Obligation::none, 0};
     EXPECT_EQ(allowed_by_both(granted, revoked), revoked);  // a revocation counts once seen
     EXPECT_EQ(allowed_by_both(none, granted), none);        // a grant only once settled
-    const Decision both = allowed_by_both(sooner, granted);
+    const Verdict both = allowed_by_both(sooner, granted);
     EXPECT_TRUE(both.allowed);
     EXPECT_EQ(both.valid_until, kNow + 5);
     EXPECT_EQ(both.obligation, Obligation::deidentify);

@@ -102,9 +102,9 @@ TEST(Evaluate, answers_what_the_contract_answers) {
             snapshot.patient = found_or_default(state.patients, std::pair(number(row.at(1)), number(row.at(2))));
             const Question question{id(row.at(3)), enumerator<Operation>(row.at(4)), enumerator<Purpose>(row.at(5)), number(row.at(6))};
             const std::int64_t until = row.at(10).to_number<std::int64_t>();
-            const Decision expected{number(row.at(7)) != 0, enumerator<Reason>(row.at(8)), enumerator<Obligation>(row.at(9)),
+            const Verdict expected{number(row.at(7)) != 0, enumerator<Reason>(row.at(8)), enumerator<Obligation>(row.at(9)),
                                     until < 0 ? kForEver : static_cast<std::uint64_t>(until)};
-            const Decision answered = evaluate(snapshot, question);
+            const Verdict answered = evaluate(snapshot, question);
             ++queries;
             reasons.insert(expected.reason);
             if (answered == expected) continue;

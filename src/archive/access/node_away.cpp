@@ -31,13 +31,13 @@ Column column_of(Operation operation, Reason reason) {
     }
 }
 
-AwayDecision open_here(const Decision& decision, bool anchor_later) { return {Answer::allowed, decision, true, anchor_later}; }
-AwayDecision closed(const Decision& decision) { return {Answer::unavailable, decision, true, false}; }
+AwayDecision open_here(const Verdict& decision, bool anchor_later) { return {Answer::allowed, decision, true, anchor_later}; }
+AwayDecision closed(const Verdict& decision) { return {Answer::unavailable, decision, true, false}; }
 
 }  // namespace
 
 AwayDecision decide_while_node_away(const RightsSnapshot& last_settled, const Question& question, ConsentChange change, NodeState state) {
-    const Decision decision = evaluate(last_settled, question);
+    const Verdict decision = evaluate(last_settled, question);
     if (state == NodeState::answering) return {decision.allowed ? Answer::allowed : Answer::denied, decision, false, false};
     if (!decision.allowed) {
         // A denial of a state a day old is still one; after that, and for what only the chain could tell, nothing is known.
