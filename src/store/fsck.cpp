@@ -5,6 +5,7 @@
 
 #include "base/hex.hpp"
 #include "base/log.hpp"
+#include "store/rights.hpp"
 #include "store/store.hpp"
 
 namespace fiducial::store {
@@ -47,6 +48,9 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     if (auto sound = database_->check_integrity(); !sound) check.find(Kind::damaged_database, "index.db", "database", sound.error().message, "fsck --rebuild-index");
     FID_TRY(const auto bad_rows, database_->read([&](database::Transaction& t) { return index_->check_all(t); }));
     for (const auto& error : bad_rows) check.find(Kind::damaged_row, "index", "index.db", error.message, "fsck --rebuild-index");
+    const Rights rights(*keyring_);
+    FID_TRY(const auto bad_rights, database_->read([&](database::Transaction& t) { return rights.check_all(t); }));
+    for (const auto& error : bad_rights) check.find(Kind::damaged_row, "rights", "index.db", error.message, "restore the database from a backup");
 
     // Segments → index.
     std::unordered_map<ObjectId, Location, BytesHash> stored;

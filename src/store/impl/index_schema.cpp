@@ -53,7 +53,23 @@ CREATE INDEX study_versions_state ON study_versions (state);
 CREATE TABLE store_facts (name {text} PRIMARY KEY, value {text} NOT NULL);
 )sql";
 
-constexpr database::Migration kMigrations[] = {{"store", 1, kFirst}};
+constexpr std::string_view kRights = R"sql(
+CREATE TABLE rights_state (
+  id {id}, first_block {int} NOT NULL, latest_block {int} NOT NULL, latest_time {int} NOT NULL, settled_block {int} NOT NULL, answered {int} NOT NULL,
+  changes {int} NOT NULL, last_change {text} NOT NULL, denials {text} NOT NULL, mac {text} NOT NULL);
+
+CREATE TABLE rights_changes (
+  id {id}, block {int} NOT NULL, log_index {int} NOT NULL, fact {int} NOT NULL, about {text} NOT NULL, patient_key {text} NOT NULL, ordinal {int} NOT NULL,
+  item {text} NOT NULL, other {text} NOT NULL, detail {int} NOT NULL, bits {int} NOT NULL, scope {text} NOT NULL, purpose {int} NOT NULL,
+  from_s {int} NOT NULL, until_s {int} NOT NULL, epoch {int} NOT NULL, is_on {int} NOT NULL, previous_mac {text} NOT NULL, mac {text} NOT NULL,
+  UNIQUE (block, log_index), UNIQUE (about, patient_key, ordinal));
+CREATE INDEX rights_changes_fact ON rights_changes (block) WHERE fact = 90;
+
+CREATE TABLE local_denials (
+  id {id}, subject {text} NOT NULL, patient_key {text} NOT NULL, reason {text} NOT NULL, since_s {int} NOT NULL, mac {text} NOT NULL);
+)sql";
+
+constexpr database::Migration kMigrations[] = {{"store", 1, kFirst}, {"store", 2, kRights}};
 
 }  // namespace
 

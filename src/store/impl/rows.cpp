@@ -141,5 +141,8 @@ FID_INSTANTIATE_ROWS(SeriesColumns)
 FID_INSTANTIATE_ROWS(ObjectColumns)
 FID_INSTANTIATE_ROWS(InstanceColumns)
 FID_INSTANTIATE_ROWS(VersionColumns)
+FID_INSTANTIATE_ROWS(RightsStateColumns)
+FID_INSTANTIATE_ROWS(RightsChangeColumns)
+FID_INSTANTIATE_ROWS(LocalDenialColumns)
 
 }  // namespace fiducial::store

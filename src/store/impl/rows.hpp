@@ -109,6 +109,53 @@ struct VersionColumns {
     }
 };
 
+struct RightsStateColumns {
+    static constexpr std::string_view kTable = "rights_state";
+    static constexpr bool kNumbered = true;   // one row
+    long long id = 0, first_block = 0, latest_block = 0, latest_time = 0, settled_block = 0, answered = 0, changes = 0;
+    std::string last_change;          // MAC of the last row of rights_changes
+    std::string denials;              // over the MACs of local_denials
+    std::string mac;
+    template <typename Visitor>
+    void each(Visitor&& v) {
+        v("id", id), v("first_block", first_block), v("latest_block", latest_block), v("latest_time", latest_time), v("settled_block", settled_block);
+        v("answered", answered), v("changes", changes), v("last_change", last_change), v("denials", denials);
+    }
+};
+
+struct RightsChangeColumns {
+    static constexpr std::string_view kTable = "rights_changes";
+    static constexpr bool kNumbered = true;   // 1, 2, 3 … without a gap
+    long long id = 0, block = 0, log_index = 0, fact = 0;
+    std::string about, patient_key;
+    long long ordinal = 0;            // 0, 1, 2 … among those about the same
+    std::string item, other;
+    long long detail = 0, bits = 0;
+    std::string scope;
+    long long purpose = 0, from_s = 0, until_s = 0, epoch = 0, is_on = 0;
+    std::string previous_mac;         // MAC of the row before
+    std::string mac;
+    template <typename Visitor>
+    void each(Visitor&& v) {
+        v("id", id), v("block", block), v("log_index", log_index), v("fact", fact), v("about", about), v("patient_key", patient_key), v("ordinal", ordinal);
+        v("item", item), v("other", other), v("detail", detail), v("bits", bits), v("scope", scope), v("purpose", purpose), v("from_s", from_s);
+        v("until_s", until_s), v("epoch", epoch), v("is_on", is_on), v("previous_mac", previous_mac);
+    }
+};
+
+struct LocalDenialColumns {
+    static constexpr std::string_view kTable = "local_denials";
+    static constexpr bool kNumbered = true;
+    long long id = 0;
+    std::string subject, patient_key, reason;
+    long long since_s = 0;
+    std::string mac;
+    template <typename Visitor>
+    void each(Visitor&& v) {
+        v("id", id), v("subject", subject), v("patient_key", patient_key), v("reason", reason), v("since_s", since_s);
+    }
+};
+
 /// HMAC(row key, tag "fid.row1" ‖ lp(table) ‖ u32 schema ‖ columns), in hex.
 template <typename Columns>
 std::string row_mac(const crypto::Secret& row_key, Columns& row);

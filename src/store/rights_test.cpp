@@ -1,0 +1,173 @@
+#include "store/rights.hpp"
+
+#include <sqlite3.h>
+
+#include "store/store_fixture.hpp"
+
+namespace fiducial::store {
+namespace {
+
+Bytes32 id(std::uint8_t n) {
+    Bytes32 out{};
+    out[31] = n;
+    return out;
+}
+
+RightsChange change(RightsFact fact, std::uint64_t log_index, const Bytes32& about, const Hash& patient_key = {}) {
+    RightsChange out;
+    out.fact = fact;
+    out.log_index = log_index;
+    out.about = about;
+    out.patient_key = patient_key;
+    return out;
+}
+
+class RightsTest : public StoreTest {
+protected:
+    void SetUp() override {
+        StoreTest::SetUp();
+        open();
+        rights_.emplace(store_->keyring());
+    }
+    template <typename Body>
+    auto must_write(Body&& body) {
+        auto outcome = store_->database().write(database::Durability::full, std::forward<Body>(body));
+        EXPECT_TRUE(outcome) << outcome.error().message;
+        return outcome;
+    }
+    void apply(std::uint64_t block, std::vector<RightsChange> changes) {
+        must_write([&](database::Transaction& t) { return rights_->apply(t, block, 1000 + block, changes); });
+    }
+    void undo(std::uint64_t block) {
+        must_write([&](database::Transaction& t) { return rights_->undo(t, block); });
+    }
+    RightsState state() { return reading([&](database::Transaction& t) { return rights_->state(t); }).value(); }
+    Result<std::vector<RightsChange>> about(const Bytes32& who, std::uint64_t height) {
+        return reading([&](database::Transaction& t) { return rights_->about(t, who, height); });
+    }
+    std::vector<Error> problems() { return reading([&](database::Transaction& t) { return rights_->check_all(t); }).value(); }
+    void behind_our_back(const std::string& sql) {
+        sqlite3* database = nullptr;
+        ASSERT_EQ(sqlite3_open((folder_ / "store" / "index.db").c_str(), &database), SQLITE_OK);
+        sqlite3_busy_timeout(database, 5000);
+        char* message = nullptr;
+        EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, &message), SQLITE_OK) << (message != nullptr ? message : "");
+        EXPECT_GT(sqlite3_changes(database), 0);
+        sqlite3_close(database);
+    }
+    std::optional<Rights> rights_;
+};
+
+TEST_F(RightsTest, says_what_held_at_each_height) {
+    auto first = change(RightsFact::person_registered, 3, id(1));
+    first.other = id(9);
+    first.bits = 7;
+    first.until = ~std::uint64_t{0};
+    first.epoch = std::uint64_t{1} << 63;
+    auto second = change(RightsFact::person_activity, 0, id(1));
+    second.on = true;
+    apply(5, {first, change(RightsFact::person_registered, 4, id(2))});
+    apply(6, {});
+    apply(7, {second, change(RightsFact::grant, 1, id(1), id(50))});
+
+    EXPECT_EQ(about(id(1), 4).value(), std::vector<RightsChange>{});
+    EXPECT_EQ(about(id(1), 6).value(), (std::vector<RightsChange>{first}));
+    EXPECT_EQ(about(id(1), 7).value(), (std::vector<RightsChange>{first, second}));
+    const auto patient = reading([&](database::Transaction& t) { return rights_->about_patient(t, id(1), id(50), 7); });
+    EXPECT_EQ(patient.value().size(), 1u);
+    EXPECT_EQ(reading([&](database::Transaction& t) { return rights_->of_block(t, 7); }).value().size(), 2u);
+    EXPECT_TRUE(problems().empty());
+    const auto now = state();
+    EXPECT_EQ(now.first_block, 5u);
+    EXPECT_EQ(now.latest_block, 7u);
+    EXPECT_EQ(now.latest_time, 1007u);
+    EXPECT_EQ(now.changes, 4u);
+}
+
+TEST_F(RightsTest, undoing_brings_the_former_state_back) {
+    apply(5, {change(RightsFact::person_registered, 0, id(1))});
+    apply(6, {change(RightsFact::person_removed, 0, id(1)), change(RightsFact::person_registered, 1, id(2))});
+    must_write([&](database::Transaction& t) { return rights_->settle(t, 6); });
+    undo(6);
+    EXPECT_EQ(about(id(1), 100).value().size(), 1u);
+    EXPECT_TRUE(about(id(2), 100).value().empty());
+    EXPECT_EQ(state().settled_block, 5u);
+    EXPECT_EQ(state().latest_block, 5u);
+    EXPECT_EQ(state().changes, 1u);
+    EXPECT_TRUE(problems().empty());
+    undo(9);  // never applied
+    EXPECT_EQ(state().latest_block, 5u);
+    apply(6, {change(RightsFact::person_roles, 0, id(1))});
+    EXPECT_EQ(about(id(1), 6).value().back().fact, RightsFact::person_roles);
+    undo(6);
+    undo(5);
+    EXPECT_EQ(state().first_block, 0u);
+    EXPECT_EQ(state().changes, 0u);
+    EXPECT_TRUE(problems().empty());
+}
+
+TEST_F(RightsTest, begins_anew_after_a_gap) {
+    apply(5, {change(RightsFact::person_registered, 0, id(1))});
+    apply(7, {});
+    EXPECT_EQ(state().first_block, 7u);
+    EXPECT_EQ(state().changes, 1u);
+}
+
+TEST_F(RightsTest, remembers_what_could_not_be_read_until_it_is_undone) {
+    const auto unreadable = [&](std::uint64_t height) { return reading([&](database::Transaction& t) { return rights_->has_unreadable(t, height); }).value(); };
+    apply(5, {});
+    apply(6, {change(RightsFact::unreadable, 2, {})});
+    EXPECT_FALSE(unreadable(5));
+    EXPECT_TRUE(unreadable(6));
+    undo(6);
+    EXPECT_FALSE(unreadable(6));
+}
+
+TEST_F(RightsTest, finds_rows_that_were_changed_removed_or_cut_off) {
+    const auto fill = [&] {
+        apply(5, {change(RightsFact::person_registered, 0, id(1)), change(RightsFact::person_roles, 1, id(1)), change(RightsFact::person_activity, 2, id(1))});
+    };
+    fill();
+    ASSERT_TRUE(problems().empty());
+    behind_our_back("UPDATE rights_changes SET is_on = 1 WHERE id = 3");
+    EXPECT_EQ(about(id(1), 5).error().code, ErrorCode::corrupt);
+    EXPECT_EQ(problems().size(), 1u);
+    EXPECT_FALSE(fsck().clean());
+    behind_our_back("UPDATE rights_changes SET is_on = 0 WHERE id = 3");
+    EXPECT_TRUE(problems().empty());
+    behind_our_back("DELETE FROM rights_changes WHERE id = 2");
+    EXPECT_EQ(about(id(1), 5).error().code, ErrorCode::corrupt);
+    EXPECT_EQ(problems().size(), 1u);
+    behind_our_back("DELETE FROM rights_changes WHERE id > 1");
+    EXPECT_EQ(problems().size(), 1u);
+    behind_our_back("UPDATE rights_state SET settled_block = 77");
+    EXPECT_EQ(reading([&](database::Transaction& t) { return rights_->state(t); }).error().code, ErrorCode::corrupt);
+}
+
+TEST_F(RightsTest, local_denials_come_and_go) {
+    const auto add = [&](LocalDenial denial) { return store_->database().write(database::Durability::full, [&](database::Transaction& t) { return rights_->add_denial(t, denial); }); };
+    const auto list = [&] { return reading([&](database::Transaction& t) { return rights_->denials(t); }); };
+    EXPECT_TRUE(list().value().empty());
+    EXPECT_EQ(add({}).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(add({0, id(1), {}, std::string(1001, 'x'), 1}).error().code, ErrorCode::limit_exceeded);
+    const auto first = add({0, id(1), {}, "left the house", 100});
+    const auto second = add({0, {}, id(50), "court order", 200});
+    ASSERT_TRUE(first && second);
+    ASSERT_EQ(list().value().size(), 2u);
+    EXPECT_EQ(list().value()[1].reason, "court order");
+    EXPECT_EQ(list().value()[1].patient_key, id(50));
+
+    const auto remove = [&](std::int64_t which) { return store_->database().write(database::Durability::full, [&](database::Transaction& t) { return rights_->remove_denial(t, which); }); };
+    EXPECT_EQ(remove(99).error().code, ErrorCode::not_found);
+    EXPECT_TRUE(remove(*first));
+    EXPECT_EQ(list().value().size(), 1u);
+    EXPECT_TRUE(problems().empty());
+
+    behind_our_back("DELETE FROM local_denials");
+    EXPECT_EQ(list().error().code, ErrorCode::corrupt);
+    EXPECT_EQ(add({0, id(1), {}, "again", 1}).error().code, ErrorCode::corrupt);
+    EXPECT_EQ(problems().size(), 1u);
+}
+
+}  // namespace
+}  // namespace fiducial::store
