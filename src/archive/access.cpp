@@ -1,7 +1,11 @@
 #include "archive/access.hpp"
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
+#include "archive/access/snapshot.hpp"
+#include "archive/rights_sink.hpp"
 #include "base/log.hpp"
 #include "crypto/hash.hpp"
 #include "ledger/contracts.hpp"
@@ -11,6 +15,8 @@ namespace {
 
 constexpr std::size_t kMaxCached = 200'000;
 constexpr std::uint64_t kMostAway_s = 24 * 3600;
+constexpr std::uint64_t kClockSlack_s = 300;               // how far ahead of our clock the last answer may lie
+constexpr std::chrono::seconds kFirstAnswer{10};           // how long a request waits for the follower's first poll
 
 /// Texts of IConsents.Reason, by number.
 constexpr std::array<std::string_view, 35> kReasons{{
@@ -51,7 +57,7 @@ constexpr std::array<std::string_view, 35> kReasons{{
     "the grant has expired",
 }};
 constexpr std::uint16_t kFirstDenial = 15;
-constexpr std::uint16_t kStaffFirst = 1, kGranted = 10, kEmergencyOpened = 4;  // bounds of what may rest on the last state seen
+static_assert(kFirstDenial == static_cast<std::uint16_t>(Reason::unknown_subject) && kReasons.size() == static_cast<std::size_t>(Reason::grant_expired) + 1);
 
 }  // namespace
 
@@ -62,36 +68,59 @@ Result<void> Decision::require() const {
     return fail(ErrorCode::denied, "access denied: " + std::string(reason_text(reason)));
 }
 
-Access::Access(ledger::Rpc& rpc, const SiteFacts& facts, const Clock& clock) : rpc_(rpc), facts_(facts), clock_(clock) {}
+Access::Access(ledger::Rpc& rpc, const SiteFacts& facts, database::Database& database, store::Rights& rights, const Clock& clock)
+    : rpc_(rpc), facts_(facts), database_(database), rights_(rights), clock_(clock) {}
 
 std::uint64_t Access::cached() const {
     const std::lock_guard lock(mutex_);
     return cache_.size();
 }
 
-Result<Decision> Access::decide(const Requester& who, const Subject& about, Operation operation) {
+Result<Decision> Access::decide(const Requester& who, const Subject& about, Operation operation, ConsentChange change) {
+    FID_TRY(auto answer, by_node(who, about, operation, change));
+    // Last, so that a denial made while the answer was under way counts. Only "nobody known" and "inactive" come before it.
+    FID_TRY(const bool denied_here, is_denied_here(who.subject, about.patient_key));
+    if (denied_here && (answer.allowed || answer.reason > static_cast<std::uint16_t>(Reason::holder_inactive))) {
+        answer.allowed = false;
+        answer.reason = static_cast<std::uint16_t>(Reason::locally_denied);
+        answer.obligation = 0;
+        answer.valid_until = 0;
+    }
+    return answer;
+}
+
+/// The follower's view; at the start its first poll is waited for.
+ledger::FollowerStatus Access::chain() const {
+    if (follower_ == nullptr) return {};
+    auto status = follower_->status();
+    if (status.last_answer || !status.problem.empty()) return status;
+    (void)follower_->wait_until([](const ledger::FollowerStatus& now) { return now.last_answer || !now.problem.empty(); }, kFirstAnswer);
+    return follower_->status();
+}
+
+Result<Decision> Access::by_node(const Requester& who, const Subject& about, Operation operation, ConsentChange change) {
+    const auto status = chain();
+    if (follower_ != nullptr && status.behind) return without_node(who, about, operation, change, status.problem.empty() ? "it has not answered for too long" : status.problem);
     const std::uint8_t numbers[2] = {static_cast<std::uint8_t>(operation), static_cast<std::uint8_t>(who.purpose)};
     const Key key = crypto::sha256({who.subject, about.patient_key, about.scope_ref, ByteView(numbers)});
-    const auto now = unix_seconds(clock_.now());
-    const bool known_behind = follower_ != nullptr && follower_->status().any && follower_->status().behind;
     std::uint64_t generation = 0;
     {
         const std::lock_guard lock(mutex_);
         generation = generation_;
-        if (const auto found = cache_.find(key); found != cache_.end() && !known_behind && now < found->second.valid_until) {
-            return found->second;
+        if (const auto found = cache_.find(key); found != cache_.end() && unix_seconds(clock_.now()) < found->second.decision.valid_until) {
+            return found->second.decision;
         }
     }
     auto answer = ask(who, about, operation);
     if (!answer) {
-        if (answer.error().code == ErrorCode::unavailable || answer.error().code == ErrorCode::timeout) return without_node(key, answer.error());
-        return answer;
+        const bool away = answer.error().code == ErrorCode::unavailable || answer.error().code == ErrorCode::timeout;
+        return away ? without_node(who, about, operation, change, answer.error().message) : answer;
     }
-    // Only a follower tells of changes: without one nothing may be remembered.
+    // Only a follower tells of changes: without one nothing may be remembered. A denial may end by time alone.
     const std::lock_guard lock(mutex_);
-    if (answer->allowed && follower_ != nullptr && generation == generation_) {  // a denial may end by time alone
+    if (answer->allowed && follower_ != nullptr && generation == generation_) {
         if (cache_.size() >= kMaxCached) cache_.clear();
-        cache_.insert_or_assign(key, *answer);
+        cache_.insert_or_assign(key, Kept{*answer, who.subject, about.patient_key});
     }
     return answer;
 }
@@ -125,39 +154,139 @@ Result<Decision> Access::ask_at(const Requester& who, const Subject& about, Oper
     return decision;
 }
 
-/// Own people may go on by the last state seen, for a day; outsiders' grants may not.
-Result<Decision> Access::without_node(const Key& key, const Error& why) {
+/// The second table of docs/design/rights.md over what the table of rights says of the settled and of the latest state.
+Result<Decision> Access::without_node(const Requester& who, const Subject& about, Operation operation, ConsentChange change, const std::string& why) {
+    FID_TRY(const bool denied_here, is_denied_here(who.subject, about.patient_key));
+    FID_TRY(auto transaction, database_.begin_read());
+    FID_TRY(const auto known, rights_.state(transaction));
+    if (known.first_block == 0 || known.first_block > std::max<std::uint64_t>(facts_.from_block, 1) || known.settled_block == 0) {
+        return fail(ErrorCode::unavailable, "the ledger node is away and not enough is known here to go on without it: " + why);
+    }
     const auto status = follower_ != nullptr ? follower_->status() : ledger::FollowerStatus{};
     const auto now = unix_seconds(clock_.now());
-    const bool within_a_day = status.last_answer && now < unix_seconds(*status.last_answer) + kMostAway_s;
-    const std::lock_guard lock(mutex_);
-    const auto found = cache_.find(key);
-    if (!within_a_day || found == cache_.end()) return fail(ErrorCode::unavailable, "the ledger node is away and nothing is known for this request: " + why.message);
-    Decision decision = found->second;
-    const bool own = decision.allowed && decision.reason >= kStaffFirst && decision.reason < kGranted && decision.reason != kEmergencyOpened;
-    if (!own || now >= decision.valid_until) return fail(ErrorCode::unavailable, "the ledger node is away; until it is back only own staff and own records are served");
+    const auto last_answer = std::max(known.answered, status.last_answer ? unix_seconds(*status.last_answer) : 0);
+    // A clock that was set back says nothing about how long the node has been away.
+    const bool within_a_day = last_answer != 0 && last_answer <= now + kClockSlack_s && now <= last_answer + kMostAway_s;
+    const auto state = within_a_day ? NodeState::away : NodeState::away_longer;
+
+    const Question question{about.scope_ref, operation, who.purpose, std::max(now, known.latest_time)};
+    const auto snapshot_at = [&](std::uint64_t block) -> Result<RightsSnapshot> {
+        FID_TRY(auto snapshot, rights_snapshot(transaction, rights_, who.subject, facts_.institution, about.patient_key, block));
+        snapshot.locally_denied = denied_here;
+        return snapshot;
+    };
+    FID_TRY(const auto settled, snapshot_at(known.settled_block));
+    auto away = decide_while_node_away(settled, question, change, state);
+    if (away.answer == AwayDecision::Answer::allowed && known.latest_block != known.settled_block) {
+        // What was taken away counts from the moment it was seen.
+        FID_TRY(const auto latest, snapshot_at(known.latest_block));
+        away.decision = allowed_by_both(away.decision, evaluate(latest, question));
+        if (!away.decision.allowed) away.answer = AwayDecision::Answer::denied;
+    }
+    if (away.answer == AwayDecision::Answer::unavailable) {
+        return fail(ErrorCode::unavailable, std::string("the ledger node is away") + (within_a_day ? "" : " for more than a day") + "; this waits until it is back (" +
+                                                std::string(text_of(away.decision.reason)) + ")");
+    }
+    Decision decision;
+    decision.allowed = away.answer == AwayDecision::Answer::allowed;
+    decision.reason = static_cast<std::uint16_t>(away.decision.reason);
+    decision.obligation = static_cast<std::uint8_t>(away.decision.obligation);
+    decision.valid_until = away.decision.valid_until;
+    if (decision.allowed && within_a_day) decision.valid_until = std::min(decision.valid_until, last_answer + kMostAway_s);
+    decision.block_number = known.settled_block;
+    if (status.settled == known.settled_block) decision.block_hash = status.settled_hash;
     decision.node_away = true;
     return decision;
 }
 
-Result<void> Access::apply(database::Transaction&, const ledger::Block&, std::span<const ledger::Log> logs) {
-    for (const auto& log : logs) drop_ = drop_ || log.address == facts_.members || log.address == facts_.consents;
+Result<std::vector<store::LocalDenial>> Access::denials() const {
+    const std::lock_guard lock(denials_mutex_);
+    if (!denials_) {
+        FID_TRY(denials_, database_.read([&](database::Transaction& t) { return rights_.denials(t); }));
+    }
+    return *denials_;
+}
+
+Result<bool> Access::is_denied_here(const Bytes32& subject, const Hash& patient_key) const {
+    const std::lock_guard lock(denials_mutex_);
+    if (!denials_) {
+        FID_TRY(denials_, database_.read([&](database::Transaction& t) { return rights_.denials(t); }));
+    }
+    return std::any_of(denials_->begin(), denials_->end(), [&](const store::LocalDenial& denial) {
+        return (denial.subject == kZero32 || denial.subject == subject) && (denial.patient_key == kZero32 || denial.patient_key == patient_key);
+    });
+}
+
+Result<std::int64_t> Access::add_denial(const Bytes32& subject, const Hash& patient_key, std::string reason) {
+    const std::lock_guard lock(denials_mutex_);
+    denials_.reset();
+    return database_.write(database::Durability::full, [&](database::Transaction& t) {
+        return rights_.add_denial(t, {0, subject, patient_key, std::move(reason), unix_seconds(clock_.now())});
+    });
+}
+
+Result<void> Access::remove_denial(std::int64_t id) {
+    const std::lock_guard lock(denials_mutex_);
+    denials_.reset();
+    return database_.write(database::Durability::full, [&](database::Transaction& t) { return rights_.remove_denial(t, id); });
+}
+
+/// Notes whose answers may be others now.
+void Access::touch(const store::RightsChange& change) {
+    using store::RightsFact;
+    switch (change.fact) {
+        case RightsFact::person_registered:
+        case RightsFact::person_roles:
+        case RightsFact::person_activity:
+        case RightsFact::person_removed:
+        case RightsFact::device_registered:
+        case RightsFact::device_changed:
+        case RightsFact::device_removed: touched_.subjects.insert(change.about); break;
+        case RightsFact::controller:
+        case RightsFact::guardian:
+        case RightsFact::grant:
+        case RightsFact::revocation:
+        case RightsFact::restriction:
+        case RightsFact::emergency_opened:
+        case RightsFact::emergency_closed:
+            if (change.about == facts_.institution) touched_.patients.insert(change.patient_key);
+            break;
+        case RightsFact::institution_registered:
+        case RightsFact::institution_activity:
+        case RightsFact::unreadable: touched_.everything = true; break;
+    }
+}
+
+Result<void> Access::apply(database::Transaction&, const ledger::Block& block, std::span<const ledger::Log> logs) {
+    if (last_applied_ && *last_applied_ + 1 != block.number()) touched_.everything = true;  // a gap
+    last_applied_ = block.number();
+    for (const auto& log : logs) {
+        if (const auto change = rights_change(log, facts_)) touch(*change);
+    }
     return {};
 }
 
-Result<void> Access::undo(database::Transaction&, const ledger::Block&, bool) {
-    drop_ = true;
+Result<void> Access::undo(database::Transaction&, const ledger::Block& block, bool) {
+    touched_.everything = true;
+    last_applied_ = block.number() - 1;
     return {};
 }
 
-Result<void> Access::settle(database::Transaction&, const ledger::Block&) { return {}; }
+/// What was settled in between may deny what both an older settled state and the latest allowed.
+Result<void> Access::settle(database::Transaction& transaction, const ledger::Block& block) {
+    const auto changes = rights_.of_block(transaction, block.number());
+    if (!changes) touched_.everything = true;
+    else for (const auto& change : *changes) touch(change);
+    return {};
+}
 
 void Access::committed() {
-    if (!drop_) return;
-    drop_ = false;
+    if (!touched_.any()) return;
+    const auto touched = std::exchange(touched_, {});
     const std::lock_guard lock(mutex_);
-    cache_.clear();
     generation_ += 1;
+    if (touched.everything) cache_.clear();
+    else std::erase_if(cache_, [&](const auto& entry) { return touched.subjects.contains(entry.second.subject) || touched.patients.contains(entry.second.patient_key); });
 }
 
 }  // namespace fiducial::archive

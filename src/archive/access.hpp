@@ -1,14 +1,19 @@
 #pragma once
 #include <cstdint>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
+#include "archive/access/evaluate.hpp"
 #include "archive/requester.hpp"
 #include "archive/site.hpp"
 #include "base/clock.hpp"
 #include "ledger/follower.hpp"
 #include "ledger/rpc.hpp"
+#include "store/rights.hpp"
 #include "store/store.hpp"
 
 namespace fiducial::archive {
@@ -35,17 +40,28 @@ struct Subject {
     Bytes32 scope_ref{};  // zeros: all of the patient's
 };
 
-/// Asks the contracts whether somebody may do something, and remembers the answer until something changes.
-/// Allowed only if both the settled and the latest state allow it.
-/// Threads: safe. As LedgerChanges it must be among the follower's sinks.
-/// Security: fails closed. Whatever cannot be asked, and is not covered by the node-away rules, is denied.
+/// Says whether somebody may do something. While the own node answers, the contracts are asked and the answer is remembered until
+/// something changes that it depends on; while it is away or behind, the table of rights is, within the bounds of docs/design/rights.md.
+/// Allowed only if both the settled and the latest state allow it and no local denial stands.
+/// Threads: safe. As LedgerChanges it must be among the follower's sinks, after RightsSink.
+/// Security: fails closed. Whatever cannot be asked, and is not covered by the node-away rules, is not allowed.
 class Access final : public ledger::LedgerChanges {
 public:
-    Access(ledger::Rpc& rpc, const SiteFacts& facts, const Clock& clock = system_clock());
+    /// Requires: what is referred to outlives it.
+    Access(ledger::Rpc& rpc, const SiteFacts& facts, database::Database& database, store::Rights& rights, const Clock& clock = system_clock());
     void set_follower(const ledger::Follower* follower) { follower_ = follower; }
 
-    /// Errors: unavailable when the node is away and the rules for that do not cover the request.
-    Result<Decision> decide(const Requester& who, const Subject& about, Operation operation);
+    /// `change` says what an operation `consent` would do.
+    /// Errors: unavailable when the node is away and the rules for that do not cover the request; corrupt when what is known
+    /// here was changed behind our back.
+    Result<Decision> decide(const Requester& who, const Subject& about, Operation operation, ConsentChange change = ConsentChange::none);
+
+    /// Denies at once, whatever the chain says, until it is taken back. Durable when it returns.
+    /// Errors: invalid_argument when it names neither a subject nor a patient.
+    Result<std::int64_t> add_denial(const Bytes32& subject, const Hash& patient_key, std::string reason);
+    /// Errors: not_found.
+    Result<void> remove_denial(std::int64_t id);
+    Result<std::vector<store::LocalDenial>> denials() const;
 
     std::uint64_t cached() const;
 
@@ -56,18 +72,39 @@ public:
 
 private:
     using Key = Bytes32;  // H of everything that the answer depends on
+    struct Kept {
+        Decision decision;
+        Bytes32 subject{};
+        Hash patient_key{};
+    };
+    /// What a commit of the follower changes.
+    struct Touched {
+        bool everything = false;
+        std::set<Bytes32> subjects;
+        std::set<Hash> patients;
+        bool any() const { return everything || !subjects.empty() || !patients.empty(); }
+    };
+    Result<Decision> by_node(const Requester& who, const Subject& about, Operation operation, ConsentChange change);
     Result<Decision> ask(const Requester& who, const Subject& about, Operation operation);
     Result<Decision> ask_at(const Requester& who, const Subject& about, Operation operation, const Hash& block_hash, std::uint64_t block, std::uint64_t at);
-    Result<Decision> without_node(const Key& key, const Error& why);
+    Result<Decision> without_node(const Requester& who, const Subject& about, Operation operation, ConsentChange change, const std::string& why);
+    Result<bool> is_denied_here(const Bytes32& subject, const Hash& patient_key) const;
+    ledger::FollowerStatus chain() const;
+    void touch(const store::RightsChange& change);
 
     ledger::Rpc& rpc_;
     const SiteFacts facts_;
+    database::Database& database_;
+    store::Rights& rights_;
     const Clock& clock_;
     const ledger::Follower* follower_ = nullptr;
     mutable std::mutex mutex_;
-    std::unordered_map<Key, Decision, BytesHash> cache_;
+    std::unordered_map<Key, Kept, BytesHash> cache_;
     std::uint64_t generation_ = 0;  // counts what was forgotten, so that an answer under way is not kept past it
-    bool drop_ = false;             // the follower's thread only
+    mutable std::mutex denials_mutex_;
+    mutable std::optional<std::vector<store::LocalDenial>> denials_;  // as in the database; nothing: to be read
+    Touched touched_;                            // the follower's thread only
+    std::optional<std::uint64_t> last_applied_;  // likewise
 };
 
 }  // namespace fiducial::archive

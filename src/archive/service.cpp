@@ -93,7 +93,9 @@ Result<void> Service::open_ledger(Ledger how) {
     ledger::RpcSettings rpc_settings;
     rpc_settings.later_headers = facts.development;
     rpc_ = std::make_unique<ledger::Rpc>(transport_to(url), rpc_settings);
-    access_ = std::make_unique<Access>(*rpc_, facts);
+    rights_ = std::make_unique<store::Rights>(store_->keyring());
+    rights_sink_ = std::make_unique<RightsSink>(store_->database(), *rights_, facts);
+    access_ = std::make_unique<Access>(*rpc_, facts, store_->database(), *rights_);
 
     ledger::OutboxSettings outbox_settings;
     outbox_settings.chain_id = facts.chain_id;
@@ -115,7 +117,7 @@ Result<void> Service::open_ledger(Ledger how) {
     if (!facts.development) settings.seals = std::make_shared<ethereum::CliqueRules>(ethereum::CliqueConfig{trust.period, trust.epoch});
     settings.signer_sets = trust.signer_sets;
     settings.poll = std::chrono::milliseconds(configuration.ledger_poll_ms);
-    follower_ = std::make_unique<ledger::Follower>(store_->database(), *rpc_, settings, std::vector<ledger::LedgerChanges*>{outbox_.get(), access_.get()});
+    follower_ = std::make_unique<ledger::Follower>(store_->database(), *rpc_, settings, std::vector<ledger::LedgerChanges*>{outbox_.get(), rights_sink_.get(), access_.get()});
     if (how == Ledger::none) return {};
     access_->set_follower(follower_.get());
     FID_CHECK(follower_->start());
@@ -151,10 +153,8 @@ Result<Decision> Service::permit(const Requester& who, const StudyIdentity* stud
 }
 
 Result<std::unique_ptr<IngestSession>> Service::begin_ingest(const Requester& who, std::string_view source) {
-    // With the node away storing goes on for whoever has proved who they are: the record is anchored later.
-    if (auto decision = permit(who, nullptr, Operation::store); !decision && decision.error().code != ErrorCode::unavailable) {
-        return fail(decision.error());
-    }
+    // With the node away storing goes on, by what is known here; the record is anchored later.
+    FID_CHECK(permit(who, nullptr, Operation::store));
     dicom::ScanLimits limits;
     limits.header_bytes = static_cast<std::uint64_t>(site_.configuration().ingest_header_mib) << 20;
     return std::unique_ptr<IngestSession>(std::make_unique<StoreSession>(*store_, *exams_, limits, std::string(source)));

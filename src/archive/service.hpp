@@ -12,6 +12,7 @@
 #include "archive/ingest.hpp"
 #include "archive/operations.hpp"
 #include "archive/retrieve.hpp"
+#include "archive/rights_sink.hpp"
 #include "archive/site.hpp"
 #include "audit/trace.hpp"
 #include "ledger/follower.hpp"
@@ -77,6 +78,8 @@ private:
     std::unique_ptr<Tracer> tracer_;
     std::unique_ptr<ledger::LocalNode> node_;
     std::unique_ptr<ledger::Rpc> rpc_;
+    std::unique_ptr<store::Rights> rights_;
+    std::unique_ptr<RightsSink> rights_sink_;
     std::unique_ptr<Access> access_;
     std::unique_ptr<ledger::Outbox> outbox_;
     std::unique_ptr<ledger::Follower> follower_;

@@ -157,6 +157,7 @@ Result<bool> Follower::step() {
         FID_TRY(const auto head, rpc_.block(Latest{}));
         if (!head) return fail(ErrorCode::unavailable, "the node has no block");
         answered();
+        for (auto* sink : sinks_) sink->answered(clock_.now());
         {
             const std::lock_guard lock(mutex_);
             status_.node_head = head->number();

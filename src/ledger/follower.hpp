@@ -42,6 +42,8 @@ public:
     virtual Result<void> settle(database::Transaction& transaction, const Block& block) = 0;
     /// After the commit of one or more of the above. Wake up whoever waits.
     virtual void committed() {}
+    /// The node answered a poll: the right chain, not syncing. Outside of any transaction, at every poll: be quick.
+    virtual void answered(SystemTime) {}
 };
 
 struct FollowerSettings {

@@ -118,6 +118,9 @@ Result<void> Rights::apply(database::Transaction& transaction, std::uint64_t blo
     if (state.first_block == 0 || value(state.latest_block) + 1 != block) {
         if (state.first_block != 0) {
             log::warning("store", "blocks are missing in the table of rights; it begins anew", {{"after", state.latest_block}, {"at", block}});
+            FID_CHECK(execute(transaction, "DELETE FROM rights_changes"));
+            state.changes = state.settled_block = 0;
+            state.last_change.clear();
         }
         state.first_block = column(block);
     }

@@ -72,7 +72,7 @@ struct LocalDenial {
 /// The rights that the chain told of, event by event with the block each came from, so that the state at any height up to the
 /// latest can be made from them and a reorganisation is undone by taking rows away. Every row is under a MAC and names the MAC of
 /// the row before it; the state names the last one. What the rows mean is the archive's business.
-/// Spec:    docs/formats/rights_table.md
+/// Spec:    docs/formats/index.md#rights
 /// Errors:  corrupt, naming table and row, when a row was changed, removed or put back.
 /// Threads: safe; a Transaction belongs to one thread.
 class Rights {

@@ -1,0 +1,400 @@
+// Access and the table of rights on a real chain: the rule here answers what the contract answers, and the second table of
+// docs/design/rights.md holds when the node is away.
+#include "archive/access.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "archive/access/snapshot.hpp"
+#include "archive/rights_sink.hpp"
+#include "ledger/ledger_test_support.hpp"
+
+namespace fiducial::archive {
+namespace {
+
+namespace contracts = ledger::contracts;
+using ledger::testing::must;
+using ledger::testing::NodeKind;
+
+constexpr std::uint32_t kEveryRole = roles::kPatient * 2 - 1;
+
+struct Clocked final : Clock {
+    SystemTime now() const override { return system_clock().now() + std::chrono::duration_cast<std::chrono::milliseconds>(ahead); }
+    SteadyTime steady_now() const override { return system_clock().steady_now() + ahead; }
+    std::chrono::seconds ahead{0};
+};
+
+/// Contracts on a chain, one archive's database, and what follows the chain into it.
+class RightsOnChain : public ::testing::Test {
+protected:
+    void SetUp() override {
+        site_.emplace(NodeKind::anvil);
+        if (!site_->skip.empty()) GTEST_SKIP() << site_->skip;
+        facts_.institution = site_->institution;
+        facts_.members = site_->deployment.members.address;
+        facts_.consents = site_->deployment.consents.address;
+        facts_.from_block = site_->deployment.members.from_block;
+        std::vector<database::Migration> all(store::index_migrations().begin(), store::index_migrations().end());
+        all.insert(all.end(), ledger::migrations().begin(), ledger::migrations().end());
+        database_ = must(database::Database::open({.path = site_->folder.path() / "archive.db"}, all));
+        crypto::Secret key(32);
+        rights_.emplace(store::Keyring(key, id(200)));
+        start();
+    }
+    /// New objects on the same database: a restart of the archive.
+    void start() {
+        follower_.reset();
+        access_.reset();
+        sink_.emplace(*database_, *rights_, facts_);
+        access_ = std::make_unique<Access>(*site_->rpc, facts_, *database_, *rights_, clock_);
+        auto settings = site_->follower_settings;
+        follower_ = std::make_unique<ledger::Follower>(*database_, *site_->follower_rpc, settings, std::vector<ledger::LedgerChanges*>{&*sink_, access_.get()}, clock_);
+        must(follower_->load());
+        access_->set_follower(follower_.get());
+    }
+    void follow() {
+        while (must(follower_->step())) {
+        }
+    }
+    void stop_node() {
+        site_->chain.reset();
+        EXPECT_FALSE(follower_->step());
+    }
+    static Bytes32 id(std::uint8_t n) {
+        Bytes32 out{};
+        out[0] = 7;
+        out[31] = n;
+        return out;
+    }
+
+    /// Returns: whether it was taken; a refused call changes nothing.
+    bool send(bool by_gateway, const Address& to, Bytes data) {
+        contracts::DirectTransaction transaction{.chain_id = site_->chain->chain_id, .to = to, .data = std::move(data)};
+        return contracts::send_and_wait(*site_->rpc, by_gateway ? site_->chain->gateway : site_->chain->deployer, transaction).has_value();
+    }
+    bool members(Bytes data) { return send(false, facts_.members, std::move(data)); }
+    bool consents(Bytes data, bool by_gateway = true) { return send(by_gateway, facts_.consents, std::move(data)); }
+    Bytes32 person(std::uint8_t n, std::uint32_t roles, std::optional<Bytes32> institution = {}) {
+        Address account{};
+        account[0] = n;
+        EXPECT_TRUE(members(contracts::register_person_call(id(n), institution.value_or(facts_.institution), account, roles, contracts::Custody::kept)));
+        return id(n);
+    }
+    /// Another hospital, administered by the same account.
+    Bytes32 other_institution(std::uint8_t n) {
+        const contracts::Founder administrator{id(static_cast<std::uint8_t>(n + 1)), must(crypto::address_of(site_->chain->deployer)), roles::kAdministrator, contracts::Custody::kept};
+        Address gateway{};
+        gateway[19] = n;
+        EXPECT_TRUE(members(contracts::register_institution_call(id(n), gateway, {}, "Other", "https://other.example.org", std::vector{administrator})));
+        return id(n);
+    }
+    std::uint64_t now() const { return unix_seconds(clock_.now()); }
+    store::RightsState state() {
+        return must(database_->read([&](database::Transaction& t) { return rights_->state(t); }));
+    }
+    Result<Decision> decide(const Bytes32& who, Operation operation, Purpose purpose = Purpose::treatment, ConsentChange change = ConsentChange::none) {
+        return access_->decide({who, purpose, "127.0.0.1:1", "test"}, {patient_, scope_}, operation, change);
+    }
+
+    std::optional<ledger::testing::Site> site_;
+    SiteFacts facts_;
+    Clocked clock_;
+    std::unique_ptr<database::Database> database_;
+    std::optional<store::Rights> rights_;
+    std::optional<RightsSink> sink_;
+    std::unique_ptr<Access> access_;
+    std::unique_ptr<ledger::Follower> follower_;
+    Hash patient_ = id(150);
+    Hash scope_ = id(160);
+};
+
+// ---- the same answers as the contract, after a random history and after a reorganisation
+
+class RandomRights : public RightsOnChain {
+protected:
+    template <typename T>
+    const T& one_of(const std::vector<T>& all) {
+        return all[random_() % all.size()];
+    }
+    std::uint64_t below(std::uint64_t n) { return random_() % n; }
+
+    void prepare() {
+        other_ = other_institution(100);
+        institutions_ = {facts_.institution, other_, id(99)};
+        for (std::uint8_t n = 1; n <= 8; ++n) {
+            subjects_.push_back(person(n, static_cast<std::uint32_t>(1u << (n - 1)) & ~roles::kCustodian, n % 2 == 0 ? facts_.institution : one_of(institutions_) == other_ ? other_ : facts_.institution));
+        }
+        subjects_.push_back(person(9, roles::kDoctor, other_));
+        subjects_.push_back(id(30));
+        EXPECT_TRUE(members(contracts::register_device_call(id(30), facts_.institution, 0b1101, {})));
+        subjects_.insert(subjects_.end(), institutions_.begin(), institutions_.end());
+        for (std::uint8_t n = 150; n < 154; ++n) patients_.push_back(id(n));
+        scopes_ = {Hash{}, id(160), id(161)};
+    }
+    contracts::Target target(bool grant) {
+        switch (below(grant ? 3 : 4)) {
+            case 0: return {contracts::TargetKind::subject, one_of(subjects_), 0};
+            case 1: return {contracts::TargetKind::role, below(2) == 0 ? Bytes32{} : one_of(institutions_), static_cast<std::uint32_t>(1u << below(10))};
+            case 2: return {contracts::TargetKind::institution, one_of(institutions_), 0};
+            default: return {};
+        }
+    }
+    std::uint8_t purpose() { return static_cast<std::uint8_t>(one_of(std::vector<int>{0, 0, 2, 4})); }
+    bool anything() {
+        const auto& who = one_of(subjects_);
+        const auto& patient = one_of(patients_);
+        const auto at = now();
+        const bool by_gateway = below(5) != 0;
+        switch (below(16)) {
+            case 0: return members(contracts::set_person_active_call(who, below(3) != 0));
+            case 1: return members(contracts::set_roles_call(who, static_cast<std::uint32_t>(below(kEveryRole + 1)) & ~roles::kCustodian));
+            case 2: return members(contracts::set_device_call(id(30), static_cast<std::uint32_t>(below(1024)), {}, below(3) != 0));
+            case 3: return below(8) == 0 && members(contracts::remove_person_call(who));
+            case 4: return consents(contracts::set_controller_call(facts_.institution, patient, below(2) == 0 ? Bytes32{} : who, static_cast<contracts::ControllerKind>(below(2))), by_gateway);
+            case 5: return consents(contracts::set_guardian_call(facts_.institution, patient, who, at + below(2000) - 500), by_gateway);
+            case 6:
+            case 7: return consents(contracts::restrict_call({facts_.institution, patient, target(false), one_of(scopes_), below(2) == 0, ++serial_}), by_gateway);
+            case 8: return consents(contracts::revoke_call(facts_.institution, patient, below(2) == 0 ? Hash{} : last_grant_, epoch_of(patient)), by_gateway);
+            case 9: return consents(contracts::open_emergency_call(facts_.institution, patient, who, at - below(900), at + below(900) + 1, {}), true);
+            case 10: return consents(contracts::close_emergency_call(facts_.institution, patient, who), true);
+            default: {
+                contracts::GrantTerms terms{facts_.institution, patient, target(true), one_of(scopes_), purpose(), at - 500 + below(700), at + below(1500) + 250, epoch_of(patient)};
+                last_grant_ = contracts::grant_id(terms.target, terms.scope, terms.purpose);
+                return consents(contracts::grant_call(terms), by_gateway);
+            }
+        }
+    }
+    std::uint64_t epoch_of(const Hash& patient) {
+        const auto answer = must(site_->rpc->call({facts_.consents, contracts::patient_of_call(facts_.institution, patient), std::nullopt}));
+        return must(contracts::decode_patient(answer.data)).epoch;
+    }
+    /// Asks contract and table the same questions at a block. Returns: how many were allowed.
+    std::size_t compare(std::uint64_t block, int questions) {
+        std::size_t allowed = 0;
+        for (int i = 0; i < questions; ++i) {
+            const auto& subject = one_of(subjects_);
+            const auto& patient = one_of(patients_);
+            const auto& holder = below(12) == 0 ? one_of(institutions_) : facts_.institution;
+            const auto purpose = below(3) == 0 ? below(5) : below(2);
+            const contracts::DecideQuestion asked{subject, holder, patient, one_of(scopes_), static_cast<std::uint8_t>(below(3) == 0 ? below(10) : below(2)),
+                                                  static_cast<std::uint8_t>(purpose), now() - 600 + below(2200)};
+            const auto said = must(contracts::decide(*site_->rpc, facts_.consents, asked, block));
+            const auto snapshot = must(database_->read([&](database::Transaction& t) { return rights_snapshot(t, *rights_, subject, holder, patient, block); }));
+            const auto here = evaluate(snapshot, {asked.scope_ref, static_cast<Operation>(asked.operation), static_cast<Purpose>(asked.purpose), asked.at});
+            EXPECT_EQ(here.allowed, said.allowed) << "block " << block << ": " << text_of(here.reason) << " here, " << text_of(static_cast<Reason>(said.reason)) << " there";
+            EXPECT_EQ(static_cast<int>(here.reason), said.reason);
+            EXPECT_EQ(static_cast<int>(here.obligation), said.obligation);
+            EXPECT_EQ(here.valid_until, said.valid_until);
+            reasons_.insert(said.reason);
+            allowed += said.allowed ? 1 : 0;
+        }
+        return allowed;
+    }
+
+    std::mt19937_64 random_{20261122};
+    Bytes32 other_{};
+    std::vector<Bytes32> institutions_, subjects_;
+    std::vector<Hash> patients_, scopes_;
+    Hash last_grant_{};
+    std::uint64_t serial_ = 0;
+    std::set<int> reasons_;
+};
+
+TEST_F(RandomRights, table_answers_what_the_contract_answers_at_every_height_and_after_a_reorganisation) {
+    prepare();
+    int taken = 0;
+    for (int i = 0; i < 90; ++i) taken += anything() ? 1 : 0;
+    EXPECT_GE(taken, 30);
+    follow();
+    const auto head = state().latest_block;
+    EXPECT_EQ(head, follower_->status().head);
+    EXPECT_EQ(state().settled_block, head);
+    EXPECT_GE(compare(head, 200), 10u);
+    for (const std::uint64_t back : {5, 12, 20, 30}) compare(head - back, 40);
+
+    // The last blocks go, others come.
+    const auto before = state();
+    must(site_->rpc->raw("anvil_rollback", "[8]"));
+    must(site_->rpc->raw("evm_increaseTime", "[30]"));
+    taken = 0;
+    for (int i = 0; i < 60 && taken < 12; ++i) taken += anything() ? 1 : 0;
+    follow();
+    EXPECT_GT(follower_->status().reorganisations, 0u);
+    EXPECT_EQ(state().first_block, before.first_block);
+    compare(state().latest_block, 200);
+    compare(head - 12, 40);
+    EXPECT_TRUE(must(database_->read([&](database::Transaction& t) { return rights_->check_all(t); })).empty());
+    EXPECT_GE(reasons_.size(), 10u);
+}
+
+// ---- while the node is away
+
+class NodeAwayOnChain : public RightsOnChain {
+protected:
+    void SetUp() override {
+        RightsOnChain::SetUp();
+        if (IsSkipped()) return;
+        doctor_ = person(1, roles::kDoctor);
+        technologist_ = person(2, roles::kTechnologist);
+        desk_ = person(3, roles::kDesk);
+        auditor_ = person(4, roles::kAuditor);
+        patient_person_ = person(5, roles::kPatient);
+        administrator_ = person(6, roles::kAdministrator);
+        left_ = person(8, roles::kDoctor);
+        ASSERT_TRUE(members(contracts::set_person_active_call(left_, false)));
+        outsider_ = person(7, roles::kDoctor, other_institution(100));
+        ASSERT_TRUE(consents(contracts::grant_call({facts_.institution, patient_, {contracts::TargetKind::subject, outsider_, 0}, {}, 0, now() - 100, now() + 1'000'000, 0})));
+        own_ = id(151);
+        ASSERT_TRUE(consents(contracts::set_controller_call(facts_.institution, own_, patient_person_, contracts::ControllerKind::custodial)));
+        follow();
+        EXPECT_TRUE(decide(doctor_, Operation::read)->allowed);
+        EXPECT_FALSE(decide(doctor_, Operation::read)->node_away);
+    }
+    Result<Decision> own(Operation operation, ConsentChange change = ConsentChange::none) {
+        return access_->decide({patient_person_, Purpose::personal, "", "test"}, {own_, scope_}, operation, change);
+    }
+    static void expect_flagged(const Result<Decision>& answer) {
+        ASSERT_TRUE(answer) << answer.error().message;
+        EXPECT_TRUE(answer->allowed) << reason_text(answer->reason);
+        EXPECT_TRUE(answer->node_away);
+    }
+    static void expect_denied(const Result<Decision>& answer, Reason reason) {
+        ASSERT_TRUE(answer) << answer.error().message;
+        EXPECT_FALSE(answer->allowed);
+        EXPECT_EQ(static_cast<Reason>(answer->reason), reason) << reason_text(answer->reason);
+    }
+    static void expect_unavailable(const Result<Decision>& answer) {
+        ASSERT_FALSE(answer) << reason_text(answer->reason);
+        EXPECT_EQ(answer.error().code, ErrorCode::unavailable) << answer.error().message;
+    }
+    void expect_a_day_s_row() {
+        expect_flagged(decide(doctor_, Operation::read));
+        expect_flagged(decide(desk_, Operation::identify));
+        expect_flagged(own(Operation::read));
+        expect_flagged(own(Operation::trace));
+        expect_flagged(decide(auditor_, Operation::trace, Purpose::administration));
+        expect_flagged(decide(administrator_, Operation::inventory, Purpose::administration));
+        expect_flagged(decide(technologist_, Operation::store));
+        expect_unavailable(decide(outsider_, Operation::read));
+        expect_flagged(decide(outsider_, Operation::break_glass, Purpose::emergency));
+        expect_flagged(own(Operation::consent, ConsentChange::revoke_or_restrict));
+        expect_unavailable(own(Operation::consent, ConsentChange::grant));
+        expect_denied(decide(desk_, Operation::read), Reason::role_not_allowed);
+        expect_denied(decide(left_, Operation::read), Reason::subject_inactive);
+        expect_denied(decide(id(90), Operation::read), Reason::unknown_subject);
+    }
+    void expect_the_row_after_a_day() {
+        expect_unavailable(decide(doctor_, Operation::read));
+        expect_unavailable(own(Operation::read));
+        expect_unavailable(decide(auditor_, Operation::trace, Purpose::administration));
+        expect_unavailable(decide(outsider_, Operation::read));
+        expect_unavailable(own(Operation::consent, ConsentChange::grant));
+        expect_flagged(decide(technologist_, Operation::store));
+        expect_flagged(decide(doctor_, Operation::break_glass, Purpose::emergency));
+        expect_flagged(own(Operation::consent, ConsentChange::revoke_or_restrict));
+        expect_denied(decide(left_, Operation::break_glass, Purpose::emergency), Reason::subject_inactive);
+    }
+
+    Bytes32 doctor_{}, technologist_{}, desk_{}, auditor_{}, patient_person_{}, administrator_{}, outsider_{}, left_{};
+    Hash own_{};
+};
+
+TEST_F(NodeAwayOnChain, table_holds_row_by_row_and_over_a_restart) {
+    stop_node();
+    clock_.ahead = std::chrono::seconds(11);  // behind
+    EXPECT_TRUE(follower_->status().behind);
+    expect_a_day_s_row();
+    clock_.ahead = std::chrono::hours(23);
+    expect_a_day_s_row();
+
+    // A restart with the node still away: what was written down stands, and the day goes on from the last answer.
+    start();
+    EXPECT_FALSE(follower_->step());
+    EXPECT_FALSE(follower_->status().last_answer);
+    expect_a_day_s_row();
+    clock_.ahead = std::chrono::hours(24) + std::chrono::seconds(60);
+    expect_the_row_after_a_day();
+    // A clock that was set back does not give the day anew.
+    clock_.ahead = -std::chrono::hours(1);
+    expect_the_row_after_a_day();
+}
+
+TEST_F(NodeAwayOnChain, local_denials_hold_with_and_without_the_node) {
+    const auto denial = must(access_->add_denial(doctor_, {}, "left in anger"));
+    expect_denied(decide(doctor_, Operation::read), Reason::locally_denied);
+    EXPECT_TRUE(decide(technologist_, Operation::read)->allowed);
+    start();  // it is durable
+    follow();
+    expect_denied(decide(doctor_, Operation::read), Reason::locally_denied);
+    const auto of_patient = must(access_->add_denial({}, patient_, "court order"));
+    expect_denied(decide(technologist_, Operation::read), Reason::locally_denied);
+    expect_denied(decide(left_, Operation::read), Reason::subject_inactive);
+
+    stop_node();
+    clock_.ahead = std::chrono::seconds(11);
+    expect_denied(decide(doctor_, Operation::break_glass, Purpose::emergency), Reason::locally_denied);
+    expect_denied(decide(technologist_, Operation::read), Reason::locally_denied);
+    must(access_->remove_denial(of_patient));
+    expect_flagged(decide(technologist_, Operation::read));
+    must(access_->remove_denial(denial));
+    expect_flagged(decide(doctor_, Operation::read));
+    EXPECT_EQ(access_->remove_denial(denial).error().code, ErrorCode::not_found);
+    EXPECT_EQ(access_->add_denial({}, {}, "").error().code, ErrorCode::invalid_argument);
+}
+
+TEST_F(NodeAwayOnChain, nothing_is_served_from_a_table_with_a_gap_or_an_event_that_could_not_be_read) {
+    const auto head = state().latest_block;
+    stop_node();
+    clock_.ahead = std::chrono::seconds(11);
+    const auto write = [&](auto&& body) { must(database_->write(database::Durability::full, body)); };
+    const std::vector<store::RightsChange> unreadable(1);
+    write([&](database::Transaction& t) { return rights_->apply(t, head + 1, now(), unreadable); });
+    expect_unavailable(decide(doctor_, Operation::read));
+    write([&](database::Transaction& t) { return rights_->undo(t, head + 1); });
+    expect_flagged(decide(doctor_, Operation::read));
+    // Seen, though not settled: taken away already.
+    store::RightsChange gone;
+    gone.fact = store::RightsFact::person_activity;
+    gone.about = doctor_;
+    write([&](database::Transaction& t) { return rights_->apply(t, head + 1, now(), std::vector{gone}); });
+    expect_denied(decide(doctor_, Operation::read), Reason::subject_inactive);
+    expect_flagged(decide(technologist_, Operation::read));
+    write([&](database::Transaction& t) { return rights_->apply(t, head + 3, now(), {}); });
+    expect_unavailable(decide(technologist_, Operation::read));
+}
+
+// ---- the cache
+
+TEST_F(NodeAwayOnChain, an_answer_is_forgotten_by_what_touches_it_and_by_nothing_else) {
+    EXPECT_EQ(access_->cached(), 1u);
+    EXPECT_TRUE(decide(technologist_, Operation::read)->allowed);
+    EXPECT_TRUE(own(Operation::read)->allowed);
+    EXPECT_EQ(access_->cached(), 3u);
+    // Another patient's, another person's affair.
+    ASSERT_TRUE(members(contracts::set_roles_call(desk_, roles::kAuditor)));
+    ASSERT_TRUE(consents(contracts::restrict_call({facts_.institution, id(152), {}, {}, true, 1})));
+    follow();
+    EXPECT_EQ(access_->cached(), 3u);
+    // The doctor's.
+    ASSERT_TRUE(members(contracts::set_person_active_call(doctor_, false)));
+    follow();
+    EXPECT_EQ(access_->cached(), 2u);
+    expect_denied(decide(doctor_, Operation::read), Reason::subject_inactive);
+    // The patient's.
+    ASSERT_TRUE(consents(contracts::restrict_call({facts_.institution, patient_, {}, {}, true, 1})));
+    follow();
+    EXPECT_EQ(access_->cached(), 1u);
+    expect_denied(decide(technologist_, Operation::read), Reason::restricted);
+    // A reorganisation takes all.
+    must(site_->rpc->raw("anvil_rollback", "[1]"));
+    must(site_->rpc->raw("evm_increaseTime", "[30]"));
+    must(site_->rpc->raw("evm_mine", "[]"));
+    follow();
+    EXPECT_EQ(access_->cached(), 0u);
+    EXPECT_TRUE(decide(technologist_, Operation::read)->allowed);  // the restriction went with its block
+}
+
+}  // namespace
+}  // namespace fiducial::archive

@@ -1,0 +1,177 @@
+#include "archive/rights_sink.hpp"
+
+#include "base/log.hpp"
+#include "ledger/rights_events.hpp"
+
+namespace fiducial::archive {
+namespace {
+
+namespace events = ledger::rights;
+using store::RightsChange;
+using store::RightsFact;
+
+constexpr std::chrono::minutes kNoteEvery{1};
+
+RightsChange of_member(RightsFact fact, const Bytes32& id) {
+    RightsChange change;
+    change.fact = fact;
+    change.about = id;
+    return change;
+}
+template <typename Event>
+RightsChange of_patient(RightsFact fact, const Event& event) {
+    RightsChange change;
+    change.fact = fact;
+    change.about = event.holder;
+    change.patient_key = event.patient_key;
+    return change;
+}
+void set_target(RightsChange& change, const ledger::contracts::Target& target) {
+    change.detail = static_cast<std::uint8_t>(target.kind);
+    change.other = target.id;
+    change.bits = target.role;
+}
+
+/// One function for each event; the others change nobody's rights.
+struct Translate {
+    using Out = std::optional<RightsChange>;
+    Out operator()(const events::InstitutionRegistered& e) const { return of_member(RightsFact::institution_registered, e.institution); }
+    Out operator()(const events::InstitutionActivityChanged& e) const {
+        auto change = of_member(RightsFact::institution_activity, e.institution);
+        change.on = e.active;
+        return change;
+    }
+    Out operator()(const events::PersonRegistered& e) const {
+        auto change = of_member(RightsFact::person_registered, e.person);
+        change.other = e.institution;
+        change.bits = e.roles;
+        return change;
+    }
+    Out operator()(const events::PersonRolesChanged& e) const {
+        auto change = of_member(RightsFact::person_roles, e.person);
+        change.bits = e.roles;
+        return change;
+    }
+    Out operator()(const events::PersonActivityChanged& e) const {
+        auto change = of_member(RightsFact::person_activity, e.person);
+        change.on = e.active;
+        return change;
+    }
+    Out operator()(const events::PersonRemoved& e) const { return of_member(RightsFact::person_removed, e.person); }
+    Out operator()(const events::DeviceRegistered& e) const {
+        auto change = of_member(RightsFact::device_registered, e.device);
+        change.other = e.institution;
+        change.bits = e.operations;
+        return change;
+    }
+    Out operator()(const events::DeviceChanged& e) const {
+        auto change = of_member(RightsFact::device_changed, e.device);
+        change.bits = e.operations;
+        change.on = e.active;
+        return change;
+    }
+    Out operator()(const events::DeviceRemoved& e) const { return of_member(RightsFact::device_removed, e.device); }
+    Out operator()(const events::ControllerChanged& e) const {
+        auto change = of_patient(RightsFact::controller, e);
+        change.other = e.controller;
+        change.detail = static_cast<std::uint8_t>(e.kind);
+        change.epoch = e.epoch;
+        return change;
+    }
+    Out operator()(const events::GuardianChanged& e) const {
+        auto change = of_patient(RightsFact::guardian, e);
+        change.other = e.guardian;
+        change.until = e.until;
+        return change;
+    }
+    Out operator()(const events::Granted& e) const {
+        auto change = of_patient(RightsFact::grant, e);
+        change.item = e.grant_id;
+        set_target(change, e.target);
+        change.scope = e.scope;
+        change.purpose = e.purpose;
+        change.from = e.from;
+        change.until = e.until;
+        change.epoch = e.epoch;
+        return change;
+    }
+    Out operator()(const events::Revoked& e) const {
+        auto change = of_patient(RightsFact::revocation, e);
+        change.item = e.grant_id;
+        change.epoch = e.epoch;
+        return change;
+    }
+    Out operator()(const events::Restricted& e) const {
+        auto change = of_patient(RightsFact::restriction, e);
+        change.item = e.restriction_id;
+        set_target(change, e.target);
+        change.scope = e.scope;
+        change.on = e.on;
+        return change;
+    }
+    Out operator()(const events::EmergencyOpened& e) const {
+        auto change = of_patient(RightsFact::emergency_opened, e);
+        change.other = e.person;
+        change.from = e.from;
+        change.until = e.until;
+        return change;
+    }
+    Out operator()(const events::EmergencyClosed& e) const {
+        auto change = of_patient(RightsFact::emergency_closed, e);
+        change.other = e.person;
+        change.until = e.at;
+        return change;
+    }
+    template <typename Other>
+    Out operator()(const Other&) const {
+        return std::nullopt;
+    }
+};
+
+/// A damaged table is the table's affair; anything else is tried again.
+Result<void> go_on_if_damaged(Result<void> outcome) {
+    if (outcome || (outcome.error().code != ErrorCode::corrupt && outcome.error().code != ErrorCode::conflict)) return outcome;
+    log::error("archive", "the table of rights is damaged; while the ledger's node is away nobody is served from it", {{"why", outcome.error().message}});
+    return {};
+}
+
+}  // namespace
+
+std::optional<store::RightsChange> rights_change(const ledger::Log& log, const SiteFacts& facts) {
+    if (log.address != facts.members && log.address != facts.consents) return std::nullopt;
+    const auto event = events::decode_event(log);
+    std::optional<RightsChange> change;
+    if (event) {
+        change = std::visit(Translate{}, *event);
+    } else {
+        log::error("archive", "an event about rights cannot be read", {{"block", log.block_number}, {"why", event.error().message}});
+        change = of_member(RightsFact::unreadable, {});
+    }
+    if (change) change->log_index = log.index;
+    return change;
+}
+
+Result<void> RightsSink::apply(database::Transaction& transaction, const ledger::Block& block, std::span<const ledger::Log> logs) {
+    std::vector<RightsChange> changes;
+    for (const auto& log : logs) {
+        if (auto change = rights_change(log, facts_)) changes.push_back(*change);
+    }
+    return go_on_if_damaged(rights_.apply(transaction, block.number(), block.header.timestamp, changes));
+}
+
+Result<void> RightsSink::undo(database::Transaction& transaction, const ledger::Block& block, bool) {
+    return go_on_if_damaged(rights_.undo(transaction, block.number()));
+}
+
+Result<void> RightsSink::settle(database::Transaction& transaction, const ledger::Block& block) {
+    return go_on_if_damaged(rights_.settle(transaction, block.number()));
+}
+
+void RightsSink::answered(SystemTime at) {
+    if (noted_ && at >= *noted_ && at - *noted_ < kNoteEvery) return;
+    noted_ = at;
+    const auto done = database_.write(database::Durability::rebuildable, [&](database::Transaction& t) { return rights_.note_answer(t, unix_seconds(at)); });
+    if (!done) log::warning("archive", "it could not be written down when the ledger's node last answered", {{"why", done.error().message}});
+}
+
+}  // namespace fiducial::archive
