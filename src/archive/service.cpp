@@ -81,6 +81,7 @@ Result<void> Service::open_ledger(Ledger how) {
             settings.chain_id = facts.chain_id;
             settings.genesis_hash = facts.genesis_hash;
             settings.keep_trying = how == Ledger::optional;
+            FID_TRY(settings.known_head_time, ledger::newest_block_time(store_->database()));
             FID_TRY(const auto sealer, site_.key(kSealerKey));
             FID_TRY(settings.sealer, crypto::address_of(sealer));
             node_ = std::make_unique<ledger::LocalNode>(settings, site_.derive(kNodePasswordLabel));

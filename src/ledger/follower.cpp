@@ -391,4 +391,17 @@ bool Follower::wait_until(const std::function<bool(const FollowerStatus&)>& pred
     }
 }
 
+Result<std::optional<std::uint64_t>> newest_block_time(database::Database& database) {
+    return database.read([](database::Transaction& transaction) -> Result<std::optional<std::uint64_t>> {
+        return database::attempt("read the newest block", [&]() -> Result<std::optional<std::uint64_t>> {
+            std::string header;
+            transaction.sql() << "select header from ledger_blocks order by number desc limit 1", soci::into(header);
+            if (!transaction.sql().got_data()) return std::nullopt;
+            FID_TRY(const auto rlp, from_hex(header));
+            FID_TRY(const auto decoded, ethereum::decode_header(rlp, {.require_base_fee = false, .allow_later_fields = true}));
+            return std::optional<std::uint64_t>(decoded.timestamp);
+        });
+    });
+}
+
 }  // namespace fiducial::ledger

@@ -143,4 +143,7 @@ private:
     std::jthread thread_;
 };
 
+/// Time of the newest block that was followed, in seconds: a node whose clock is earlier would seal nothing until then.
+Result<std::optional<std::uint64_t>> newest_block_time(database::Database& database);
+
 }  // namespace fiducial::ledger

@@ -95,8 +95,10 @@ TEST(Follower, EachBlockIsToldOnceAlsoAcrossARestart) {
     follow(*follower);
     EXPECT_FALSE(follower->status().any);
     EXPECT_TRUE(follower->status().reachable);
+    EXPECT_EQ(must(newest_block_time(*bare.database)), std::nullopt);
     bare.mine(3);
     follow(*follower);
+    EXPECT_EQ(must(newest_block_time(*bare.database)), follower->status().head_time);
     EXPECT_EQ(bare.journal.text(), "+1 +2 s1 s2 +3 s3");
     follower = bare.make();
     must(follower->load());
