@@ -33,6 +33,7 @@ public:
         if (fs::exists(place) && !(fs::is_directory(place) && fs::is_empty(place, ec))) {
             return fail(ErrorCode::conflict, options_.folder.string() + " exists and is not empty: a site is made in a new folder");
         }
+        remove_what_was_interrupted(place);
         auto beside = place;
         beside += ".making-" + std::to_string(::getpid());
         fs::create_directories(beside, ec);
@@ -55,6 +56,21 @@ public:
     }
 
 private:
+    /// An init that was killed leaves `<place>.making-<its process>`: nothing in it was ever used.
+    static void remove_what_was_interrupted(const fs::path& place) {
+        const auto prefix = place.filename().string() + ".making-";
+        std::vector<fs::path> left;
+        std::error_code ec;
+        for (fs::directory_iterator it(place.parent_path(), ec), end; !ec && it != end; it.increment(ec)) {
+            const auto name = it->path().filename().string();
+            if (!name.starts_with(prefix) || name.size() == prefix.size()) continue;
+            const auto process = name.substr(prefix.size());
+            if (process.find_first_not_of("0123456789") != std::string::npos) continue;
+            if (!fs::exists("/proc/" + process)) left.push_back(it->path());
+        }
+        for (const auto& folder : left) fs::remove_all(folder, ec);
+    }
+
     Result<void> steps() {
         FID_CHECK(make_keys());
         FID_CHECK(write_configuration());
