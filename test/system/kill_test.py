@@ -88,6 +88,13 @@ def nodes_of(pid):
     return found
 
 
+def all_arguments():
+    """The command lines of all processes."""
+    for file in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield file.read_bytes()
+
+
 class Killer:
     """Kills one process, its node or both, and knows how often it has."""
 
@@ -323,6 +330,18 @@ class Kill(SystemTest):
         server.stdout.close()
         self.site_.server_log.close()
         self.site_.server = None
+
+    def test_init_that_was_killed_leaves_nothing_in_the_way(self):
+        site = self.site("second", init=False)
+        process = subprocess.Popen([FIDUCIAL, "init", "--argon2-memory-mib", "8"], env=site.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(lambda: list(self.folder.glob("second.making-*/ledger")), GIVEN_UP, "init has begun")
+        process.kill()
+        process.wait()
+        self.assertEqual(site.raw("list", codes=None).returncode, 5)
+        wait_for(lambda: not any(b"second.making-" in arguments for arguments in all_arguments()), GIVEN_UP, "its node has ended")
+        site.init()
+        self.assertEqual(site.run("fsck")["findings"], [])
+        self.assertEqual(list(self.folder.glob("second.*")), [])
 
     # ---- what holds afterwards
 
