@@ -26,6 +26,7 @@ void add_person_add(CLI::App& person, Globals& globals, Action& action) {
             FID_TRY(const auto answer, perform(globals, "person add", arguments, [](const json::object&) {}, archive::Service::Ledger::required));
             if (globals.json) print_json(answer);
             else std::printf("%s (%s) is registered as %s\n", shown::text(answer, "name").c_str(), shown::text(answer, "roles").c_str(), shown::text(answer, "id").c_str());
+            if (!globals.json && !answer.at("usable").as_bool()) std::printf("The registration is not settled on the ledger yet; it counts from then on.\n");
             return 0;
         };
     });

@@ -16,6 +16,8 @@ namespace {
 namespace json = boost::json;
 using std::chrono::milliseconds;
 
+constexpr std::chrono::seconds kSettlePatience{30};  // for a person's registration
+
 json::object shown(const ImportedFile& file) {
     json::object out{{"path", file.path}, {"outcome", std::string(name_of(file.outcome))}};
     if (!file.sop_uid.empty()) out["sopInstanceUid"] = file.sop_uid;
@@ -162,10 +164,13 @@ Result<json::object> Operations::add_person(const Arguments& arguments) {
     Person person{crypto::random_bytes32(), name, roles, system_clock().now().time_since_epoch().count()};
     FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::inventory));
     // On the ledger first: a person known here without rights there could do nothing, one known there alone can be added again.
-    FID_CHECK(register_person(*service_.rpc_, service_.site_.facts(), administrator, person.id, roles));
+    FID_TRY(const auto block, register_person(*service_.rpc_, service_.site_.facts(), administrator, person.id, roles));
     FID_CHECK(service_.store_->database().write(database::Durability::full, [&](database::Transaction& t) { return service_.accounts_->add(t, person); }));
     FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, decision, nullptr, person.id, {}));
-    return json::object{{"id", to_hex(person.id)}, {"name", name}, {"roles", roles_text(roles)}};
+    // A right counts once it is settled, and stands in our own table of rights from then on.
+    service_.follower_->wake();
+    const bool usable = service_.follower_->wait_until([&](const ledger::FollowerStatus& chain) { return chain.any && chain.settled >= block; }, kSettlePatience);
+    return json::object{{"id", to_hex(person.id)}, {"name", name}, {"roles", roles_text(roles)}, {"usable", usable}};
 }
 
 Result<json::object> Operations::list_people(const Arguments&) {

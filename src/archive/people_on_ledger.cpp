@@ -4,7 +4,7 @@
 
 namespace fiducial::archive {
 
-Result<void> register_person(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& person, std::uint32_t roles) {
+Result<std::uint64_t> register_person(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& person, std::uint32_t roles) {
     ledger::contracts::DirectTransaction transaction;
     transaction.chain_id = facts.chain_id;
     transaction.to = facts.members;
@@ -12,7 +12,7 @@ Result<void> register_person(ledger::Rpc& rpc, const SiteFacts& facts, const cry
     auto sent = ledger::contracts::send_and_wait(rpc, administrator, transaction);
     if (!sent && sent.error().code == ErrorCode::invalid_argument) return fail(ErrorCode::denied, "the ledger refused it: " + sent.error().message);
     if (!sent) return fail(sent.error());
-    return {};
+    return sent->block_number;
 }
 
 }  // namespace fiducial::archive

@@ -5,7 +5,8 @@
 namespace fiducial::archive {
 
 /// Registers a person in `Members` by an administrator's account, and waits until it is in a block.
+/// Returns: the block.
 /// Errors: denied when the administrator may not (with the contract's reason); unavailable; timeout.
-Result<void> register_person(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& person, std::uint32_t roles);
+Result<std::uint64_t> register_person(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& person, std::uint32_t roles);
 
 }  // namespace fiducial::archive
