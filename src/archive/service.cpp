@@ -84,7 +84,7 @@ Result<void> Service::open_ledger(Ledger how) {
             FID_TRY(settings.known_head_time, ledger::newest_block_time(store_->database()));
             FID_TRY(const auto sealer, site_.key(kSealerKey));
             FID_TRY(settings.sealer, crypto::address_of(sealer));
-            node_ = std::make_unique<ledger::LocalNode>(settings, site_.derive(kNodePasswordLabel));
+            node_ = std::make_unique<ledger::LocalNode>(settings, site_.node_password());
             if (auto started = node_->start(); !started) {
                 if (how == Ledger::required) return fail(started.error());
                 log::warning("archive", "the ledger's node does not run; the archive goes on without it", {{"why", started.error().message}});
@@ -93,7 +93,10 @@ Result<void> Service::open_ledger(Ledger how) {
     }
     ledger::RpcSettings rpc_settings;
     rpc_settings.later_headers = facts.development;
+    // One connection each: a long answer to the follower or the outbox never holds up a decision.
     rpc_ = std::make_unique<ledger::Rpc>(transport_to(url), rpc_settings);
+    outbox_rpc_ = std::make_unique<ledger::Rpc>(transport_to(url), rpc_settings);
+    follower_rpc_ = std::make_unique<ledger::Rpc>(transport_to(url), rpc_settings);
     rights_ = std::make_unique<store::Rights>(store_->keyring());
     rights_sink_ = std::make_unique<RightsSink>(store_->database(), *rights_, facts);
     access_ = std::make_unique<Access>(*rpc_, facts, store_->database(), *rights_);
@@ -105,7 +108,7 @@ Result<void> Service::open_ledger(Ledger how) {
     outbox_settings.flush_after = std::chrono::milliseconds(configuration.ledger_batch_flush_ms);
     outbox_settings.flush_count = static_cast<std::size_t>(configuration.ledger_batch_size);
     FID_TRY(auto gateway, site_.key(kGatewayKey));
-    outbox_ = std::make_unique<ledger::Outbox>(store_->database(), *rpc_, outbox_settings, std::move(gateway));
+    outbox_ = std::make_unique<ledger::Outbox>(store_->database(), *outbox_rpc_, outbox_settings, std::move(gateway));
     outbox_->on_incident([this](const ledger::LedgerIncident& incident) { raise("ledger_incident", incident.text); });
     exams_ = std::make_unique<Exams>(*store_, *outbox_, facts, std::chrono::seconds(configuration.ingest_quiet_s));
 
@@ -118,7 +121,8 @@ Result<void> Service::open_ledger(Ledger how) {
     if (!facts.development) settings.seals = std::make_shared<ethereum::CliqueRules>(ethereum::CliqueConfig{trust.period, trust.epoch});
     settings.signer_sets = trust.signer_sets;
     settings.poll = std::chrono::milliseconds(configuration.ledger_poll_ms);
-    follower_ = std::make_unique<ledger::Follower>(store_->database(), *rpc_, settings, std::vector<ledger::LedgerChanges*>{outbox_.get(), rights_sink_.get(), access_.get()});
+    follower_ = std::make_unique<ledger::Follower>(store_->database(), *follower_rpc_, settings, std::vector<ledger::LedgerChanges*>{outbox_.get(), rights_sink_.get(), access_.get()});
+    outbox_->on_included([this] { follower_->wake(); });
     if (how == Ledger::none) return {};
     access_->set_follower(follower_.get());
     FID_CHECK(follower_->start());

@@ -77,7 +77,7 @@ private:
     std::unique_ptr<CheckedVersions> versions_;
     std::unique_ptr<Tracer> tracer_;
     std::unique_ptr<ledger::LocalNode> node_;
-    std::unique_ptr<ledger::Rpc> rpc_;
+    std::unique_ptr<ledger::Rpc> rpc_, outbox_rpc_, follower_rpc_;
     std::unique_ptr<store::Rights> rights_;
     std::unique_ptr<RightsSink> rights_sink_;
     std::unique_ptr<Access> access_;

@@ -100,6 +100,14 @@ crypto::Secret Site::derive(std::string_view label) const {
     return key;
 }
 
+crypto::Secret Site::node_password() const {
+    const auto key = derive(kNodePasswordLabel);
+    std::string text = to_hex(key.view());
+    auto secret = crypto::Secret::copy_of(as_bytes(text));
+    crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+    return secret;
+}
+
 Result<crypto::Secret> Site::key(std::string_view name) const {
     FID_TRY(const auto sealed, read_file(layout_.key(name), kMaxSmallFile));
     auto opened = crypto::open_small(derive(kKeyFilesLabel).view(), as_bytes(name), sealed);

@@ -75,6 +75,8 @@ public:
     Result<crypto::Secret> key(std::string_view name) const;
     /// A key made from the root key for one purpose: HKDF-SHA-256(root key, salt site id, info label).
     crypto::Secret derive(std::string_view label) const;
+    /// Of the local node's sealer: one line of text, as geth reads it.
+    crypto::Secret node_password() const;
 
 private:
     friend class SiteMaker;

@@ -139,13 +139,13 @@ private:
         chain.signers = {sealer_account};
         chain.funded = {gateway_account, deployer_account, operator_account};
         FID_TRY(const auto sealer, site_.key(kSealerKey));
-        FID_CHECK(ledger::create_chain(geth, site_.layout_.ledger(), chain, sealer, site_.derive(kNodePasswordLabel)));
+        FID_CHECK(ledger::create_chain(geth, site_.layout_.ledger(), chain, sealer, site_.node_password()));
         ledger::LocalNodeSettings settings;
         settings.geth = geth;
         settings.folder = site_.layout_.ledger();
         settings.chain_id = facts.chain_id;
         settings.sealer = sealer_account;
-        node_ = std::make_unique<ledger::LocalNode>(settings, site_.derive(kNodePasswordLabel));
+        node_ = std::make_unique<ledger::LocalNode>(settings, site_.node_password());
         FID_CHECK(node_->start());
         facts.genesis_hash = node_->genesis_hash();
         rpc_ = std::make_unique<ledger::Rpc>(std::make_shared<net::UnixSocketJson>(node_->socket_path()));
