@@ -75,6 +75,10 @@ Result<bool> Exams::complete(const Uid& study_uid) {
         FID_TRY(auto transaction, store_.database().begin_read());
         FID_TRY(study, index.find_study(transaction, study_uid));
         if (!study) return fail(ErrorCode::not_found, "there is no study " + study_uid.text());
+        {
+            const std::lock_guard lock(mutex_);
+            if (const auto seen = unchanged_.find(study_uid.text()); seen != unchanged_.end() && seen->second == study->revision) return false;
+        }
         FID_TRY(latest, index.latest_version(transaction, study_uid));
         FID_TRY(const auto rows, index.instances_of_study(transaction, study_uid));
         for (const auto& row : rows) manifest.instances.push_back(manifest_instance(row));
@@ -93,6 +97,7 @@ Result<bool> Exams::complete(const Uid& study_uid) {
 
     store::StudyVersionRow version;
     version.study_uid = study_uid;
+    version.study_revision = study->revision;
     version.created_ms = static_cast<std::uint64_t>(clock_.now().time_since_epoch().count());
     auto& record = version.record;
     record.chain_id = facts_.chain_id;
@@ -106,7 +111,7 @@ Result<bool> Exams::complete(const Uid& study_uid) {
     record.patient_ref = evidence::patient_ref(secrets.link(), patient);
     if (latest && latest->record.root == record.root && latest->record.patient_ref == record.patient_ref) {
         const std::lock_guard lock(mutex_);
-        unchanged_[study_uid.text()] = study->changed_ms;
+        unchanged_[study_uid.text()] = study->revision;
         return false;
     }
 
@@ -143,10 +148,6 @@ Result<std::uint64_t> Exams::complete_older_than(std::uint64_t changed_before_ms
         return store_.index().studies_without_version(t, changed_before_ms, kStudiesAtOnce);
     }));
     for (const auto& study_uid : waiting) {
-        {
-            const std::lock_guard lock(mutex_);
-            if (const auto seen = unchanged_.find(study_uid.text()); seen != unchanged_.end() && seen->second >= changed_before_ms) continue;
-        }
         auto completed = complete(study_uid);
         if (!completed) {
             log::error("archive", "a study could not be completed", {{"study", study_uid.text()}, {"why", completed.error().message}});

@@ -45,7 +45,7 @@ private:
     std::array<std::mutex, 64> study_locks_;
     std::mutex mutex_;
     std::condition_variable_any wake_;
-    std::map<std::string, std::uint64_t> unchanged_;  // studies looked at in vain: changed_ms at that time
+    std::map<std::string, std::uint64_t> unchanged_;  // studies looked at in vain: their revision at that time
     std::jthread thread_;
 };
 

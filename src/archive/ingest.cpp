@@ -155,11 +155,20 @@ Result<InstanceOutcome> StoreSession::commit(const dicom::InstanceHeader& header
     if (!now.writer) FID_CHECK(open_writer());  // a data set shorter than what it takes to know early whose it is
     FID_TRY(const auto fingerprint, now.writer->finish());
     FID_TRY(const auto known, store_.database().read(
-                                  [&](database::Transaction& t) { return store_.index().find_instance(t, header.identity.sop_instance); }));
+                                  [&](database::Transaction& t) { return store_.index().find_all_instances(t, header.identity.sop_instance); }));
     InstanceOutcome outcome;
-    if (known && known->object.sha256 == fingerprint.sha256 && known->transfer_syntax_uid.text() == header.identity.transfer_syntax) {
+    for (const auto& instance : known) {  // in every state: the same bytes again cost nothing
+        if (instance.object.sha256 != fingerprint.sha256 || instance.transfer_syntax_uid.text() != header.identity.transfer_syntax) continue;
+        if (instance.object.state == store::ObjectState::quarantined) continue;  // a good copy of what was found damaged is welcome
         now.writer->abandon();
         outcome.outcome = Outcome::duplicate;
+        if (instance.object.state == store::ObjectState::set_aside) {
+            outcome.outcome = Outcome::set_aside;
+            outcome.error = Error{ErrorCode::conflict, "these bytes were set aside before and wait for a custodian"};
+        } else if (instance.object.state == store::ObjectState::discarded) {
+            outcome.outcome = Outcome::refused;
+            outcome.error = Error{ErrorCode::conflict, "these bytes were set aside before, and a custodian discarded them"};
+        }
         return outcome;
     }
     std::vector<store::PendingObject> objects;

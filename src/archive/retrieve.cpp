@@ -125,7 +125,8 @@ StoreRetrieval::StoreRetrieval(store::Store& store, std::vector<store::InstanceR
     : store_(store), instances_(std::move(instances)), version_(std::move(version)), changed_ms_(changed_ms), on_damage_(std::move(on_damage)) {}
 
 Error StoreRetrieval::damaged(const Error& error) {
-    if (error.code == ErrorCode::corrupt && on_damage_) on_damage_(instances_[next_ - 1], error);
+    const auto& row = instances_[next_ - 1];
+    if (error.code == ErrorCode::corrupt && on_damage_ && row.object.state != store::ObjectState::quarantined) on_damage_(row, error);
     reader_.reset();
     return error;
 }
@@ -141,6 +142,9 @@ Result<std::optional<RetrievedInstance>> StoreRetrieval::next_instance() {
 }
 
 Result<void> StoreRetrieval::open(const store::InstanceRow& row) {
+    if (row.object.state == store::ObjectState::quarantined) {
+        return fail(ErrorCode::corrupt, "instance " + row.sop_uid.text() + " is in quarantine: it was found damaged and is not served");
+    }
     FID_CHECK(check_against_version(row, version_.get(), changed_ms_));
     FID_TRY(auto reader, store_.open_object(row.object.ref));
     FID_TRY(prefix_, reader.prefix());
