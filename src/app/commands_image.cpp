@@ -86,7 +86,7 @@ void add_export(CLI::App& cli, Globals& globals, Action& action) {
     struct Options {
         std::vector<std::string> studies;
         std::string to;
-        bool all = false, set_aside = false, dicom = false;
+        bool all = false, set_aside = false, superseded = false, dicom = false;
     };
     auto options = std::make_shared<Options>();
     auto* command = cli.add_subcommand("export", "Write images out, bit for bit as they came; each is checked as it is read");
@@ -94,12 +94,13 @@ void add_export(CLI::App& cli, Globals& globals, Action& action) {
     command->add_option("--to", options->to, "Folder to write into")->required();
     command->add_flag("--all", options->all, "Every study");
     command->add_flag("--set-aside", options->set_aside, "Only the objects that were set aside (for a custodian)");
+    command->add_flag("--superseded", options->superseded, "Only the objects of earlier versions, which newer ones took the place of");
     command->add_flag("--dicom", options->dicom, "PNG and JPEG X-rays as the DICOM images they were made into");
     command->footer("Example:\n  fiducial export --site clinic --all --to /mnt/copy\n\nExit codes: 0 done; 10 something was damaged (named); 8 interrupted");
     command->callback([&globals, &action, options] {
         action = [&globals, options]() -> Result<int> {
             const json::object arguments{{"studies", json::value_from(options->studies)}, {"to", std::filesystem::absolute(options->to).string()},
-                                         {"all", options->all}, {"setAside", options->set_aside}, {"dicom", options->dicom}};
+                                         {"all", options->all}, {"setAside", options->set_aside}, {"superseded", options->superseded}, {"dicom", options->dicom}};
             FID_TRY(const auto report, perform(globals, "export", arguments, [](const json::object&) {}));
             const auto& damaged = report.at("damaged").get_array();
             if (globals.json) {

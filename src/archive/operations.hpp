@@ -49,7 +49,9 @@ private:
     Answer export_files(const Arguments& arguments);
     struct Export;
     Result<void> export_study(Export& out, const std::string& study_uid);
+    Result<void> export_superseded(Export& out, const std::string& study_uid);
     Result<void> export_set_aside(Export& out);
+    Result<void> export_apart(Export& out, const store::InstanceRow& row, std::string_view folder);
     // operations_check.cpp
     Answer verify(const Arguments& arguments);
     Answer fsck(const Arguments& arguments);

@@ -87,12 +87,14 @@ Result<json::object> Operations::export_files(const Arguments& arguments) {
         } while (!cursor.empty());
     }
     const bool set_aside = argument::flag(arguments, "setAside");
+    const bool superseded = argument::flag(arguments, "superseded");
+    if (set_aside && superseded) return fail(ErrorCode::invalid_argument, "ask for what was set aside or for what was superseded, one at a time");
     if (studies.empty() && !set_aside && !argument::flag(arguments, "all")) return fail(ErrorCode::invalid_argument, "name studies, or ask for all of them");
     if (set_aside) {
         FID_CHECK(export_set_aside(out));
     }
     for (std::size_t i = 0; i < studies.size() && !stop_.load() && !set_aside; ++i) {
-        FID_CHECK(export_study(out, studies[i]));
+        FID_CHECK(superseded ? export_superseded(out, studies[i]) : export_study(out, studies[i]));
         emit_({{"progress", {{"filesDone", out.files}, {"bytesDone", out.bytes}, {"studiesDone", i + 1}, {"studiesTotal", studies.size()}}}});
     }
     return json::object{{"files", out.files}, {"bytes", out.bytes}, {"folder", out.folder.string()}, {"damaged", std::move(out.damaged)},
@@ -167,24 +169,60 @@ Result<void> Operations::export_study(Export& out, const std::string& study_uid)
     return {};
 }
 
-Result<void> Operations::export_set_aside(Export& out) {
+/// One object that is not served: each is a look of its own. A damaged one is named and does not keep the others from being exported.
+Result<void> Operations::export_apart(Export& out, const store::InstanceRow& row, std::string_view folder) {
     const auto who = service_.command_requester();
+    FID_TRY(const auto study, service_.identify(row.study_uid.text()));
+    FID_TRY(const auto decision, service_.permit(who, &study, Operation::read));
+    FID_CHECK(service_.tracer_->write(who, Operation::read, decision, &study, row.object.ref.id, {}));
+    const auto path = out.folder / folder / (row.sop_uid.text() + "_" + to_hex(row.object.ref.id).substr(0, 16) + ".dcm");
+    StoreRetrieval retrieval(*service_.store_, {row}, nullptr, 0, [this](const store::InstanceRow& instance, const Error& error) { service_.damaged(instance, error); });
+    const auto write_one = [&]() -> Result<std::uint64_t> {
+        FID_CHECK(retrieval.next_instance());
+        return write_pieces(path, [&](MutableByteView buffer) { return retrieval.read(buffer); });
+    };
+    const auto written = write_one();
+    if (written) {
+        out.files += 1;
+        out.bytes += *written;
+    } else if (written.error().code == ErrorCode::corrupt) {
+        out.damaged.push_back({{"sopInstanceUid", row.sop_uid.text()}, {"objectId", to_hex(row.object.ref.id)}, {"reason", written.error().message}});
+    } else {
+        return fail(written.error());
+    }
+    return {};
+}
+
+/// What a newer version took the place of: earlier versions stay anchored, and their bytes stay.
+Result<void> Operations::export_superseded(Export& out, const std::string& study_uid) {
+    FID_TRY(const auto study, service_.identify(study_uid));
+    FID_TRY(const auto rows, service_.store_->database().read([&](database::Transaction& t) -> Result<std::vector<store::InstanceRow>> {
+        std::vector<store::InstanceRow> superseded;
+        FID_TRY(const auto objects, service_.store_->index().objects_of_study(t, study.row.study_uid, store::ObjectKind::instance));
+        for (const auto& object : objects) {
+            if (object.state != store::ObjectState::superseded) continue;
+            FID_TRY(auto row, service_.store_->index().find_instance_of(t, object.ref.id));
+            if (!row) return fail(ErrorCode::corrupt, "the instance of object " + to_hex(object.ref.id) + " is missing in the index");
+            superseded.push_back(std::move(*row));
+        }
+        return superseded;
+    }));
+    for (const auto& row : rows) {
+        if (stop_.load()) return {};
+        FID_CHECK(export_apart(out, row, "superseded"));
+    }
+    return {};
+}
+
+Result<void> Operations::export_set_aside(Export& out) {
     std::string after;
     for (;;) {
-        FID_TRY(auto rows, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().list_set_aside(t, after, 1000); }));
+        FID_TRY(const auto rows, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().list_set_aside(t, after, 1000); }));
         if (rows.empty()) return {};
-        for (auto& row : rows) {
+        for (const auto& row : rows) {
             if (stop_.load()) return {};
             after = to_hex(row.instance.object.ref.id);
-            FID_TRY(const auto study, service_.identify(row.instance.study_uid.text()));
-            FID_TRY(const auto decision, service_.permit(who, &study, Operation::read));
-            FID_CHECK(service_.tracer_->write(who, Operation::read, decision, &study, row.instance.object.ref.id, {}));
-            const auto path = out.folder / "set-aside" / (row.instance.sop_uid.text() + "_" + after.substr(0, 16) + ".dcm");
-            StoreRetrieval retrieval(*service_.store_, {row.instance}, nullptr, 0, {});
-            FID_TRY(const auto instance, retrieval.next_instance());
-            FID_TRY(const auto written, write_pieces(path, [&](MutableByteView buffer) { return retrieval.read(buffer); }));
-            out.files += 1;
-            out.bytes += written;
+            FID_CHECK(export_apart(out, row.instance, "set-aside"));
         }
     }
 }

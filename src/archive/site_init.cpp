@@ -232,7 +232,7 @@ private:
         } else {
             set.signers = signers_;
         }
-        trust.signer_sets = {set};
+        if (!facts.development) trust.signer_sets = {set};
         for (const auto& contract : deployment_.all()) {
             trust.contracts.push_back({contract.name, contract.address, contract.code_hash, kStudiesMappingSlot, contract.from_block});
         }

@@ -1,10 +1,12 @@
 """What the system tests share: the real program on real sites in a temporary folder, and nothing left running."""
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -71,6 +73,26 @@ class Site:
                 ready += line
             self.url = "http" + ready.split('"http', 1)[1].split('"')[0]
 
+    def database(self):
+        """The archive's index, behind its back."""
+        database = sqlite3.connect(self.folder / "store/index.db", isolation_level=None)
+        database.row_factory = sqlite3.Row
+        return database
+
+    def row_of(self, sop_uid):
+        """The index row of the current object under a SOP Instance UID."""
+        with contextlib.closing(self.database()) as database:
+            return dict(database.execute("SELECT o.* FROM objects o JOIN instances i ON i.object_id = o.object_id WHERE i.sop_uid = ? AND i.is_current = 1", [sop_uid]).fetchone())
+
+    def segment(self, number=1):
+        return self.folder / "store/segments" / f"{number:08}.segment"
+
+    def flip(self, sop_uid, before_end=20_000):
+        """Changes one bit of an object's stored bytes, which lie before its record."""
+        row = self.row_of(sop_uid)
+        assert row["size"] > before_end + 10_000, "too small to be sure where its bytes are"
+        flip_bit(self.segment(row["segment"]), row["position"] - before_end)
+
     def serve_log(self):
         path = self.folder.parent / f"{self.folder.name}.serve.log"
         return path.read_text(errors="replace") if path.exists() else ""
@@ -117,6 +139,22 @@ class SystemTest(unittest.TestCase):
             subprocess.run([FIDUCIAL, "samples", "--to", folder], check=True, capture_output=True)
             (folder / ".complete").touch()
         return folder
+
+
+def sha256(path):
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+def flip_bit(path, offset):
+    with open(path, "r+b") as file:
+        file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+
+
+def files_of(folder):
+    return sorted(p for p in pathlib.Path(folder).rglob("*") if p.is_file())
 
 
 def wait_for(condition, seconds, what):
