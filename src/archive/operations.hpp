@@ -6,6 +6,10 @@
 #include "base/json.hpp"
 #include "base/result.hpp"
 
+namespace fiducial::store {
+struct InstanceRow;
+}
+
 namespace fiducial::archive {
 
 /// Something that a person at the command line asks for, by name, with JSON arguments and a JSON answer; long ones tell how
