@@ -95,7 +95,7 @@ void add_export(CLI::App& cli, Globals& globals, Action& action) {
     command->add_flag("--all", options->all, "Every study");
     command->add_flag("--set-aside", options->set_aside, "Only the objects that were set aside (for a custodian)");
     command->add_flag("--superseded", options->superseded, "Only the objects of earlier versions, which newer ones took the place of");
-    command->add_flag("--dicom", options->dicom, "PNG and JPEG X-rays as the DICOM images they were made into");
+    command->add_flag("--dicom", options->dicom, "PNG and JPEG X-rays as the DICOM images they were made into, bare data sets with a file header");
     command->footer("Example:\n  fiducial export --site clinic --all --to /mnt/copy\n\nExit codes: 0 done; 10 something was damaged (named); 8 interrupted");
     command->callback([&globals, &action, options] {
         action = [&globals, options]() -> Result<int> {

@@ -59,6 +59,17 @@ Result<std::uint64_t> write_pieces(const fs::path& path, const std::function<Res
     return offset;
 }
 
+/// A bare data set came without a file header; the one that a retrieval makes for it is not part of what came.
+Result<void> skip_made_header(Retrieval& retrieval, const store::InstanceRow& row, const RetrievedInstance& instance) {
+    Bytes header(row.object.prefix_size == 0 ? instance.prefix_size : 0);
+    for (std::size_t done = 0; done < header.size();) {
+        FID_TRY(const auto got, retrieval.read(MutableByteView(header).subspan(done)));
+        if (got == 0) return fail(ErrorCode::internal, "an instance is shorter than its file header");
+        done += got;
+    }
+    return {};
+}
+
 }  // namespace
 
 struct Operations::Export {
@@ -154,6 +165,7 @@ Result<void> Operations::export_study(Export& out, const std::string& study_uid)
                 return fail(ErrorCode::corrupt, "the picture that this instance was made of is not in it");
             }
             path += ".dcm";
+            if (out.as_brought) FID_CHECK(skip_made_header(*retrieval, row, *instance));
             return write_pieces(path, [&](MutableByteView buffer) { return retrieval->read(buffer); });
         };
         auto written = write_one();
@@ -178,7 +190,8 @@ Result<void> Operations::export_apart(Export& out, const store::InstanceRow& row
     const auto path = out.folder / folder / (row.sop_uid.text() + "_" + to_hex(row.object.ref.id).substr(0, 16) + ".dcm");
     StoreRetrieval retrieval(*service_.store_, {row}, nullptr, 0, [this](const store::InstanceRow& instance, const Error& error) { service_.damaged(instance, error); });
     const auto write_one = [&]() -> Result<std::uint64_t> {
-        FID_CHECK(retrieval.next_instance());
+        FID_TRY(const auto instance, retrieval.next_instance());
+        if (out.as_brought) FID_CHECK(skip_made_header(retrieval, row, *instance));
         return write_pieces(path, [&](MutableByteView buffer) { return retrieval.read(buffer); });
     };
     const auto written = write_one();
