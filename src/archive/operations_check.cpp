@@ -204,6 +204,8 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     auto ledger = compare_with_ledger(argument::flag(arguments, "repair"));
     if (ledger) {
         for (auto& item : *ledger) findings.push_back(std::move(item));
+    } else if (ledger.error().code == ErrorCode::corrupt) {  // what was found so far is said all the same
+        findings.push_back(finding("not_compared", "ledger", "the index cannot be compared with the ledger: " + ledger.error().message, "fsck --rebuild-index, then fsck again"));
     } else if (ledger.error().code == ErrorCode::unavailable || ledger.error().code == ErrorCode::timeout) {
         answer["ledger"] = "not compared: " + ledger.error().message;
     } else {

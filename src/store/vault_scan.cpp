@@ -81,6 +81,8 @@ Result<VaultShared::Walk> VaultShared::walk(const Segment& segment, std::uint64_
     Window window(segment, size);
     bool first = true;
     std::uint64_t offset = std::max<std::uint64_t>(from, kSegmentHeaderSize);
+    // Said as damage, so that nobody takes what is left for a torn tail and cuts it off.
+    if (from != 0 && from + kBlockHeaderSize > size) damage(size, "the segment ends here, and the index knows a block at offset " + std::to_string(from));
     while (offset + kBlockHeaderSize <= size) {
         FID_TRY(const auto bytes, window.at(offset));
         const bool must_be_here = first && from != 0;

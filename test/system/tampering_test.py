@@ -1,0 +1,258 @@
+"""What somebody changes behind the archive's back is found and named, nothing that was changed is given out, and the rest goes on."""
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import pydicom
+
+from harness import FIDUCIAL, Site, SystemTest, files_of, flip_bit, sha256
+
+DAMAGED = 10
+
+
+class Tampering(SystemTest):
+    """Each test works on a copy of one prepared site: a CT study with two versions, and another exam that is never touched."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.prepared = pathlib.Path(tempfile.mkdtemp(prefix="fiducial-test-"))
+        self = cls()
+        by_study = {}
+        for file in sorted(self.samples().rglob("*.dcm")):
+            by_study.setdefault(pydicom.dcmread(file, stop_before_pixels=True).StudyInstanceUID, []).append(file)
+        cls.study = max(by_study, key=lambda uid: len(by_study[uid]))
+        cls.other = next(uid for uid, files in sorted(by_study.items()) if len(files) == min(map(len, by_study.values())))
+        cls.files = by_study[cls.study][:4]
+        cls.other_files = by_study[cls.other][:1]
+        cls.uids = [pydicom.dcmread(f, stop_before_pixels=True).SOPInstanceUID for f in cls.files]
+        site = Site(cls.prepared / "site")
+        site.init()
+        site.run("import", *cls.files, *cls.other_files)
+        shutil.copytree(site.folder, cls.prepared / "earlier")
+        corrected = pydicom.dcmread(cls.files[0])
+        corrected.StudyDescription = "Corrected afterwards"
+        corrected.save_as(cls.prepared / "corrected.dcm")
+        report = site.run("import", cls.prepared / "corrected.dcm")
+        assert report["newVersions"] == 1, report
+        assert site.run("fsck")["clean"]
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.prepared, ignore_errors=True)
+
+    def copy(self):
+        site = self.site(init=False)
+        shutil.copytree(self.prepared / "site", site.folder)
+        return site
+
+    def change(self, site, *statements):
+        database = site.database()
+        for statement in statements:
+            database.execute(*statement) if isinstance(statement, tuple) else database.execute(statement)
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
+
+    def assert_found(self, site, *names, by=("verify", "fsck"), mends=None):
+        """Found by each of the commands, with its exit code and one of the names; the untouched exam still comes out whole."""
+        for command in by:
+            arguments = ("verify", self.study) if command == "verify" else (command,)
+            found = site.raw("--json", *arguments, codes=None)
+            self.assertEqual(found.returncode, DAMAGED, f"{command}: {found.stdout}{found.stderr}")
+            text = found.stdout + found.stderr
+            self.assertTrue(any(name in text for name in names), f"{command} names none of {names}: {text[:3000]}")
+        self.assert_other_is_whole(site)
+        if mends:
+            site.raw(*mends, codes=(0, DAMAGED))
+            self.assertEqual(site.run("fsck")["findings"], [])
+            self.assertEqual(site.run("verify", "--all")["damaged"], [])
+
+    def assert_other_is_whole(self, site):
+        out = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
+        self.assertEqual(site.run("export", self.other, "--to", out)["files"], len(self.other_files))
+        self.assertEqual([sha256(p) for p in files_of(out)], [sha256(p) for p in self.other_files])
+
+    # Rows of the index
+
+    def test_changed_rows(self):
+        """A patient's name, a fingerprint, a chunk root, and whose study an instance is: all at once, each named."""
+        site = self.copy()
+        rows = [site.row_of(uid) for uid in self.uids]
+        self.change(site, ("UPDATE patients SET name = 'SOMEBODY^ELSE' WHERE id = (SELECT patient FROM studies WHERE study_uid = ?)", [self.study]),
+                    ("UPDATE objects SET sha256 = ? WHERE object_id = ?", ["00" * 32, rows[1]["object_id"]]),
+                    ("UPDATE objects SET chunk_root = ? WHERE object_id = ?", ["00" * 32, rows[2]["object_id"]]),
+                    ("UPDATE instances SET study = study + 1000 WHERE object_id = ?", [rows[3]["object_id"]]))
+        found = site.raw("--json", "fsck", codes=(DAMAGED,)).stdout
+        for name in ("patients", rows[1]["object_id"], rows[2]["object_id"]):
+            self.assertIn(name, found)
+        self.assertTrue(self.uids[3] in found or rows[3]["object_id"] in found, found)
+        listed = site.raw("--json", "list", codes=None)
+        self.assertEqual(listed.returncode, DAMAGED, listed.stdout)
+        self.assertNotIn("SOMEBODY", listed.stdout)
+        self.assert_found(site, self.study, "patients", by=("verify",), mends=("fsck", "--rebuild-index"))
+
+    def test_deleted_rows(self):
+        site = self.copy()
+        one, two = site.row_of(self.uids[1])["object_id"], site.row_of(self.uids[2])["object_id"]
+        self.change(site, ("DELETE FROM instances WHERE object_id = ?", [one]), ("DELETE FROM objects WHERE object_id = ?", [two]))
+        self.assert_found(site, self.study, self.uids[1], self.uids[2], mends=("fsck", "--rebuild-index"))
+
+    def test_rows_replayed_from_an_older_index(self):
+        """Every row is genuine, and none of them is the latest: all but the study's versions are set back to before the correction."""
+        site = self.copy()
+        database = site.database()
+        database.execute("ATTACH ? AS earlier", [str(self.prepared / "earlier/store/index.db")])
+        for table in ("patients", "studies", "series", "objects", "instances"):
+            database.execute(f"DELETE FROM {table}" + (" WHERE kind = 1" if table == "objects" else ""))
+            database.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM earlier.{table}")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
+        self.assert_found(site, self.study, self.uids[0])
+
+    def test_an_older_index(self):
+        """The whole file set back: the ledger knows of a version that the archive does not."""
+        site = self.copy()
+        for file in (site.folder / "store").glob("index.db*"):
+            file.unlink()
+        for file in (self.prepared / "earlier/store").glob("index.db*"):
+            shutil.copy(file, site.folder / "store")
+        found = site.raw("--json", "fsck", codes=None)
+        self.assertEqual(found.returncode, DAMAGED, found.stdout + found.stderr)
+        self.assertIn("lost_version", found.stdout)
+        self.assert_other_is_whole(site)
+
+    def test_swapped_places(self):
+        site = self.copy()
+        a, b = site.row_of(self.uids[1]), site.row_of(self.uids[2])
+        move = "UPDATE objects SET segment = ?, position = ? WHERE object_id = ?"
+        self.change(site, (move, [b["segment"], b["position"], a["object_id"]]), (move, [a["segment"], a["position"], b["object_id"]]))
+        self.assert_found(site, a["object_id"], b["object_id"], self.uids[1], self.uids[2], mends=("fsck", "--rebuild-index"))
+
+    # Bytes of the store
+
+    def test_a_changed_bit_of_an_object(self):
+        site = self.copy()
+        site.flip(self.uids[1])
+        object_id = site.row_of(self.uids[1])["object_id"]
+        self.assert_found(site, self.uids[1], object_id)
+        with self.subTest("it is in quarantine, named, and no more given out"):
+            quarantined = site.run("quarantine", "list")["quarantined"]
+            self.assertEqual([q["sopInstanceUid"] for q in quarantined], [self.uids[1]])
+            report = site.run("export", self.study, "--to", self.folder / "out", codes=(DAMAGED,))
+            self.assertEqual([d["sopInstanceUid"] for d in report["damaged"]], [self.uids[1]])
+            self.assertNotIn(self.uids[1], " ".join(str(p) for p in files_of(self.folder / "out")))
+            self.assertEqual(report["files"], len(self.files) - 1)
+        with self.subTest("it is not taken back before it is mended"):
+            self.assertEqual(site.raw("quarantine", "restore", object_id, codes=None).returncode, DAMAGED)
+            site.flip(self.uids[1])
+            site.run("quarantine", "restore", object_id)
+            self.assertEqual(site.run("verify", "--all")["damaged"], [])
+            self.assertEqual(site.run("fsck")["findings"], [])
+
+    def test_swapped_bytes_of_two_objects(self):
+        site = self.copy()
+        a, b = site.row_of(self.uids[1]), site.row_of(self.uids[2])
+        self.assertEqual(a["segment"], b["segment"])
+        with open(site.segment(a["segment"]), "r+b") as file:
+            pieces = []
+            for row in (a, b):
+                file.seek(row["position"] - 100_000)
+                pieces.append(file.read(40_000))
+            for row, piece in zip((b, a), pieces):
+                file.seek(row["position"] - 100_000)
+                file.write(piece)
+        self.assert_found(site, self.uids[1], self.uids[2], a["object_id"], b["object_id"])
+        self.assertEqual({q["sopInstanceUid"] for q in site.run("quarantine", "list")["quarantined"]}, {self.uids[1], self.uids[2]})
+
+    def test_a_damaged_manifest(self):
+        site = self.copy()
+        database = site.database()
+        row = database.execute("SELECT o.* FROM objects o JOIN study_versions v ON v.manifest = o.object_id WHERE v.study_uid = ? AND v.version = 2", [self.study]).fetchone()
+        database.close()
+        flip_bit(site.segment(row["segment"]), row["position"] - 300 if row["size"] < 4000 else row["position"] - 1000)
+        self.assert_found(site, self.study, row["object_id"])
+
+    def test_a_truncated_segment(self):
+        site = self.copy()
+        position = site.row_of(self.uids[1])["position"]
+        with open(site.segment(), "r+b") as file:
+            file.truncate(position - 1000)
+        found = site.raw("--json", "fsck", codes=None)
+        self.assertEqual(found.returncode, DAMAGED, found.stdout + found.stderr)
+        self.assertRegex(found.stdout + found.stderr, "segment")
+        self.assertEqual(site.segment().stat().st_size, position - 1000, "what is left stays as it is, for whoever mends it")
+        before_the_cut = site.raw("--json", "verify", "--instance", self.uids[0], codes=None)
+        self.assertNotIn(before_the_cut.returncode, (70,), before_the_cut.stdout)
+        shutil.copy(self.prepared / "site/store/segments" / site.segment().name, site.segment())
+        self.assertEqual(site.run("fsck")["findings"], [])
+
+    def test_changed_secrets(self):
+        site = self.copy()
+        for file in sorted((site.folder / "store/secrets").iterdir()):
+            data = bytearray(file.read_bytes())
+            data[len(data) // 2] ^= 1
+            file.write_bytes(data)
+        found = site.raw("--json", "fsck", codes=None)
+        self.assertEqual(found.returncode, DAMAGED, found.stdout + found.stderr)
+        self.assertIn("secret", (found.stdout + found.stderr).lower())
+
+    # The trace
+
+    def test_a_changed_trace(self):
+        site = self.copy()
+        flip_bit(site.folder / "trace/trace.log", -200)
+        found = site.raw("--json", "fsck", codes=None)
+        self.assertEqual(found.returncode, DAMAGED, found.stdout + found.stderr)
+        self.assertIn("trace", found.stdout + found.stderr)
+
+    def test_an_older_trace(self):
+        site = self.copy()
+        self.assertLess((self.prepared / "earlier/trace/trace.log").stat().st_size, (site.folder / "trace/trace.log").stat().st_size)
+        shutil.copy(self.prepared / "earlier/trace/trace.log", site.folder / "trace/trace.log")
+        found = site.raw("--json", "fsck", codes=None)
+        self.assertEqual(found.returncode, DAMAGED, found.stdout + found.stderr)
+        self.assertIn("trace", found.stdout + found.stderr)
+
+    # Who may
+
+    def test_wrong_passphrase_and_key_file(self):
+        site = self.copy()
+        wrong = site.raw("--json", "list", codes=None, environment={"FIDUCIAL_PASSPHRASE": "not the one"})
+        self.assertEqual(wrong.returncode, 12, wrong.stdout)
+        self.assertNotIn("not the one", wrong.stdout + wrong.stderr)
+        key = next(p for p in files_of(site.folder / "keys") if "site" in p.name)
+        flip_bit(key, -5)
+        broken = site.raw("--json", "list", codes=None)
+        self.assertIn(broken.returncode, (DAMAGED, 12), broken.stdout)
+
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("setpriv"), "needs root, to act as another user")
+    def test_a_site_that_its_user_may_not_read(self):
+        site = self.copy()
+        os.chmod(self.folder, 0o755)
+        program = self.folder / "fiducial"
+        shutil.copy(FIDUCIAL, program)
+        for path in [site.folder, *site.folder.rglob("*")]:
+            os.chown(path, 65534, 65534)
+        os.chown(site.segment(), 0, 0)
+        os.chmod(site.segment(), 0o600)
+
+        def as_nobody(*arguments):
+            return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program, "--json", *arguments], capture_output=True, text=True,
+                                  timeout=120, env={**site.environment(), "HOME": "/nonexistent"})
+        refused = as_nobody("export", self.study, "--to", str(site.folder / "out"))
+        self.assertEqual(refused.returncode, 14, refused.stdout + refused.stderr)
+        self.assertIn("00000001.segment", refused.stdout + refused.stderr)
+        with self.subTest("a key that cannot be read"):
+            for key in files_of(site.folder / "keys"):
+                os.chown(key, 0, 0)
+            self.assertEqual(as_nobody("list").returncode, 14)
+        with self.subTest("nothing was harmed"):
+            for path in site.folder.rglob("*"):
+                os.chown(path, 0, 0)
+            self.assertEqual(site.run("verify", "--all")["damaged"], [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
