@@ -30,16 +30,10 @@ constexpr std::string_view kTokenPrefix = "fid_";
 
 std::int64_t now_ms() { return system_clock().now().time_since_epoch().count(); }
 
-Result<Person> read_person(soci::session& sql, std::string_view column, const std::string& value) {
-    return database::attempt("reading a person", [&]() -> Result<Person> {
-        std::string id, name;
-        long long roles = 0, created = 0;
-        sql << "SELECT id, name, roles, created_ms FROM people WHERE " << std::string(column) << " = :value", soci::use(value), soci::into(id),
-            soci::into(name), soci::into(roles), soci::into(created);
-        if (!sql.got_data()) return fail(ErrorCode::not_found, "there is no such person at this site");
-        FID_TRY(const auto bytes, fixed_from_hex<32>(id, "person id"));
-        return Person{bytes, name, static_cast<std::uint32_t>(roles), created};
-    });
+Bytes big_endian(std::int64_t value) {
+    Bytes out;
+    append_be(out, static_cast<std::uint64_t>(value));
+    return out;
 }
 
 }  // namespace
@@ -73,38 +67,65 @@ std::string roles_text(std::uint32_t roles) {
     return text;
 }
 
+std::string Accounts::mac_of(const Person& person) const {
+    Bytes name;
+    append_lp(name, as_bytes(person.name));
+    return to_hex(crypto::tagged_hmac_sha256(row_key_.view(), "fid.person1", {person.id, name, big_endian(person.roles), big_endian(person.created_ms)}));
+}
+
+std::string Accounts::mac_of_token(std::string_view hash, std::string_view person, std::int64_t expires_ms) const {
+    return to_hex(crypto::tagged_hmac_sha256(row_key_.view(), "fid.token1", {as_bytes(hash), as_bytes(person), big_endian(expires_ms)}));
+}
+
+Result<Person> Accounts::read_person(database::Transaction& transaction, std::string_view column, const std::string& value) const {
+    return database::attempt("reading a person", [&]() -> Result<Person> {
+        std::string id, name, mac;
+        long long roles = 0, created = 0;
+        auto& sql = transaction.sql();
+        sql << "SELECT id, name, roles, created_ms, mac FROM people WHERE " << std::string(column) << " = :value", soci::use(value), soci::into(id),
+            soci::into(name), soci::into(roles), soci::into(created), soci::into(mac);
+        if (!sql.got_data()) return fail(ErrorCode::not_found, "there is no such person at this site");
+        FID_TRY(const auto bytes, fixed_from_hex<32>(id, "person id"));
+        Person person{bytes, name, static_cast<std::uint32_t>(roles), created};
+        if (mac != mac_of(person)) return fail(ErrorCode::corrupt, "the table people: the row of person " + id + " was changed behind our back");
+        return person;
+    });
+}
+
 Result<void> Accounts::add(database::Transaction& transaction, const Person& person) {
     if (person.name.empty() || person.name.size() > 200) return fail(ErrorCode::invalid_argument, "a person's name has 1 to 200 bytes");
     auto added = database::attempt("adding a person", [&] {
         const std::string id = to_hex(person.id);
         const long long roles = person.roles, created = person.created_ms;
-        transaction.sql() << "INSERT INTO people (id, name, roles, created_ms) VALUES (:id, :name, :roles, :created)", soci::use(id),
-            soci::use(person.name), soci::use(roles), soci::use(created);
+        const std::string mac = mac_of(person);
+        transaction.sql() << "INSERT INTO people (id, name, roles, created_ms, mac) VALUES (:id, :name, :roles, :created, :mac)", soci::use(id),
+            soci::use(person.name), soci::use(roles), soci::use(created), soci::use(mac);
     });
     if (!added && added.error().code == ErrorCode::conflict) return fail(ErrorCode::conflict, "there is a person of this name already");
     return added;
 }
 
 Result<Person> Accounts::by_name(std::string_view name) {
-    return database_.read([&](database::Transaction& t) { return read_person(t.sql(), "name", std::string(name)); });
+    return database_.read([&](database::Transaction& t) { return read_person(t, "name", std::string(name)); });
 }
 
 Result<Person> Accounts::by_id(const Bytes32& id) {
-    return database_.read([&](database::Transaction& t) { return read_person(t.sql(), "id", to_hex(id)); });
+    return database_.read([&](database::Transaction& t) { return read_person(t, "id", to_hex(id)); });
 }
 
 Result<std::vector<Person>> Accounts::all() {
     return database_.read([&](database::Transaction& t) {
         return database::attempt("listing people", [&]() -> Result<std::vector<Person>> {
             std::vector<Person> people;
-            std::string id, name;
+            std::string id, name, mac;
             long long roles = 0, created = 0;
-            soci::statement statement = (t.sql().prepare << "SELECT id, name, roles, created_ms FROM people ORDER BY name", soci::into(id), soci::into(name),
-                                         soci::into(roles), soci::into(created));
+            soci::statement statement = (t.sql().prepare << "SELECT id, name, roles, created_ms, mac FROM people ORDER BY name", soci::into(id), soci::into(name),
+                                         soci::into(roles), soci::into(created), soci::into(mac));
             statement.execute();
             while (statement.fetch()) {
                 FID_TRY(const auto bytes, fixed_from_hex<32>(id, "person id"));
                 people.push_back({bytes, name, static_cast<std::uint32_t>(roles), created});
+                if (mac != mac_of(people.back())) return fail(ErrorCode::corrupt, "the table people: the row of person " + id + " was changed behind our back");
             }
             return people;
         });
@@ -120,8 +141,9 @@ Result<crypto::Secret> Accounts::make_token(const Bytes32& person, std::uint64_t
     const long long expires = valid_seconds == 0 ? 0 : created + static_cast<long long>(valid_seconds) * 1000;
     FID_CHECK(database_.write(database::Durability::full, [&](database::Transaction& t) {
         return database::attempt("storing a token", [&] {
-            t.sql() << "INSERT INTO tokens (hash, person, created_ms, expires_ms, note) VALUES (:hash, :person, :created, :expires, :note)",
-                soci::use(hash), soci::use(id), soci::use(created), soci::use(expires), soci::use(remark);
+            const std::string mac = mac_of_token(hash, id, expires);
+            t.sql() << "INSERT INTO tokens (hash, person, created_ms, expires_ms, note, mac) VALUES (:hash, :person, :created, :expires, :note, :mac)",
+                soci::use(hash), soci::use(id), soci::use(created), soci::use(expires), soci::use(remark), soci::use(mac);
         });
     }));
     return crypto::Secret::copy_of(as_bytes(text));
@@ -132,10 +154,11 @@ Result<Bytes32> Accounts::check_token(std::string_view token) {
     const std::string hash = to_hex(crypto::sha256(as_bytes(token)));
     return database_.read([&](database::Transaction& t) {
         return database::attempt("looking up a token", [&]() -> Result<Bytes32> {
-            std::string person;
+            std::string person, mac;
             long long expires = 0;
-            t.sql() << "SELECT person, expires_ms FROM tokens WHERE hash = :hash", soci::use(hash), soci::into(person), soci::into(expires);
+            t.sql() << "SELECT person, expires_ms, mac FROM tokens WHERE hash = :hash", soci::use(hash), soci::into(person), soci::into(expires), soci::into(mac);
             if (!t.sql().got_data()) return fail(ErrorCode::unauthenticated, "this token is not known here");
+            if (mac != mac_of_token(hash, person, expires)) return fail(ErrorCode::corrupt, "the table tokens: a row was changed behind our back");
             if (expires != 0 && expires <= now_ms()) return fail(ErrorCode::unauthenticated, "this token has expired");
             return fixed_from_hex<32>(person, "person id");
         });
@@ -156,8 +179,8 @@ Result<std::uint64_t> Accounts::revoke_tokens(const Bytes32& person) {
 std::span<const database::Migration> migrations() {
     static constexpr std::array<database::Migration, 1> kMigrations{{
         {"archive", 1,
-         "CREATE TABLE people (id {text} PRIMARY KEY, name {text} NOT NULL UNIQUE, roles {int} NOT NULL, created_ms {int} NOT NULL);\n"
-         "CREATE TABLE tokens (hash {text} PRIMARY KEY, person {text} NOT NULL, created_ms {int} NOT NULL, expires_ms {int} NOT NULL, note {text} NOT NULL);\n"
+         "CREATE TABLE people (id {text} PRIMARY KEY, name {text} NOT NULL UNIQUE, roles {int} NOT NULL, created_ms {int} NOT NULL, mac {text} NOT NULL);\n"
+         "CREATE TABLE tokens (hash {text} PRIMARY KEY, person {text} NOT NULL, created_ms {int} NOT NULL, expires_ms {int} NOT NULL, note {text} NOT NULL, mac {text} NOT NULL);\n"
          "CREATE INDEX tokens_person ON tokens (person);\n"},
     }};
     return kMigrations;

@@ -37,11 +37,13 @@ struct Person {
     std::int64_t created_ms = 0;
 };
 
-/// People's names and their tokens. Tokens are kept as hashes only.
+/// People's names and their tokens. Tokens are kept as hashes only. Each row carries a MAC, so that whoever can write to the
+/// database cannot make a token or give one to somebody else.
+/// Errors: corrupt when a row's MAC does not fit.
 /// Threads: safe.
 class Accounts {
 public:
-    explicit Accounts(database::Database& database) : database_(database) {}
+    Accounts(database::Database& database, crypto::Secret row_key) : database_(database), row_key_(std::move(row_key)) {}
 
     /// Errors: conflict when the name is taken; invalid_argument for an empty or overlong name.
     Result<void> add(database::Transaction& transaction, const Person& person);
@@ -58,7 +60,12 @@ public:
     Result<std::uint64_t> revoke_tokens(const Bytes32& person);
 
 private:
+    std::string mac_of(const Person& person) const;
+    std::string mac_of_token(std::string_view hash, std::string_view person, std::int64_t expires_ms) const;
+    Result<Person> read_person(database::Transaction& transaction, std::string_view column, const std::string& value) const;
+
     database::Database& database_;
+    const crypto::Secret row_key_;
 };
 
 /// The tables of this room, for Database::open.

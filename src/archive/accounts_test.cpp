@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <soci/soci.h>
+
+#include "base/hex.hpp"
+#include "crypto/hash.hpp"
 #include "crypto/secret.hpp"
 
 namespace fiducial::archive {
@@ -17,7 +21,7 @@ protected:
         auto opened = database::Database::open(options, migrations());
         ASSERT_TRUE(opened) << opened.error().message;
         database_ = std::move(*opened);
-        accounts_ = std::make_unique<Accounts>(*database_);
+        accounts_ = std::make_unique<Accounts>(*database_, crypto::random_secret(32));
     }
     void TearDown() override {
         database_.reset();
@@ -57,6 +61,26 @@ TEST_F(AccountsTest, TokensOpenUntilTheyExpireOrAreTakenBack) {
     EXPECT_EQ(accounts_->check_token(std::string(1000, 'x')).error().code, ErrorCode::unauthenticated);
     EXPECT_EQ(accounts_->revoke_tokens(ada.id).value(), 1u);
     EXPECT_EQ(accounts_->check_token(text).error().code, ErrorCode::unauthenticated);
+}
+
+TEST_F(AccountsTest, RowsChangedBehindOurBackAreFound) {
+    const Person ada{crypto::random_bytes32(), "ada", kDoctor, 5}, eve{crypto::random_bytes32(), "eve", kDesk, 6};
+    ASSERT_TRUE(add(ada));
+    ASSERT_TRUE(add(eve));
+    const auto token = accounts_->make_token(eve.id, 0, "test");
+    ASSERT_TRUE(token);
+    const auto change = [&](const std::string& statement) {
+        ASSERT_TRUE(database_->write(database::Durability::full, [&](database::Transaction& t) { return database::attempt("tampering", [&] { t.sql() << statement; }); }));
+    };
+    change("UPDATE tokens SET person = '" + to_hex(ada.id) + "'");
+    EXPECT_EQ(accounts_->check_token(as_text(token->view())).error().code, ErrorCode::corrupt);
+    const std::string forged = to_hex(crypto::sha256(as_bytes("fid_forged")));
+    change("INSERT INTO tokens (hash, person, created_ms, expires_ms, note, mac) VALUES ('" + forged + "', '" + to_hex(ada.id) + "', 0, 0, '', '')");
+    EXPECT_EQ(accounts_->check_token("fid_forged").error().code, ErrorCode::corrupt);
+    change("UPDATE people SET roles = 256 WHERE name = 'eve'");
+    EXPECT_EQ(accounts_->by_name("eve").error().code, ErrorCode::corrupt);
+    EXPECT_EQ(accounts_->all().error().code, ErrorCode::corrupt);
+    EXPECT_TRUE(accounts_->by_name("ada"));
 }
 
 TEST(Roles, AreReadByName) {

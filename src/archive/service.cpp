@@ -56,7 +56,7 @@ Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger) {
         log::info("archive", "objects that a crash had left out of the index were added", {{"objects", service->store_->recovered()}});
     }
     FID_TRY(service->trace_, audit::Trace::open(site.layout().trace(), site.derive(kTraceLabel)));
-    service->accounts_ = std::make_unique<Accounts>(service->store_->database());
+    service->accounts_ = std::make_unique<Accounts>(service->store_->database(), site.derive(kAccountsLabel));
     service->versions_ = std::make_unique<CheckedVersions>(*service->store_);
     service->tracer_ = std::make_unique<Tracer>(*service->trace_, *service->store_, site.derive(kTraceStaffLabel));
     FID_TRY(const auto trust, read_file(site.layout().trust_file(), kMaxTrustBytes));

@@ -253,7 +253,7 @@ private:
         store::StoreOptions options;
         options.other_migrations = migrations;
         FID_TRY(const auto store, store::Store::open(site_.layout_.store(), site_.root_key_, options));
-        Accounts accounts(store->database());
+        Accounts accounts(store->database(), site_.derive(kAccountsLabel));
         const Person person{site_.facts_.operator_person, options_.operator_name, kAdministrator | kCustodian, system_clock().now().time_since_epoch().count()};
         FID_CHECK(store->database().write(database::Durability::full, [&](database::Transaction& t) { return accounts.add(t, person); }));
         FID_TRY(const auto trace, audit::Trace::open(site_.layout_.trace(), site_.derive(kTraceLabel)));
