@@ -73,6 +73,10 @@ function(fiducial_fuzzer name)
   endforeach()
   target_link_libraries(fuzz_${name} PRIVATE fiducial_options ${FUZZ_LIBS})
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  if(NOT TARGET fuzzers)
+    add_custom_target(fuzzers)  # all of them, and nothing else
+  endif()
+  add_dependencies(fuzzers fuzz_${name})
 endfunction()
 
 # Precompiles the standard headers that nearly every file includes.
