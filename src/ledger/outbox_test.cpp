@@ -92,8 +92,10 @@ TEST(Outbox, SignedBytesAreStoredBeforeTheyAreSentAndSentAgainUnchanged) {
     EXPECT_EQ(std::string(again.at("transactions").as_array()[0].as_string()), hash);
     site.raw("evm_mine");
     must(site.follower->load());
-    settle_by_hand(site);
-    EXPECT_EQ(site.item(id).state, OutboxState::settled);
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(id).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
     EXPECT_EQ(to_0x(site.item(id).transaction), hash);
 }
 
@@ -121,8 +123,10 @@ TEST(Outbox, AnUnderpricedTransactionIsSignedAgainUnderTheSameNonce) {
     EXPECT_EQ(site.item(id).nonce, 0U);
     site.raw("evm_mine");
     must(site.follower->load());
-    settle_by_hand(site);
-    EXPECT_EQ(site.item(id).state, OutboxState::settled);
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(id).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
     EXPECT_EQ(site.on_chain(site.record(1)), site.record(1).hash());
     EXPECT_EQ(must(site.rpc->transaction_count(site.chain->gateway_address)), 1U);
 }
@@ -200,8 +204,10 @@ TEST(Outbox, ASlotThatHoldsThisRecordIsASuccessAndAnotherRecordAnIncident) {
     const auto same = site.enqueue(mine);
     const auto other = site.enqueue(theirs);
     must(site.follower->load());
-    settle_by_hand(site);
-    EXPECT_EQ(site.item(same).state, OutboxState::settled);
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(same).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
     EXPECT_EQ(site.item(other).state, OutboxState::incident);
     ASSERT_EQ(site.incidents.size(), 1U);
     EXPECT_EQ(site.incidents[0].kind, LedgerIncident::Kind::other_record_in_slot);
@@ -249,8 +255,10 @@ TEST(Outbox, CallsShareTheNoncesAndARevertedOneIsReported) {
     const auto refused = must(enqueue_call(consents, Bytes{1, 2, 3, 4}, "nonsense"));                // found out by the estimate
     const auto reverted = must(enqueue_call(consents, Bytes{1, 2, 3, 4}, "nonsense-sent", 100'000)); // found out in the block
     must(site.follower->load());
-    settle_by_hand(site);
-    EXPECT_EQ(site.item(good).state, OutboxState::settled);
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(good).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
     EXPECT_EQ(site.item(anchor).state, OutboxState::settled);
     EXPECT_EQ(site.item(refused).state, OutboxState::failed);
     EXPECT_EQ(site.item(reverted).state, OutboxState::failed);
@@ -269,8 +277,10 @@ TEST(Outbox, AReorganisationIsFoundAndItsTransactionsAreSentAgain) {
     must(site.follower->load());
     settle_by_hand(site);
     const auto id = site.enqueue(site.record(1));
-    settle_by_hand(site);
-    ASSERT_EQ(site.item(id).state, OutboxState::included);
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(id).state == OutboxState::included;
+    })) << site.outbox->status().problem;
     const auto before = site.item(id);
     site.raw("anvil_reorg", "[1, []]");  // the newest block is replaced by an empty one
     settle_by_hand(site);
@@ -282,8 +292,10 @@ TEST(Outbox, AReorganisationIsFoundAndItsTransactionsAreSentAgain) {
     })) << site.outbox->status().problem;
     EXPECT_EQ(site.item(id).transaction, before.transaction);  // the same bytes
     site.raw("anvil_mine", R"(["0x3"])");
-    settle_by_hand(site);
-    EXPECT_EQ(site.item(id).state, OutboxState::settled);
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(id).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
     EXPECT_EQ(site.on_chain(site.record(1)), site.record(1).hash());
     EXPECT_TRUE(site.incidents.empty());
     EXPECT_EQ(site.follower->status().incidents, 0U);
@@ -298,8 +310,10 @@ TEST(Outbox, UndoingASettledRecordIsAnIncidentAndItIsSentAgain) {
     settle_by_hand(site);
     const auto snapshot = must(site.rpc->raw("evm_snapshot", "[]"));
     const auto id = site.enqueue(site.record(1));
-    settle_by_hand(site);
-    ASSERT_EQ(site.item(id).state, OutboxState::settled);
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(id).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
     const auto block = site.item(id).block_number;
     site.raw("evm_revert", "[" + quoted(std::string(snapshot.as_string())) + "]");
     ASSERT_EQ(site.on_chain(site.record(1)), Hash{});
