@@ -25,16 +25,8 @@ Result<int> verify_offline(const Globals& globals, const std::string& file, cons
         FID_TRY(trust, read_file(trust_file, kMaxTrustBytes));
         trust_text = as_text(trust);
     }
-    FID_TRY(const auto image, File::open(file, File::Mode::read));
-    evidence::FileFingerprinter fingerprinter;
-    Bytes buffer(std::size_t{1} << 20);
-    for (std::uint64_t offset = 0;;) {
-        FID_TRY(const auto got, image.read_at(offset, buffer));
-        if (got == 0) break;
-        fingerprinter.update(ByteView(buffer).first(got));
-        offset += got;
-    }
-    const auto report = evidence::verify(as_text(bundle), trust_text, fingerprinter.finish());
+    FID_TRY(const auto fingerprint, evidence::fingerprint_file(file));
+    const auto report = evidence::verify(as_text(bundle), trust_text, fingerprint);
     const auto text = globals.json ? report.to_json() + "\n" : report.to_text();
     std::fputs(text.c_str(), stdout);
     return static_cast<int>(report.verdict);

@@ -160,6 +160,7 @@ Result<Decision> Access::without_node(const Requester& who, const Subject& about
     FID_TRY(auto transaction, database_.begin_read());
     FID_TRY(const auto known, rights_.state(transaction));
     if (known.first_block == 0 || known.first_block > std::max<std::uint64_t>(facts_.from_block, 1) || known.settled_block == 0) {
+        if (operation == Operation::store) return store_by_accounts(who, denied_here, why);
         return fail(ErrorCode::unavailable, "the ledger node is away and not enough is known here to go on without it: " + why);
     }
     const auto status = follower_ != nullptr ? follower_->status() : ledger::FollowerStatus{};
@@ -195,6 +196,27 @@ Result<Decision> Access::without_node(const Requester& who, const Subject& about
     if (decision.allowed && within_a_day) decision.valid_until = std::min(decision.valid_until, last_answer + kMostAway_s);
     decision.block_number = known.settled_block;
     if (status.settled == known.settled_block) decision.block_hash = status.settled_hash;
+    decision.node_away = true;
+    return decision;
+}
+
+/// An exam cannot wait for a node that has never been followed: who may store by the roles that this site itself gave may go on.
+Result<Decision> Access::store_by_accounts(const Requester& who, bool denied_here, const std::string& why) {
+    if (accounts_ == nullptr) return fail(ErrorCode::unavailable, "the ledger node is away and nobody is known here who may store: " + why);
+    FID_TRY(const auto person, accounts_->by_id(who.subject));
+    RightsSnapshot snapshot;
+    snapshot.subject_id = who.subject;
+    snapshot.subject = {SubjectKind::person, true, true, facts_.institution, person.roles, 0};
+    snapshot.holder_id = facts_.institution;
+    snapshot.holder = {SubjectKind::institution, true, true, facts_.institution, 0, 0};
+    snapshot.locally_denied = denied_here;
+    const auto away = decide_while_node_away(snapshot, {{}, Operation::store, who.purpose, unix_seconds(clock_.now())}, ConsentChange::none, NodeState::away_longer);
+    if (away.answer == AwayDecision::Answer::unavailable) {
+        return fail(ErrorCode::unavailable, "the ledger node is away and not enough is known here to go on without it: " + why);
+    }
+    Decision decision;
+    decision.allowed = away.answer == AwayDecision::Answer::allowed;
+    decision.reason = static_cast<std::uint16_t>(away.decision.reason);
     decision.node_away = true;
     return decision;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "archive/access/evaluate.hpp"
+#include "archive/accounts.hpp"
 #include "archive/requester.hpp"
 #include "archive/site.hpp"
 #include "base/clock.hpp"
@@ -50,6 +51,8 @@ public:
     /// Requires: what is referred to outlives it.
     Access(ledger::Rpc& rpc, const SiteFacts& facts, database::Database& database, store::Rights& rights, const Clock& clock = system_clock());
     void set_follower(const ledger::Follower* follower) { follower_ = follower; }
+    /// Who may store goes on storing by these where the node is away and the table of rights knows nothing.
+    void set_accounts(Accounts* accounts) { accounts_ = accounts; }
 
     /// `change` says what an operation `consent` would do.
     /// Errors: unavailable when the node is away and the rules for that do not cover the request; corrupt when what is known
@@ -88,6 +91,7 @@ private:
     Result<Decision> ask(const Requester& who, const Subject& about, Operation operation);
     Result<Decision> ask_at(const Requester& who, const Subject& about, Operation operation, const Hash& block_hash, std::uint64_t block, std::uint64_t at);
     Result<Decision> without_node(const Requester& who, const Subject& about, Operation operation, ConsentChange change, const std::string& why);
+    Result<Decision> store_by_accounts(const Requester& who, bool denied_here, const std::string& why);
     Result<bool> is_denied_here(const Bytes32& subject, const Hash& patient_key) const;
     ledger::FollowerStatus chain() const;
     void touch(const store::RightsChange& change);
@@ -98,6 +102,7 @@ private:
     store::Rights& rights_;
     const Clock& clock_;
     const ledger::Follower* follower_ = nullptr;
+    Accounts* accounts_ = nullptr;
     mutable std::mutex mutex_;
     std::unordered_map<Key, Kept, BytesHash> cache_;
     std::uint64_t generation_ = 0;  // counts what was forgotten, so that an answer under way is not kept past it

@@ -3,6 +3,7 @@
 #include "archive/access.hpp"
 
 #include <gtest/gtest.h>
+#include <soci/soci.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
@@ -39,6 +40,7 @@ protected:
         facts_.from_block = site_->deployment.members.from_block;
         std::vector<database::Migration> all(store::index_migrations().begin(), store::index_migrations().end());
         all.insert(all.end(), ledger::migrations().begin(), ledger::migrations().end());
+        all.insert(all.end(), migrations().begin(), migrations().end());
         database_ = must(database::Database::open({.path = site_->folder.path() / "archive.db"}, all));
         crypto::Secret key(32);
         rights_.emplace(store::Keyring(key, id(200)));
@@ -48,7 +50,7 @@ protected:
     void start() {
         follower_.reset();
         access_.reset();
-        sink_.emplace(*database_, *rights_, facts_);
+        sink_.emplace(*database_, *rights_, *site_->follower_rpc, facts_);
         access_ = std::make_unique<Access>(*site_->rpc, facts_, *database_, *rights_, clock_);
         auto settings = site_->follower_settings;
         follower_ = std::make_unique<ledger::Follower>(*database_, *site_->follower_rpc, settings, std::vector<ledger::LedgerChanges*>{&*sink_, access_.get()}, clock_);
@@ -372,6 +374,61 @@ TEST_F(NodeAwayOnChain, nothing_is_served_from_a_table_with_a_gap_or_an_event_th
     expect_flagged(decide(technologist_, Operation::read));
     write([&](database::Transaction& t) { return rights_->apply(t, head + 3, now(), {}); });
     expect_unavailable(decide(technologist_, Operation::read));
+}
+
+TEST_F(NodeAwayOnChain, storing_goes_on_by_the_accounts_where_the_table_knows_nothing) {
+    Accounts accounts(*database_, crypto::Secret(32));
+    const auto add = [&](const Bytes32& who, std::string name, std::uint32_t with_roles) {
+        must(database_->write(database::Durability::full, [&](database::Transaction& t) { return accounts.add(t, {who, std::move(name), with_roles, 1}); }));
+    };
+    add(technologist_, "tech", roles::kTechnologist);
+    add(doctor_, "doctor", roles::kDoctor);
+    const auto head = state().latest_block;
+    stop_node();
+    clock_.ahead = std::chrono::hours(30);
+    must(database_->write(database::Durability::full, [&](database::Transaction& t) { return rights_->apply(t, head + 3, now(), {}); }));  // a gap
+    expect_unavailable(decide(technologist_, Operation::store));
+    access_->set_accounts(&accounts);
+    expect_flagged(decide(technologist_, Operation::store));
+    expect_unavailable(decide(technologist_, Operation::read));
+    expect_unavailable(decide(doctor_, Operation::store));
+    EXPECT_FALSE(decide(outsider_, Operation::store));
+    const auto denial = must(access_->add_denial(technologist_, {}, "left"));
+    expect_denied(decide(technologist_, Operation::store), Reason::locally_denied);
+    must(access_->remove_denial(denial));
+    expect_flagged(decide(technologist_, Operation::store));
+}
+
+TEST_F(NodeAwayOnChain, a_table_that_is_not_whole_is_read_from_the_chain_again) {
+    const auto before = state();
+    const auto write = [&](auto&& body) { must(database_->write(database::Durability::full, body)); };
+    const auto sound = [&] { return must(database_->read([&](database::Transaction& t) { return rights_->check_all(t); })).empty(); };
+    const auto same = [&] {
+        const auto after = state();
+        return after.first_block == before.first_block && after.latest_block >= before.latest_block && after.changes == before.changes;
+    };
+    // A row taken away behind our back: found at the next start.
+    write([&](database::Transaction& t) { return database::attempt("test", [&]() -> Result<void> { t.sql() << "delete from rights_changes where id = 2"; return {}; }); });
+    EXPECT_FALSE(sound());
+    start();
+    follow();
+    EXPECT_TRUE(sound());
+    EXPECT_TRUE(same());
+    // A gap.
+    write([&](database::Transaction& t) { return rights_->apply(t, before.latest_block + 3, now(), {}); });
+    EXPECT_EQ(state().changes, 0u);
+    start();
+    follow();
+    EXPECT_EQ(state().first_block, before.first_block);
+    EXPECT_EQ(state().changes, before.changes);
+    ASSERT_TRUE(members(contracts::set_person_active_call(doctor_, false)));
+    follow();
+    EXPECT_EQ(state().changes, before.changes + 1);
+    EXPECT_TRUE(sound());
+    stop_node();
+    clock_.ahead = std::chrono::seconds(11);
+    expect_denied(decide(doctor_, Operation::read), Reason::subject_inactive);
+    expect_flagged(decide(technologist_, Operation::read));
 }
 
 // ---- the cache

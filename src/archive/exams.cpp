@@ -45,20 +45,10 @@ std::uint16_t reasons_of(const std::vector<evidence::ManifestInstance>& before, 
     return reasons == 0 ? std::uint16_t{evidence::kReasonCorrected} : reasons;
 }
 
-Result<evidence::Manifest> read_manifest(store::Store& store, database::Transaction& transaction, const store::StudyVersionRow& version) {
-    FID_TRY(const auto row, store.index().find_object(transaction, version.manifest));
-    if (!row) return fail(ErrorCode::corrupt, "the manifest of study " + version.study_uid.text() + " version " + std::to_string(version.record.version) + " is not in the index");
-    FID_TRY(auto reader, store.open_object(row->ref));
-    Bytes bytes(reader.size());
-    FID_TRY(const auto got, reader.read(0, bytes));
-    bytes.resize(got);
-    return evidence::Manifest::decode(bytes);
-}
-
 }  // namespace
 
-Exams::Exams(store::Store& store, ledger::Outbox& outbox, const SiteFacts& facts, std::chrono::seconds quiet, const Clock& clock)
-    : store_(store), outbox_(outbox), facts_(facts), quiet_(quiet), clock_(clock) {}
+Exams::Exams(store::Store& store, CheckedVersions& versions, ledger::Outbox& outbox, const SiteFacts& facts, std::chrono::seconds quiet, const Clock& clock)
+    : store_(store), versions_(versions), outbox_(outbox), facts_(facts), quiet_(quiet), clock_(clock) {}
 
 Exams::~Exams() { stop(); }
 
@@ -83,10 +73,10 @@ Result<bool> Exams::complete(const Uid& study_uid) {
         FID_TRY(const auto rows, index.instances_of_study(transaction, study_uid));
         for (const auto& row : rows) manifest.instances.push_back(manifest_instance(row));
         if (manifest.instances.empty()) return false;
-        if (latest) {
-            FID_TRY(const auto before, read_manifest(store_, transaction, *latest));
-            manifest.reasons = reasons_of(before.instances, manifest.instances);
-        }
+    }
+    if (latest) {
+        FID_TRY(const auto before, versions_.read(*latest));
+        manifest.reasons = reasons_of(before->manifest.instances, manifest.instances);
     }
 
     FID_TRY(const auto pair, store_.secrets().study_secrets(study->slot));

@@ -6,6 +6,7 @@
 #include <string>
 #include <thread>
 
+#include "archive/retrieve.hpp"
 #include "archive/site.hpp"
 #include "base/clock.hpp"
 #include "ledger/outbox.hpp"
@@ -19,7 +20,7 @@ namespace fiducial::archive {
 /// Threads: safe; one thread of its own between start() and stop().
 class Exams {
 public:
-    Exams(store::Store& store, ledger::Outbox& outbox, const SiteFacts& facts, std::chrono::seconds quiet, const Clock& clock = system_clock());
+    Exams(store::Store& store, CheckedVersions& versions, ledger::Outbox& outbox, const SiteFacts& facts, std::chrono::seconds quiet, const Clock& clock = system_clock());
     ~Exams();
 
     /// Builds the next version of a study if its instances differ from the last one's.
@@ -37,6 +38,7 @@ private:
     std::mutex& lock_of(const Uid& study_uid);
 
     store::Store& store_;
+    CheckedVersions& versions_;
     ledger::Outbox& outbox_;
     const SiteFacts facts_;
     const std::chrono::seconds quiet_;

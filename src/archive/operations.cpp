@@ -119,6 +119,30 @@ Result<json::object> Operations::import(const Arguments& arguments) {
                         {"unsettled", settled ? 0 : outbox.stored + outbox.submitted + outbox.included}};
 }
 
+Result<void> Operations::each_study(const std::function<Result<void>(const store::StudyRow& study)>& with_study) {
+    constexpr std::size_t kAtOnce = 1000;
+    std::string cursor;
+    do {
+        FID_TRY(const auto page, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().list_studies(t, {}, cursor, kAtOnce); }));
+        for (const auto& study : page.studies) {
+            if (stop_.load()) return {};
+            FID_CHECK(with_study(study));
+        }
+        cursor = page.next;
+    } while (!cursor.empty());
+    return {};
+}
+
+Result<std::vector<std::string>> Operations::named_studies(const Arguments& arguments) {
+    FID_TRY(auto studies, argument::texts(arguments, "studies"));
+    if (!argument::flag(arguments, "all")) return studies;
+    FID_CHECK(each_study([&](const store::StudyRow& study) -> Result<void> {
+        studies.push_back(study.study_uid.text());
+        return {};
+    }));
+    return studies;
+}
+
 Result<json::object> Operations::list(const Arguments& arguments) {
     store::StudyFilter filter;
     filter.patient_id = argument::text(arguments, "patientId");

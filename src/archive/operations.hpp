@@ -1,13 +1,16 @@
 #pragma once
 #include <atomic>
 #include <functional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.hpp"
 #include "base/result.hpp"
 
 namespace fiducial::store {
 struct InstanceRow;
+struct StudyRow;
 }
 
 namespace fiducial::archive {
@@ -29,6 +32,11 @@ public:
     Result<boost::json::object> run(std::string_view name, const boost::json::object& arguments);
 
 private:
+    /// Every study, in pages, so that no cursor is open while the callback works. Ends early when asked to stop.
+    Result<void> each_study(const std::function<Result<void>(const store::StudyRow& study)>& with_study);
+    /// Those named in `studies`, or every one where `all` is set.
+    Result<std::vector<std::string>> named_studies(const boost::json::object& arguments);
+
     using Arguments = boost::json::object;
     using Answer = Result<boost::json::object>;
     struct Row;

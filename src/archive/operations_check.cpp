@@ -89,19 +89,9 @@ Result<Operations::StudyCheck> Operations::check_study(const std::string& study_
 }
 
 Result<json::object> Operations::verify(const Arguments& arguments) {
-    FID_TRY(auto studies, argument::texts(arguments, "studies"));
+    FID_TRY(auto studies, named_studies(arguments));
     const auto instance = argument::text(arguments, "instance");
     const bool everything = argument::flag(arguments, "all");
-    if (everything) {
-        std::string cursor;
-        do {
-            FID_TRY(const auto page, service_.store_->database().read([&](database::Transaction& t) {
-                return service_.store_->index().list_studies(t, {}, cursor, 1000);
-            }));
-            for (const auto& row : page.studies) studies.push_back(row.study_uid.text());
-            cursor = page.next;
-        } while (!cursor.empty());
-    }
     if (!instance.empty() && studies.empty()) {
         FID_TRY(const auto uid, Uid::parse(instance));
         FID_TRY(const auto row, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().find_instance(t, uid); }));
@@ -129,34 +119,32 @@ Result<json::array> Operations::compare_with_ledger(bool repair) {
     json::array findings;
     const auto& facts = service_.site_.facts();
     std::set<Hash> ours;
-    std::string cursor;
-    do {
-        FID_TRY(const auto page, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().list_studies(t, {}, cursor, 1000); }));
-        for (const auto& study : page.studies) {
-            FID_TRY(const auto versions, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().versions_of(t, study.study_uid); }));
-            for (const auto& version : versions) {
-                const auto& record = version.record;
-                ours.insert(record.hash());
-                const std::string name = "study " + study.study_uid.text() + " version " + std::to_string(record.version);
-                FID_TRY(const auto held, record_on_ledger(*service_.rpc_, record));
-                if (held == record.hash()) continue;
-                if (held != kZero32) {
-                    findings.push_back(finding("other_record", name, "the ledger holds another record in its slot", "an incident: see docs/operating/node.md"));
-                    continue;
-                }
-                const auto anchor = service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->anchor(t, record.study_key, record.version); });
-                if (!anchor && repair) {
-                    FID_CHECK(service_.store_->database().write(database::Durability::full, [&](database::Transaction& t) { return service_.outbox_->enqueue(t, record); }));
-                    service_.outbox_->wake();
-                } else if (!anchor) {
-                    findings.push_back(finding("not_queued", name, "it is neither on the ledger nor in the outbox", "run fsck --repair"));
-                } else if (anchor->state == ledger::OutboxState::settled) {
-                    findings.push_back(finding("not_on_ledger", name, "it was settled, and the ledger does not hold it", "the chain was set back or replaced: see docs/operating/node.md"));
-                }
+    auto& database = service_.store_->database();
+    const auto check_versions = [&](const store::StudyRow& study) -> Result<void> {
+        FID_TRY(const auto versions, database.read([&](database::Transaction& t) { return service_.store_->index().versions_of(t, study.study_uid); }));
+        for (const auto& version : versions) {
+            const auto& record = version.record;
+            ours.insert(record.hash());
+            const std::string name = "study " + study.study_uid.text() + " version " + std::to_string(record.version);
+            FID_TRY(const auto held, record_on_ledger(*service_.rpc_, record));
+            if (held == record.hash()) continue;
+            if (held != kZero32) {
+                findings.push_back(finding("other_record", name, "the ledger holds another record in its slot", "an incident: see docs/operating/node.md"));
+                continue;
+            }
+            const auto anchor = database.read([&](database::Transaction& t) { return service_.outbox_->anchor(t, record.study_key, record.version); });
+            if (!anchor && repair) {
+                FID_CHECK(database.write(database::Durability::full, [&](database::Transaction& t) { return service_.outbox_->enqueue(t, record); }));
+                service_.outbox_->wake();
+            } else if (!anchor) {
+                findings.push_back(finding("not_queued", name, "it is neither on the ledger nor in the outbox", "run fsck --repair"));
+            } else if (anchor->state == ledger::OutboxState::settled) {
+                findings.push_back(finding("not_on_ledger", name, "it was settled, and the ledger does not hold it", "the chain was set back or replaced: see docs/operating/node.md"));
             }
         }
-        cursor = page.next;
-    } while (!cursor.empty());
+        return {};
+    };
+    FID_CHECK(each_study(check_versions));
 
     ledger::LogFilter filter;
     filter.addresses = {facts.studies};

@@ -86,17 +86,7 @@ Result<json::object> Operations::export_files(const Arguments& arguments) {
     std::error_code ec;
     fs::create_directories(out.folder, ec);
     if (ec) return fail(ErrorCode::io, "making folder " + out.folder.string() + ": " + ec.message());
-    FID_TRY(auto studies, argument::texts(arguments, "studies"));
-    if (argument::flag(arguments, "all")) {
-        std::string cursor;
-        do {
-            FID_TRY(const auto page, service_.store_->database().read([&](database::Transaction& t) {
-                return service_.store_->index().list_studies(t, {}, cursor, 1000);
-            }));
-            for (const auto& row : page.studies) studies.push_back(row.study_uid.text());
-            cursor = page.next;
-        } while (!cursor.empty());
-    }
+    FID_TRY(const auto studies, named_studies(arguments));
     const bool set_aside = argument::flag(arguments, "setAside");
     const bool superseded = argument::flag(arguments, "superseded");
     if (set_aside && superseded) return fail(ErrorCode::invalid_argument, "ask for what was set aside or for what was superseded, one at a time");

@@ -128,13 +128,6 @@ struct Translate {
     }
 };
 
-/// A damaged table is the table's affair; anything else is tried again.
-Result<void> go_on_if_damaged(Result<void> outcome) {
-    if (outcome || (outcome.error().code != ErrorCode::corrupt && outcome.error().code != ErrorCode::conflict)) return outcome;
-    log::error("archive", "the table of rights is damaged; while the ledger's node is away nobody is served from it", {{"why", outcome.error().message}});
-    return {};
-}
-
 }  // namespace
 
 std::optional<store::RightsChange> rights_change(const ledger::Log& log, const SiteFacts& facts) {
@@ -151,7 +144,19 @@ std::optional<store::RightsChange> rights_change(const ledger::Log& log, const S
     return change;
 }
 
+/// A damaged table is the table's affair; anything else is tried again.
+Result<void> RightsSink::go_on_if_damaged(Result<void> outcome) {
+    if (outcome || (outcome.error().code != ErrorCode::corrupt && outcome.error().code != ErrorCode::conflict)) return outcome;
+    log::error("archive", "the table of rights is damaged; it is read from the ledger again", {{"why", outcome.error().message}});
+    whole_ = false;
+    return {};
+}
+
 Result<void> RightsSink::apply(database::Transaction& transaction, const ledger::Block& block, std::span<const ledger::Log> logs) {
+    if (head_ != block.number() - 1) whole_.reset();  // the first since the start, or a gap
+    head_ = block.number();
+    head_time_ = block.header.timestamp;
+    if (whole_ == false) return {};
     std::vector<RightsChange> changes;
     for (const auto& log : logs) {
         if (auto change = rights_change(log, facts_)) changes.push_back(*change);
@@ -160,14 +165,67 @@ Result<void> RightsSink::apply(database::Transaction& transaction, const ledger:
 }
 
 Result<void> RightsSink::undo(database::Transaction& transaction, const ledger::Block& block, bool) {
+    head_ = block.number() - 1;
+    settled_ = std::min(settled_, head_);
+    if (whole_ == false) return {};
     return go_on_if_damaged(rights_.undo(transaction, block.number()));
 }
 
 Result<void> RightsSink::settle(database::Transaction& transaction, const ledger::Block& block) {
+    settled_ = block.number();
+    if (whole_ == false) return {};
     return go_on_if_damaged(rights_.settle(transaction, block.number()));
 }
 
+/// Looks once after a start, and after a gap.
+Result<void> RightsSink::look_whether_whole() {
+    if (whole_) return {};
+    FID_TRY(auto transaction, database_.begin_read());
+    const auto first = std::max<std::uint64_t>(facts_.from_block, 1);
+    FID_TRY(const auto state, rights_.state(transaction));
+    if (state.first_block == 0) return {};  // nothing was followed yet
+    if (head_ == 0) {
+        head_ = state.latest_block;
+        head_time_ = state.latest_time;
+    }
+    if (settled_ == 0) settled_ = state.settled_block;
+    FID_TRY(const auto faults, rights_.check_all(transaction));
+    whole_ = state.first_block <= first && faults.empty();
+    if (!*whole_) {
+        log::warning("archive", "the table of rights is not whole; it is read from the ledger again",
+                     {{"begins_at_block", state.first_block}, {"why", faults.empty() ? std::string("it begins too late") : faults.front().message}});
+    }
+    return {};
+}
+
+Result<void> RightsSink::read_again() {
+    constexpr std::uint64_t kSpan = 5000;
+    store::RightsHistory history;
+    history.first_block = std::max<std::uint64_t>(facts_.from_block, 1);
+    history.latest_block = head_;
+    history.latest_time = head_time_;
+    history.settled_block = std::min(settled_, head_);
+    ledger::LogFilter filter;
+    filter.addresses = {facts_.members, facts_.consents};
+    for (auto from = history.first_block; from <= head_; from += kSpan) {
+        FID_TRY(const auto logs, rpc_.logs_in_range(from, std::min(head_, from + kSpan - 1), filter));
+        for (const auto& log : logs) {
+            if (auto change = rights_change(log, facts_)) history.changes.emplace_back(log.block_number, *change);
+        }
+    }
+    FID_CHECK(database_.write(database::Durability::full, [&](database::Transaction& t) { return rights_.replace(t, history); }));
+    whole_ = true;
+    log::info("archive", "the table of rights was read from the ledger again", {{"blocks", head_}, {"changes", history.changes.size()}});
+    return {};
+}
+
 void RightsSink::answered(SystemTime at) {
+    auto mended = look_whether_whole();
+    if (mended && whole_ == false && head_ != 0) mended = read_again();
+    if (!mended) {
+        if (problem_ != mended.error().message) log::error("archive", "the table of rights cannot be read from the ledger again", {{"why", mended.error().message}});
+        problem_ = mended.error().message;
+    }
     if (noted_ && at >= *noted_ && at - *noted_ < kNoteEvery) return;
     noted_ = at;
     const auto done = database_.write(database::Durability::rebuildable, [&](database::Transaction& t) { return rights_.note_answer(t, unix_seconds(at)); });

@@ -1,11 +1,13 @@
 #pragma once
 #include <optional>
 #include <span>
+#include <string>
 
 #include "archive/site.hpp"
 #include "base/clock.hpp"
 #include "database/database.hpp"
 #include "ledger/follower.hpp"
+#include "ledger/rpc.hpp"
 #include "store/rights.hpp"
 
 namespace fiducial::archive {
@@ -15,24 +17,34 @@ namespace fiducial::archive {
 std::optional<store::RightsChange> rights_change(const ledger::Log& log, const SiteFacts& facts);
 
 /// Feeds the table of rights from the chain that is followed.
-/// What is damaged in the table never stops the following: the table then stays unusable, and whoever asks it is told so.
+/// What is damaged in the table never stops the following: whoever asks it is told so, and with the node's next answer the whole
+/// history is read from the chain again. A table that begins after the contracts' first block is made whole in the same way.
 /// Threads: as LedgerChanges.
 class RightsSink final : public ledger::LedgerChanges {
 public:
-    /// Requires: database and rights outlive it.
-    RightsSink(database::Database& database, store::Rights& rights, SiteFacts facts) : database_(database), rights_(rights), facts_(std::move(facts)) {}
+    /// Requires: database, rights and rpc outlive it; rpc is the follower's.
+    RightsSink(database::Database& database, store::Rights& rights, ledger::Rpc& rpc, SiteFacts facts)
+        : database_(database), rights_(rights), rpc_(rpc), facts_(std::move(facts)) {}
 
     Result<void> apply(database::Transaction& transaction, const ledger::Block& block, std::span<const ledger::Log> logs) override;
     Result<void> undo(database::Transaction& transaction, const ledger::Block& block, bool was_settled) override;
     Result<void> settle(database::Transaction& transaction, const ledger::Block& block) override;
-    /// Writes down when the node last answered, at most once a minute, so that it survives a restart.
+    /// Writes down when the node last answered, at most once a minute, so that it survives a restart; mends the table where it must.
     void answered(SystemTime at) override;
 
 private:
+    Result<void> go_on_if_damaged(Result<void> outcome);
+    Result<void> look_whether_whole();
+    Result<void> read_again();
+
     database::Database& database_;
     store::Rights& rights_;
+    ledger::Rpc& rpc_;
     const SiteFacts facts_;
     std::optional<SystemTime> noted_;
+    std::optional<bool> whole_;       // nothing: to be looked at
+    std::uint64_t head_ = 0, head_time_ = 0, settled_ = 0;  // as told since the start; 0: not yet
+    std::string problem_;             // said once
 };
 
 }  // namespace fiducial::archive

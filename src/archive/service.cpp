@@ -17,11 +17,6 @@ namespace {
 constexpr std::uint64_t kMaxTrustBytes = std::uint64_t{4} << 20;
 constexpr std::size_t kMostAlarms = 1000;
 
-std::shared_ptr<net::JsonTransport> transport_to(const std::string& url) {
-    if (url.starts_with("http://") || url.starts_with("https://")) return std::make_shared<net::HttpJson>(url);
-    return std::make_shared<net::UnixSocketJson>(url);
-}
-
 Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configuration) {
     std::vector<dicom::Tag> tags;
     for (const auto& text : configuration.index_extra_attributes) {
@@ -40,18 +35,21 @@ Result<store::StudyRow> find_study(store::Store& store, const Uid& study_uid) {
 
 }  // namespace
 
-Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger) {
-    std::unique_ptr<Service> service(new Service(std::move(opened)));
-    const auto& site = service->site_;
+Result<std::unique_ptr<store::Store>> open_store(const Site& site) {
     const auto& configuration = site.configuration();
-
     store::StoreOptions options;
     options.vault.segment_bytes = static_cast<std::uint64_t>(configuration.store_segment_mib) << 20;
     FID_TRY(options.extra_attributes, extra_attributes(configuration));
     std::vector<database::Migration> migrations(archive::migrations().begin(), archive::migrations().end());
     migrations.insert(migrations.end(), ledger::migrations().begin(), ledger::migrations().end());
     options.other_migrations = migrations;
-    FID_TRY(service->store_, store::Store::open(site.layout().store(), site.root_key(), options));
+    return store::Store::open(site.layout().store(), site.root_key(), options);
+}
+
+Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger) {
+    std::unique_ptr<Service> service(new Service(std::move(opened)));
+    const auto& site = service->site_;
+    FID_TRY(service->store_, open_store(site));
     if (service->store_->recovered() > 0) {
         log::info("archive", "objects that a crash had left out of the index were added", {{"objects", service->store_->recovered()}});
     }
@@ -94,12 +92,13 @@ Result<void> Service::open_ledger(Ledger how) {
     ledger::RpcSettings rpc_settings;
     rpc_settings.later_headers = facts.development;
     // One connection each: a long answer to the follower or the outbox never holds up a decision.
-    rpc_ = std::make_unique<ledger::Rpc>(transport_to(url), rpc_settings);
-    outbox_rpc_ = std::make_unique<ledger::Rpc>(transport_to(url), rpc_settings);
-    follower_rpc_ = std::make_unique<ledger::Rpc>(transport_to(url), rpc_settings);
+    rpc_ = std::make_unique<ledger::Rpc>(net::transport_to(url), rpc_settings);
+    outbox_rpc_ = std::make_unique<ledger::Rpc>(net::transport_to(url), rpc_settings);
+    follower_rpc_ = std::make_unique<ledger::Rpc>(net::transport_to(url), rpc_settings);
     rights_ = std::make_unique<store::Rights>(store_->keyring());
-    rights_sink_ = std::make_unique<RightsSink>(store_->database(), *rights_, facts);
+    rights_sink_ = std::make_unique<RightsSink>(store_->database(), *rights_, *follower_rpc_, facts);
     access_ = std::make_unique<Access>(*rpc_, facts, store_->database(), *rights_);
+    access_->set_accounts(accounts_.get());
 
     ledger::OutboxSettings outbox_settings;
     outbox_settings.chain_id = facts.chain_id;
@@ -110,7 +109,7 @@ Result<void> Service::open_ledger(Ledger how) {
     FID_TRY(auto gateway, site_.key(kGatewayKey));
     outbox_ = std::make_unique<ledger::Outbox>(store_->database(), *outbox_rpc_, outbox_settings, std::move(gateway));
     outbox_->on_incident([this](const ledger::LedgerIncident& incident) { raise("ledger_incident", incident.text); });
-    exams_ = std::make_unique<Exams>(*store_, *outbox_, facts, std::chrono::seconds(configuration.ingest_quiet_s));
+    exams_ = std::make_unique<Exams>(*store_, *versions_, *outbox_, facts, std::chrono::seconds(configuration.ingest_quiet_s));
 
     ledger::FollowerSettings settings;
     settings.chain_id = facts.chain_id;

@@ -24,6 +24,10 @@
 
 namespace fiducial::archive {
 
+/// The store of a site, with the tables of this room and of the ledger's in its index.
+/// Errors: locked when an archive runs on the site; those of Store::open; invalid_argument for an attribute that is none.
+Result<std::unique_ptr<store::Store>> open_store(const Site& site);
+
 /// Something that people should look at. Kept for the process's life, newest last, at most 1,000.
 struct Alarm {
     SystemTime at;

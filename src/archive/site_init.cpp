@@ -155,12 +155,9 @@ private:
 
     Result<void> reach_external_node() {
         auto& facts = site_.facts_;
-        std::shared_ptr<net::JsonTransport> transport;
-        if (options_.ledger_url.starts_with("http")) transport = std::make_shared<net::HttpJson>(options_.ledger_url);
-        else transport = std::make_shared<net::UnixSocketJson>(options_.ledger_url);
         ledger::RpcSettings settings;
         settings.later_headers = true;
-        rpc_ = std::make_unique<ledger::Rpc>(transport, settings);
+        rpc_ = std::make_unique<ledger::Rpc>(net::transport_to(options_.ledger_url), settings);
         FID_TRY(facts.chain_id, rpc_->chain_id());
         FID_TRY(const auto genesis, rpc_->block(std::uint64_t{0}));
         if (!genesis) return fail(ErrorCode::unavailable, "the node has no block 0");
@@ -248,11 +245,7 @@ private:
     }
 
     Result<void> make_store() {
-        std::vector<database::Migration> migrations(archive::migrations().begin(), archive::migrations().end());
-        migrations.insert(migrations.end(), ledger::migrations().begin(), ledger::migrations().end());
-        store::StoreOptions options;
-        options.other_migrations = migrations;
-        FID_TRY(const auto store, store::Store::open(site_.layout_.store(), site_.root_key_, options));
+        FID_TRY(const auto store, open_store(site_));
         Accounts accounts(store->database(), site_.derive(kAccountsLabel));
         const Person person{site_.facts_.operator_person, options_.operator_name, kAdministrator | kCustodian, system_clock().now().time_since_epoch().count()};
         FID_CHECK(store->database().write(database::Durability::full, [&](database::Transaction& t) { return accounts.add(t, person); }));

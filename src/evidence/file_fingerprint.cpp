@@ -1,5 +1,6 @@
 #include "evidence/file_fingerprint.hpp"
 
+#include "base/file.hpp"
 #include "evidence/part10.hpp"
 
 namespace fiducial::evidence {
@@ -43,6 +44,18 @@ FileFingerprint FileFingerprinter::finish() {
         out.note = data_set.error().message;
     }
     return out;
+}
+
+Result<FileFingerprint> fingerprint_file(const std::filesystem::path& path) {
+    FID_TRY(const File file, File::open(path, File::Mode::read));
+    FileFingerprinter fingerprinter;
+    Bytes buffer(std::size_t{1} << 20);
+    for (std::uint64_t offset = 0;;) {
+        FID_TRY(const std::size_t count, file.read_at(offset, buffer));
+        if (count == 0) return fingerprinter.finish();
+        fingerprinter.update(ByteView(buffer).first(count));
+        offset += count;
+    }
 }
 
 }  // namespace fiducial::evidence

@@ -1,4 +1,5 @@
 #pragma once
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -36,5 +37,8 @@ private:
     std::string transfer_syntax_uid_;
     std::string note_;
 };
+
+/// Reads a file to its end. Errors: not_found, permission, io.
+Result<FileFingerprint> fingerprint_file(const std::filesystem::path& path);
 
 }  // namespace fiducial::evidence

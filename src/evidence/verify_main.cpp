@@ -103,18 +103,6 @@ Result<Arguments> parse_arguments(std::span<char*> arguments) {
     return out;
 }
 
-Result<FileFingerprint> fingerprint(const std::string& path) {
-    FID_TRY(const File file, File::open(path, File::Mode::read));
-    FileFingerprinter fingerprinter;
-    Bytes buffer(std::size_t{1} << 20);
-    for (std::uint64_t offset = 0;;) {
-        FID_TRY(const std::size_t count, file.read_at(offset, buffer));
-        if (count == 0) return fingerprinter.finish();
-        fingerprinter.update(ByteView(buffer).first(count));
-        offset += count;
-    }
-}
-
 int run(const Arguments& arguments) {
     const auto bundle = read_file(*arguments.bundle, kMaxBundleBytes);
     if (!bundle) return complain(bundle.error().message, kExitUnreadable);
@@ -126,7 +114,7 @@ int run(const Arguments& arguments) {
     }
     std::optional<FileFingerprint> file;
     if (arguments.file) {
-        auto found = fingerprint(*arguments.file);
+        auto found = fingerprint_file(*arguments.file);
         if (!found) return complain(found.error().message, kExitUnreadable);
         file = *std::move(found);
         if (!file->note.empty()) print(stderr, "fiducial-verify: the file is taken as it is: " + file->note + "\n");

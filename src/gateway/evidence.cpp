@@ -19,19 +19,11 @@ net::Task<Result<void>> serve_study_record(Call& call) {
 }
 
 net::Task<Result<void>> serve_study_evidence(Call& call) {
-    archive::Selector what;
-    what.level = archive::Level::study;
-    what.study_uid = call.parameters[0];
-    co_return co_await serve_evidence(call, std::move(what));
+    return serve_evidence(call, call.selector(archive::Level::study));
 }
 
 net::Task<Result<void>> serve_instance_evidence(Call& call) {
-    archive::Selector what;
-    what.level = archive::Level::instance;
-    what.study_uid = call.parameters[0];
-    what.series_uid = call.parameters[1];
-    what.sop_uid = call.parameters[2];
-    co_return co_await serve_evidence(call, std::move(what));
+    return serve_evidence(call, call.selector(archive::Level::instance));
 }
 
 }  // namespace fiducial::gateway::impl

@@ -78,6 +78,13 @@ void Door::stop() {
 Call::Call(Door& shared, net::Request& asked, net::Response& answered, std::string id)
     : door(shared), request(asked), response(answered), request_id(std::move(id)) {}
 
+archive::Selector Call::selector(archive::Level level) const {
+    archive::Selector what{level, parameters.at(0), {}, {}};
+    if (level != archive::Level::study) what.series_uid = parameters.at(1);
+    if (level == archive::Level::instance) what.sop_uid = parameters.at(2);
+    return what;
+}
+
 std::string Call::base_url() const {
     if (!door.settings.public_url.empty()) return door.settings.public_url;
     const std::string scheme = door.secure ? "https://" : "http://";

@@ -168,27 +168,15 @@ net::Task<Result<void>> serve_retrieve(Call& call, archive::Selector what) {
 }  // namespace
 
 net::Task<Result<void>> serve_retrieve_study(Call& call) {
-    archive::Selector what;
-    what.level = archive::Level::study;
-    what.study_uid = call.parameters[0];
-    co_return co_await serve_retrieve(call, std::move(what));
+    return serve_retrieve(call, call.selector(archive::Level::study));
 }
 
 net::Task<Result<void>> serve_retrieve_series(Call& call) {
-    archive::Selector what;
-    what.level = archive::Level::series;
-    what.study_uid = call.parameters[0];
-    what.series_uid = call.parameters[1];
-    co_return co_await serve_retrieve(call, std::move(what));
+    return serve_retrieve(call, call.selector(archive::Level::series));
 }
 
 net::Task<Result<void>> serve_retrieve_instance(Call& call) {
-    archive::Selector what;
-    what.level = archive::Level::instance;
-    what.study_uid = call.parameters[0];
-    what.series_uid = call.parameters[1];
-    what.sop_uid = call.parameters[2];
-    co_return co_await serve_retrieve(call, std::move(what));
+    return serve_retrieve(call, call.selector(archive::Level::instance));
 }
 
 }  // namespace fiducial::gateway::impl

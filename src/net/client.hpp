@@ -83,4 +83,7 @@ private:
     HttpClient client_;
 };
 
+/// By what a node is named with: http(s)://… gives HttpJson, anything else is the path of a Unix socket.
+std::shared_ptr<JsonTransport> transport_to(const std::string& url);
+
 }  // namespace fiducial::net

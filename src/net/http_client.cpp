@@ -191,4 +191,9 @@ Result<std::string> HttpJson::exchange(std::string_view request, std::chrono::mi
     return fail(code, shown(url_) + " answered with status " + std::to_string(answer.status));
 }
 
+std::shared_ptr<JsonTransport> transport_to(const std::string& url) {
+    if (url.starts_with("http://") || url.starts_with("https://")) return std::make_shared<HttpJson>(url);
+    return std::make_shared<UnixSocketJson>(url);
+}
+
 }  // namespace fiducial::net

@@ -50,7 +50,7 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     for (const auto& error : bad_rows) check.find(Kind::damaged_row, "index", "index.db", error.message, "fsck --rebuild-index");
     const Rights rights(*keyring_);
     FID_TRY(const auto bad_rights, database_->read([&](database::Transaction& t) { return rights.check_all(t); }));
-    for (const auto& error : bad_rights) check.find(Kind::damaged_row, "rights", "index.db", error.message, "restore the database from a backup");
+    for (const auto& error : bad_rights) check.find(Kind::damaged_row, "rights", "index.db", error.message, "it is read from the ledger again when an archive runs with its node; local denials must be looked at by a person");
 
     // Segments → index.
     std::unordered_map<ObjectId, Location, BytesHash> stored;

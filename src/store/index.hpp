@@ -85,20 +85,13 @@ struct QuarantineRow {
     ObjectState state_before = ObjectState::current;
 };
 
-/// Where a study version is on its way to the chain.
-enum class AnchorState : std::uint8_t { stored = 1, submitted = 2, included = 3, settled = 4, final_ = 5 };
-std::string_view name_of(AnchorState state);
-
+/// A version of a study; how far it is on its way to the chain, the outbox knows.
 struct StudyVersionRow {
     Uid study_uid;
     evidence::StudyRecord record;      // holds the version
     ObjectId manifest{};               // zeros for an erasure
-    AnchorState state = AnchorState::stored;
     std::uint64_t created_ms = 0;
     std::uint64_t study_revision = 0;  // StudyRow::revision when its instances were read, so that none that came since is missed
-    std::uint64_t block = 0;           // 0 until included
-    Hash block_hash{};
-    Hash transaction{};
 };
 
 /// What lists of studies are narrowed by. Empty fields do not narrow. Text may hold the wildcards * and ?.
@@ -119,9 +112,8 @@ struct StudyPage {
 };
 
 struct IndexCounts {
-    std::uint64_t patients = 0, studies = 0, series = 0, instances = 0, bytes = 0;
+    std::uint64_t patients = 0, studies = 0, series = 0, instances = 0, versions = 0, bytes = 0;
     std::map<ObjectState, std::uint64_t> objects;
-    std::map<AnchorState, std::uint64_t> versions;
 };
 
 /// What is known by name: patients, studies, series, instances, versions; every row under a MAC of the site's row key, checked
@@ -173,7 +165,6 @@ public:
 
     /// Errors: conflict when that version of the study exists with another record. Requires: Durability::full.
     Result<void> insert_version(database::Transaction& transaction, const StudyVersionRow& row);
-    Result<void> set_version_state(database::Transaction& transaction, const StudyVersionRow& row);  // state, block, block_hash, transaction
     Result<std::optional<StudyVersionRow>> find_version(database::Transaction& transaction, const Uid& study_uid, std::uint64_t version) const;
     Result<std::optional<StudyVersionRow>> latest_version(database::Transaction& transaction, const Uid& study_uid) const;
     Result<std::vector<StudyVersionRow>> versions_of(database::Transaction& transaction, const Uid& study_uid) const;

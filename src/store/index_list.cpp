@@ -200,17 +200,6 @@ Result<void> Index::insert_version(database::Transaction& transaction, const Stu
     return insert_row(transaction, row_key_, columns);
 }
 
-Result<void> Index::set_version_state(database::Transaction& transaction, const StudyVersionRow& row) {
-    FID_TRY(auto standing, select_row<VersionColumns>(transaction, row_key_, "WHERE t.record_hash = :hash", {to_hex(row.record.hash())}));
-    if (!standing) return fail(ErrorCode::not_found, "study " + row.study_uid.text() + " has no version " + std::to_string(row.record.version) + " with this record");
-    const auto wanted = version_columns(row);
-    standing->state = wanted.state;
-    standing->block = wanted.block;
-    standing->block_hash = wanted.block_hash;
-    standing->transaction_hash = wanted.transaction_hash;
-    return update_row(transaction, row_key_, *standing);
-}
-
 namespace {
 
 Result<std::optional<StudyVersionRow>> as_version(Result<std::optional<VersionColumns>> found) {
@@ -277,17 +266,6 @@ Result<std::vector<Uid>> Index::studies_without_version(database::Transaction& t
         FID_TRY(auto parsed, uid_of(uid));
         uids.push_back(std::move(parsed));
     }
-}
-
-std::string_view name_of(AnchorState state) {
-    switch (state) {
-        case AnchorState::stored: return "stored";
-        case AnchorState::submitted: return "submitted";
-        case AnchorState::included: return "included";
-        case AnchorState::settled: return "settled";
-        case AnchorState::final_: return "final";
-    }
-    return "unknown";
 }
 
 }  // namespace fiducial::store

@@ -236,41 +236,30 @@ Result<std::vector<ObjectRow>> Index::list_objects(database::Transaction& transa
     return rows;
 }
 
-namespace {
-
-Result<std::map<long long, std::uint64_t>> count_by(database::Transaction& transaction, const std::string& table) {
-    std::map<long long, std::uint64_t> counts;
-    long long state = 0, count = 0;
-    Statement select(transaction, "SELECT state, COUNT(*) FROM " + table + " GROUP BY state");
-    select.out(state).out(count);
-    FID_CHECK(select.run());
-    while (true) {
-        FID_TRY(const bool more, select.next());
-        if (!more) return counts;
-        counts[state] = static_cast<std::uint64_t>(count);
-    }
-}
-
-}  // namespace
-
 Result<IndexCounts> Index::counts(database::Transaction& transaction) const {
     IndexCounts counts;
-    long long patients = 0, studies = 0, series = 0, instances = 0, bytes = 0;
+    long long patients = 0, studies = 0, series = 0, instances = 0, versions = 0, bytes = 0;
     Statement select(transaction,
                      "SELECT (SELECT COUNT(DISTINCT patient) FROM studies WHERE patient <> 0), (SELECT COUNT(*) FROM studies WHERE patient <> 0), (SELECT COUNT(*) FROM series),"
-                     " (SELECT COUNT(*) FROM instances WHERE is_current = 1), (SELECT COALESCE(SUM(size), 0) FROM objects)");
-    select.out(patients).out(studies).out(series).out(instances).out(bytes);
+                     " (SELECT COUNT(*) FROM instances WHERE is_current = 1), (SELECT COUNT(*) FROM study_versions), (SELECT COALESCE(SUM(size), 0) FROM objects)");
+    select.out(patients).out(studies).out(series).out(instances).out(versions).out(bytes);
     FID_CHECK(select.run());
     FID_CHECK(select.next());
     counts.patients = static_cast<std::uint64_t>(patients);
     counts.studies = static_cast<std::uint64_t>(studies);
     counts.series = static_cast<std::uint64_t>(series);
     counts.instances = static_cast<std::uint64_t>(instances);
+    counts.versions = static_cast<std::uint64_t>(versions);
     counts.bytes = static_cast<std::uint64_t>(bytes);
-    FID_TRY(const auto objects, count_by(transaction, "objects"));
-    for (const auto& [state, count] : objects) counts.objects[static_cast<ObjectState>(state)] = count;
-    FID_TRY(const auto versions, count_by(transaction, "study_versions"));
-    for (const auto& [state, count] : versions) counts.versions[static_cast<AnchorState>(state)] = count;
+    long long state = 0, count = 0;
+    Statement by_state(transaction, "SELECT state, COUNT(*) FROM objects GROUP BY state");
+    by_state.out(state).out(count);
+    FID_CHECK(by_state.run());
+    for (;;) {
+        FID_TRY(const bool more, by_state.next());
+        if (!more) break;
+        counts.objects[static_cast<ObjectState>(state)] = static_cast<std::uint64_t>(count);
+    }
     return counts;
 }
 

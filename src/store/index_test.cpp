@@ -464,22 +464,16 @@ TEST_F(IndexTest, StudyVersionsAreKeptAndFound) {
     EXPECT_TRUE(waiting().empty());
     put(numbered(1, 2));
     EXPECT_EQ(waiting().size(), 1u);
-    row.state = AnchorState::settled;
-    row.block = 17;
-    row.block_hash.fill(6);
-    ASSERT_TRUE(write([&](database::Transaction& t) { return store_->index().set_version_state(t, row); }));
     const auto found = reading([&](database::Transaction& t) { return store_->index().latest_version(t, uid("1.2.3.1")); });
     ASSERT_TRUE(found && *found);
     EXPECT_EQ((*found)->record, row.record);
-    EXPECT_EQ((*found)->state, AnchorState::settled);
-    EXPECT_EQ((*found)->block, 17u);
     EXPECT_TRUE(*reading([&](database::Transaction& t) { return store_->index().find_version_by_record(t, row.record.hash()); }));
     EXPECT_TRUE(*reading([&](database::Transaction& t) { return store_->index().find_version(t, uid("1.2.3.1"), 1); }));
     EXPECT_FALSE(*reading([&](database::Transaction& t) { return store_->index().find_version(t, uid("1.2.3.1"), 2); }));
-    EXPECT_EQ(reading([&](database::Transaction& t) { return store_->index().counts(t); })->versions[AnchorState::settled], 1u);
+    EXPECT_EQ(reading([&](database::Transaction& t) { return store_->index().counts(t); })->versions, 1u);
     ASSERT_TRUE(store_->rebuild_index());
     EXPECT_EQ(reading([&](database::Transaction& t) { return store_->index().versions_of(t, uid("1.2.3.1")); })->size(), 1u);
-    behind_our_back("UPDATE study_versions SET state = 5");
+    behind_our_back("UPDATE study_versions SET instance_count = 5");
     EXPECT_FALSE(reading([&](database::Transaction& t) { return store_->index().latest_version(t, uid("1.2.3.1")); }));
 }
 

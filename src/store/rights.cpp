@@ -86,6 +86,23 @@ public:
         return writer;
     }
     Result<void> save() { return row.id == 0 ? insert_row(transaction_, row_key_, row) : update_row(transaction_, row_key_, row); }
+    Result<void> clear() {
+        row.changes = 0;
+        row.last_change.clear();
+        return execute(transaction_, "DELETE FROM rights_changes");
+    }
+    Result<void> append(std::uint64_t block, const RightsChange& change) {
+        auto added = columns_of(change, block);
+        FID_TRY(const auto before, select_row<RightsChangeColumns>(transaction_, row_key_, "WHERE t.about = :a AND t.patient_key = :p ORDER BY t.ordinal DESC LIMIT 1",
+                                                                   std::vector<std::string>{added.about, added.patient_key}));
+        added.ordinal = before ? before->ordinal + 1 : 0;
+        added.previous_mac = row.last_change;
+        FID_CHECK(insert_row(transaction_, row_key_, added));
+        if (added.id != row.changes + 1) return tl::make_unexpected(damaged(added.kTable, "the last rows are missing"));
+        row.changes = added.id;
+        row.last_change = added.mac;
+        return {};
+    }
     RightsStateColumns row;
 
 private:
@@ -118,26 +135,25 @@ Result<void> Rights::apply(database::Transaction& transaction, std::uint64_t blo
     if (state.first_block == 0 || value(state.latest_block) + 1 != block) {
         if (state.first_block != 0) {
             log::warning("store", "blocks are missing in the table of rights; it begins anew", {{"after", state.latest_block}, {"at", block}});
-            FID_CHECK(execute(transaction, "DELETE FROM rights_changes"));
-            state.changes = state.settled_block = 0;
-            state.last_change.clear();
+            FID_CHECK(writer.clear());
+            state.settled_block = 0;
         }
         state.first_block = column(block);
     }
     state.latest_block = column(block);
     state.latest_time = column(time);
-    for (const auto& change : changes) {
-        auto row = columns_of(change, block);
-        auto key = std::vector<std::string>{row.about, row.patient_key};
-        FID_TRY(const auto before, select_row<RightsChangeColumns>(transaction, row_key_, "WHERE t.about = :a AND t.patient_key = :p ORDER BY t.ordinal DESC LIMIT 1",
-                                                                   std::move(key)));
-        row.ordinal = before ? before->ordinal + 1 : 0;
-        row.previous_mac = state.last_change;
-        FID_CHECK(insert_row(transaction, row_key_, row));
-        if (row.id != state.changes + 1) return tl::make_unexpected(damaged(row.kTable, "the last rows are missing"));
-        state.changes = row.id;
-        state.last_change = row.mac;
-    }
+    for (const auto& change : changes) FID_CHECK(writer.append(block, change));
+    return writer.save();
+}
+
+Result<void> Rights::replace(database::Transaction& transaction, const RightsHistory& history) {
+    FID_TRY(auto writer, Writer::open(transaction, row_key_));
+    FID_CHECK(writer.clear());
+    writer.row.first_block = column(history.first_block);
+    writer.row.latest_block = column(history.latest_block);
+    writer.row.latest_time = column(history.latest_time);
+    writer.row.settled_block = column(history.settled_block);
+    for (const auto& [block, change] : history.changes) FID_CHECK(writer.append(block, change));
     return writer.save();
 }
 

@@ -3,6 +3,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.hpp"
@@ -50,6 +51,14 @@ struct RightsChange {
     bool operator==(const RightsChange&) const = default;
 };
 
+/// All changes from a first to a latest block, without a gap.
+struct RightsHistory {
+    std::uint64_t first_block = 0, latest_block = 0;
+    std::uint64_t latest_time = 0;     // of that block, s since 1970
+    std::uint64_t settled_block = 0;   // 0: none
+    std::vector<std::pair<std::uint64_t, RightsChange>> changes;  // with the block each came from
+};
+
 /// How far the table follows the chain.
 struct RightsState {
     std::uint64_t first_block = 0;     // from here on without a gap; 0: nothing yet
@@ -87,6 +96,9 @@ public:
     /// The latest block is no longer part of it. Blocks that were never applied are let pass.
     Result<void> undo(database::Transaction& transaction, std::uint64_t block);
     Result<void> settle(database::Transaction& transaction, std::uint64_t block);
+    /// Puts a whole history in place of what stands there. Local denials and the last answer stay.
+    /// Requires: changes ascend by block and log_index, none is later than the latest block.
+    Result<void> replace(database::Transaction& transaction, const RightsHistory& history);
     Result<void> note_answer(database::Transaction& transaction, std::uint64_t seconds);
 
     /// Changes about a person, device or institution up to and including a block, in order.

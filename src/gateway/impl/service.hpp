@@ -60,6 +60,8 @@ struct Call {
     std::uint64_t body_bytes = 0;
 
     Call(Door& shared, net::Request& asked, net::Response& answer, std::string id);
+    /// What the route's parameters name, read as study, series, instance as far as the level goes.
+    archive::Selector selector(archive::Level level) const;
     /// Where a client finds things here, without a slash at the end.
     std::string base_url() const;
     net::Task<Result<void>> answer(unsigned answer_status, std::string content_type, std::string body);

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/descriptor.hpp"
 #include "base/file.hpp"
 
 namespace fiducial::ledger {
@@ -25,27 +26,6 @@ constexpr std::size_t kKeptOutput = 64 * 1024;
 
 int open_pidfd(int pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
 int send_by_pidfd(int pidfd, int number) { return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0)); }
-
-// A descriptor that closes itself, above the ones that the child's redirections use.
-class Descriptor {
-public:
-    Descriptor() = default;
-    explicit Descriptor(int fd) : fd_(fd) {}
-    Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    Descriptor& operator=(Descriptor&& other) noexcept {
-        std::swap(fd_, other.fd_);
-        return *this;
-    }
-    ~Descriptor() { reset(); }
-    void reset() {
-        if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-    }
-    int get() const { return fd_; }
-    int release() { return std::exchange(fd_, -1); }
-
-private:
-    int fd_ = -1;
-};
 
 struct Pipe {
     Descriptor read_end;

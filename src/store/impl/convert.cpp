@@ -117,12 +117,8 @@ Result<StudyVersionRow> version_row(const VersionColumns& c) {
     r.format = static_cast<std::uint16_t>(c.format);
     r.reasons = static_cast<std::uint16_t>(c.reasons);
     FID_TRY(row.manifest, hash_of(c.manifest, "manifest"));
-    row.state = static_cast<AnchorState>(c.state);
     row.created_ms = static_cast<std::uint64_t>(c.created_ms);
     row.study_revision = c.study_revision < 0 ? 0 : static_cast<std::uint64_t>(c.study_revision);
-    row.block = static_cast<std::uint64_t>(c.block);
-    FID_TRY(row.block_hash, hash_of(c.block_hash, "block hash"));
-    FID_TRY(row.transaction, hash_of(c.transaction_hash, "transaction"));
     return row;
 }
 
@@ -145,12 +141,8 @@ VersionColumns version_columns(const StudyVersionRow& row) {
     c.meta = hex_or_empty(r.meta);
     c.uploads = hex_or_empty(r.uploads);
     c.manifest = hex_or_empty(row.manifest);
-    c.state = static_cast<long long>(row.state);
     c.created_ms = static_cast<long long>(row.created_ms);
     c.study_revision = static_cast<long long>(row.study_revision);
-    c.block = static_cast<long long>(row.block);
-    c.block_hash = hex_or_empty(row.block_hash);
-    c.transaction_hash = hex_or_empty(row.transaction);
     return c;
 }
 

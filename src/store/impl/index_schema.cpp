@@ -46,9 +46,7 @@ CREATE TABLE study_versions (
   record_hash {text} PRIMARY KEY, study_uid {text} NOT NULL, version {int} NOT NULL, instance_count {int} NOT NULL, format {int} NOT NULL,
   reasons {int} NOT NULL, chain_id {text} NOT NULL, contract {text} NOT NULL, institution {text} NOT NULL, study_key {text} NOT NULL,
   previous {text} NOT NULL, root {text} NOT NULL, patient_ref {text} NOT NULL, meta {text} NOT NULL, uploads {text} NOT NULL,
-  manifest {text} NOT NULL, state {int} NOT NULL, created_ms {int} NOT NULL, study_revision {int} NOT NULL, block {int} NOT NULL,
-  block_hash {text} NOT NULL, transaction_hash {text} NOT NULL, mac {text} NOT NULL, UNIQUE (study_uid, version, study_key));
-CREATE INDEX study_versions_state ON study_versions (state);
+  manifest {text} NOT NULL, created_ms {int} NOT NULL, study_revision {int} NOT NULL, mac {text} NOT NULL, UNIQUE (study_uid, version, study_key));
 
 CREATE TABLE store_facts (name {text} PRIMARY KEY, value {text} NOT NULL);
 )sql";

@@ -98,14 +98,14 @@ struct VersionColumns {
     long long version = 0, count = 0, format = 0, reasons = 0;
     std::string chain_id;  // decimal: 64 bits without a sign
     std::string contract, institution, study_key, previous, root, patient_ref, meta, uploads, manifest;
-    long long state = 0, created_ms = 0, study_revision = 0, block = 0;
-    std::string block_hash, transaction_hash, mac;
+    long long created_ms = 0, study_revision = 0;
+    std::string mac;
     template <typename Visitor>
     void each(Visitor&& v) {
         v("record_hash", record_hash), v("study_uid", study_uid), v("version", version), v("instance_count", count), v("format", format), v("reasons", reasons);
         v("chain_id", chain_id), v("contract", contract), v("institution", institution), v("study_key", study_key), v("previous", previous), v("root", root);
-        v("patient_ref", patient_ref), v("meta", meta), v("uploads", uploads), v("manifest", manifest), v("state", state), v("created_ms", created_ms);
-        v("study_revision", study_revision), v("block", block), v("block_hash", block_hash), v("transaction_hash", transaction_hash);
+        v("patient_ref", patient_ref), v("meta", meta), v("uploads", uploads), v("manifest", manifest), v("created_ms", created_ms);
+        v("study_revision", study_revision);
     }
 };
 
