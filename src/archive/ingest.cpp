@@ -157,15 +157,16 @@ Result<InstanceOutcome> StoreSession::commit(const dicom::InstanceHeader& header
     FID_TRY(const auto known, store_.database().read(
                                   [&](database::Transaction& t) { return store_.index().find_all_instances(t, header.identity.sop_instance); }));
     InstanceOutcome outcome;
-    for (const auto& instance : known) {  // in every state: the same bytes again cost nothing
+    for (const auto& instance : known) {  // in every other state: the same bytes again cost nothing
         if (instance.object.sha256 != fingerprint.sha256 || instance.transfer_syntax_uid.text() != header.identity.transfer_syntax) continue;
-        if (instance.object.state == store::ObjectState::quarantined) continue;  // a good copy of what was found damaged is welcome
+        const auto state = instance.object.state;
+        if (state == store::ObjectState::quarantined || state == store::ObjectState::torn) continue;  // a good copy of what is damaged is welcome
         now.writer->abandon();
         outcome.outcome = Outcome::duplicate;
-        if (instance.object.state == store::ObjectState::set_aside) {
+        if (state == store::ObjectState::set_aside) {
             outcome.outcome = Outcome::set_aside;
             outcome.error = Error{ErrorCode::conflict, "these bytes were set aside before and wait for a custodian"};
-        } else if (instance.object.state == store::ObjectState::discarded) {
+        } else if (state == store::ObjectState::discarded) {
             outcome.outcome = Outcome::refused;
             outcome.error = Error{ErrorCode::conflict, "these bytes were set aside before, and a custodian discarded them"};
         }

@@ -97,7 +97,7 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
             after = to_hex(row.ref.id);
             if (!stored.contains(row.ref.id)) {
                 check.find(Kind::missing_object, after, describe(row.ref.location), "the segments do not hold this object of study " + row.study_uid.text(), "restore the segment from a backup");
-            } else if (row.state != ObjectState::discarded) {
+            } else if (row.state != ObjectState::discarded && row.state != ObjectState::torn) {
                 auto whole = Result<void>();
                 if (options.read_everything) {
                     whole = vault_->check_object(row.ref);
@@ -132,13 +132,13 @@ Result<std::uint64_t> Store::rebuild_index(const std::function<void(const Progre
     now.total = usage.bytes;
     const auto rebuild = [&](database::Transaction& t) -> Result<void> {
         FID_CHECK(index_->clear(t));
-        std::vector<StoredObject> batch;
+        Group batch;
         Location last;
         const auto flush = [&]() -> Result<void> {
-            FID_CHECK(index_->insert(t, batch, 0));
-            indexed += batch.size();
-            for (const auto& object : batch) now.done += object.ref.size;
-            batch.clear();
+            FID_CHECK(index_entries(t, batch, 0));
+            indexed += batch.objects.size();
+            for (const auto& object : batch.objects) now.done += object.ref.size;
+            batch = {};
             if (progress) progress(now);
             return {};
         };
@@ -149,10 +149,10 @@ Result<std::uint64_t> Store::rebuild_index(const std::function<void(const Progre
                 return {};
             }
             if (entry.mark) {
-                FID_CHECK(flush());
-                return apply_mark(t, *entry.mark);
+                batch.add(*std::move(entry.mark));
+            } else {
+                batch.objects.push_back(*std::move(entry.object));
             }
-            batch.push_back(*std::move(entry.object));
             return batch.size() >= kRebuildBatch ? flush() : Result<void>();
         }));
         for (const auto& error : scanned.damage) log::error("store", error.message);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "base/hex.hpp"
 #include "crypto/hash.hpp"
@@ -155,7 +156,7 @@ Result<Insertion::Verdict> Insertion::judge(const StoredObject& object, const St
         verdict.reason = std::move(reason);
         FID_TRY(const auto waiting, select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND i.is_current = 0", {object.description.sop_uid.text()}));
         for (const auto& other : waiting) {
-            if (other.object.state == static_cast<long long>(ObjectState::set_aside) && other.object.sha256 == to_hex(object.sha256)) verdict.state = ObjectState::duplicate;
+            if (other.object.state == number(ObjectState::set_aside) && other.object.sha256 == to_hex(object.sha256)) verdict.state = ObjectState::duplicate;
         }
         return verdict;
     };
@@ -182,10 +183,10 @@ Result<Insertion::Verdict> Insertion::judge(const StoredObject& object, const St
 Result<void> Insertion::supersede(InstanceAndObject& former) {
     former.instance.is_current = 0;
     FID_CHECK(update_row(transaction_, row_key_, former.instance));
-    if (former.object.state == static_cast<long long>(ObjectState::quarantined)) {
-        former.object.state_before = static_cast<long long>(ObjectState::superseded);
+    if (former.object.state == number(ObjectState::quarantined)) {
+        former.object.state_before = number(ObjectState::superseded);
     } else {
-        former.object.state = static_cast<long long>(ObjectState::superseded);
+        former.object.state = number(ObjectState::superseded);
     }
     FID_CHECK(update_row(transaction_, row_key_, former.object));
     FID_TRY(auto* study, study_by_id(former.instance.study));
@@ -260,7 +261,7 @@ Result<void> Insertion::insert(StoredObject& object) {
     ObjectColumns c;
     c.object_id = object_id;
     c.kind = static_cast<long long>(d.kind);
-    c.state = static_cast<long long>(ObjectState::current);
+    c.state = number(ObjectState::current);
     c.study = study->id;
     c.slot = object.ref.slot;
     c.segment = object.ref.location.segment;
@@ -284,7 +285,7 @@ Result<void> Insertion::insert(StoredObject& object) {
     FID_TRY(auto verdict, judge(object, *study, patient));
     object.admission = verdict.admission;
     object.reason = verdict.reason;
-    c.state = static_cast<long long>(verdict.state);
+    c.state = number(verdict.state);
     c.reason = verdict.reason;
     FID_CHECK(insert_row(transaction_, row_key_, c));
     if (verdict.state == ObjectState::duplicate) return {};
@@ -304,7 +305,7 @@ Result<void> Insertion::accept(ObjectColumns& object, const ObjectDescription& d
     if (!instance) return fail(ErrorCode::corrupt, "index: the instance of object " + object.object_id + " is missing; rebuild the index (fsck --rebuild-index)");
     FID_CHECK(make_current(*study, patient, d, *instance, false));
     FID_CHECK(touch(*study, now_ms_));
-    object.state = static_cast<long long>(ObjectState::current);
+    object.state = number(ObjectState::current);
     return update_row(transaction_, row_key_, object);
 }
 
@@ -314,10 +315,13 @@ Result<void> Insertion::withdraw(const ObjectColumns& object) {
     if (!instance) return {};
     instance->is_current = 0;
     FID_CHECK(update_row(transaction_, row_key_, *instance));
-    FID_TRY(auto former, select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND o.state = 2 ORDER BY i.id DESC LIMIT 1", {instance->sop_uid}));
+    const auto superseded = number_text(ObjectState::superseded);
+    FID_TRY(auto former, select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND (o.state = " + superseded + " OR (o.state = " + number_text(ObjectState::quarantined) +
+                                                                      " AND o.state_before = " + superseded + ")) ORDER BY i.id DESC LIMIT 1", {instance->sop_uid}));
     if (!former.empty()) {
+        auto& object_before = former.front().object;
         former.front().instance.is_current = 1;
-        former.front().object.state = static_cast<long long>(ObjectState::current);
+        (object_before.state == number(ObjectState::quarantined) ? object_before.state_before : object_before.state) = number(ObjectState::current);
         FID_CHECK(update_row(transaction_, row_key_, former.front().instance));
         FID_CHECK(update_row(transaction_, row_key_, former.front().object));
     }
@@ -384,21 +388,26 @@ Result<void> Index::insert(database::Transaction& transaction, std::span<StoredO
 
 Result<void> Index::apply(database::Transaction& transaction, const Mark& mark, const ObjectDescription* description) {
     FID_TRY(auto object, select_row<ObjectColumns>(transaction, row_key_, "WHERE t.object_id = :id", {to_hex(mark.object)}));
-    if (!object || object->state == static_cast<long long>(mark.state)) return {};
+    if (!object) return {};
+    const auto before = static_cast<ObjectState>(object->state);
+    const bool leaves_quarantine = before == ObjectState::quarantined && mark.state != ObjectState::torn && mark.state != ObjectState::discarded;
+    if (before == mark.state || (!leaves_quarantine && !may_become(before, mark.state))) return {};
     Insertion insertion(transaction, row_key_, *secrets_, mark.at_ms);
-    const auto before = object->state;
     object->reason = mark.reason;
     object->state_ms = static_cast<long long>(mark.at_ms);
-    if (mark.state == ObjectState::current && before == static_cast<long long>(ObjectState::set_aside)) {
+    if (leaves_quarantine) {
+        object->state = std::exchange(object->state_before, 0);  // a new version may have come meanwhile
+        return update_row(transaction, row_key_, *object);
+    }
+    object->state_before = number(before);
+    if (mark.state == ObjectState::current) {
         if (description == nullptr) return fail(ErrorCode::internal, "an object is accepted without its description");
-        object->state_before = before;
         FID_CHECK(insertion.accept(*object, *description));
         return insertion.finish();
     }
-    object->state_before = before == static_cast<long long>(ObjectState::quarantined) ? 0 : before;
-    object->state = static_cast<long long>(mark.state);
+    object->state = number(mark.state);
     FID_CHECK(update_row(transaction, row_key_, *object));
-    if (mark.state == ObjectState::discarded) FID_CHECK(insertion.withdraw(*object));
+    if (mark.state == ObjectState::torn) FID_CHECK(insertion.withdraw(*object));
     return insertion.finish();
 }
 

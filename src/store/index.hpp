@@ -58,6 +58,7 @@ struct ObjectRow {
     ObjectRef ref;
     ObjectKind kind = ObjectKind::instance;
     ObjectState state = ObjectState::current;
+    ObjectState state_before = ObjectState::current;   // in quarantine: what it goes back to
     Uid study_uid;
     Hash sha256{}, pixel_sha256{}, source_sha256{}, prefix_sha256{}, fragment_sha256{};
     std::uint64_t prefix_size = 0;
@@ -82,7 +83,6 @@ struct QuarantineRow {
     Uid sop_uid;           // empty where it was no instance
     std::string reason;
     std::uint64_t at_ms = 0;
-    ObjectState state_before = ObjectState::current;
 };
 
 /// A version of a study; how far it is on its way to the chain, the outbox knows.
@@ -135,7 +135,8 @@ public:
     /// The slot of a patient's secret, allocated where the patient is new.
     Result<Slot> patient_slot(database::Transaction& transaction, const PatientText& patient_id, const PatientText& issuer, const Uid& study_uid,
                               std::optional<Slot> known = {});
-    /// `description` is wanted when an object that was set aside is accepted. Marks on unknown objects are let pass.
+    /// `description` is wanted when an object that was set aside is accepted. Marks on unknown objects, and those that make no sense
+    /// for what the object is by now (blocks may be looked at again), are let pass.
     Result<void> apply(database::Transaction& transaction, const Mark& mark, const ObjectDescription* description);
     /// The last block of the segments that was indexed; all zeros where there is none.
     Result<Location> known_block(database::Transaction& transaction) const;

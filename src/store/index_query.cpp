@@ -196,7 +196,7 @@ Result<std::vector<ObjectRow>> Index::objects_of_study(database::Transaction& tr
 }
 
 Result<std::vector<SetAsideRow>> Index::list_set_aside(database::Transaction& transaction, const std::string& after_object_id, std::uint32_t limit) const {
-    FID_TRY(const auto found, select_instances(transaction, row_key_, "WHERE o.state = 3 AND o.object_id > :after ORDER BY o.object_id LIMIT " + std::to_string(limit), {after_object_id}));
+    FID_TRY(const auto found, select_instances(transaction, row_key_, "WHERE o.state = " + number_text(ObjectState::set_aside) + " AND o.object_id > :after ORDER BY o.object_id LIMIT " + std::to_string(limit), {after_object_id}));
     FID_TRY(auto instances, with_study_uids(transaction, row_key_, found));
     std::vector<SetAsideRow> rows;
     for (std::size_t i = 0; i < found.size(); ++i) rows.push_back({std::move(instances[i]), found[i].object.reason});
@@ -204,7 +204,7 @@ Result<std::vector<SetAsideRow>> Index::list_set_aside(database::Transaction& tr
 }
 
 Result<std::vector<QuarantineRow>> Index::list_quarantined(database::Transaction& transaction) const {
-    FID_TRY(const auto found, select_rows<ObjectColumns>(transaction, row_key_, "WHERE t.state = 5 ORDER BY t.state_ms, t.object_id"));
+    FID_TRY(const auto found, select_rows<ObjectColumns>(transaction, row_key_, "WHERE t.state = " + number_text(ObjectState::quarantined) + " ORDER BY t.state_ms, t.object_id"));
     std::vector<QuarantineRow> rows;
     for (const auto& columns : found) {
         QuarantineRow row;
@@ -216,7 +216,6 @@ Result<std::vector<QuarantineRow>> Index::list_quarantined(database::Transaction
         }
         row.reason = columns.reason;
         row.at_ms = static_cast<std::uint64_t>(columns.state_ms);
-        row.state_before = static_cast<ObjectState>(columns.state_before);
         rows.push_back(std::move(row));
     }
     return rows;

@@ -201,6 +201,52 @@ TEST_F(IndexTest, WhatWasSetAsideIsAcceptedOrDiscarded) {
     check();
 }
 
+// One group: a custodian's yes to an object, and behind it another version of that object.
+TEST_F(IndexTest, MarksAndObjectsOfAGroupAreIndexedInTheirOrder) {
+    TestInstance i;
+    put(i);
+    i.bytes = random_bytes(500, 5);
+    i.pixel_sha256.fill(7);
+    const auto accepted = put(i);
+    ASSERT_EQ(accepted.admission, Admission::set_aside);
+    behind_our_back("CREATE TRIGGER refuses BEFORE UPDATE ON objects BEGIN SELECT RAISE(ABORT, 'a test'); END", false);
+    EXPECT_FALSE(store_->change_state(accepted.ref.id, ObjectState::current, "durable, and not in the index"));
+    behind_our_back("DROP TRIGGER refuses", false);
+    i.bytes = random_bytes(500, 6);
+    const auto newer = put(i);
+    EXPECT_EQ(newer.admission, Admission::new_version);
+    const auto check = [&] {
+        ASSERT_EQ(instances()->size(), 1u);
+        EXPECT_EQ(instances()->front().object.ref.id, newer.ref.id);
+        EXPECT_EQ((*reading([&](database::Transaction& t) { return store_->index().find_object(t, accepted.ref.id); }))->state, ObjectState::superseded);
+        EXPECT_TRUE(fsck().clean());
+    };
+    check();
+    ASSERT_TRUE(store_->rebuild_index());
+    check();
+}
+
+TEST_F(IndexTest, OfAcceptAndDiscardAtOnceOneSucceeds) {
+    put(TestInstance{});
+    for (int n = 0; n < 20; ++n) {
+        TestInstance i;
+        i.bytes = random_bytes(500, static_cast<std::uint64_t>(100 + n));
+        const auto aside = put(i);
+        ASSERT_EQ(aside.admission, Admission::set_aside);
+        std::atomic<int> ready{0}, done{0};
+        std::vector<std::thread> threads;
+        for (const auto state : {ObjectState::current, ObjectState::discarded}) {
+            threads.emplace_back([&, state] {
+                ready += 1;
+                while (ready < 2) std::this_thread::yield();
+                if (store_->change_state(aside.ref.id, state, "a test")) done += 1;
+            });
+        }
+        for (auto& thread : threads) thread.join();
+        EXPECT_EQ(done, 1);
+    }
+}
+
 TEST_F(IndexTest, PatientsWithoutAnIdAreNotMerged) {
     auto a = numbered(1, 1), b = numbered(2, 1);
     a.patient_id = b.patient_id = "";

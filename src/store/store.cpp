@@ -93,7 +93,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
     FID_TRY(store->vault_, Vault::open(std::move(segments), *store->secrets_, store->keyring_->site_id(), options.vault, known));
     FID_CHECK(store->recover());
     auto* const self = store.get();
-    store->vault_->set_group_hook([self](std::span<StoredObject> objects, std::span<const Mark> marks, Location block) { return self->index_group(objects, marks, block); });
+    store->vault_->set_group_hook([self](Group& group, Location block) { return self->index_group(group, block); });
     return store;
 }
 
@@ -105,10 +105,21 @@ Result<void> Store::apply_mark(database::Transaction& transaction, const Mark& m
     return index_->apply(transaction, mark, &reader.description());
 }
 
-Result<void> Store::index_group(std::span<StoredObject> objects, std::span<const Mark> marks, Location block) {
+// In the order of the records, so that a rebuild comes to the same.
+Result<void> Store::index_entries(database::Transaction& transaction, Group& group, std::uint64_t now_ms) {
+    const std::span objects(group.objects);
+    std::size_t done = 0;
+    for (const auto& [mark, objects_before] : group.marks) {
+        FID_CHECK(index_->insert(transaction, objects.subspan(done, objects_before - done), now_ms));
+        done = objects_before;
+        FID_CHECK(apply_mark(transaction, mark));
+    }
+    return index_->insert(transaction, objects.subspan(done), now_ms);
+}
+
+Result<void> Store::index_group(Group& group, Location block) {
     return database_->write(database::Durability::rebuildable, [&](database::Transaction& t) -> Result<void> {
-        FID_CHECK(index_->insert(t, objects, now_ms()));
-        for (const auto& mark : marks) FID_CHECK(apply_mark(t, mark));
+        FID_CHECK(index_entries(t, group, now_ms()));
         return index_->set_known_block(t, block);
     });
 }
@@ -122,51 +133,52 @@ Result<Location> Store::known_block() {
 }
 
 // What is durable in the segments and not in the index was either acknowledged (the index lost its last commits in a power
-// cut) or about to be. Whole objects are indexed; an object that the power cut tore was never acknowledged and is discarded.
+// cut, or is an older one) or about to be. Only the objects of the last block can be torn: block n + 1 is begun when n is durable.
+// Anything else that is not whole was acknowledged once: it goes into quarantine, so that it is missed.
 Result<void> Store::recover() {
     FID_TRY(const auto known, known_block());
-    std::vector<StoredObject> objects;
-    std::vector<Mark> discarded;
-    Location last = known;
-    const auto flush = [&](const Mark* mark) -> Result<void> {
-        if (objects.empty() && mark == nullptr) return {};
-        FID_CHECK(database_->write(database::Durability::rebuildable, [&](database::Transaction& t) -> Result<void> {
-            FID_CHECK(index_->insert(t, objects, now_ms()));
-            if (mark != nullptr) FID_CHECK(apply_mark(t, *mark));
-            return index_->set_known_block(t, last);
-        }));
-        objects.clear();
+    Group group;
+    std::vector<Mark> unsound;  // of the group's objects
+    auto block = known;
+    const auto flush = [&]() -> Result<void> {
+        // Durable before the rows: a start that is killed in between leaves nothing torn that counts as stored.
+        if (!unsound.empty()) FID_CHECK(vault_->commit_marks(unsound));
+        for (auto& mark : unsound) group.add(std::move(mark));
+        unsound.clear();
+        if (group.size() > 0) FID_CHECK(index_group(group, block));
+        group = {};
         return {};
     };
     FID_CHECK(vault_->scan(known, [&](ScannedEntry&& entry) -> Result<void> {
+        if (entry.block == known) return {};
         if (entry.problem) {
             if (entry.problem->code != ErrorCode::not_found) log::error("store", entry.problem->message);
             return {};
         }
+        // Never in the middle of a block, and the last one by itself, so that its marks stand in one block, too.
+        if (entry.block != block && (group.size() >= kRecoveryBatch || entry.block == vault_->last_block_at_open())) FID_CHECK(flush());
         if (entry.mark) {
-            last = entry.block;
-            return flush(&*entry.mark);
+            block = entry.block;
+            group.add(*std::move(entry.mark));
+            return {};
         }
         const auto there = database_->read([&](database::Transaction& t) { return index_->find_object(t, entry.id); });
         if (!there && there.error().code != ErrorCode::corrupt) return fail(there.error());
         if (!there) log::error("store", there.error().message);  // a changed row hinders nobody from opening the site and repairing it
         if (!there || *there) return {};
         ++recovered_;
+        block = entry.block;
         if (auto whole = vault_->check_object(entry.object->ref); !whole) {
-            log::warning("store", "an object that was never acknowledged is not whole", {{"why", whole.error().message}});
-            discarded.push_back({entry.id, entry.slot, ObjectState::discarded, now_ms(), "torn by a power cut before it was acknowledged"});
+            const bool torn = block == vault_->last_block_at_open() && whole.error().code == ErrorCode::corrupt;
+            log::warning("store", torn ? "an object that was never acknowledged is not whole" : "an object is damaged", {{"why", whole.error().message}});
+            unsound.push_back({entry.id, entry.slot, torn ? ObjectState::torn : ObjectState::quarantined, now_ms(),
+                               torn ? "torn by a power cut before it was acknowledged" : "found damaged when it was indexed again"});
         }
-        last = entry.block;
-        objects.push_back(*std::move(entry.object));
-        if (objects.size() >= kRecoveryBatch) return flush(nullptr);
+        group.objects.push_back(*std::move(entry.object));
         return {};
     }));
-    FID_CHECK(flush(nullptr));
+    FID_CHECK(flush());
     if (recovered_ > 0) log::info("store", "objects found in the segments were indexed", {{"objects", recovered_}});
-    for (const auto& mark : discarded) {
-        FID_CHECK(vault_->commit_mark(mark));
-        FID_CHECK(database_->write(database::Durability::rebuildable, [&](database::Transaction& t) { return index_->apply(t, mark, nullptr); }));
-    }
     return database_->read([&](database::Transaction& t) { return index_->mark_slots_used(t); });
 }
 
@@ -214,29 +226,22 @@ Result<std::vector<StoredObject>> Store::commit_many(std::vector<PendingObject> 
 }
 
 Result<void> Store::change_state(const ObjectId& object, ObjectState state, std::string reason) {
+    const std::lock_guard lock(states_mutex_);
     FID_TRY(const auto row, database_->read([&](database::Transaction& t) { return index_->find_object(t, object); }));
     if (!row) return fail(ErrorCode::not_found, "there is no object " + to_hex(object));
     if (row->state == state) return {};
-    bool sensible = state == ObjectState::quarantined && row->state != ObjectState::discarded;
-    if (row->state == ObjectState::set_aside) sensible = sensible || state == ObjectState::current || state == ObjectState::discarded;
-    if (row->state == ObjectState::quarantined) {
-        FID_TRY(const auto quarantined, database_->read([&](database::Transaction& t) { return index_->list_quarantined(t); }));
-        for (const auto& one : quarantined) sensible = sensible || (one.object.ref.id == object && one.state_before == state);
-    }
-    if (!sensible) {
+    const bool back = row->state == ObjectState::quarantined && row->state_before == state;
+    if (!back && (row->state == ObjectState::quarantined || !may_become(row->state, state))) {
         return fail(ErrorCode::conflict, "object " + to_hex(object) + " is " + std::string(name_of(row->state)) + " and cannot become " + std::string(name_of(state)));
     }
     return vault_->commit_mark({object, row->ref.slot, state, now_ms(), std::move(reason)});
 }
 
 Result<void> Store::restore(const ObjectId& object) {
-    FID_TRY(const auto quarantined, database_->read([&](database::Transaction& t) { return index_->list_quarantined(t); }));
-    for (const auto& row : quarantined) {
-        if (row.object.ref.id != object) continue;
-        FID_CHECK(vault_->check_object(row.object.ref));
-        return change_state(object, row.state_before, "every chunk was checked");
-    }
-    return fail(ErrorCode::not_found, "object " + to_hex(object) + " is not in quarantine");
+    FID_TRY(const auto row, database_->read([&](database::Transaction& t) { return index_->find_object(t, object); }));
+    if (!row || row->state != ObjectState::quarantined) return fail(ErrorCode::not_found, "object " + to_hex(object) + " is not in quarantine");
+    FID_CHECK(vault_->check_object(row->ref));
+    return change_state(object, row->state_before, "every chunk was checked");
 }
 
 Result<void> Store::erase_study(const Uid& study_uid) {

@@ -110,7 +110,8 @@ private:
     Result<Location> known_block();
     Result<void> recover();
     Result<void> apply_mark(database::Transaction& transaction, const Mark& mark);
-    Result<void> index_group(std::span<StoredObject> objects, std::span<const Mark> marks, Location block);
+    Result<void> index_group(Group& group, Location block);
+    Result<void> index_entries(database::Transaction& transaction, Group& group, std::uint64_t now_ms);
 
     std::filesystem::path folder_;
     File lock_;
@@ -119,6 +120,7 @@ private:
     std::unique_ptr<database::Database> database_;
     std::unique_ptr<Index> index_;
     std::unique_ptr<Vault> vault_;
+    std::mutex states_mutex_;   // one change of state at a time: what it may become and the mark belong together
     std::mutex slots_mutex_;
     std::map<std::string, Slot> study_slots_;
     std::map<std::string, Slot> patient_slots_;

@@ -20,8 +20,19 @@ std::string_view name_of(ObjectState state) {
         case ObjectState::duplicate: return "duplicate";
         case ObjectState::quarantined: return "quarantined";
         case ObjectState::discarded: return "discarded";
+        case ObjectState::torn: return "torn";
     }
     return "unknown";
+}
+
+bool may_become(ObjectState from, ObjectState to) {
+    switch (to) {
+        case ObjectState::current:
+        case ObjectState::discarded: return from == ObjectState::set_aside;
+        case ObjectState::quarantined:
+        case ObjectState::torn: return from != ObjectState::discarded && from != ObjectState::torn;
+        default: return false;
+    }
 }
 
 std::string_view name_of(Admission admission) {

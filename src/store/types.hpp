@@ -30,8 +30,11 @@ enum class ObjectState : std::uint8_t {
     duplicate = 4,    // the same data set came twice at one moment; the other one is served
     quarantined = 5,  // found damaged; never served
     discarded = 6,    // a custodian said no
+    torn = 7,         // never acknowledged, and a power cut left it in pieces; the same bytes sent again are new
 };
 std::string_view name_of(ObjectState state);
+/// Whether a mark may make this of an object that is not in quarantine. (From quarantine it goes back to what it was, or is torn.)
+bool may_become(ObjectState from, ObjectState to);
 
 /// What the index made of a new object; decided in the transaction that inserts it, so that racing writers agree.
 enum class Admission : std::uint8_t {

@@ -125,28 +125,22 @@ Result<Location> VaultShared::write_block(std::span<PendingEntry* const> group) 
 Result<void> VaultShared::call_hook(std::span<PendingEntry* const> group, Location block) {
     if (!hook) return {};
     // What an earlier group's hook failed on is durable all the same: it goes first, so that the index stays in the segments' order.
-    const auto old_objects = backlog_objects.size();
-    std::vector<StoredObject> objects = backlog_objects;
-    std::vector<Mark> marks = backlog_marks;
+    auto at = backlog.objects.size();
     for (const auto* entry : group) {
-        if (entry->object != nullptr) objects.push_back(*entry->object);
-        if (entry->mark != nullptr) marks.push_back(*entry->mark);
+        if (entry->object != nullptr) backlog.objects.push_back(*entry->object);
+        if (entry->mark != nullptr) backlog.add(*entry->mark);
     }
-    if (auto done = hook(objects, marks, block); !done) {
-        backlog_objects = std::move(objects);
-        backlog_marks = std::move(marks);
-        if (backlog_objects.size() + backlog_marks.size() > kMaxBacklog) {
+    if (auto done = hook(backlog, block); !done) {
+        if (backlog.size() > kMaxBacklog) {
             const std::lock_guard lock(commit_mutex);
             poisoned = Error{ErrorCode::unavailable, "nothing can be stored until the archive is started again, since the index takes nothing: " + done.error().message};
         }
-        return fail(done.error());
+        return done;
     }
-    backlog_objects.clear();
-    backlog_marks.clear();
-    std::size_t at = old_objects;
     for (auto* entry : group) {
-        if (entry->object != nullptr) *entry->object = std::move(objects[at++]);
+        if (entry->object != nullptr) *entry->object = std::move(backlog.objects[at++]);
     }
+    backlog = {};
     return {};
 }
 
@@ -246,20 +240,25 @@ Result<std::vector<StoredObject>> Vault::commit_many(std::vector<PendingObject> 
     return stored;
 }
 
-Result<void> Vault::commit_mark(const Mark& mark) {
-    FID_TRY(const auto secrets, state_->secrets->study_secrets(mark.slot));
-    MarkRecord record;
-    record.slot = mark.slot;
-    record.id = crypto::random_bytes32();
-    const auto key = derive_stream_key(secrets.d, record.id, "fid.mark1");
-    record.commitment = key.commitment;
-    record.sealed_mark = seal_stream(key.key, record.clear(), encode_mark(mark));
-    std::vector<PendingEntry> entries(1);
-    entries[0].record = encode_record(record);
-    entries[0].mark = &mark;
+Result<void> Vault::commit_marks(std::span<const Mark> marks) {
+    std::vector<PendingEntry> entries(marks.size());
+    for (std::size_t i = 0; i < marks.size(); ++i) {
+        FID_TRY(const auto secrets, state_->secrets->study_secrets(marks[i].slot));
+        MarkRecord record;
+        record.slot = marks[i].slot;
+        record.id = crypto::random_bytes32();
+        const auto key = derive_stream_key(secrets.d, record.id, "fid.mark1");
+        record.commitment = key.commitment;
+        record.sealed_mark = seal_stream(key.key, record.clear(), encode_mark(marks[i]));
+        entries[i].record = encode_record(record);
+        entries[i].mark = &marks[i];
+    }
     FID_CHECK(state_->commit_entries(entries));
-    return entries[0].outcome;
+    for (const auto& entry : entries) FID_CHECK(entry.outcome);
+    return {};
 }
+
+Location Vault::last_block_at_open() const { return state_->last_block_at_open; }
 
 Result<Vault::Usage> Vault::usage() const {
     FID_TRY(const auto numbers, state_->backend->list());

@@ -46,6 +46,19 @@ struct Mark {
     std::string reason;  // for people; no patient's name; at most 1024 bytes
 };
 
+/// What blocks hold, with the marks at their places among the objects: what an object becomes depends on what stands before it.
+struct Group {
+    struct PlacedMark {
+        Mark mark;
+        std::size_t objects_before = 0;
+    };
+    std::vector<StoredObject> objects;
+    std::vector<PlacedMark> marks;
+
+    void add(Mark mark) { marks.push_back({std::move(mark), objects.size()}); }
+    std::size_t size() const { return objects.size() + marks.size(); }
+};
+
 /// Takes one object's bytes as they come, hashed and encrypted; memory does not grow with them (but for 32 bytes a chunk).
 /// Threads: one at a time. Dropped without commit: its space is lost until compaction, nothing else.
 class ObjectWriter {
@@ -149,13 +162,15 @@ public:
 
     /// Called by one thread at a time, in the order of the segments, when a group is durable and before its commits return.
     /// An error becomes the result of the whole group (whose objects then stay in the segments, to be found at the next start).
-    using GroupHook = std::function<Result<void>(std::span<StoredObject> objects, std::span<const Mark> marks, Location block)>;
+    using GroupHook = std::function<Result<void>(Group& group, Location block)>;
     void set_group_hook(GroupHook hook);
 
     /// Durable, and told to the group hook, when it returns. Several threads' commits share one sync.
     Result<StoredObject> commit(PendingObject object);
     Result<std::vector<StoredObject>> commit_many(std::vector<PendingObject> objects);
-    Result<void> commit_mark(const Mark& mark);
+    Result<void> commit_mark(const Mark& mark) { return commit_marks({&mark, 1}); }
+    /// Up to 4096 marks stand in one block: all of them are durable, or none.
+    Result<void> commit_marks(std::span<const Mark> marks);
 
     /// Errors: corrupt when the record is not where ref says, or not the one that it says; not_found when its secrets are destroyed.
     Result<ObjectReader> open_object(const ObjectRef& ref) const;
@@ -165,9 +180,14 @@ public:
     /// Reads and checks every chunk, the fragment and the prefix. Errors: as of ObjectReader.
     Result<void> check_object(const ObjectRef& ref) const;
 
+    /// The last block when the vault was opened: the only one that need not have been durable when the archive stopped, and whose
+    /// objects may thus be torn. All zeros where every block is known to have been durable.
+    Location last_block_at_open() const;
+
+    /// What lies in the segments' folder.
     struct Usage {
         std::uint32_t segments = 0;
-        std::uint64_t bytes = 0;
+        std::uint64_t bytes = 0;   // of whole files: with what nothing names any more
     };
     Result<Usage> usage() const;
 

@@ -131,17 +131,23 @@ Result<void> VaultShared::resume(Location known_block) {
         return {};  // new objects go to a new segment; fsck names what is missing
     }
     std::optional<Walk> last;
+    bool all_durable = false;
     for (const auto number : numbers) {
         if (number < known_block.segment) continue;
         FID_TRY(const auto opened_segment, segment(number));
         FID_TRY(auto found, walk(*opened_segment, number == known_block.segment ? known_block.offset : 0, {}));
         for (const auto& error : found.damage) log::error("store", error.message);
         if (found.header.data_only) continue;
+        if (found.last_offset != 0) last_block_at_open = {number, found.last_offset};
+        // A block is begun only when the one before is durable; where blocks are missing, the last that is left need not have been the last.
+        all_durable = !found.damage.empty() || found.torn_at.has_value() || (all_durable && found.last_offset == 0);
         if (last && found.header.previous_sequence > last->last_sequence) {
+            all_durable = true;
             log::error("store", "blocks at a segment's end are missing", {{"segment", last->header.number}, {"expected", found.header.previous_sequence}, {"found", last->last_sequence}});
         }
         last = std::move(found);
     }
+    if (all_durable) last_block_at_open = {};
     if (!last || !last->damage.empty() || last->end == 0) return {};
     FID_TRY(auto writable, backend->open(last->header.number, true));
     FID_TRY(const auto size, writable->size());

@@ -72,6 +72,7 @@ Result<ObjectRow> object_row(const ObjectColumns& c, const Uid& study_uid) {
     row.ref.location = {static_cast<std::uint32_t>(c.segment), static_cast<std::uint64_t>(c.position)};
     row.kind = static_cast<ObjectKind>(c.kind);
     row.state = static_cast<ObjectState>(c.state);
+    row.state_before = static_cast<ObjectState>(c.state_before);
     row.study_uid = study_uid;
     FID_TRY(row.sha256, hash_of(c.sha256, "sha256"));
     FID_TRY(row.pixel_sha256, hash_of(c.pixel_sha256, "pixel sha256"));

@@ -6,6 +6,9 @@
 
 namespace fiducial::store {
 
+inline long long number(ObjectState state) { return static_cast<long long>(state); }
+inline std::string number_text(ObjectState state) { return std::to_string(number(state)); }
+
 /// Between rows as they stand in the database and rows as callers see them.
 Result<Hash> hash_of(const std::string& hex, std::string_view what);
 std::string hex_or_empty(const Hash& hash);                 // "" for zeros

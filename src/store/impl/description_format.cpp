@@ -113,7 +113,7 @@ Result<Mark> decode_mark(ByteView bytes) {
     Mark mark;
     FID_TRY(mark.object, reader.array<32>("object id"));
     FID_TRY(const auto state, reader.u8("state"));
-    if (state < 1 || state > 6) return fail(ErrorCode::malformed, "object state " + std::to_string(state));
+    if (state < 1 || state > 7) return fail(ErrorCode::malformed, "object state " + std::to_string(state));
     mark.state = static_cast<ObjectState>(state);
     FID_TRY(mark.at_ms, reader.u64("time"));
     FID_TRY(mark.reason, take_text(reader, "reason"));

@@ -40,6 +40,7 @@ struct VaultShared {
     std::uint64_t sequence = 0;             // of the last block in `current`
     std::uint64_t previous_block = 0;
     std::uint32_t highest_number = 0;
+    Location last_block_at_open;
 
     // Segments by number.
     mutable std::mutex segments_mutex;
@@ -52,8 +53,7 @@ struct VaultShared {
     bool leading = false;
     std::optional<Error> poisoned;          // after a failed sync
     Vault::GroupHook hook;
-    std::vector<StoredObject> backlog_objects;  // durable, but the hook failed on them
-    std::vector<Mark> backlog_marks;
+    Group backlog;                          // durable, and not taken by the hook yet
 
     Result<std::shared_ptr<Segment>> segment(std::uint32_t number) const;
     void remember(const std::shared_ptr<Segment>& segment) const;
