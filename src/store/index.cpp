@@ -165,13 +165,18 @@ Result<Insertion::Verdict> Insertion::judge(const StoredObject& object, const St
         return verdict;
     }
     auto& former = standing.front();
-    if (former.object.sha256 == to_hex(object.sha256) && former.instance.transfer_syntax == object.description.transfer_syntax_uid.text()) {
+    const bool same_bytes = former.object.sha256 == to_hex(object.sha256) && former.instance.transfer_syntax == object.description.transfer_syntax_uid.text();
+    if (same_bytes && former.object.state != number(ObjectState::quarantined)) {
         verdict.admission = Admission::duplicate;
         verdict.state = ObjectState::duplicate;
         return verdict;
     }
     if (former.instance.study != study.id) return set_aside("its SOP Instance UID stands in another study");
     if (!same_patient) return set_aside("another patient than the study's");
+    if (same_bytes) {  // a good copy of what was found damaged; the study stays what it is
+        verdict.replaced = std::move(former);
+        return verdict;
+    }
     if (object.description.pixel_sha256 == kZero32 || former.object.pixel_sha256 != hex_or_empty(object.description.pixel_sha256)) {
         return set_aside("another object under a known SOP Instance UID");
     }

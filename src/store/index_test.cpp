@@ -542,6 +542,32 @@ TEST_F(IndexTest, AnErasedStudyIsGoneAndMayComeAgain) {
     EXPECT_EQ(store_->erase_study(uid("1.9")).error().code, ErrorCode::not_found);
 }
 
+TEST_F(IndexTest, AGoodCopyHealsWhatIsInQuarantine) {
+    TestInstance i;
+    const auto damaged = put(i);
+    flip(segment_path(), 600);
+    EXPECT_FALSE(fsck(true).clean());
+    ASSERT_EQ((*instance(i.sop))->object.state, ObjectState::quarantined);
+    const auto copy = put(i);
+    EXPECT_EQ(copy.admission, Admission::stored);
+    const auto check = [&] {
+        const auto rows = instances();
+        ASSERT_EQ(rows->size(), 1u);
+        EXPECT_EQ(rows->front().object.ref.id, copy.ref.id);
+        EXPECT_EQ(rows->front().object.state, ObjectState::current);
+        EXPECT_EQ(rows->front().object.ref.chunk_root, damaged.ref.chunk_root) << "the study's root is what it was";
+        EXPECT_EQ(get(*store_, rows->front().object.ref), i.bytes);
+    };
+    check();
+    ASSERT_TRUE(store_->rebuild_index());
+    check();
+    flip(segment_path(), 600);  // mended after all
+    ASSERT_TRUE(store_->restore(damaged.ref.id));
+    check();
+    EXPECT_TRUE(fsck().clean());
+    EXPECT_EQ(put(i).admission, Admission::duplicate);
+}
+
 TEST_F(IndexTest, QuarantineAndRestore) {
     const auto stored = put(TestInstance{});
     ASSERT_TRUE(store_->quarantine(stored.ref.id, "bit rot"));

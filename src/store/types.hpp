@@ -38,7 +38,7 @@ bool may_become(ObjectState from, ObjectState to);
 
 /// What the index made of a new object; decided in the transaction that inserts it, so that racing writers agree.
 enum class Admission : std::uint8_t {
-    stored,       // nothing stood under its SOP Instance UID
+    stored,       // nothing stood under its SOP Instance UID, or only a damaged copy of it
     duplicate,    // the same data set stands there already
     new_version,  // the same pixel data under another header: took the place of what stood there
     set_aside,    // anything else under a known UID, or another patient than the study's
