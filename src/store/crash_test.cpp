@@ -339,13 +339,55 @@ TEST_F(OldIndexTest, ABlockThatIsLookedAtAgainChangesNothing) {
     ASSERT_TRUE(store_->restore(accepted.ref.id));
     other.bytes = random_bytes(500, 8);
     ASSERT_EQ(put(other).admission, Admission::new_version);
-    ASSERT_TRUE(store_->database().write(database::Durability::full, [&](database::Transaction& t) { return store_->index().set_known_block(t, {}); }));
+    ASSERT_TRUE(store_->database().write(database::Durability::full, [&](database::Transaction& t) { return store_->index().set_known(t, {}); }));
     open();
     EXPECT_EQ(state(first), ObjectState::superseded);
     EXPECT_EQ(state(accepted), ObjectState::superseded);
     const auto report = fsck();
     EXPECT_TRUE(report.clean()) << text_of(report);
     EXPECT_EQ(rows().size(), 2u);
+}
+
+// The lost segment may come back from a backup: nothing else may have its name by then.
+TEST_F(CrashTest, TheNumberOfALostSegmentIsNotUsedAgain) {
+    options_.vault.segment_bytes = 100'000;
+    options_.vault.own_file_bytes = 300'000;
+    open();
+    std::vector<StoredObject> all;
+    const auto put_one = [&](std::size_t size) {
+        TestInstance i;
+        i.sop = "1.2.3.1." + std::to_string(all.size() + 1);
+        i.bytes = random_bytes(size, all.size());
+        all.push_back(put(i));
+    };
+    for (const std::size_t size : {60'000, 60'000, 60'000}) put_one(size);
+    const auto lost = all.back().ref.location.segment;
+    ASSERT_EQ(lost, 3u);
+    const auto backup = [&](std::uint32_t number) { return folder_ / ("backup" + std::to_string(number)); };
+    store_.reset();
+    std::filesystem::rename(segment_path(lost), backup(lost));
+    open();
+    put_one(60'000);
+    EXPECT_EQ(all.back().ref.location.segment, 4u);
+    // Also that of a large object's file, which no row names.
+    auto writer = store_->begin_object(uid("1.2.3"), ObjectKind::instance, 400'000);
+    ASSERT_TRUE(writer);
+    TestInstance large;
+    large.sop = "1.2.3.1.99";
+    ASSERT_TRUE(writer->write(random_bytes(400'000, 99)));
+    ASSERT_TRUE(store_->commit({*std::move(writer), large.description(), {}, {}}));
+    store_.reset();
+    ASSERT_TRUE(std::filesystem::exists(segment_path(5)));
+    std::filesystem::rename(segment_path(5), backup(5));
+    open();
+    put_one(90'000);
+    EXPECT_EQ(all.back().ref.location.segment, 6u);
+    EXPECT_FALSE(fsck().clean());
+    store_.reset();
+    for (const std::uint32_t number : {3u, 5u}) std::filesystem::rename(backup(number), segment_path(number));
+    open();
+    const auto report = fsck();
+    EXPECT_TRUE(report.clean()) << text_of(report);
 }
 
 TEST_F(CrashTest, ASegmentThatWasOnlyBegunIsNoHindrance) {

@@ -157,7 +157,7 @@ Result<std::uint64_t> Store::rebuild_index(const std::function<void(const Progre
         }));
         for (const auto& error : scanned.damage) log::error("store", error.message);
         FID_CHECK(flush());
-        return index_->set_known_block(t, last);
+        return index_->set_known(t, {last, vault_->highest_segment()});
     };
     FID_CHECK(database_->write(database::Durability::full, rebuild));
     FID_CHECK(database_->read([&](database::Transaction& t) { return index_->mark_slots_used(t); }));

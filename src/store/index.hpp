@@ -138,9 +138,13 @@ public:
     /// `description` is wanted when an object that was set aside is accepted. Marks on unknown objects, and those that make no sense
     /// for what the object is by now (blocks may be looked at again), are let pass.
     Result<void> apply(database::Transaction& transaction, const Mark& mark, const ObjectDescription* description);
-    /// The last block of the segments that was indexed; all zeros where there is none.
-    Result<Location> known_block(database::Transaction& transaction) const;
-    Result<void> set_known_block(database::Transaction& transaction, Location block);
+    /// How far the segments are indexed; all zeros where nothing is.
+    struct Known {
+        Location block;                  // the last one that was indexed
+        std::uint32_t segment = 0;       // the highest number that there was then
+    };
+    Result<Known> known(database::Transaction& transaction) const;
+    Result<void> set_known(database::Transaction& transaction, const Known& known);
 
     Result<std::optional<InstanceRow>> find_instance(database::Transaction& transaction, const Uid& sop_uid) const;  // the current one
     Result<std::vector<InstanceRow>> find_all_instances(database::Transaction& transaction, const Uid& sop_uid) const;  // in every state, by arrival

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <sstream>
 
 #include "base/hex.hpp"
 #include "crypto/hash.hpp"
@@ -50,23 +51,25 @@ Result<void> check_chain(const crypto::Secret& row_key, const StudyColumns& stud
 
 }  // namespace
 
-Result<Location> Index::known_block(database::Transaction& transaction) const {
+Result<Index::Known> Index::known(database::Transaction& transaction) const {
     std::string value;
     Statement select(transaction, "SELECT value FROM store_facts WHERE name = 'known_block'");
     select.out(value);
     FID_CHECK(select.run());
     FID_TRY(const bool there, select.next());
-    if (!there) return Location{};
-    const auto first = value.find(' ');
-    const auto second = value.find(' ', first + 1);
-    if (first == std::string::npos || second == std::string::npos || value.substr(second + 1) != fact_mac(row_key_, "known_block", value.substr(0, second))) {
+    if (!there) return Known{};
+    const auto end = value.rfind(' ');
+    std::istringstream numbers(value.substr(0, end));
+    Known known;
+    if (end == std::string::npos || value.substr(end + 1) != fact_mac(row_key_, "known_block", value.substr(0, end)) || !(numbers >> known.block.segment >> known.block.offset)) {
         return fail(ErrorCode::corrupt, "index: the row known_block of store_facts was changed behind the archive's back; rebuild the index (fsck --rebuild-index)");
     }
-    return Location{static_cast<std::uint32_t>(std::strtoul(value.c_str(), nullptr, 10)), std::strtoull(value.c_str() + first, nullptr, 10)};
+    numbers >> known.segment;  // 0 where an earlier program wrote the row
+    return known;
 }
 
-Result<void> Index::set_known_block(database::Transaction& transaction, Location block) {
-    std::string value = std::to_string(block.segment) + " " + std::to_string(block.offset);
+Result<void> Index::set_known(database::Transaction& transaction, const Known& known) {
+    std::string value = std::to_string(known.block.segment) + " " + std::to_string(known.block.offset) + " " + std::to_string(known.segment);
     value += " " + fact_mac(row_key_, "known_block", value);
     Statement upsert(transaction, "INSERT INTO store_facts (name, value) VALUES ('known_block', :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value");
     upsert.in(value);
@@ -292,7 +295,7 @@ Result<std::vector<Error>> Index::check_all(database::Transaction& transaction) 
     FID_CHECK(check_table<ObjectColumns>(transaction, row_key_, findings, nullptr));
     FID_CHECK(check_table<InstanceColumns>(transaction, row_key_, findings, nullptr));
     FID_CHECK(check_table<VersionColumns>(transaction, row_key_, findings, nullptr));
-    if (auto known = known_block(transaction); !known) findings.push_back(known.error());
+    if (auto place = known(transaction); !place) findings.push_back(place.error());
     const auto orphans = [&](const std::string& sql, const std::string& what) -> Result<void> {
         std::string name;
         Statement select(transaction, sql + " LIMIT 100");

@@ -83,14 +83,10 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
     FID_TRY(store->database_, database::Database::open(database_options, migrations));
     store->index_ = std::make_unique<Index>(*store->keyring_, *store->secrets_, options.extra_attributes);
 
-    Location known;
-    FID_CHECK(store->database_->read([&](database::Transaction& t) -> Result<void> {
-        FID_CHECK(store->index_->mark_slots_used(t));
-        return {};
-    }));
-    FID_TRY(known, store->known_block());
+    FID_CHECK(store->database_->read([&](database::Transaction& t) { return store->index_->mark_slots_used(t); }));
+    FID_TRY(const auto known, store->known());
     FID_TRY(auto segments, open_local_segments(folder / "segments"));
-    FID_TRY(store->vault_, Vault::open(std::move(segments), *store->secrets_, store->keyring_->site_id(), options.vault, known));
+    FID_TRY(store->vault_, Vault::open(std::move(segments), *store->secrets_, store->keyring_->site_id(), options.vault, known.block, known.segment));
     FID_CHECK(store->recover());
     auto* const self = store.get();
     store->vault_->set_group_hook([self](Group& group, Location block) { return self->index_group(group, block); });
@@ -120,23 +116,24 @@ Result<void> Store::index_entries(database::Transaction& transaction, Group& gro
 Result<void> Store::index_group(Group& group, Location block) {
     return database_->write(database::Durability::rebuildable, [&](database::Transaction& t) -> Result<void> {
         FID_CHECK(index_entries(t, group, now_ms()));
-        return index_->set_known_block(t, block);
+        return index_->set_known(t, {block, vault_->highest_segment()});
     });
 }
 
 // A place that cannot be trusted is none: everything is looked at again.
-Result<Location> Store::known_block() {
-    auto known = database_->read([&](database::Transaction& t) { return index_->known_block(t); });
+Result<Index::Known> Store::known() {
+    auto known = database_->read([&](database::Transaction& t) { return index_->known(t); });
     if (known || known.error().code != ErrorCode::corrupt) return known;
     log::error("store", known.error().message);
-    return Location{};
+    return Index::Known{};
 }
 
 // What is durable in the segments and not in the index was either acknowledged (the index lost its last commits in a power
 // cut, or is an older one) or about to be. Only the objects of the last block can be torn: block n + 1 is begun when n is durable.
 // Anything else that is not whole was acknowledged once: it goes into quarantine, so that it is missed.
 Result<void> Store::recover() {
-    FID_TRY(const auto known, known_block());
+    FID_TRY(const auto place, this->known());
+    const auto known = place.block;
     Group group;
     std::vector<Mark> unsound;  // of the group's objects
     auto block = known;

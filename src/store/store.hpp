@@ -107,7 +107,7 @@ private:
     Result<void> take_lock();
     Result<void> make_keyring(const crypto::Secret& site_key);
     Result<Slot> patient_slot(const ObjectDescription& description);
-    Result<Location> known_block();
+    Result<Index::Known> known();
     Result<void> recover();
     Result<void> apply_mark(database::Transaction& transaction, const Mark& mark);
     Result<void> index_group(Group& group, Location block);

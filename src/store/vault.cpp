@@ -191,12 +191,13 @@ Vault::~Vault() = default;
 void Vault::set_group_hook(GroupHook hook) { state_->hook = std::move(hook); }
 
 Result<std::unique_ptr<Vault>> Vault::open(std::unique_ptr<SegmentBackend> backend, const ShredStore& secrets, const Bytes32& site_id,
-                                           const VaultOptions& options, Location known_block) {
+                                           const VaultOptions& options, Location known_block, std::uint32_t known_segment) {
     auto state = std::make_shared<VaultShared>();
     state->backend = std::move(backend);
     state->secrets = &secrets;
     state->site_id = site_id;
     state->options = options;
+    state->highest_number = std::max(known_segment, known_block.segment);
     FID_CHECK(state->resume(known_block));
     return std::unique_ptr<Vault>(new Vault(std::move(state)));
 }
@@ -256,6 +257,11 @@ Result<void> Vault::commit_marks(std::span<const Mark> marks) {
     FID_CHECK(state_->commit_entries(entries));
     for (const auto& entry : entries) FID_CHECK(entry.outcome);
     return {};
+}
+
+std::uint32_t Vault::highest_segment() const {
+    const std::lock_guard lock(state_->tail_mutex);
+    return state_->highest_number;
 }
 
 Location Vault::last_block_at_open() const { return state_->last_block_at_open; }

@@ -152,9 +152,12 @@ struct ScanResult {
 class Vault {
 public:
     /// `known_block`: the last block that the index has seen; all zeros where it has seen none. A torn tail beyond it is cut
-    /// off; damage before it is logged and reported by scans, and never cut.
-    static Result<std::unique_ptr<Vault>> open(std::unique_ptr<SegmentBackend> backend, const ShredStore& secrets,
-                                               const Bytes32& site_id, const VaultOptions& options, Location known_block);
+    /// off; damage before it is logged and reported by scans, and never cut. `known_segment`: the highest number that the index
+    /// has heard of; no number up to it is given to a new segment, even where the segment is missing.
+    static Result<std::unique_ptr<Vault>> open(std::unique_ptr<SegmentBackend> backend, const ShredStore& secrets, const Bytes32& site_id,
+                                               const VaultOptions& options, Location known_block, std::uint32_t known_segment);
+    /// The highest number that a segment has, or had.
+    std::uint32_t highest_segment() const;
     ~Vault();
 
     /// expected_size: 0 where unknown. Errors: not_found for a destroyed slot; unavailable after a failed sync.

@@ -125,7 +125,7 @@ Result<void> VaultShared::resume(Location known_block) {
         if (known_block.segment != 0) return fail(ErrorCode::corrupt, "all segments are missing; restore them from a backup");
         return {};
     }
-    highest_number = numbers.back();
+    highest_number = std::max(highest_number, numbers.back());  // a missing one may come back from a backup: its number is not used again
     if (known_block.segment != 0 && !std::binary_search(numbers.begin(), numbers.end(), known_block.segment)) {
         log::error("store", "the newest segment that the index knows is missing", {{"segment", known_block.segment}});
         return {};  // new objects go to a new segment; fsck names what is missing
