@@ -51,7 +51,10 @@ Result<void> write_samples(const fs::path& folder) {
 }
 
 Result<void> make_site(const Globals& globals, const fs::path& passphrase_file) {
-    if (fs::exists(archive::SiteLayout{globals.site}.facts())) return {};
+    const auto facts = archive::Site::read_facts(globals.site);
+    if (facts && !facts->demo) return fail(ErrorCode::conflict, globals.site.string() + " is a real site: the demo, which damages an image, leaves it alone");
+    if (facts) return {};
+    if (facts.error().code != ErrorCode::not_found) return fail(facts.error());
     const Step step("0  A site of its own");
     const auto random = to_hex(crypto::random_bytes32());
     FID_CHECK(write_file_atomically(passphrase_file, as_bytes(random)));
@@ -223,7 +226,6 @@ Result<int> run_demo(const Globals& given, bool serve_afterwards) {
     bool all_well = false;
     {
         FID_TRY(auto site, open_site(globals));
-        if (!site.facts().demo) return fail(ErrorCode::conflict, globals.site.string() + " is a real site: the demo, which damages an image, leaves it alone");
         FID_TRY(const auto service, archive::Service::open(std::move(site), archive::Service::Ledger::required));
         log::set_level(globals.verbose ? log::Level::debug : log::Level::error);
         FID_TRY(all_well, Tour(*service, fs::absolute(out_folder)).run(fs::absolute(samples_folder)));

@@ -58,7 +58,10 @@ int main(int argc, char** argv) {
     }
     if (!site.empty()) globals.site = site;
     if (!passphrase_file.empty()) globals.passphrase_file = passphrase_file;
-    const auto outcome = action();
-    if (!outcome) return complain(globals, outcome.error());
-    return *outcome;
+    try {
+        const auto outcome = action();
+        return outcome ? *outcome : complain(globals, outcome.error());
+    } catch (const std::exception& error) {
+        return complain(globals, Error{ErrorCode::internal, std::string("this should not have happened: ") + error.what()});
+    }
 }

@@ -8,10 +8,7 @@
 namespace fiducial::app {
 
 Result<archive::Site> open_site(const Globals& globals) {
-    const archive::SiteLayout layout{globals.site};
-    if (!std::filesystem::exists(layout.facts())) {
-        return fail(ErrorCode::not_found, globals.site.string() + " is no Fiducial site; make one with: fiducial init --site " + globals.site.string());
-    }
+    FID_CHECK(archive::Site::read_facts(globals.site));  // before anybody is asked for a passphrase
     FID_TRY(const auto passphrase, obtain_passphrase(globals.passphrase_file, "passphrase of the site", false));
     return archive::Site::open(globals.site, passphrase);
 }

@@ -85,7 +85,11 @@ Result<json::object> Operations::run(std::string_view name, const json::object& 
 }
 
 Result<json::object> Service::operate(std::string_view name, const json::object& arguments, const EmitEvent& emit, const std::atomic<bool>& stop) {
-    return Operations(*this, emit, stop).run(name, arguments);
+    try {
+        return Operations(*this, emit, stop).run(name, arguments);
+    } catch (const std::exception& error) {  // a library threw where nobody expected it: this operation ends, the archive does not
+        return fail(ErrorCode::internal, "the operation '" + std::string(name) + "' failed unexpectedly: " + error.what());
+    }
 }
 
 Result<json::object> Operations::import(const Arguments& arguments) {

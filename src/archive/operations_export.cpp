@@ -85,7 +85,7 @@ Result<json::object> Operations::export_files(const Arguments& arguments) {
     out.as_brought = !argument::flag(arguments, "dicom");
     std::error_code ec;
     fs::create_directories(out.folder, ec);
-    if (ec) return fail(ErrorCode::io, "making folder " + out.folder.string() + ": " + ec.message());
+    if (ec) return fail(error_from_errno(ec.value(), "making folder", out.folder));
     FID_TRY(const auto studies, named_studies(arguments));
     const bool set_aside = argument::flag(arguments, "setAside");
     const bool superseded = argument::flag(arguments, "superseded");

@@ -79,15 +79,19 @@ Result<SiteFacts> SiteFacts::parse(std::string_view text) {
     return facts;
 }
 
+Result<SiteFacts> Site::read_facts(const std::filesystem::path& folder) {
+    auto text = read_file(SiteLayout{folder}.facts(), kMaxSmallFile);
+    if (text) return SiteFacts::parse(as_text(*text));
+    auto& error = text.error();
+    if (error.code == ErrorCode::not_found) error.message = folder.string() + " is no Fiducial site; make one with: fiducial init --site " + folder.string();
+    if (error.code == ErrorCode::permission) error.message += "; run this as the user who owns the site";
+    return fail(std::move(error));
+}
+
 Result<Site> Site::open(const std::filesystem::path& folder, const crypto::Secret& passphrase) {
     Site site;
     site.layout_.root = std::filesystem::absolute(folder).lexically_normal();
-    auto facts_text = read_file(site.layout_.facts(), kMaxSmallFile);
-    if (!facts_text && facts_text.error().code == ErrorCode::not_found) {
-        return fail(ErrorCode::not_found, folder.string() + " is no Fiducial site; make one with: fiducial init --site " + folder.string());
-    }
-    if (!facts_text) return fail(facts_text.error());
-    FID_TRY(site.facts_, SiteFacts::parse(as_text(*facts_text)));
+    FID_TRY(site.facts_, read_facts(folder));
     FID_TRY(site.configuration_, Configuration::load(site.layout_.configuration()));
     FID_TRY(auto keys, KeyFile::open(site.layout_.site_key(), passphrase));
     site.root_key_ = std::move(keys.root_key);

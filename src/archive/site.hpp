@@ -64,7 +64,9 @@ inline constexpr std::string_view kKeyFilesLabel = "fid.key-files1";         // 
 /// Security: holds the root key in locked memory.
 class Site {
 public:
-    /// Errors: not_found when the folder is no site; wrong_passphrase; permission; malformed configuration.
+    /// What is public of a site; needs no passphrase. Errors: not_found when the folder is no site; permission; malformed.
+    static Result<SiteFacts> read_facts(const std::filesystem::path& folder);
+    /// Errors: those of read_facts; wrong_passphrase; malformed configuration.
     static Result<Site> open(const std::filesystem::path& folder, const crypto::Secret& passphrase);
 
     const SiteLayout& layout() const { return layout_; }

@@ -30,14 +30,20 @@ public:
     Result<InitReport> make() {
         const auto place = fs::absolute(options_.folder).lexically_normal();
         std::error_code ec;
-        if (fs::exists(place) && !(fs::is_directory(place) && fs::is_empty(place, ec))) {
-            return fail(ErrorCode::conflict, options_.folder.string() + " exists and is not empty: a site is made in a new folder");
+        const auto there = fs::status(place, ec).type();
+        if (there == fs::file_type::none) return fail(error_from_errno(ec.value(), "looking at", place));
+        if (there != fs::file_type::not_found) {
+            const bool empty = fs::is_empty(place, ec);
+            if (ec) return fail(error_from_errno(ec.value(), "reading", place));
+            if (there != fs::file_type::directory || !empty) {
+                return fail(ErrorCode::conflict, options_.folder.string() + " exists and is not empty: a site is made in a new folder");
+            }
         }
         remove_what_was_interrupted(place);
         auto beside = place;
         beside += ".making-" + std::to_string(::getpid());
         fs::create_directories(beside, ec);
-        if (ec) return fail(ErrorCode::io, "making folder " + beside.string() + ": " + ec.message());
+        if (ec) return fail(error_from_errno(ec.value(), "making folder", beside));
         fs::permissions(beside, fs::perms::owner_all, ec);
         site_.layout_.root = beside;
         auto made = steps();
@@ -50,7 +56,7 @@ public:
         }
         fs::remove(place, ec);
         fs::rename(beside, place, ec);
-        if (ec) return fail(ErrorCode::io, "moving the new site to " + place.string() + ": " + ec.message());
+        if (ec) return fail(error_from_errno(ec.value(), "moving the new site to", place));
         FID_CHECK(sync_folder(place.parent_path()));
         return std::move(report_);
     }
@@ -66,7 +72,7 @@ private:
             if (!name.starts_with(prefix) || name.size() == prefix.size()) continue;
             const auto process = name.substr(prefix.size());
             if (process.find_first_not_of("0123456789") != std::string::npos) continue;
-            if (!fs::exists("/proc/" + process)) left.push_back(it->path());
+            if (!fs::exists("/proc/" + process, ec)) left.push_back(it->path());
         }
         for (const auto& folder : left) fs::remove_all(folder, ec);
     }
@@ -87,7 +93,7 @@ private:
         for (const auto& folder : {layout.root / "keys", layout.store(), layout.trace()}) {
             std::error_code ec;
             fs::create_directories(folder, ec);
-            if (ec) return fail(ErrorCode::io, "making folder " + folder.string() + ": " + ec.message());
+            if (ec) return fail(error_from_errno(ec.value(), "making folder", folder));
             fs::permissions(folder, fs::perms::owner_all, ec);
         }
         auto& facts = site_.facts_;
