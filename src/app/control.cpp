@@ -27,7 +27,7 @@ constexpr std::size_t kMaxLine = std::size_t{4} << 20;
 constexpr std::size_t kMaxConnections = 16;
 constexpr int kPollMs = 200;
 
-/// One end of the conversation. Errors: unavailable when the other end went away; cancelled on stop.
+/// One end of the conversation. Errors: unavailable when the other end went away.
 class LineSocket {
 public:
     explicit LineSocket(int fd) : fd_(fd) {}
@@ -37,6 +37,7 @@ public:
     LineSocket(const LineSocket&) = delete;
     LineSocket& operator=(const LineSocket&) = delete;
 
+    /// Errors: also cancelled on stop.
     Result<json::object> read(const std::atomic<bool>& stop) {
         for (;;) {
             if (const auto end = buffer_.find('\n'); end != std::string::npos) {
@@ -68,13 +69,16 @@ public:
         }
         return {};
     }
-    /// Whether the other end has gone (nothing more is expected from it).
-    bool gone() const {
-        pollfd waiting{fd_, POLLIN | POLLRDHUP, 0};
-        return ::poll(&waiting, 1, 0) > 0 && (waiting.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
-    }
+    /// Whether the other end has gone.
+    bool gone() const { return waits_for(POLLRDHUP | POLLHUP | POLLERR); }
+    /// Whether it has gone or said something more. Requires: all that it said before has been read.
+    bool gone_or_speaks() const { return waits_for(POLLIN | POLLRDHUP | POLLHUP | POLLERR); }
 
 private:
+    bool waits_for(int events) const {
+        pollfd waiting{fd_, POLLIN | POLLRDHUP, 0};
+        return ::poll(&waiting, 1, 0) > 0 && (waiting.revents & events) != 0;
+    }
     int fd_;
     std::string buffer_;
 };
@@ -167,8 +171,12 @@ struct ControlServer::State {
             connections.push_back(std::move(connection));
             raw->thread = std::jthread([this, raw, accepted] {
                 LineSocket socket(accepted);
-                if (auto served = serve(socket, *raw); !served) {
-                    log::debug("app", "a command's conversation ended", {{"why", served.error().message}});
+                try {
+                    if (auto served = serve(socket, *raw); !served) {
+                        log::debug("app", "a command's conversation ended", {{"why", served.error().message}});
+                    }
+                } catch (const std::exception& error) {  // this conversation ends, the archive does not
+                    log::error("app", "a command's conversation broke", {{"why", error.what()}});
                 }
                 raw->done.store(true);
             });
@@ -193,9 +201,9 @@ struct ControlServer::State {
             const std::lock_guard lock(writing);
             if (socket.gone() || !socket.write({{"event", event}})) connection.stop.store(true);
         };
-        std::jthread watcher([&](std::stop_token done) {  // a client that goes away stops what it asked for
+        std::jthread watcher([&](std::stop_token done) {  // a client that goes away, or says stop, stops what it asked for
             while (!done.stop_requested() && !connection.stop.load()) {
-                if (stopping.load() || socket.gone()) connection.stop.store(true);
+                if (stopping.load() || socket.gone_or_speaks()) connection.stop.store(true);
                 std::this_thread::sleep_for(std::chrono::milliseconds(kPollMs));
             }
         });
@@ -236,8 +244,15 @@ Result<json::object> ask_running_archive(const std::filesystem::path& path, cons
     FID_TRY(const auto nonce, from_hex(text_of(greeting, "nonce")));
     const auto proof = crypto::hmac_sha256(control_key.view(), {nonce});
     FID_CHECK(socket.write({{"proof", to_hex(proof)}, {"operation", operation}, {"arguments", arguments}}));
-    for (;;) {
-        FID_TRY(auto said, socket.read(stop));
+    const std::atomic<bool> never{false};
+    for (bool told = false;;) {
+        auto answer = socket.read(told ? never : stop);
+        if (!answer && answer.error().code == ErrorCode::cancelled && !told) {  // what was done until then comes as the result
+            told = true;
+            FID_CHECK(socket.write({{"stop", true}}));
+            continue;
+        }
+        FID_TRY(auto said, std::move(answer));
         if (auto* event = said.if_contains("event"); event != nullptr && event->is_object()) {
             emit(event->get_object());
         } else if (auto* error = said.if_contains("error"); error != nullptr && error->is_object()) {

@@ -13,6 +13,7 @@ namespace fiducial::app {
 /// One JSON text a line, at most 4 MiB:
 ///   server  {"nonce": hex}
 ///   client  {"proof": hex of HMAC-SHA-256(control key, nonce), "operation": name, "arguments": {…}}
+///   client  {"stop": true} at any time afterwards: the operation ends early and answers with what it did
 ///   server  {"event": {…}} any number of times, then {"result": {…}} or {"error": {"code": …, "message": …}}
 /// Security: who connects must be able to enter the site's folder and to derive the control key from its passphrase.
 class ControlServer {
@@ -27,6 +28,7 @@ private:
     std::unique_ptr<State> state_;
 };
 
+/// When `stop` is set the operation is told to end early, and its answer still awaited.
 /// Errors: not_found when no archive listens there; denied when the proof is not accepted; else what the operation says.
 Result<boost::json::object> ask_running_archive(const std::filesystem::path& socket, const crypto::Secret& control_key, std::string_view operation,
                                                 const boost::json::object& arguments, const archive::EmitEvent& emit,

@@ -49,6 +49,22 @@ TEST_P(ControlTest, AnotherKeyIsDenied) {
     EXPECT_EQ(std::filesystem::status(socket()).permissions(), std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }
 
+TEST_P(ControlTest, StopEndsTheOperationAndItsAnswerStillComes) {
+    const auto run = [&](auto, const auto&, const archive::EmitEvent& emit, const std::atomic<bool>& stop) -> Result<json::object> {
+        emit({{"begun", true}});
+        while (!stop.load()) std::this_thread::yield();
+        emit({{"ending", true}});
+        return json::object{{"done", 7}};
+    };
+    const auto server = ControlServer::start(socket(), key_, run);
+    ASSERT_TRUE(server);
+    int events = 0;
+    const auto answer = ask_running_archive(socket(), key_, "long", {}, [&](const json::object&) { stop_.store(true); events += 1; }, stop_);
+    ASSERT_TRUE(answer) << answer.error().message;
+    EXPECT_EQ(answer->at("done").to_number<int>(), 7);
+    EXPECT_EQ(events, 2);
+}
+
 TEST_P(ControlTest, AClientThatGoesAwayStopsWhatItAskedFor) {
     std::atomic<bool> stopped{false};
     const auto run = [&](auto, const auto&, const archive::EmitEvent& emit, const std::atomic<bool>& stop) -> Result<json::object> {
@@ -60,10 +76,22 @@ TEST_P(ControlTest, AClientThatGoesAwayStopsWhatItAskedFor) {
     {
         const auto server = ControlServer::start(socket(), key_, run);
         ASSERT_TRUE(server);
-        const auto asked = ask_running_archive(socket(), key_, "long", {}, [&](const json::object&) { stop_.store(true); }, stop_);
-        EXPECT_EQ(asked.error().code, ErrorCode::cancelled);
+        struct Gone {};
+        const auto leave = [](const json::object&) { throw Gone(); };
+        EXPECT_THROW(static_cast<void>(ask_running_archive(socket(), key_, "long", {}, leave, stop_)), Gone);
+        while (!stopped.load()) std::this_thread::yield();
     }
-    EXPECT_TRUE(stopped.load());
+}
+
+TEST_P(ControlTest, AnOperationThatThrowsEndsItsConversationOnly) {
+    const auto run = [](std::string_view name, const auto&, const auto&, const auto&) -> Result<json::object> {
+        if (name == "throw") throw std::runtime_error("as asked");
+        return json::object{};
+    };
+    const auto server = ControlServer::start(socket(), key_, run);
+    ASSERT_TRUE(server);
+    EXPECT_FALSE(ask_running_archive(socket(), key_, "throw", {}, [](const json::object&) {}, stop_));
+    EXPECT_TRUE(ask_running_archive(socket(), key_, "other", {}, [](const json::object&) {}, stop_));
 }
 
 INSTANTIATE_TEST_SUITE_P(ShortAndLongPaths, ControlTest, testing::Values(8, 150));
