@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cstdio>
 
@@ -32,17 +33,26 @@ Result<int> verify_offline(const Globals& globals, const std::string& file, cons
     return static_cast<int>(report.verdict);
 }
 
+/// Damage that was found counts more than that not everything was looked at.
+int check_exit_code(bool damage, bool interrupted, bool compared) {
+    if (damage) return 10;
+    if (interrupted) return 8;
+    return compared ? 0 : 7;
+}
+
 int print_verification(const Globals& globals, const json::object& answer) {
     const auto& damaged = answer.at("damaged").get_array();
+    const auto& states = answer.at("states").get_array();
+    const bool interrupted = answer.at("interrupted").get_bool();
+    const bool reached = std::none_of(states.begin(), states.end(), [](const json::value& study) { return shown::text(study.get_object(), "state") == "ledger not reached"; });
+    const int code = check_exit_code(!damaged.empty(), interrupted, reached);
     if (globals.json) {
         print_json(answer);
-        return damaged.empty() ? 0 : 10;
+        return code;
     }
-    bool reached = true;
-    for (const auto& item : answer.at("states").get_array()) {
+    for (const auto& item : states) {
         const auto& study = item.get_object();
         const auto state = shown::text(study, "state");
-        reached = reached && state != "ledger not reached";
         std::printf("%s  version %llu  %s", shown::text(study, "studyInstanceUid").c_str(), shown::count(study, "version"),
                     state == "settled" ? good("settled").c_str() : state.c_str());
         if (shown::number(study, "block") != 0) std::printf(" in block %llu", shown::count(study, "block"));
@@ -53,10 +63,13 @@ int print_verification(const Globals& globals, const json::object& answer) {
         const auto subject = shown::text(what, "sopInstanceUid").empty() ? shown::text(what, "studyInstanceUid") : shown::text(what, "sopInstanceUid");
         std::printf("%s %s\n  %s\n", bad("damaged").c_str(), subject.c_str(), shown::text(what, "reason").c_str());
     }
-    std::printf("%llu objects in %llu studies read and checked (%s): %s\n", shown::count(answer, "objects"), shown::count(answer, "studies"),
-                human_bytes(shown::number(answer, "bytes")).c_str(),
-                damaged.empty() ? good(reached ? "every byte is what was anchored" : "every byte is what this archive recorded; the ledger was not reached, so nothing was compared with it").c_str() : bad(std::to_string(damaged.size()) + " are not what was stored").c_str());
-    return damaged.empty() ? 0 : 10;
+    std::string verdict = good("every byte is what was anchored");
+    if (!reached) verdict = bad("every byte is what this archive recorded, but the ledger was not reached: nothing was compared with it; see fiducial ledger status");
+    if (interrupted) verdict = bad("interrupted: nothing wrong so far; the rest was not checked");
+    if (!damaged.empty()) verdict = bad(shown::counted(damaged.size(), "is not what was stored", "are not what was stored") + (interrupted ? "; interrupted: the rest was not checked" : ""));
+    std::printf("%s in %s read and checked (%s): %s\n", shown::counted(shown::number(answer, "objects"), "object", "objects").c_str(),
+                shown::counted(std::min<std::uint64_t>(states.size(), shown::number(answer, "studies")), "study", "studies").c_str(), human_bytes(shown::number(answer, "bytes")).c_str(), verdict.c_str());
+    return code;
 }
 
 void add_verify(CLI::App& cli, Globals& globals, Action& action) {
@@ -72,7 +85,7 @@ void add_verify(CLI::App& cli, Globals& globals, Action& action) {
     command->add_option("--evidence", options->evidence, "Evidence bundle to check the file against");
     command->add_option("--trust", options->trust, "Trust file, obtained apart from the bundle");
     command->footer("Examples:\n  fiducial verify --site clinic --all\n  fiducial verify chest.dcm --evidence chest.evidence.json --trust trust.json\n\n"
-                    "Exit codes: 0 all is well; 10 something is not what was stored (offline: mismatch); offline also 11 refused,\n"
+                    "Exit codes: 0 all is well; 7 the ledger was not reached; 8 interrupted; 10 something is not what was stored (offline: mismatch);\noffline also 11 refused, "
                     "12 consistent but trust unverified, 13 development chain, 14 not settled");
     command->callback([&globals, &action, options] {
         action = [&globals, options]() -> Result<int> {
@@ -133,7 +146,7 @@ void add_fsck(CLI::App& cli, Globals& globals, Action& action) {
     command->add_flag("--repair", options->repair, "Put damaged objects into quarantine, queue what was left out");
     command->add_flag("--rebuild-index", options->rebuild, "Make the index again from the stored objects first");
     command->add_flag("--quick", options->quick, "Records and rows only; objects are not read");
-    command->footer("Exit codes: 0 clean; 10 something was found (named, with what to do)");
+    command->footer("Exit codes: 0 clean; 7 nothing found, but the ledger was not reached; 8 interrupted; 10 something was found (named, with what to do)");
     command->callback([&globals, &action, options] {
         action = [&globals, options]() -> Result<int> {
             ProgressLine line(!globals.json && !globals.quiet);
@@ -144,22 +157,32 @@ void add_fsck(CLI::App& cli, Globals& globals, Action& action) {
                 }
             };
             const json::object arguments{{"repair", options->repair}, {"rebuildIndex", options->rebuild}, {"quick", options->quick}};
-            FID_TRY(const auto answer, perform(globals, "fsck", arguments, on_event));
+            FID_TRY(auto answer, perform(globals, "fsck", arguments, on_event));
             line.clear();
-            const bool clean = answer.at("clean").get_bool();
+            const auto& findings = answer.at("findings").get_array();
+            const auto ledger = shown::text(answer, "ledger");  // why it was not compared
+            const auto* stopped = answer.if_contains("interrupted");
+            const bool interrupted = stopped != nullptr && stopped->get_bool();
+            const int code = check_exit_code(!findings.empty(), interrupted, ledger.empty());
             if (globals.json) {
+                answer["clean"] = code == 0;
                 print_json(answer);
-                return clean ? 0 : 10;
+                return code;
             }
-            for (const auto& item : answer.at("findings").get_array()) {
+            for (const auto& item : findings) {
                 const auto& found = item.get_object();
                 std::printf("%s %s: %s\n  %s\n", bad(shown::text(found, "kind")).c_str(), shown::text(found, "subject").c_str(), shown::text(found, "what").c_str(),
                             shown::text(found, "advice").c_str());
             }
-            if (const auto ledger = shown::text(answer, "ledger"); !ledger.empty()) std::printf("ledger %s\n", ledger.c_str());
-            std::printf("%llu objects (%s), %llu rows, %llu trace entries: %s\n", shown::count(answer, "objects"), human_bytes(shown::number(answer, "bytes")).c_str(),
-                        shown::count(answer, "rows"), shown::count(answer, "traceEntries"), clean ? good("clean").c_str() : bad("not clean").c_str());
-            return clean ? 0 : 10;
+            if (!ledger.empty()) std::printf("%s\n", bad("ledger " + ledger).c_str());
+            std::string verdict = good("clean");
+            if (code == 7) verdict = bad("nothing wrong here, but not compared with the ledger; run fsck again when it is back");
+            if (code == 8) verdict = bad("interrupted: nothing wrong so far; the rest was not checked");
+            if (code == 10) verdict = bad(interrupted ? "not clean, and interrupted: the rest was not checked" : "not clean");
+            std::printf("%s (%s), %s, %s: %s\n", shown::counted(shown::number(answer, "objects"), "object", "objects").c_str(),
+                        human_bytes(shown::number(answer, "bytes")).c_str(), shown::counted(shown::number(answer, "rows"), "row", "rows").c_str(),
+                        shown::counted(shown::number(answer, "traceEntries"), "trace entry", "trace entries").c_str(), verdict.c_str());
+            return code;
         };
     });
 }

@@ -18,6 +18,10 @@ std::uint64_t number(const boost::json::object& object, std::string_view key) {
 
 unsigned long long count(const boost::json::object& object, std::string_view key) { return number(object, key); }
 
+std::string counted(std::uint64_t count, std::string_view one, std::string_view many) {
+    return std::to_string(count) + " " + std::string(count == 1 ? one : many);
+}
+
 std::string text(const boost::json::object& object, std::string_view key) {
     const auto* value = object.if_contains(key);
     return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();

@@ -11,5 +11,7 @@ namespace fiducial::app::shown {
 std::uint64_t number(const boost::json::object& object, std::string_view key);   // 0 where missing
 unsigned long long count(const boost::json::object& object, std::string_view key);  // the same, for printf
 std::string text(const boost::json::object& object, std::string_view key);       // empty where missing
+/// "1 study", "2 studies"
+std::string counted(std::uint64_t count, std::string_view one, std::string_view many);
 
 }  // namespace fiducial::app::shown
