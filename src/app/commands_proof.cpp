@@ -139,12 +139,13 @@ void add_evidence(CLI::App& cli, Globals& globals, Action& action) {
 
 void add_fsck(CLI::App& cli, Globals& globals, Action& action) {
     struct Options {
-        bool repair = false, rebuild = false, quick = false;
+        bool repair = false, rebuild = false, force = false, quick = false;
     };
     auto options = std::make_shared<Options>();
     auto* command = cli.add_subcommand("fsck", "Check objects, index, trace and ledger against each other");
     command->add_flag("--repair", options->repair, "Put damaged objects into quarantine, queue what was left out");
     command->add_flag("--rebuild-index", options->rebuild, "Make the index again from the stored objects first");
+    command->add_flag("--force", options->force, "With --rebuild-index: although segments are damaged; what is lost stands as missing")->needs("--rebuild-index");
     command->add_flag("--quick", options->quick, "Records and rows only; objects are not read");
     command->footer("Exit codes: 0 clean; 7 nothing found, but the ledger was not reached; 8 interrupted; 10 something was found (named, with what to do)");
     command->callback([&globals, &action, options] {
@@ -156,7 +157,7 @@ void add_fsck(CLI::App& cli, Globals& globals, Action& action) {
                     line.show(shown::number(now, "bytesDone"), shown::number(now, "bytesTotal"), shown::number(now, "bytesDone") >> 20, shown::number(now, "bytesTotal") >> 20, "MiB");
                 }
             };
-            const json::object arguments{{"repair", options->repair}, {"rebuildIndex", options->rebuild}, {"quick", options->quick}};
+            const json::object arguments{{"repair", options->repair}, {"rebuildIndex", options->rebuild}, {"force", options->force}, {"quick", options->quick}};
             FID_TRY(auto answer, perform(globals, "fsck", arguments, on_event));
             line.clear();
             const auto& findings = answer.at("findings").get_array();

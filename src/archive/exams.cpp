@@ -120,6 +120,7 @@ Result<bool> Exams::complete(const Uid& study_uid) {
     object.description.kind = store::ObjectKind::manifest;
     object.description.study_uid = study_uid;
     object.description.arrival_ms = version.created_ms;
+    object.description.patient_slot = study->patient.slot;  // so that an index made again knows it although every instance is lost
     FID_TRY(const auto stored, store_.commit(std::move(object)));
     version.manifest = stored.ref.id;
 

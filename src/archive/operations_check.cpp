@@ -170,7 +170,7 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, decision, nullptr, {}, {}));
     json::object answer;
     if (argument::flag(arguments, "rebuildIndex")) {
-        FID_TRY(const auto rebuilt, service_.store_->rebuild_index([&](const store::Progress& now) { emit_({{"progress", {{"bytesDone", now.done}, {"bytesTotal", now.total}}}}); }));
+        FID_TRY(const auto rebuilt, service_.store_->rebuild_index(argument::flag(arguments, "force"), [&](const store::Progress& now) { emit_({{"progress", {{"bytesDone", now.done}, {"bytesTotal", now.total}}}}); }));
         answer["rebuilt"] = rebuilt;
     }
     store::FsckOptions options;

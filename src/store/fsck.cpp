@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <functional>
 #include <set>
 #include <string>
@@ -5,6 +6,8 @@
 
 #include "base/hex.hpp"
 #include "base/log.hpp"
+#include "crypto/hash.hpp"
+#include "evidence/manifest.hpp"
 #include "store/rights.hpp"
 #include "store/store.hpp"
 
@@ -25,6 +28,9 @@ public:
 private:
     FsckReport& report_;
 };
+
+// A row that a rebuild made for what a manifest lists, and no good copy has come since.
+bool is_lost(const ObjectRow& row) { return row.ref.location.segment == 0 && row.state_before == ObjectState::current; }
 
 }  // namespace
 
@@ -95,7 +101,9 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
             report.objects += 1;
             report.bytes += row.ref.size;
             after = to_hex(row.ref.id);
-            if (!stored.contains(row.ref.id)) {
+            if (row.ref.location.segment == 0) {
+                if (is_lost(row)) check.find(Kind::missing_object, after, "", "an instance of study " + row.study_uid.text() + " is lost with the segment that held it", "restore the segment from a backup, then fsck --rebuild-index; or send the instance again");
+            } else if (!stored.contains(row.ref.id)) {
                 check.find(Kind::missing_object, after, describe(row.ref.location), "the segments do not hold this object of study " + row.study_uid.text(), "restore the segment from a backup");
             } else if (row.state != ObjectState::discarded && row.state != ObjectState::torn) {
                 auto whole = Result<void>();
@@ -125,7 +133,52 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     return report;
 }
 
-Result<std::uint64_t> Store::rebuild_index(const std::function<void(const Progress&)>& progress) {
+// Done where the manifest stands among the records: what came later is judged by what stood there then.
+Result<void> Store::miss_what_is_lost(database::Transaction& transaction, const StoredObject& manifest, std::vector<std::string>& faults) {
+    const auto read = [&]() -> Result<evidence::Manifest> {
+        FID_TRY(auto reader, vault_->open_object(manifest.ref));
+        Bytes bytes(reader.size());
+        FID_TRY(const auto size, reader.read(0, bytes));
+        return evidence::Manifest::decode(ByteView(bytes).first(size));
+    };
+    const auto listed = read();
+    if (!listed) {
+        faults.push_back("a manifest of study " + manifest.description.study_uid.text() + " is not readable: " + listed.error().message);
+        return {};
+    }
+    for (const auto& instance : listed->instances) {
+        FID_TRY(const auto known, index_->find_all_instances(transaction, instance.sop_instance_uid));
+        if (std::any_of(known.begin(), known.end(), [&](const InstanceRow& row) { return row.object.sha256 == instance.sha256; })) continue;
+        StoredObject object;
+        object.ref = {crypto::sha256({manifest.ref.id, as_bytes(instance.sop_instance_uid.text())}), {}, instance.chunk_root, instance.size, manifest.ref.slot, {}};
+        object.sha256 = instance.sha256;
+        object.prefix_sha256 = instance.prefix_sha256;
+        object.fragment_sha256 = instance.fragment_sha256;
+        auto& d = object.description;
+        d.study_uid = listed->study_instance_uid;
+        d.series_uid = instance.series_instance_uid;
+        d.sop_uid = instance.sop_instance_uid;
+        d.sop_class_uid = instance.sop_class_uid;
+        d.transfer_syntax_uid = instance.transfer_syntax_uid;
+        d.pixel_sha256 = instance.pixel_sha256;
+        d.source_sha256 = instance.source_sha256;
+        d.arrival_ms = instance.arrival_ms;
+        d.source = instance.source;
+        if (listed->patient) {
+            d.patient_id = listed->patient->patient_id;
+            d.issuer = listed->patient->issuer;
+        }
+        d.patient_slot = manifest.description.patient_slot;
+        FID_CHECK(index_->insert(transaction, {&object, 1}, 0));
+        // It stood in the study, whatever it would be taken for now.
+        for (const auto state : {ObjectState::current, ObjectState::quarantined}) {
+            FID_CHECK(index_->apply(transaction, {object.ref.id, manifest.ref.slot, state, instance.arrival_ms, "lost with the segment that held it"}, &d));
+        }
+    }
+    return {};
+}
+
+Result<std::uint64_t> Store::rebuild_index(bool force, const std::function<void(const Progress&)>& progress) {
     std::uint64_t indexed = 0;
     Progress now;
     FID_TRY(const auto usage, vault_->usage());
@@ -134,6 +187,7 @@ Result<std::uint64_t> Store::rebuild_index(const std::function<void(const Progre
         FID_CHECK(index_->clear(t));
         Group batch;
         Location last;
+        std::vector<std::string> faults;
         const auto flush = [&]() -> Result<void> {
             FID_CHECK(index_entries(t, batch, 0));
             indexed += batch.objects.size();
@@ -145,18 +199,34 @@ Result<std::uint64_t> Store::rebuild_index(const std::function<void(const Progre
         FID_TRY(const auto scanned, vault_->scan({}, [&](ScannedEntry&& entry) -> Result<void> {
             last = entry.block;
             if (entry.problem) {
-                if (entry.problem->code != ErrorCode::not_found) log::error("store", entry.problem->message);
+                if (entry.problem->code != ErrorCode::not_found) faults.push_back(entry.problem->message);
                 return {};
             }
             if (entry.mark) {
                 batch.add(*std::move(entry.mark));
-            } else {
-                batch.objects.push_back(*std::move(entry.object));
+                return {};
+            }
+            batch.objects.push_back(*std::move(entry.object));
+            if (batch.objects.back().description.kind == ObjectKind::manifest) {
+                const auto manifest = batch.objects.back();
+                FID_CHECK(flush());
+                FID_CHECK(miss_what_is_lost(t, manifest, faults));
             }
             return batch.size() >= kRebuildBatch ? flush() : Result<void>();
         }));
-        for (const auto& error : scanned.damage) log::error("store", error.message);
         FID_CHECK(flush());
+        for (const auto& error : scanned.damage) faults.push_back(error.message);
+        FID_TRY(const auto manifests, index_->lost_manifests(t));
+        for (const auto& one : manifests) faults.push_back("the manifest of " + one + " is lost");
+        FID_TRY(const auto quarantined, index_->list_quarantined(t));
+        for (const auto& row : quarantined) {
+            if (is_lost(row.object)) faults.push_back("instance " + row.sop_uid.text() + " of study " + row.object.study_uid.text() + " is lost");
+        }
+        for (const auto& fault : faults) log::error("store", fault);
+        if (!faults.empty() && !force) {
+            return fail(ErrorCode::corrupt, "the index was left as it is: " + faults.front() + (faults.size() > 1 ? " (and " + std::to_string(faults.size() - 1) + " more)" : "") +
+                                                "; restore the segments from a backup, or add --force to make the index all the same, in which what is lost stands as missing");
+        }
         return index_->set_known(t, {last, vault_->highest_segment()});
     };
     FID_CHECK(database_->write(database::Durability::full, rebuild));

@@ -202,8 +202,8 @@ Result<void> Insertion::supersede(InstanceAndObject& former) {
 Result<void> Insertion::series(const StudyColumns& study, const ObjectDescription& d) {
     if (series_seen_.contains({study.id, d.series_uid.text()})) return {};
     FID_TRY(const auto known, select_row<SeriesColumns>(transaction_, row_key_, "WHERE t.study = :study AND t.series_uid = :uid", {std::to_string(study.id), d.series_uid.text()}));
-    if (!known) {
-        SeriesColumns c;
+    if (!known || known->attributes.empty()) {  // nothing is known of it: a rebuild found it lost
+        auto c = known.value_or(SeriesColumns{});
         c.study = study.id;
         c.series_uid = d.series_uid.text();
         c.modality = d.attributes.first(tags::kModality);
@@ -213,14 +213,14 @@ Result<void> Insertion::series(const StudyColumns& study, const ObjectDescriptio
         c.date = dicom::normalise_date(d.attributes.first(0x00080021)).value_or("");
         c.time = dicom::normalise_time(d.attributes.first(0x00080031)).value_or("");
         c.attributes = attributes_text(of_level(d.attributes, QueryLevel::series));
-        FID_CHECK(insert_row(transaction_, row_key_, c));
+        FID_CHECK(known ? update_row(transaction_, row_key_, c) : insert_row(transaction_, row_key_, c));
     }
     series_seen_.insert({study.id, d.series_uid.text()});
     return {};
 }
 
 Result<void> Insertion::make_current(StudyColumns& study, const PatientColumns& patient, const ObjectDescription& d, InstanceColumns& instance, bool is_new) {
-    if (study.patient == 0) {
+    if (study.patient == 0 || (study.patient == patient.id && study.attributes.empty())) {  // its first, or the first that was not lost
         study.patient = patient.id;
         study.date = dicom::normalise_date(d.attributes.first(tags::kStudyDate)).value_or("");
         study.time = dicom::normalise_time(d.attributes.first(tags::kStudyTime)).value_or("");

@@ -177,6 +177,9 @@ public:
     /// Studies with instances that came or changed since their latest version was made, oldest change first.
     Result<std::vector<Uid>> studies_without_version(database::Transaction& transaction, std::uint64_t changed_before_ms, std::uint32_t limit) const;
 
+    /// Returns: "study UID version N" for each version of a study that is there whose manifest has no row.
+    Result<std::vector<std::string>> lost_manifests(database::Transaction& transaction) const;
+
     Result<IndexCounts> counts(database::Transaction& transaction) const;
     /// Checks every MAC and chain. Returns: what does not fit, one Error each.
     Result<std::vector<Error>> check_all(database::Transaction& transaction) const;

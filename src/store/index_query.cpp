@@ -267,6 +267,19 @@ Result<IndexCounts> Index::counts(database::Transaction& transaction) const {
 
 namespace {
 
+Result<std::vector<std::string>> select_names(database::Transaction& transaction, const std::string& sql) {
+    std::vector<std::string> names;
+    std::string name;
+    Statement select(transaction, sql);
+    select.out(name);
+    FID_CHECK(select.run());
+    while (true) {
+        FID_TRY(const bool more, select.next());
+        if (!more) return names;
+        names.push_back(name);
+    }
+}
+
 // Like select_rows, but goes on after a bad MAC.
 template <typename Columns>
 Result<void> check_table(database::Transaction& transaction, const crypto::Secret& row_key, std::vector<Error>& findings, std::set<long long>* ids) {
@@ -286,6 +299,11 @@ Result<void> check_table(database::Transaction& transaction, const crypto::Secre
 
 }  // namespace
 
+Result<std::vector<std::string>> Index::lost_manifests(database::Transaction& transaction) const {
+    return select_names(transaction, "SELECT 'study ' || v.study_uid || ' version ' || v.version FROM study_versions v JOIN studies s ON s.study_uid = v.study_uid"
+                                     " WHERE v.manifest <> '' AND v.study_revision >= 0 AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.object_id = v.manifest) LIMIT 100");
+}
+
 Result<std::vector<Error>> Index::check_all(database::Transaction& transaction) const {
     std::vector<Error> findings;
     std::set<long long> patients, studies;
@@ -296,19 +314,15 @@ Result<std::vector<Error>> Index::check_all(database::Transaction& transaction) 
     FID_CHECK(check_table<InstanceColumns>(transaction, row_key_, findings, nullptr));
     FID_CHECK(check_table<VersionColumns>(transaction, row_key_, findings, nullptr));
     if (auto place = known(transaction); !place) findings.push_back(place.error());
-    const auto orphans = [&](const std::string& sql, const std::string& what) -> Result<void> {
-        std::string name;
-        Statement select(transaction, sql + " LIMIT 100");
-        select.out(name);
-        FID_CHECK(select.run());
-        while (true) {
-            FID_TRY(const bool more, select.next());
-            if (!more) return {};
-            findings.push_back({ErrorCode::corrupt, "index: " + what + " " + name + " is missing; rebuild the index (fsck --rebuild-index)"});
-        }
+    const auto report = [&](const std::string& what, const std::vector<std::string>& names) {
+        for (const auto& name : names) findings.push_back({ErrorCode::corrupt, "index: " + what + " " + name + " is missing; rebuild the index (fsck --rebuild-index)"});
     };
-    FID_CHECK(orphans("SELECT o.object_id FROM objects o WHERE NOT EXISTS (SELECT 1 FROM studies s WHERE s.id = o.study)", "the study of object"));
-    FID_CHECK(orphans("SELECT i.object_id FROM instances i WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.object_id = i.object_id)", "the row of object"));
+    FID_TRY(const auto without_study, select_names(transaction, "SELECT o.object_id FROM objects o WHERE NOT EXISTS (SELECT 1 FROM studies s WHERE s.id = o.study) LIMIT 100"));
+    report("the study of object", without_study);
+    FID_TRY(const auto without_object, select_names(transaction, "SELECT i.object_id FROM instances i WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.object_id = i.object_id) LIMIT 100"));
+    report("the row of object", without_object);
+    FID_TRY(const auto without_manifest, lost_manifests(transaction));
+    report("the manifest of", without_manifest);
     if (!findings.empty()) return findings;
     // Every row is as it was written; what is missing or was put back shows in what refers to it.
     for (const auto id : studies) {

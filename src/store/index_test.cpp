@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/hex.hpp"
+#include "evidence/manifest.hpp"
 #include "store/store_fixture.hpp"
 
 namespace fiducial::store {
@@ -540,6 +541,143 @@ TEST_F(IndexTest, AnErasedStudyIsGoneAndMayComeAgain) {
     EXPECT_NE((*study("1.2.3.1"))->slot, slot);
     EXPECT_TRUE(fsck().clean());
     EXPECT_EQ(store_->erase_study(uid("1.9")).error().code, ErrorCode::not_found);
+}
+
+// A study of two instances, each in a segment of its own, and its manifest in a third.
+class LostSegmentTest : public IndexTest {
+protected:
+    void SetUp() override {
+        options_.vault.segment_bytes = 100'000;
+        IndexTest::SetUp();
+        for (int n = 1; n <= 2; ++n) {
+            instances_[n - 1] = numbered(1, n);
+            instances_[n - 1].bytes = random_bytes(80'000, static_cast<std::uint64_t>(n));
+            stored_[n - 1] = put(instances_[n - 1]);
+        }
+        ASSERT_EQ(stored_[1].ref.location.segment, 2u);
+        auto another = numbered(2, 1);
+        another.bytes = random_bytes(80'000, 3);
+        put(another);
+        evidence::Manifest manifest;
+        const auto row = *study("1.2.3.1");
+        manifest.study_instance_uid = uid("1.2.3.1");
+        manifest.patient = evidence::PatientIdentity{row->patient.issuer, row->patient.patient_id};
+        for (const auto& one : stored_) {
+            evidence::ManifestInstance instance;
+            instance.sop_instance_uid = one.description.sop_uid;
+            instance.series_instance_uid = one.description.series_uid;
+            instance.sop_class_uid = one.description.sop_class_uid;
+            instance.transfer_syntax_uid = one.description.transfer_syntax_uid;
+            instance.size = one.ref.size;
+            instance.sha256 = one.sha256;
+            instance.chunk_root = one.ref.chunk_root;
+            instance.arrival_ms = one.description.arrival_ms;
+            manifest.instances.push_back(instance);
+        }
+        auto writer = store_->begin_object(uid("1.2.3.1"), ObjectKind::manifest);
+        ASSERT_TRUE(writer);
+        const auto bytes = manifest.encode();
+        ASSERT_TRUE(bytes) << bytes.error().message;
+        ASSERT_TRUE(writer->write(*bytes));
+        PendingObject object{*std::move(writer), {}, {}, {}};
+        object.description.kind = ObjectKind::manifest;
+        object.description.study_uid = uid("1.2.3.1");
+        object.description.patient_slot = row->patient.slot;
+        const auto kept = store_->commit(std::move(object));
+        ASSERT_TRUE(kept) << kept.error().message;
+        manifest_ = *kept;
+        ASSERT_EQ(manifest_.ref.location.segment, 3u);
+        another.sop += "9";
+        another.bytes = random_bytes(80'000, 4);
+        put(another);  // the segments go on behind it
+    }
+    void lose(std::uint32_t segment) {
+        store_.reset();
+        std::filesystem::rename(segment_path(segment), folder_ / std::to_string(segment));
+        open();
+    }
+    void bring_back(std::uint32_t segment) {
+        store_.reset();
+        std::filesystem::rename(folder_ / std::to_string(segment), segment_path(segment));
+        open();
+    }
+
+    TestInstance instances_[2];
+    StoredObject stored_[2], manifest_;
+};
+
+TEST_F(LostSegmentTest, IsNotMadeIntoARemovalByARebuild) {
+    lose(2);
+    const auto refused = store_->rebuild_index();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::corrupt);
+    EXPECT_NE(refused.error().message.find("instance 1.2.3.1.1.2 of study 1.2.3.1 is lost"), std::string::npos) << refused.error().message;
+    EXPECT_NE(refused.error().message.find("--force"), std::string::npos);
+    EXPECT_EQ((*instance("1.2.3.1.1.2"))->object.ref.id, stored_[1].ref.id) << "the index is as it was";
+
+    ASSERT_TRUE(store_->rebuild_index(true));
+    const auto rows = instances("1.2.3.1");
+    ASSERT_TRUE(rows) << rows.error().message;
+    ASSERT_EQ(rows->size(), 2u) << "its study misses it";
+    EXPECT_EQ((*rows)[0].object.state, ObjectState::current);
+    EXPECT_EQ((*rows)[1].object.state, ObjectState::quarantined);
+    EXPECT_EQ((*rows)[1].object.sha256, stored_[1].sha256);
+    EXPECT_EQ((*rows)[1].object.ref.chunk_root, stored_[1].ref.chunk_root);
+    const auto report = fsck();
+    ASSERT_EQ(report.findings.size(), 1u) << text_of(report);
+    EXPECT_EQ(report.findings[0].kind, Finding::Kind::missing_object);
+    EXPECT_FALSE(store_->rebuild_index()) << "still lost";
+
+    bring_back(2);
+    ASSERT_TRUE(store_->rebuild_index());
+    EXPECT_EQ(instances("1.2.3.1")->at(1).object.state, ObjectState::current);
+    EXPECT_TRUE(fsck().clean());
+}
+
+TEST_F(LostSegmentTest, IsMendedBySendingAgain) {
+    const auto slot = (*study("1.2.3.1"))->patient.slot;
+    store_.reset();
+    for (const std::uint32_t segment : {1u, 2u}) std::filesystem::rename(segment_path(segment), folder_ / std::to_string(segment));
+    open();
+    ASSERT_TRUE(store_->rebuild_index(true));
+    EXPECT_EQ((*study("1.2.3.1"))->patient.slot, slot) << "the patient is the same although every instance is lost";
+    for (const auto& one : instances_) EXPECT_EQ(put(one).admission, Admission::stored);
+    const auto check = [&] {
+        EXPECT_EQ(instances("1.2.3.1")->size(), 2u);
+        EXPECT_EQ((*study("1.2.3.1"))->date, "20260102");
+        EXPECT_EQ((*study("1.2.3.1"))->modalities, std::vector<std::string>{"CT"});
+        const auto report = fsck();
+        EXPECT_TRUE(report.clean()) << text_of(report);
+    };
+    check();
+    const auto rebuilt = store_->rebuild_index();
+    ASSERT_TRUE(rebuilt) << rebuilt.error().message;
+    check();
+}
+
+TEST_F(LostSegmentTest, OfAManifestIsNamed) {
+    StudyVersionRow version;
+    version.study_uid = uid("1.2.3.1");
+    version.record.study_key.fill(4);
+    version.manifest = manifest_.ref.id;
+    ASSERT_TRUE(store_->database().write(database::Durability::full, [&](database::Transaction& t) { return store_->index().insert_version(t, version); }));
+    EXPECT_TRUE(fsck().clean());
+    lose(manifest_.ref.location.segment);
+    EXPECT_FALSE(store_->rebuild_index());
+    ASSERT_TRUE(store_->rebuild_index(true));
+    EXPECT_NE(text_of(fsck()).find("the manifest of study 1.2.3.1 version 1 is missing"), std::string::npos) << text_of(fsck());
+}
+
+TEST_F(IndexTest, ADamagedBlockStopsARebuild) {
+    for (int n = 1; n <= 3; ++n) put(numbered(1, n));
+    const auto place = (*instance("1.2.3.1.1.2"))->object.ref.location;
+    flip(segment_path(place.segment), place.offset + 40);
+    const auto refused = store_->rebuild_index();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::corrupt);
+    EXPECT_EQ(instances("1.2.3.1")->size(), 3u);
+    ASSERT_TRUE(store_->rebuild_index(true));
+    EXPECT_EQ(instances("1.2.3.1")->size(), 2u);
 }
 
 TEST_F(IndexTest, AGoodCopyHealsWhatIsInQuarantine) {

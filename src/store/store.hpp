@@ -98,9 +98,11 @@ public:
     Result<void> erase_study(const Uid& study_uid);
 
     Result<FsckReport> fsck(const FsckOptions& options, const std::function<void(const Progress&)>& progress = {});
-    /// Makes the index again from the segments alone, in one transaction. Study versions stay. Returns: objects indexed.
-    /// Requires: nothing is stored meanwhile.
-    Result<std::uint64_t> rebuild_index(const std::function<void(const Progress&)>& progress = {});
+    /// Makes the index again from the segments alone, in one transaction. Study versions stay. What a manifest lists and the segments
+    /// no longer hold gets a row in quarantine (segment 0), so that its study misses it until it is restored or sent again.
+    /// Requires: nothing is stored meanwhile. Returns: objects indexed.
+    /// Errors: corrupt when segments are damaged or something is lost: the index stays as it was. With `force` it is made all the same.
+    Result<std::uint64_t> rebuild_index(bool force = false, const std::function<void(const Progress&)>& progress = {});
 
 private:
     Store() = default;
@@ -109,6 +111,7 @@ private:
     Result<Slot> patient_slot(const ObjectDescription& description);
     Result<Index::Known> known();
     Result<void> recover();
+    Result<void> miss_what_is_lost(database::Transaction& transaction, const StoredObject& manifest, std::vector<std::string>& faults);
     Result<void> apply_mark(database::Transaction& transaction, const Mark& mark);
     Result<void> index_group(Group& group, Location block);
     Result<void> index_entries(database::Transaction& transaction, Group& group, std::uint64_t now_ms);

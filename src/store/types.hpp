@@ -78,7 +78,7 @@ struct ObjectDescription {
     PatientText source;            // a peer, a person, a path; at most 1024 bytes
     PatientText patient_id;        // UTF-8 without outer spaces, may be empty
     PatientText issuer;
-    std::optional<Slot> patient_slot;  // filled in by Store
+    std::optional<Slot> patient_slot;  // of instances: filled in by Store
     dicom::Attributes attributes;  // top level, UTF-8; only what query_attributes() and the configuration name is kept
 };
 
