@@ -175,7 +175,8 @@ std::string count_of(std::size_t count, std::string_view one, std::string_view m
 class Speaker {
 public:
     Speaker(const Consistent& found, const std::optional<Trusted>& trusted) : found_(found), record_(found.bundle.record), trusted_(trusted) {
-        vouched_ = trusted && !trusted->development;
+        // One signer of many can seal a header over any state at all: only a settled one vouches for what it holds.
+        vouched_ = trusted && !trusted->development && trusted->settled;
         block_ = std::to_string(found.headers.front().number);
     }
 
@@ -220,7 +221,7 @@ private:
     Statement latest(StatementState firm) const {
         const std::string version = "Version " + std::to_string(record_.version);
         if (found_.latest) return {"latest", firm, version + " is the latest one as of block " + block_ + "."};
-        return {"latest", StatementState::refuted, version + " is not the latest one: as of block " + block_ + " there is a later version."};
+        return {"latest", vouched_ ? StatementState::refuted : StatementState::not_established, version + " is not the latest one: as of block " + block_ + " there is a later version."};
     }
 
     const Consistent& found_;
@@ -243,7 +244,7 @@ void set_verdict(Report& report, const FileMatch& match, const std::optional<Tru
     if (trusted->development) {
         return set(Verdict::development_chain, "Consistent, on a development chain: its blocks carry no seals, so anybody could have made it.");
     }
-    if (!trusted->settled) return set(Verdict::not_settled, "Anchored, but not settled yet.");
+    if (!trusted->settled) return set(Verdict::not_settled, "Consistent, but not settled yet: too few signers or blocks are shown to rely on it.");
     const std::string later = latest ? "" : " A later version of the study exists.";
     if (report.self_sealed) return set(Verdict::verified, "Verified, self-sealed (1 of 1): the chain has one signer." + later);
     set(Verdict::verified, "Verified." + later);

@@ -17,13 +17,13 @@ enum class Verdict : std::uint8_t {
     refused = 11,           // the bundle (or trust file) is malformed, or contradicts itself or the trust file
     trust_unverified = 12,  // consistent in itself, and no trust file was given
     development_chain = 13, // consistent, on a chain whose blocks carry no seals
-    not_settled = 14,       // anchored, but too few blocks or signers are shown
+    not_settled = 14,       // consistent, but too few blocks or signers are shown
 };
 std::string_view name_of(Verdict verdict);
 
 enum class StatementState : std::uint8_t {
     established,
-    consistent,       // fits together within the bundle, but nothing from outside vouches for it
+    consistent,       // fits together within the bundle, but no settled block of a trusted chain vouches for it
     not_established,
     refuted,
     not_asked,        // no file was given

@@ -90,8 +90,25 @@ TEST(Verifier, NotSettledUntilSignersAndDepthAreShown) {
             const auto report = verify(sample.text, sample.trust_text, sample.file);
             EXPECT_EQ(report.verdict, headers == needed ? Verdict::verified : Verdict::not_settled) << headers;
             EXPECT_EQ(state_of(report, "settled"), headers == needed ? established : not_established);
-            EXPECT_EQ(state_of(report, "anchored"), established);
+            for (const char* id : {"in_study_version", "anchored", "latest"}) {
+                EXPECT_EQ(state_of(report, id), headers == needed ? established : consistent) << id;
+            }
         }
+    }
+}
+
+/// One signer of five seals a header over a state of its own making: neither that a version stands there nor that a later one does
+/// is more than its word.
+TEST(Verifier, OneRogueSignerOfFiveEstablishesNothing) {
+    for (const bool later : {false, true}) {
+        auto options = of_signers(5);
+        options.headers = 1;
+        options.later_version_exists = later;
+        const auto sample = make_sample(options);
+        const auto report = verify(sample.text, sample.trust_text, sample.file);
+        EXPECT_EQ(report.verdict, Verdict::not_settled);
+        EXPECT_EQ(states(report), (States{established, consistent, consistent, not_established, later ? not_established : consistent}));
+        EXPECT_EQ(report.to_text().find("[yes]        That version"), std::string::npos);
     }
 }
 

@@ -46,7 +46,7 @@ Exit codes:
   11  refused: the bundle or trust file is malformed, or contradicts itself or the other
   12  consistent, trust unverified: no trust file was given
   13  consistent, on a development chain, whose blocks carry no seals
-  14  anchored, but not settled yet: ask for a newer bundle
+  14  consistent, but not settled yet: ask for a newer bundle
 
 Examples:
   fiducial-verify chest.evidence.json --trust hospital.trust.json chest.dcm
