@@ -1,5 +1,7 @@
 #include "evidence/part10.hpp"
 
+#include <optional>
+
 namespace fiducial::evidence {
 
 namespace {
@@ -28,11 +30,15 @@ Result<Part10Split> split_part10(ByteView head) {
     const auto bad = [&](std::string_view what) {
         return fail(ErrorCode::malformed, "DICOM file meta information: " + std::string(what) + " at byte " + std::to_string(at));
     };
+    int last = -1;
+    std::optional<std::uint64_t> group_end;  // as (0002,0000) says
     while (true) {
         if (at == head.size()) break;  // no data set follows; its size of 0 is refused where it is hashed
         if (head.size() - at < 8) return bad("an element is cut off");
         if (u16le(head, at) != 0x0002) break;
         const std::uint16_t element = u16le(head, at + 2);
+        if (element <= last) return bad("an element is there twice, or out of order");
+        last = element;
         std::uint64_t length = 0;
         std::size_t header = 8;
         if (has_long_length(as_text(head.subspan(at + 4, 2)))) {
@@ -43,6 +49,10 @@ Result<Part10Split> split_part10(ByteView head) {
             length = u16le(head, at + 6);
         }
         if (length > head.size() - at - header) return bad("an element is longer than what is left of the first MiB");
+        if (element == 0x0000) {
+            if (length != 4) return bad("a group length that is none");
+            group_end = at + header + 4 + u32le(head, at + header);
+        }
         if (element == 0x0010) {
             auto value = as_text(head.subspan(at + header, static_cast<std::size_t>(length)));
             while (!value.empty() && (value.back() == '\0' || value.back() == ' ')) value.remove_suffix(1);
@@ -51,6 +61,8 @@ Result<Part10Split> split_part10(ByteView head) {
         }
         at += header + static_cast<std::size_t>(length);
     }
+    // Where a reader that goes by the length would begin elsewhere, it would show something else.
+    if (group_end && *group_end != at) return bad("the group length does not name where the data set begins,");
     out.data_set_offset = at;
     return out;
 }

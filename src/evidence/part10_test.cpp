@@ -27,14 +27,22 @@ Bytes element(std::uint16_t group, std::uint16_t number, std::string_view vr, st
     return out;
 }
 
-Bytes prefix(std::string_view transfer_syntax) {
+/// Preamble, group length (off by `wrong`) and what else stands in group 0002.
+Bytes prefix_of(ByteView group, std::size_t wrong = 0) {
     Bytes out(128, 0x41);
     append(out, as_bytes("DICM"));
-    append(out, element(2, 0, "UL", std::string_view("\x40\0\0\0", 4)));
-    append(out, element(2, 1, "OB", std::string_view("\0\1", 2)));
-    append(out, element(2, 0x10, "UI", transfer_syntax));
+    Bytes length = le16(group.size() + wrong);
+    append(length, Bytes{0, 0});
+    append(out, element(2, 0, "UL", as_text(length)));
+    append(out, group);
     return out;
 }
+Bytes group_of(std::string_view transfer_syntax) {
+    Bytes group = element(2, 1, "OB", std::string_view("\0\1", 2));
+    append(group, element(2, 0x10, "UI", transfer_syntax));
+    return group;
+}
+Bytes prefix(std::string_view transfer_syntax) { return prefix_of(group_of(transfer_syntax)); }
 const Bytes kDataSet = element(8, 0x18, "UI", "1.2.3.4");
 
 TEST(Part10, PS310_7_1_FindsTheDataSet) {
@@ -59,14 +67,36 @@ TEST(Part10, Rejections) {
     const Bytes whole = prefix("1.2.840.10008.1.2.1");
     std::size_t accepted = 0;
     for (std::size_t size = 132; size < whole.size(); ++size) accepted += split_part10(ByteView(whole).first(size)).has_value() ? 1 : 0;
-    EXPECT_EQ(accepted, 3u);  // where an element ends, the file may end
+    EXPECT_EQ(accepted, 1u);  // right after "DICM"
     Bytes file = prefix("1.2.x");
     append(file, kDataSet);
     EXPECT_EQ(split_part10(file).error().code, ErrorCode::malformed);
-    file = prefix("1.2");
-    append(file, element(2, 0x102, "OB", "abcd"));
+    Bytes group = group_of("1.2");
+    append(group, element(2, 0x102, "OB", "abcd"));
+    file = prefix_of(group);
     file[file.size() - 5] = 0xFF;  // a length beyond the file
     EXPECT_EQ(split_part10(file).error().code, ErrorCode::malformed);
+}
+
+TEST(Part10, PS35_7_1_WhatTwoReadersMayReadDifferentlyIsRefused) {
+    Bytes twice = group_of("1.2.840.10008.1.2.1");
+    append(twice, element(2, 0x10, "UI", "1.2.840.10008.1.2.2"));
+    Bytes out_of_order = group_of("1.2.840.10008.1.2.1");
+    append(out_of_order, element(2, 3, "UI", "1.2"));
+    Bytes second_length = group_of("1.2.840.10008.1.2.1");
+    append(second_length, element(2, 0, "UL", "abcd"));
+    for (Bytes file : {prefix_of(twice), prefix_of(out_of_order), prefix_of(second_length), prefix_of(group_of("1.2"), 16),
+                       prefix_of(group_of("1.2"), static_cast<std::size_t>(-10))}) {
+        append(file, kDataSet);
+        const auto found = split_part10(file);
+        ASSERT_FALSE(found);
+        EXPECT_EQ(found.error().code, ErrorCode::malformed);
+    }
+    Bytes without_length(128, 0);
+    append(without_length, as_bytes("DICM"));
+    append(without_length, group_of("1.2"));
+    append(without_length, kDataSet);
+    EXPECT_TRUE(split_part10(without_length));
 }
 
 TEST(FileFingerprint, TheDataSetAloneCounts) {
