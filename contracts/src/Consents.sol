@@ -14,6 +14,10 @@ contract Consents is Decisions, EIP712 {
     uint64 public constant CLOCK_SKEW = 1 hours;
     /// How far a revocation's epoch may be ahead: enough for any reorganisation, too little to use the epochs up.
     uint64 public constant MAX_EPOCH_AHEAD = 1 << 32;
+    /// How far a restriction's serial may be ahead of the last one: nobody uses the serials up for who decides later.
+    uint64 public constant MAX_SERIAL_AHEAD = 1 << 32;
+    /// How long after a wallet's person was removed the holder's gateway may say who decides instead.
+    uint64 public constant REMOVED_CONTROLLER_DELAY = 7 days;
 
     bytes32 private constant TARGET_TYPE = keccak256("Target(uint8 kind,bytes32 id,uint32 role)");
     bytes32 private constant GRANT_TYPE = keccak256(
@@ -40,7 +44,7 @@ contract Consents is Decisions, EIP712 {
         onlyKnown(holder, patientKey)
     {
         Patient storage patient = _patients[holder][patientKey].facts;
-        bool byGateway = patient.kind != ControllerKind.wallet && _isGateway(holder);
+        bool byGateway = (patient.kind != ControllerKind.wallet || _isGone(patient.controller)) && _isGateway(holder);
         bool byController =
             patient.controller != 0 && _members.activePersonAt(holder, msg.sender) == patient.controller;
         if (!byGateway && !byController) revert ConsentsNotAllowed(msg.sender);
@@ -239,7 +243,11 @@ contract Consents is Decisions, EIP712 {
         }
         Emergency storage opened = _patients[holder][patientKey].emergencies[person];
         // An older one that is written down late is told, and never shortens a later one.
-        if (until > opened.until) {
+        // Two that meet are one, so that a new one closes nothing that is open.
+        if (from <= opened.until && opened.from <= until) {
+            if (from < opened.from) opened.from = from;
+            if (until > opened.until) opened.until = until;
+        } else if (until > opened.until) {
             opened.from = from;
             opened.until = until;
         }
@@ -318,7 +326,9 @@ contract Consents is Decisions, EIP712 {
         restrictionId = restrictionIdOf(terms.target, terms.scope);
         PatientState storage state = _patients[terms.holder][terms.patientKey];
         uint256 kept = state.restrictions[restrictionId];
-        if (terms.serial <= kept >> 1) revert ConsentsStaleSerial(uint64(kept >> 1));
+        uint64 last = uint64(kept >> 1);
+        if (terms.serial <= last) revert ConsentsStaleSerial(last);
+        if (terms.serial - last > MAX_SERIAL_AHEAD) revert ConsentsSerialTooFar(last);
         bool was = kept & 1 != 0;
         state.restrictions[restrictionId] = uint256(terms.serial) << 1 | (terms.on ? 1 : 0);
         if (terms.on && !was) {
@@ -405,6 +415,12 @@ contract Consents is Decisions, EIP712 {
 
     function _hashTarget(Target calldata target) private pure returns (bytes32) {
         return keccak256(abi.encode(TARGET_TYPE, target.kind, target.id, target.role));
+    }
+
+    /// Removed for so long that a wallet had time to take away what it gave.
+    function _isGone(bytes32 person) private view returns (bool) {
+        uint64 removedAt = _members.personOf(person).removedAt;
+        return removedAt != 0 && block.timestamp >= removedAt + REMOVED_CONTROLLER_DELAY;
     }
 
     function _isGateway(bytes32 holder) private view returns (bool) {

@@ -75,15 +75,22 @@ abstract contract Consortium is IMembers {
         // slither-disable-next-line incorrect-equality
         if (action.readyAt == 0 || block.timestamp < action.readyAt) revert MembersNotReady(action.readyAt);
         delete _actions[id];
+        for (uint256 i = 0; i < _administrators.length(); ++i) delete _approved[id][_administrators.at(i)];
         emit ActionExecuted(id);
         (bool done, bytes memory reason) = action.target.call(action.data);
         if (!done) revert MembersActionFailed(id, reason);
     }
 
-    function cancel(bytes32 id) external onlyConsortiumAdministrator {
+    function withdrawApproval(bytes32 id) external onlyConsortiumAdministrator {
         _requireAction(id);
-        delete _actions[id];
-        emit ActionCancelled(id, msg.sender);
+        if (!_approved[id][msg.sender]) revert MembersNotApproved(id, msg.sender);
+        delete _approved[id][msg.sender];
+        uint32 approvals = _actions[id].approvals - 1;
+        _actions[id].approvals = approvals;
+        if (approvals < _threshold) _actions[id].readyAt = 0;
+        // slither-disable-next-line incorrect-equality
+        if (approvals == 0) delete _actions[id];
+        emit ActionApprovalWithdrawn(id, msg.sender, approvals);
     }
 
     function actionOf(bytes32 id)

@@ -24,6 +24,7 @@ contract Members is Consortium {
     mapping(bytes32 person => bytes32 administrator) private _custodianProposedBy;
     mapping(bytes32 person => Recovery recovery) private _recoveries;
     bytes32[] private _institutionIds;
+    mapping(bytes32 person => bytes32 administrator) private _voices; // 0: its own
 
     modifier onlyAdministratorOf(bytes32 institution) {
         _requireAdministrator(institution);
@@ -137,12 +138,14 @@ contract Members is Consortium {
         }
         if (roles & Roles.CUSTODIAN != 0) revert MembersCustodianNeedsTwo(id);
         _addPerson(id, institution, account, roles, custody);
+        if (roles & Roles.ADMINISTRATOR != 0) _shareVoice(id, institution);
     }
 
     function setRoles(bytes32 person, uint32 roles) external onlyAdministratorOfPerson(person) {
         if (roles & ~Roles.ALL != 0) revert MembersRolesInvalid(roles);
         uint32 previous = _people[person].roles;
         if (roles & Roles.CUSTODIAN & ~previous != 0) revert MembersCustodianNeedsTwo(person);
+        if (roles & Roles.ADMINISTRATOR & ~previous != 0) _shareVoice(person, _people[person].institution);
         _people[person].roles = roles;
         delete _custodianProposedBy[person];
         emit PersonRolesChanged(person, roles, previous);
@@ -155,11 +158,10 @@ contract Members is Consortium {
 
     function removePerson(bytes32 id) external onlyAdministratorOfPerson(id) {
         Person storage person = _people[id];
-        if (person.account != address(0)) delete _personAt[person.institution][person.account];
-        person.account = address(0);
+        // The account stays: what a patient gave can be taken away from it, whatever is done to the person.
         person.roles = 0;
         person.active = false;
-        person.removed = true;
+        person.removedAt = uint40(block.timestamp);
         delete _custodianProposedBy[id];
         delete _recoveries[id];
         emit PersonRemoved(id);
@@ -176,8 +178,9 @@ contract Members is Consortium {
         bytes32 first = _custodianProposedBy[id];
         bytes32 second = _personAt[person.institution][msg.sender];
         if (first == 0 || !_isAdministrator(first, person.institution)) revert MembersNotProposed(id);
-        if (first == second) revert MembersSameAdministrator(first);
+        if (voiceOf(first) == voiceOf(second)) revert MembersSameAdministrator(first);
         delete _custodianProposedBy[id];
+        delete _recoveries[id]; // begun for somebody who was less
         uint32 previous = person.roles;
         person.roles = previous | Roles.CUSTODIAN;
         emit CustodianAppointed(id, first, second);
@@ -192,7 +195,7 @@ contract Members is Consortium {
 
     function recoverAccount(bytes32 id, address account, Custody custody) external onlyAdministratorOfPerson(id) {
         Person storage person = _people[id];
-        if (person.custody == Custody.kept || person.account == address(0)) {
+        if (!_isGuarded(id) && (person.custody == Custody.kept || person.account == address(0))) {
             _setAccount(id, account, custody);
             return;
         }
@@ -215,6 +218,10 @@ contract Members is Consortium {
         if (_recoveries[id].account == address(0)) revert MembersNotProposed(id);
         delete _recoveries[id];
         emit PersonAccountProposalCancelled(id);
+    }
+
+    function voiceOf(bytes32 id) public view returns (bytes32) {
+        return _voices[id] == 0 ? id : _voices[id];
     }
 
     function personOf(bytes32 id) external view returns (Person memory) {
@@ -302,10 +309,22 @@ contract Members is Consortium {
         if (roles & ~Roles.ALL != 0) revert MembersRolesInvalid(roles);
         _claim(id, SubjectKind.person);
         _people[id] = Person({
-            institution: institution, account: address(0), roles: roles, active: true, custody: custody, removed: false
+            institution: institution, account: address(0), roles: roles, active: true, custody: custody, removedAt: 0
         });
         if (account != address(0)) _claimAccount(id, institution, account);
         emit PersonRegistered(id, institution, account, roles, custody);
+    }
+
+    function _shareVoice(bytes32 id, bytes32 institution) private {
+        _voices[id] = voiceOf(_personAt[institution][msg.sender]);
+    }
+
+    /// Whether the caller, with the person's account, would have a say that is not the caller's.
+    function _isGuarded(bytes32 id) private view returns (bool) {
+        Person storage person = _people[id];
+        if (person.roles & Roles.CUSTODIAN != 0) return true;
+        return person.roles & Roles.ADMINISTRATOR != 0
+            && voiceOf(id) != voiceOf(_personAt[person.institution][msg.sender]);
     }
 
     function _setAccount(bytes32 id, address account, Custody custody) private {
@@ -339,7 +358,7 @@ contract Members is Consortium {
 
     function _knownPerson(bytes32 id) private view returns (Person storage person) {
         person = _people[id];
-        if (_kinds[id] != SubjectKind.person || person.removed) revert MembersUnknownPerson(id);
+        if (_kinds[id] != SubjectKind.person || person.removedAt != 0) revert MembersUnknownPerson(id);
     }
 
     function _requireInstitution(bytes32 id) private view {

@@ -161,14 +161,64 @@ contract ConsentsTest is World {
         consents.grantBySignature(given, id(PATIENT_A), grant_);
     }
 
-    /// Removed for ever is another thing than inactive: the account is nobody's.
-    function test_RevertWhen_controllerWasRemoved() public {
+    /// Nor does removing someone for ever.
+    function test_removedControllerGivesNothingAndTakesAway() public {
         giveWallet();
+        IConsents.GrantTerms memory given = terms(toSubject(id(DOCTOR_B)), TREATMENT);
+        given.until = NOW + 3650 days;
+        vm.prank(vm.addr(PATIENT_A));
+        consents.grant(given);
+        bytes memory revocation = sign(
+            PATIENT_A, typed(keccak256(abi.encode(REVOKE_TYPE, HOSPITAL_A, PATIENT, bytes32(0), given.epoch + 1)))
+        );
         vm.prank(vm.addr(ADMIN_A));
         members.removePerson(id(PATIENT_A));
+        allowed(DOCTOR_B, IConsents.Operation.read, TREATMENT, IConsents.Reason.granted);
+        bytes memory error = abi.encodeWithSelector(IConsents.ConsentsNotAllowed.selector, vm.addr(PATIENT_A));
+        vm.startPrank(vm.addr(PATIENT_A));
+        given.from = NOW + 1;
+        vm.expectRevert(error);
+        consents.grant(given);
+        vm.expectRevert(error);
+        consents.setController(HOSPITAL_A, PATIENT, 0, IConsents.ControllerKind.institution);
+        consents.revoke(HOSPITAL_A, PATIENT, 0, given.epoch);
+        denied(DOCTOR_B, IConsents.Operation.read, TREATMENT, IConsents.Reason.grantRevoked);
+        consents.restrict(restriction(toEveryone(), 0, true, 1));
+        vm.expectRevert(error);
+        consents.restrict(restriction(toEveryone(), 0, false, 2));
+        vm.stopPrank();
+        consents.revokeBySignature(HOSPITAL_A, PATIENT, 0, given.epoch + 1, id(PATIENT_A), revocation);
+        equal(epoch(), given.epoch + 2);
+    }
+
+    /// The gateway can say who decides instead, once a wallet had time to take away what it gave: never at once.
+    function test_removedControllerIsReplacedAfterAWeek() public {
+        giveWallet();
+        IConsents.GrantTerms memory given = terms(toSubject(id(DOCTOR_B)), TREATMENT);
+        given.until = NOW + 3650 days;
+        vm.prank(vm.addr(PATIENT_A));
+        consents.grant(given);
+        bytes memory error = abi.encodeWithSelector(IConsents.ConsentsNotAllowed.selector, GATEWAY_A);
+        vm.startPrank(GATEWAY_A);
+        vm.warp(NOW + 30 days);
+        vm.expectRevert(error); // nobody was removed
+        consents.setController(HOSPITAL_A, PATIENT, 0, IConsents.ControllerKind.institution);
+        vm.stopPrank();
+        vm.prank(vm.addr(ADMIN_A));
+        members.removePerson(id(PATIENT_A));
+        vm.warp(NOW + 37 days - 1);
+        vm.startPrank(GATEWAY_A);
+        vm.expectRevert(error);
+        consents.setController(HOSPITAL_A, PATIENT, 0, IConsents.ControllerKind.institution);
+        vm.warp(NOW + 37 days);
+        consents.setController(HOSPITAL_A, PATIENT, 0, IConsents.ControllerKind.institution);
+        equal(epoch(), given.epoch + 1); // what was signed and withheld is void
+        consents.revoke(HOSPITAL_A, PATIENT, 0, given.epoch);
+        vm.stopPrank();
+        denied(DOCTOR_B, IConsents.Operation.read, TREATMENT, IConsents.Reason.grantRevoked);
         vm.expectRevert(abi.encodeWithSelector(IConsents.ConsentsNotAllowed.selector, vm.addr(PATIENT_A)));
         vm.prank(vm.addr(PATIENT_A));
-        consents.revoke(HOSPITAL_A, PATIENT, 0, 0);
+        consents.revoke(HOSPITAL_A, PATIENT, 0, given.epoch + 1); // who decides no longer
     }
 
     function test_rotatedAccountKeepsDeciding() public {
@@ -320,12 +370,17 @@ contract ConsentsTest is World {
         consents.restrict(restriction(toEveryone(), SCOPE, false, 5));
         consents.restrict(restriction(toEveryone(), SCOPE, true, 6));
         equal(consents.patientOf(HOSPITAL_A, PATIENT).restrictions, 1);
-        consents.restrict(restriction(toEveryone(), SCOPE, false, type(uint64).max));
+        uint64 far = 6 + consents.MAX_SERIAL_AHEAD();
+        vm.expectRevert(abi.encodeWithSelector(IConsents.ConsentsSerialTooFar.selector, 6));
+        consents.restrict(restriction(toEveryone(), SCOPE, false, far + 1));
+        vm.expectRevert(abi.encodeWithSelector(IConsents.ConsentsSerialTooFar.selector, 0)); // none is used up for a later wallet
+        consents.restrict(restriction(toEveryone(), 0, false, type(uint64).max));
+        consents.restrict(restriction(toEveryone(), SCOPE, false, far));
         consents.restrict(restriction(toInstitution(HOSPITAL_B), 0, false, 1));
         vm.stopPrank();
         (bool on, uint64 serial) = consents.restrictionOf(HOSPITAL_A, PATIENT, restrictionId);
         equal(on, false);
-        equal(serial, type(uint64).max);
+        equal(serial, far);
         equal(consents.patientOf(HOSPITAL_A, PATIENT).restrictions, 0);
         equal(consents.patientOf(HOSPITAL_A, PATIENT).scopedRestrictions, 0);
     }
@@ -523,6 +578,21 @@ contract ConsentsTest is World {
         consents.openEmergency(HOSPITAL_A, PATIENT, id(DOCTOR_A), NOW - 7200, NOW - 3600, 0);
         vm.stopPrank();
         equal(consents.emergencyOf(HOSPITAL_A, PATIENT, id(DOCTOR_A)).until, NOW + 3600);
+    }
+
+    function test_emergenciesThatMeetAreOne() public {
+        vm.startPrank(GATEWAY_A);
+        consents.openEmergency(HOSPITAL_A, PATIENT, id(DOCTOR_B), NOW, NOW + 600, 0);
+        consents.openEmergency(HOSPITAL_A, PATIENT, id(DOCTOR_B), NOW + 300, NOW + 900, 0);
+        equal(allowed(DOCTOR_B, IConsents.Operation.read, IConsents.Purpose.emergency, IConsents.Reason.emergencyOpened), NOW + 900);
+        consents.openEmergency(HOSPITAL_A, PATIENT, id(DOCTOR_B), NOW - 100, NOW + 10, 0); // written down late
+        consents.openEmergency(HOSPITAL_A, PATIENT, id(DOCTOR_B), NOW + 900, NOW + 901, 0); // without a gap
+        IConsents.Emergency memory opened = consents.emergencyOf(HOSPITAL_A, PATIENT, id(DOCTOR_B));
+        equal(opened.from, NOW - 100);
+        equal(opened.until, NOW + 901);
+        consents.openEmergency(HOSPITAL_A, PATIENT, id(DOCTOR_B), NOW + 902, NOW + 903, 0);
+        equal(consents.emergencyOf(HOSPITAL_A, PATIENT, id(DOCTOR_B)).from, NOW + 902);
+        vm.stopPrank();
     }
 
     function test_closeEmergency() public {

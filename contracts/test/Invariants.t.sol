@@ -4,10 +4,12 @@ pragma solidity 0.8.37;
 import {IConsents} from "../src/interfaces/IConsents.sol";
 import {IStudies} from "../src/interfaces/IStudies.sol";
 import {ICheckpoints} from "../src/interfaces/ICheckpoints.sol";
+import {Tree} from "./Checkpoints.t.sol";
 import {World} from "./World.sol";
 
 /// Does what gateways and patients do, in any order, and keeps account of what must then hold.
 contract Actor is World {
+    bytes32 private constant LOG = keccak256("log");
     bytes32[3] public studyKeys = [keccak256("s0"), keccak256("s1"), keccak256("s2")];
     mapping(bytes32 => bytes32) public seenRecord; // slot key -> record when first seen
     bytes32[] public seenKeys;
@@ -77,18 +79,29 @@ contract Actor is World {
         } catch {}
     }
 
-    function checkpoint(uint64 size, bytes32 root) external {
+    /// Of the one log that grows, at any size, or of another that claims to continue it; the first is of the one log.
+    function checkpoint(uint8 sizeSeed, bool honest) public {
+        uint64 kept = checkpoints.checkpointOf(HOSPITAL_A, LOG).size;
+        uint64 size = 1 + uint64(sizeSeed) % (kept + 8);
+        bytes32 root = honest || kept == 0 ? Tree.root(0, size) : Tree.root(1, size + 1);
+        bytes32[] memory proof = kept == 0 || size < kept ? new bytes32[](0) : Tree.consistency(kept, size);
         vm.prank(GATEWAY_A);
-        try checkpoints.submit(keccak256("log"), size % 8, root, new bytes32[](0)) {} catch {}
+        try checkpoints.submit(LOG, size, root, proof) {
+            require(size >= kept, "a log shrank");
+            require(honest || kept == 0, "a log was rewritten");
+        } catch {
+            require(size < kept || !honest, "a log that grew was refused");
+        }
     }
 
     function look() external {
         IConsents.Patient memory patient = consents.patientOf(HOSPITAL_A, PATIENT);
         require(patient.epoch >= seenEpoch && patient.voidBelow >= seenVoidBelow, "an epoch went back");
         (seenEpoch, seenVoidBelow) = (patient.epoch, patient.voidBelow);
-        uint64 size = checkpoints.checkpointOf(HOSPITAL_A, keccak256("log")).size;
-        require(size >= seenSize, "a log shrank");
-        seenSize = size;
+        ICheckpoints.Checkpoint memory log = checkpoints.checkpointOf(HOSPITAL_A, LOG);
+        require(log.size >= seenSize, "a log shrank");
+        require(log.size == 0 || log.root == Tree.root(0, log.size), "a log was rewritten");
+        seenSize = log.size;
     }
 
     function countOfSlots() external view returns (uint256) {
@@ -151,6 +164,19 @@ contract InvariantsTest is World {
         targets[0] = FuzzSelector({addr: address(_actor), selectors: selectors});
     }
 
+    /// So that the invariants are about logs that do grow.
+    function test_actorsLogGrows() public {
+        uint64 before = 0;
+        for (uint8 i = 0; i < 6; ++i) {
+            _actor.checkpoint(before == 0 ? 2 : uint8(before) + 2, true);
+            _actor.checkpoint(uint8(before) + 1, false);
+            _actor.checkpoint(0, true);
+            _actor.look();
+            isTrue(_actor.seenSize() > before);
+            before = _actor.seenSize();
+        }
+    }
+
     /// A slot once written never changes.
     function invariant_anchorsAreWrittenOnce() public view {
         (address where,) = _actor.worldOf();
@@ -161,7 +187,7 @@ contract InvariantsTest is World {
         }
     }
 
-    /// Epochs and sizes of logs never go back; the counters are those of the restrictions in force.
+    /// Epochs and sizes of logs never go back, and no log is rewritten; the counters are those of the restrictions in force.
     function invariant_nothingGoesBack() public {
         _actor.look();
         (uint32 restrictions, uint32 scoped) = _actor.restrictionsKept();

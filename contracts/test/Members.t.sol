@@ -86,7 +86,7 @@ contract MembersTest is World {
         equal(person.institution, HOSPITAL_A);
         equal(person.account, vm.addr(DOCTOR_A));
         equal(person.roles, Roles.DOCTOR);
-        isTrue(person.active && !person.removed);
+        isTrue(person.active && person.removedAt == 0);
         equal(members.personAt(HOSPITAL_A, vm.addr(DOCTOR_A)), id(DOCTOR_A));
         equal(members.personAt(HOSPITAL_B, vm.addr(DOCTOR_A)), bytes32(0));
         equal(members.accountOf(id(DOCTOR_A)), vm.addr(DOCTOR_A));
@@ -155,8 +155,9 @@ contract MembersTest is World {
     function test_removedPersonIsGoneForEver() public {
         vm.startPrank(vm.addr(ADMIN_A));
         members.removePerson(id(DOCTOR_A));
-        equal(members.personAt(HOSPITAL_A, vm.addr(DOCTOR_A)), bytes32(0));
+        equal(members.activePersonAt(HOSPITAL_A, vm.addr(DOCTOR_A)), bytes32(0));
         equal(members.subjectOf(id(DOCTOR_A)).active, false);
+        equal(members.personOf(id(DOCTOR_A)).removedAt, NOW);
         bytes memory unknown = abi.encodeWithSelector(IMembers.MembersUnknownPerson.selector, id(DOCTOR_A));
         vm.expectRevert(unknown);
         members.setPersonActive(id(DOCTOR_A), true);
@@ -164,8 +165,13 @@ contract MembersTest is World {
         members.recoverAccount(id(DOCTOR_A), address(9), IMembers.Custody.kept);
         vm.expectRevert(abi.encodeWithSelector(IMembers.MembersIdTaken.selector, id(DOCTOR_A)));
         members.registerPerson(id(DOCTOR_A), HOSPITAL_A, address(0), Roles.DOCTOR, IMembers.Custody.kept);
+        // nobody is put in the way of the account that may still revoke
+        vm.expectRevert(abi.encodeWithSelector(IMembers.MembersAccountTaken.selector, vm.addr(DOCTOR_A)));
         members.registerPerson(id(900), HOSPITAL_A, vm.addr(DOCTOR_A), Roles.DOCTOR, IMembers.Custody.kept);
         vm.stopPrank();
+        vm.expectRevert(unknown);
+        vm.prank(vm.addr(DOCTOR_A));
+        members.rotateAccount(id(DOCTOR_A), address(9), IMembers.Custody.wallet);
     }
 
     // ---- custodians
@@ -209,6 +215,68 @@ contract MembersTest is World {
         vm.expectRevert(abi.encodeWithSelector(IMembers.MembersNotProposed.selector, id(DOCTOR_A)));
         members.appointCustodian(id(DOCTOR_A));
         vm.stopPrank();
+    }
+
+    /// Administrators whom one administrator made speak with that one's voice, however many and however made.
+    function test_RevertWhen_oneAdministratorMakesUpTheSecond() public {
+        vm.startPrank(vm.addr(ADMIN_B)); // the only founding administrator of hospital B
+        register(960, HOSPITAL_B, Roles.ADMINISTRATOR);
+        members.setRoles(id(DESK_B), Roles.DESK | Roles.ADMINISTRATOR);
+        members.proposeCustodian(id(DOCTOR_B));
+        vm.stopPrank();
+        vm.prank(vm.addr(960));
+        register(961, HOSPITAL_B, Roles.ADMINISTRATOR);
+        equal(members.voiceOf(id(ADMIN_B)), id(ADMIN_B));
+        for (uint256 i = 0; i < 3; ++i) {
+            uint256 made = [uint256(960), 961, DESK_B][i];
+            equal(members.voiceOf(id(made)), id(ADMIN_B));
+            vm.expectRevert(abi.encodeWithSelector(IMembers.MembersSameAdministrator.selector, id(ADMIN_B)));
+            vm.prank(vm.addr(made));
+            members.appointCustodian(id(DOCTOR_B));
+        }
+        // one whom the consortium adds is somebody else
+        IMembers.Founder[] memory founders = new IMembers.Founder[](1);
+        founders[0] = founder(962, Roles.ADMINISTRATOR);
+        members.addFounders(HOSPITAL_B, founders);
+        vm.prank(vm.addr(962));
+        members.appointCustodian(id(DOCTOR_B));
+        isTrue(members.personOf(id(DOCTOR_B)).roles & Roles.CUSTODIAN != 0);
+    }
+
+    /// An administrator who takes the role away and gives it again gives it with the own voice.
+    function test_voiceIsThatOfWhoGaveTheRole() public {
+        vm.startPrank(vm.addr(ADMIN_A));
+        members.setRoles(id(ADMIN_A2), Roles.DESK | Roles.ADMINISTRATOR); // has it already: nothing changes
+        equal(members.voiceOf(id(ADMIN_A2)), id(ADMIN_A2));
+        members.setRoles(id(ADMIN_A2), 0);
+        members.setRoles(id(ADMIN_A2), Roles.ADMINISTRATOR);
+        vm.stopPrank();
+        equal(members.voiceOf(id(ADMIN_A2)), id(ADMIN_A));
+    }
+
+    /// Nor is the second one made up, or a custodian become, by taking over an account that the site keeps.
+    function test_recoveryOfAnotherVoiceOrACustodianWaits() public {
+        IMembers.Founder[] memory founders = new IMembers.Founder[](2);
+        founders[0] = IMembers.Founder(id(970), vm.addr(970), Roles.ADMINISTRATOR, IMembers.Custody.kept);
+        founders[1] = IMembers.Founder(id(971), address(0), Roles.CUSTODIAN, IMembers.Custody.kept);
+        members.addFounders(HOSPITAL_B, founders);
+        vm.startPrank(vm.addr(ADMIN_B));
+        members.recoverAccount(id(970), address(9), IMembers.Custody.kept);
+        members.recoverAccount(id(971), address(10), IMembers.Custody.kept);
+        equal(members.accountOf(id(970)), vm.addr(970));
+        equal(members.accountOf(id(971)), address(0));
+        members.registerPerson(id(972), HOSPITAL_B, vm.addr(972), Roles.ADMINISTRATOR, IMembers.Custody.kept);
+        members.recoverAccount(id(972), address(11), IMembers.Custody.kept); // speaks with this one's voice anyway
+        equal(members.accountOf(id(972)), address(11));
+        vm.stopPrank();
+        vm.prank(vm.addr(970));
+        members.cancelRecovery(id(971));
+        vm.warp(NOW + 7 days);
+        vm.prank(address(9));
+        members.acceptAccount(id(970));
+        vm.expectRevert(abi.encodeWithSelector(IMembers.MembersNotAllowed.selector, address(10)));
+        vm.prank(address(10));
+        members.acceptAccount(id(971));
     }
 
     // ---- accounts
@@ -321,10 +389,43 @@ contract MembersTest is World {
         equal(three.institutionOfGateway(GATEWAY_A), HOSPITAL_A);
         vm.expectRevert(abi.encodeWithSelector(IMembers.MembersUnknownAction.selector, action));
         three.execute(action);
-        // never again under the same approvals
-        vm.expectRevert(abi.encodeWithSelector(IMembers.MembersAlreadyApproved.selector, action, vm.addr(1)));
+        // again only with approvals of its own
         vm.prank(vm.addr(1));
-        three.propose(address(three), data, 0);
+        equal(three.propose(address(three), data, 0), action);
+        (,, uint32 approvals, uint64 readyAt) = three.actionOf(action);
+        equal(approvals, 1);
+        equal(readyAt, 0);
+    }
+
+    /// M of N: one administrator stops nothing that M want, and what M no longer want does not happen.
+    function test_approvalsAreWithdrawnByThoseWhoGaveThem() public {
+        Members three = threeAdministrators();
+        bytes memory data = abi.encodeCall(
+            IMembers.registerInstitution, (HOSPITAL_A, GATEWAY_A, 0, "A", "https://a", new IMembers.Founder[](0))
+        );
+        vm.prank(vm.addr(1));
+        bytes32 action = three.propose(address(three), data, 0);
+        vm.prank(vm.addr(2));
+        three.approve(action);
+        vm.expectRevert(abi.encodeWithSelector(IMembers.MembersNotApproved.selector, action, vm.addr(3)));
+        vm.prank(vm.addr(3));
+        three.withdrawApproval(action);
+        vm.prank(vm.addr(2));
+        three.withdrawApproval(action);
+        vm.warp(NOW + 2 days);
+        vm.expectRevert(abi.encodeWithSelector(IMembers.MembersNotReady.selector, 0));
+        three.execute(action);
+        vm.prank(vm.addr(2));
+        three.approve(action); // the delay starts anew
+        vm.expectRevert(abi.encodeWithSelector(IMembers.MembersNotReady.selector, NOW + 3 days));
+        three.execute(action);
+        vm.prank(vm.addr(3));
+        three.approve(action);
+        vm.prank(vm.addr(2));
+        three.withdrawApproval(action); // two are left: it stays ready
+        vm.warp(NOW + 3 days);
+        three.execute(action);
+        equal(three.institutionOfGateway(GATEWAY_A), HOSPITAL_A);
     }
 
     function test_deactivationIsNeverDelayed() public {
@@ -339,7 +440,7 @@ contract MembersTest is World {
         three.setInstitutionActive(HOSPITAL_A, true);
     }
 
-    function test_cancelAndFailure() public {
+    function test_failureAndGivingUp() public {
         Members three = threeAdministrators();
         vm.prank(vm.addr(1));
         bytes32 action = three.propose(address(three), abi.encodeCall(IMembers.setInstitutionActive, (HOSPITAL_A, true)), 0);
@@ -350,13 +451,18 @@ contract MembersTest is World {
         vm.expectRevert(abi.encodeWithSelector(IMembers.MembersActionFailed.selector, action, inner));
         three.execute(action);
         vm.expectRevert(abi.encodeWithSelector(IMembers.MembersNotConsortium.selector, address(this)));
-        three.cancel(action);
-        vm.prank(vm.addr(3));
-        three.cancel(action);
+        three.withdrawApproval(action);
+        vm.prank(vm.addr(1));
+        three.withdrawApproval(action);
+        vm.prank(vm.addr(2));
+        three.withdrawApproval(action);
         (address target,,,) = three.actionOf(action);
         equal(target, address(0));
         vm.expectRevert(abi.encodeWithSelector(IMembers.MembersUnknownAction.selector, action));
         three.execute(action);
+        // the same ones may think again
+        vm.prank(vm.addr(1));
+        equal(three.propose(address(three), abi.encodeCall(IMembers.setInstitutionActive, (HOSPITAL_A, true)), 0), action);
     }
 
     function test_newConsortiumVoidsActionsUnderWay() public {

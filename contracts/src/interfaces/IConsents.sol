@@ -158,7 +158,7 @@ interface IConsents {
         Target target;
         bytes32 scope; // scopeRef of one study; 0: all
         bool on;
-        uint64 serial; // above the last one of this restriction
+        uint64 serial; // above the last one of this restriction, by at most 2^32
     }
 
     event ControllerChanged(bytes32 indexed holder, bytes32 indexed patientKey, bytes32 controller, ControllerKind kind, uint64 epoch);
@@ -213,6 +213,7 @@ interface IConsents {
     error ConsentsEpochTooFar(uint64 current);
     error ConsentsStaleGrant(uint64 from);
     error ConsentsStaleSerial(uint64 serial);
+    error ConsentsSerialTooFar(uint64 serial);
     error ConsentsSpanInvalid(uint64 from, uint64 until);
     error ConsentsTargetInvalid();
     error ConsentsPurposeInvalid(Purpose purpose);
@@ -244,8 +245,9 @@ interface IConsents {
 
     // ---- who decides
 
-    /// From kind institution or custodial: the holder's gateway. From custodial or wallet: the controller's account. A new
-    /// controller is an active person of the holder; a wallet needs that person's key to be the person's own.
+    /// From kind institution or custodial, or seven days after the wallet's person was removed: the holder's gateway. From
+    /// custodial or wallet: the controller's account. A new controller is an active person of the holder; a wallet needs that
+    /// person's key to be the person's own.
     function setController(bytes32 holder, bytes32 patientKey, bytes32 person, ControllerKind kind) external;
     /// By the controller, or the holder's gateway while the kind is not wallet. `until` 0 ends it.
     function setGuardian(bytes32 holder, bytes32 patientKey, bytes32 person, uint64 until) external;
@@ -261,7 +263,7 @@ interface IConsents {
         external
         returns (bytes32 grantId);
     /// Voids the grant (0: all grants) of epochs up to `epoch`, and moves the patient's epoch beyond it. Idempotent; has no
-    /// deadline and cannot be paused: not by making the person inactive either.
+    /// deadline and cannot be paused: not by making the person inactive or removing it either.
     function revoke(bytes32 holder, bytes32 patientKey, bytes32 grantId, uint64 epoch) external;
     function revokeBySignature(
         bytes32 holder,
@@ -278,7 +280,7 @@ interface IConsents {
     /// a later one takes its place.
     function grantIdOf(Target calldata target, bytes32 scope, Purpose purpose) external pure returns (bytes32);
 
-    // ---- restrictions. By the same; restricting, like revoking, also by who was made inactive
+    // ---- restrictions. By the same; restricting, like revoking, also by who was made inactive or removed
 
     function restrict(RestrictTerms calldata terms) external returns (bytes32 restrictionId);
     function restrictBySignature(RestrictTerms calldata terms, bytes32 signer, bytes calldata signature)
@@ -308,7 +310,7 @@ interface IConsents {
     // ---- emergencies
 
     /// Opens a patient's studies for an active doctor. By the doctor's account, the gateway of the doctor's institution or
-    /// the holder's. May be written later than it happened.
+    /// the holder's. May be written later than it happened. Spans that meet become one; of two that do not, the later stands.
     /// @param until at most MAX_EMERGENCY after `from`
     function openEmergency(bytes32 holder, bytes32 patientKey, bytes32 person, uint64 from, uint64 until, bytes32 ground) external;
     /// By the same, or by whoever may grant.

@@ -48,7 +48,7 @@ interface IMembers {
         uint32 roles; // bits of Roles
         bool active;
         Custody custody;
-        bool removed; // for ever
+        uint40 removedAt; // s since 1970; for ever. 0: not removed
     }
 
     struct Device {
@@ -95,7 +95,8 @@ interface IMembers {
     event ActionProposed(bytes32 indexed action, address indexed target, bytes data, address indexed by);
     event ActionApproved(bytes32 indexed action, address indexed by, uint32 approvals, uint64 readyAt);
     event ActionExecuted(bytes32 indexed action);
-    event ActionCancelled(bytes32 indexed action, address indexed by);
+    /// @param approvals that are left; 0: the action is gone
+    event ActionApprovalWithdrawn(bytes32 indexed action, address indexed by, uint32 approvals);
 
     error MembersNotConsortium(address caller);
     error MembersNotAdministrator(bytes32 institution, address caller);
@@ -117,6 +118,7 @@ interface IMembers {
     error MembersDelayInvalid(uint64 delay);
     error MembersUnknownAction(bytes32 action);
     error MembersAlreadyApproved(bytes32 action, address by);
+    error MembersNotApproved(bytes32 action, address by);
     error MembersActionFailed(bytes32 action, bytes reason);
 
     // ---- consortium administration: M of N, delayed
@@ -134,8 +136,9 @@ interface IMembers {
     function approve(bytes32 action) external;
     /// Runs an action that has M approvals, `delay` seconds after the last of them needed. Anyone may call.
     function execute(bytes32 action) external;
-    /// Any consortium administrator may cancel.
-    function cancel(bytes32 action) external;
+    /// Takes back one's own approval. With fewer than M left the delay starts anew at the next M-th; with none the action is gone.
+    /// Nobody can take back another's: less than M of N neither do nor prevent anything.
+    function withdrawApproval(bytes32 action) external;
     function actionOf(bytes32 action) external view returns (address target, bytes memory data, uint32 approvals, uint64 readyAt);
     /// Replaces the consortium's administrators. Actions under way are void afterwards. Consortium only.
     /// @param delay in seconds, 30 days at most
@@ -176,16 +179,22 @@ interface IMembers {
     function setRoles(bytes32 person, uint32 roles) external;
     /// By an administrator.
     function setPersonActive(bytes32 person, bool active) external;
-    /// For ever: the id is never used again, the account is free. By an administrator.
+    /// For ever: neither id nor account is used again at this institution. The account can still take away what the person gave
+    /// as a patient or guardian (revoke, restrict), and nothing else. By an administrator.
     function removePerson(bytes32 person) external;
-    /// First of two different administrators who make someone custodian.
+    /// First of two administrators of different voices who make someone custodian.
     function proposeCustodian(bytes32 person) external;
     /// Second of them.
     function appointCustodian(bytes32 person) external;
+    /// An administrator whom the consortium made (a founder) has a voice of its own; one whom another administrator made speaks
+    /// with that one's, so that nobody makes up the second of two.
+    /// @return the person whose voice an administrator speaks with
+    function voiceOf(bytes32 administrator) external view returns (bytes32);
     /// The person's own account hands over to `account`, at once.
     function rotateAccount(bytes32 person, address account, Custody custody) external;
     /// An administrator sets the account: at once where the site keeps the key or there is none; where the person has it
-    /// alone, the new account can take over after RECOVERY_DELAY, and the old one can cancel until then.
+    /// alone, is custodian, or is an administrator of another voice, the new account can take over after RECOVERY_DELAY, and the
+    /// old one or any administrator can cancel until then.
     function recoverAccount(bytes32 person, address account, Custody custody) external;
     function acceptAccount(bytes32 person) external;
     function cancelRecovery(bytes32 person) external;
