@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "archive/access/snapshot.hpp"
+
 namespace fiducial::archive {
 namespace {
 
@@ -184,6 +186,29 @@ TEST(Precedence, inactive_first) {
     expect_denied(snapshot, asks(Operation::read), Reason::unknown_holder);
     snapshot.subject.kind = SubjectKind::none;
     expect_denied(snapshot, asks(Operation::read), Reason::unknown_subject);
+}
+
+TEST(PatientFacts, emergencies_that_meet_are_one_and_a_late_one_shortens_nothing) {
+    const auto opened = [](std::vector<std::pair<std::uint64_t, std::uint64_t>> spans) {
+        std::vector<store::RightsChange> changes;
+        for (const auto& [from, until] : spans) {
+            store::RightsChange change;
+            change.fact = store::RightsFact::emergency_opened;
+            change.other = kSubject;
+            change.from = kNow + from;
+            change.until = kNow + until;
+            changes.push_back(change);
+        }
+        const auto found = patient_facts(changes).emergencies.at(0);
+        return std::pair(found.from - kNow, found.until - kNow);
+    };
+    using Span = std::pair<std::uint64_t, std::uint64_t>;
+    EXPECT_EQ(opened({{0, 600}, {300, 900}}), Span(0, 900));
+    EXPECT_EQ(opened({{300, 900}, {0, 600}}), Span(0, 900));
+    EXPECT_EQ(opened({{0, 600}, {600, 900}}), Span(0, 900));
+    EXPECT_EQ(opened({{0, 900}, {100, 200}}), Span(0, 900));
+    EXPECT_EQ(opened({{0, 600}, {601, 900}}), Span(601, 900));
+    EXPECT_EQ(opened({{601, 900}, {0, 600}}), Span(601, 900));
 }
 
 TEST(Precedence, restriction_beats_grant_and_emergency_beats_restriction) {

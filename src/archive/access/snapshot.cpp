@@ -12,9 +12,13 @@ using store::RightsFact;
 Target target_of(const RightsChange& change) { return {static_cast<TargetKind>(change.detail), change.other, change.bits}; }
 
 void open_emergency(EmergencyFacts& emergency, const RightsChange& change) {
-    if (change.until <= emergency.until) return;  // one written down late never shortens a later one
-    emergency.from = change.from;
-    emergency.until = change.until;
+    if (change.from <= emergency.until && emergency.from <= change.until) {  // two that meet are one
+        emergency.from = std::min(emergency.from, change.from);
+        emergency.until = std::max(emergency.until, change.until);
+    } else if (change.until > emergency.until) {  // one written down late never shortens a later one
+        emergency.from = change.from;
+        emergency.until = change.until;
+    }
 }
 void close_emergency(EmergencyFacts& emergency, std::uint64_t at) {
     if (at < emergency.until) emergency.until = std::max(at, emergency.from);
