@@ -238,7 +238,7 @@ Result<Decision> decode_decision(ByteView answer) {
 
 Result<Decision> decide(Rpc& rpc, const Address& consents, const DecideQuestion& question, const BlockId& at) {
     FID_TRY(const auto answer, rpc.call({consents, decide_call(question), std::nullopt}, at));
-    if (answer.reverted) return fail(ErrorCode::unavailable, "decide reverted: " + ethereum::describe_revert(answer.data));
+    if (answer.reverted) return fail(ErrorCode::unavailable, "decide reverted: " + describe_revert(answer.data));
     if (answer.data.empty()) return fail(ErrorCode::unavailable, "there is no contract at " + to_0x(consents));
     return decode_decision(answer.data);
 }

@@ -39,6 +39,16 @@ struct Signature {
 };
 std::span<const Signature> signatures();
 
+/// What to do about an error of the contracts. Every name stands in the committed ABI: for the test.
+struct Advice {
+    std::string_view error;  // "MembersCustodianNeedsTwo"
+    std::string_view text;
+};
+std::span<const Advice> advice();
+/// What a contract answered when it refused, for people: its error by the name in the committed ABI, with what to do where we know;
+/// anything else as ethereum::describe_revert says it. Never fails.
+std::string describe_revert(ByteView data);
+
 // ---- enums of the contracts; the numbers are fixed
 
 enum class Custody : std::uint8_t { kept, wallet };

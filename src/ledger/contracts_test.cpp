@@ -58,12 +58,33 @@ TEST(Contracts, EverySignatureStandsInTheCommittedAbi) {
     EXPECT_GT(compared, 50U);
 }
 
+TEST(Contracts, ErrorsAreSaidByNameAndWithWhatToDo) {
+    const auto revert = [](std::string_view signature) {
+        auto data = to_bytes(ethereum::function_selector(signature));
+        append(data, Bytes(64, 0));
+        return contracts::describe_revert(data);
+    };
+    EXPECT_NE(revert("MembersCustodianNeedsTwo(bytes32)").find("MembersCustodianNeedsTwo: one administrator alone"), std::string::npos);
+    EXPECT_EQ(revert("MembersZeroId()"), "refused with MembersZeroId");
+    EXPECT_EQ(revert("ConsentsSpanInvalid(uint64,uint64)"), "refused with ConsentsSpanInvalid");
+    EXPECT_NE(revert("SomeoneElsesError()").find("reverted with error 0x"), std::string::npos);
+    EXPECT_EQ(contracts::describe_revert({}), "reverted without a reason");
+    std::set<std::string> named;
+    for (const auto& contract : contracts::artifacts()) {
+        const auto abi = must(json::parse(contract.abi_json, 1 << 20));
+        for (const auto& entry : abi.as_array()) {
+            if (entry.as_object().at("type").as_string() == "error") named.emplace(entry.as_object().at("name").as_string());
+        }
+    }
+    for (const auto& [error, text] : contracts::advice()) EXPECT_TRUE(named.contains(std::string(error))) << error;
+}
+
 // An event that nobody decodes must be one that we know to change no right.
 TEST(Contracts, EveryEventOfTheCommittedAbiIsDecodedOrKnownToGiveNoRight) {
     const std::set<std::string> without_rights = {
         "e PersonAccountProposed(bytes32,address,uint64)", "e PersonAccountProposalCancelled(bytes32)", "e CustodianProposed(bytes32,bytes32)",
         "e ConsortiumChanged(address[],uint32,uint64)",    "e ActionProposed(bytes32,address,bytes,address)", "e ActionApproved(bytes32,address,uint32,uint64)",
-        "e ActionExecuted(bytes32)",                       "e ActionCancelled(bytes32,address)", "e EIP712DomainChanged()"};
+        "e ActionExecuted(bytes32)",                       "e ActionApprovalWithdrawn(bytes32,address,uint32)", "e EIP712DomainChanged()"};
     std::set<std::string> decoded;
     for (const auto& signature : rights::event_signatures()) decoded.insert("e " + std::string(signature.text));
     for (const char* contract : {"Members", "Consents"}) {

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "base/hex.hpp"
-#include "ethereum/abi.hpp"
+#include "ledger/contracts.hpp"
 #include "ledger/impl/rpc_answers.hpp"
 #include "net/client.hpp"
 
@@ -293,7 +293,7 @@ Result<std::uint64_t> Rpc::estimate_gas(const Address& from, const std::optional
     FID_TRY(const auto answer, ask({"eth_estimateGas", {call_object(to, data, from)}}));
     if (answer.error) {
         if (is_revert(*answer.error)) {
-            return fail(ErrorCode::invalid_argument, "the call would fail: " + (answer.error->data.empty() ? answer.error->message : ethereum::describe_revert(answer.error->data)));
+            return fail(ErrorCode::invalid_argument, "the call would fail: " + (answer.error->data.empty() ? answer.error->message : contracts::describe_revert(answer.error->data)));
         }
         return fail(to_error(*answer.error, "estimateGas"));
     }

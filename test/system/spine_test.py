@@ -103,6 +103,13 @@ class Spine(SystemTest):
             self.assertTrue(site.run("ledger", "status")["healthy"])
         self.assertEqual(len(site.run("person", "list")["people"]), 1)
 
+    def test_one_administrator_makes_administrators_but_no_custodian(self):
+        site = self.site()
+        self.assertTrue(site.run("person", "add", "bob", "--role", "administrator")["usable"])
+        refused = site.raw("person", "add", "eve", "--role", "custodian", codes=range(1, 256))
+        self.assertIn("MembersCustodianNeedsTwo: one administrator alone makes no custodian", refused.stderr)
+        self.assertNotIn("eve", [person["name"] for person in site.run("person", "list")["people"]])
+
     def test_key_rotation_keeps_everything_readable(self):
         site = self.site()
         site.run("import", *sorted(self.samples().rglob("*.dcm"))[:2])
