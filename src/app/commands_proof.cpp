@@ -143,7 +143,7 @@ void add_fsck(CLI::App& cli, Globals& globals, Action& action) {
     };
     auto options = std::make_shared<Options>();
     auto* command = cli.add_subcommand("fsck", "Check objects, index, trace and ledger against each other");
-    command->add_flag("--repair", options->repair, "Put damaged objects into quarantine, queue what was left out");
+    command->add_flag("--repair", options->repair, "Put damaged objects into quarantine, queue what was left out, remove what killed uploads left");
     command->add_flag("--rebuild-index", options->rebuild, "Make the index again from the stored objects first");
     command->add_flag("--force", options->force, "With --rebuild-index: although segments are damaged; what is lost stands as missing")->needs("--rebuild-index");
     command->add_flag("--quick", options->quick, "Records and rows only; objects are not read");

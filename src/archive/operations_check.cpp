@@ -175,7 +175,7 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     }
     store::FsckOptions options;
     options.read_everything = !argument::flag(arguments, "quick");
-    options.quarantine = argument::flag(arguments, "repair");
+    options.repair = argument::flag(arguments, "repair");
     FID_TRY(const auto report, service_.store_->fsck(options, [&](const store::Progress& now) { emit_({{"progress", {{"bytesDone", now.done}, {"bytesTotal", now.total}}}}); }));
     json::array findings;
     for (const auto& item : report.findings) {

@@ -81,10 +81,6 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     };
     FID_TRY(const auto scanned, vault_->scan({}, visit));
     for (const auto& error : scanned.damage) check.find(Kind::damaged_segment, "segment", "segments", error.message, "restore the segment from a backup, then fsck --rebuild-index");
-    for (const auto number : scanned.data_only) {
-        if (!used.contains(number)) check.find(Kind::unused_segment, std::to_string(number), "segment " + std::to_string(number), "nothing names the bytes of this segment", "remove the file");
-    }
-
     // Index → segments.
     Progress now;
     FID_TRY(const auto counts, database_->read([&](database::Transaction& t) { return index_->counts(t); }));
@@ -115,7 +111,7 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
                 if (!whole) {
                     const bool known = row.state == ObjectState::quarantined;
                     check.find(Kind::damaged_object, after, describe(row.ref.location), whole.error().message, known ? "it is in quarantine; restore the segment from a backup" : "quarantine it (fsck --repair), restore the segment from a backup");
-                    if (options.quarantine && !known) FID_CHECK(quarantine(row.ref.id, "found by fsck"));
+                    if (options.repair && !known) FID_CHECK(quarantine(row.ref.id, "found by fsck"));
                 }
             }
             now.done += row.ref.size;
@@ -129,6 +125,18 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
         const auto row = database_->read([&](database::Transaction& t) { return index_->find_object(t, entry.id); });
         if (row && *row) continue;
         check.find(Kind::unindexed_object, to_hex(entry.id), describe(entry.location), "the index does not name this object of study " + entry.object->description.study_uid.text(), "fsck --rebuild-index");
+    }
+
+    // A large object's upload that was killed. Where anything else is wrong, a lost record may name it.
+    const bool removed = options.repair && report.findings.empty();
+    for (const auto number : scanned.data_only) {
+        if (used.contains(number)) continue;
+        if (removed) {
+            FID_CHECK(vault_->remove_segment(number));
+            log::info("store", "a segment that nothing names was removed", {{"segment", number}});
+        } else {
+            check.find(Kind::unused_segment, std::to_string(number), "segment " + std::to_string(number), "nothing names the bytes of this segment", "fsck --repair removes it where nothing else is wrong");
+        }
     }
     return report;
 }

@@ -46,7 +46,7 @@ std::string_view name_of(Finding::Kind kind);
 
 struct FsckOptions {
     bool read_everything = true;   // decrypt and hash every chunk; false: records and rows only
-    bool quarantine = false;       // put damaged objects into quarantine
+    bool repair = false;           // put damaged objects into quarantine; remove unused segments where nothing else is wrong
 };
 struct FsckReport {
     std::uint64_t objects = 0, bytes = 0, rows = 0;

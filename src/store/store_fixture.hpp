@@ -106,9 +106,9 @@ protected:
     auto reading(Body&& body) {
         return store_->database().read(std::forward<Body>(body));
     }
-    FsckReport fsck(bool quarantine = false) {
+    FsckReport fsck(bool repair = false) {
         FsckOptions options;
-        options.quarantine = quarantine;
+        options.repair = repair;
         auto report = store_->fsck(options);
         EXPECT_TRUE(report) << report.error().message;
         return report ? *std::move(report) : FsckReport{};

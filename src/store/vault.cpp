@@ -264,6 +264,8 @@ std::uint32_t Vault::highest_segment() const {
     return state_->highest_number;
 }
 
+Result<void> Vault::remove_segment(std::uint32_t number) { return state_->forget_segment(number); }
+
 Location Vault::last_block_at_open() const { return state_->last_block_at_open; }
 
 Result<Vault::Usage> Vault::usage() const {

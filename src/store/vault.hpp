@@ -142,7 +142,7 @@ struct ScannedEntry {
 };
 struct ScanResult {
     std::uint64_t entries = 0;
-    std::vector<std::uint32_t> data_only;  // segments of one large object each
+    std::vector<std::uint32_t> data_only;  // segments of one large object each, without those that were being written when the scan began
     std::vector<Error> damage;             // blocks that should be there and are not readable; names segment and offset
 };
 
@@ -180,6 +180,8 @@ public:
 
     /// Visits all entries of the block at `from` (all zeros: the first) and of those behind it, in order.
     Result<ScanResult> scan(Location from, const std::function<Result<void>(ScannedEntry&&)>& visit) const;
+    /// Of a large object that never came to its end. Requires: no record names it.
+    Result<void> remove_segment(std::uint32_t number);
     /// Reads and checks every chunk, the fragment and the prefix. Errors: as of ObjectReader.
     Result<void> check_object(const ObjectRef& ref) const;
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <set>
 
 #include "base/hex.hpp"
 #include "base/log.hpp"
@@ -210,11 +211,20 @@ ScannedEntry read_entry(const ShredStore& secrets, Location block, const BlockRe
 
 Result<ScanResult> Vault::scan(Location from, const std::function<Result<void>(ScannedEntry&&)>& visit) const {
     ScanResult result;
+    std::set<std::uint32_t> being_written;
+    std::uint32_t highest = 0;
+    {
+        const std::lock_guard lock(state_->tail_mutex);
+        being_written = state_->being_written;
+        highest = state_->highest_number;
+    }
     FID_TRY(const auto numbers, state_->backend->list());
     std::optional<VaultShared::Walk> last;
     for (const auto number : numbers) {
-        if (number < from.segment) continue;
-        FID_TRY(const auto segment, state_->segment(number));
+        if (number < from.segment || being_written.contains(number)) continue;
+        auto opened = state_->segment(number);
+        if (!opened && opened.error().code == ErrorCode::not_found && number > highest) continue;  // a large object was begun and given up meanwhile
+        FID_TRY(const auto segment, std::move(opened));
         const auto on_block = [&](std::uint64_t offset, std::span<const BlockRecord> records) -> Result<void> {
             for (const auto& record : records) {
                 ++result.entries;
@@ -229,7 +239,7 @@ Result<ScanResult> Vault::scan(Location from, const std::function<Result<void>(S
         FID_TRY(auto found, state_->walk(*segment, number == from.segment ? from.offset : 0, on_block));
         result.damage.insert(result.damage.end(), found.damage.begin(), found.damage.end());
         if (found.header.data_only) {
-            result.data_only.push_back(number);
+            if (number <= highest) result.data_only.push_back(number);
             continue;
         }
         if (last && found.header.previous_sequence > last->last_sequence) {

@@ -293,6 +293,45 @@ TEST_F(VaultTest, SegmentsAreBegunWhenFullAndLargeObjectsGetOneOfTheirOwn) {
     ASSERT_TRUE(expected);
 }
 
+TEST_F(VaultTest, AKilledUploadOfALargeObjectIsRemovedByRepairAndALiveOneIsNot) {
+    options_.vault.own_file_bytes = 2'000'000;
+    open();
+    ASSERT_TRUE(store_bytes(random_bytes(100'000, 1), 50'000));
+    std::filesystem::path saved = folder_ / "killed";
+    {
+        auto killed = store_->begin_object(uid("1.2.3"), ObjectKind::instance, 5'000'000);
+        ASSERT_TRUE(killed);
+        ASSERT_TRUE(killed->write(random_bytes(3'000'000, 2)));
+        const auto while_it_comes = fsck(true);
+        EXPECT_TRUE(while_it_comes.clean()) << text_of(while_it_comes);
+        std::filesystem::copy_file(segment_path(2), saved);
+    }
+    store_.reset();
+    std::filesystem::rename(saved, segment_path(2));  // as a kill leaves it
+    open();
+    ASSERT_TRUE(store_bytes(random_bytes(5'000'000, 3), 50'000, 2)) << "another large object, which is kept";
+    auto report = fsck();
+    ASSERT_EQ(report.findings.size(), 1u) << text_of(report);
+    EXPECT_EQ(report.findings[0].kind, Finding::Kind::unused_segment);
+    EXPECT_EQ(report.findings[0].subject, "2");
+    // A record that is lost might name it: it stays.
+    store_.reset();
+    std::filesystem::rename(segment_path(3), folder_ / "lost");
+    open();
+    report = fsck(true);
+    EXPECT_GT(report.findings.size(), 1u);
+    EXPECT_TRUE(std::filesystem::exists(segment_path(2)));
+    store_.reset();
+    std::filesystem::rename(folder_ / "lost", segment_path(3));
+    open();
+    const auto quarantined = reading([&](database::Transaction& t) { return store_->index().list_quarantined(t); });
+    for (const auto& row : *quarantined) ASSERT_TRUE(store_->restore(row.object.ref.id));
+    EXPECT_TRUE(fsck(true).clean());
+    EXPECT_FALSE(std::filesystem::exists(segment_path(2)));
+    EXPECT_TRUE(std::filesystem::exists(segment_path(3)));
+    EXPECT_TRUE(fsck().clean());
+}
+
 TEST_F(VaultTest, ManyWritersShareSyncsAndKeepTheirBytes) {
     options_.vault.segment_bytes = 4'000'000;
     open();

@@ -57,6 +57,7 @@ Result<void> ObjectWriter::State::write_extent(ByteView bytes) {
         if (large && !own) {
             const std::lock_guard lock(vault->tail_mutex);
             FID_TRY(own, vault->make_segment(true));
+            vault->being_written.insert(own->number());
             own_tail = kSegmentHeaderSize;
         }
         if (!own) return vault->reserve(bytes.size());
@@ -136,11 +137,15 @@ Result<Bytes> ObjectWriter::State::make_record(const PendingObject& object, Stor
 }
 
 ObjectWriter::State::~State() {
-    if (!own || committed) return;
+    if (!own) return;
     const auto number = own->number();
     own.reset();
-    const auto removed = vault->forget_segment(number);
-    (void)removed;  // what is left is found by fsck
+    if (!committed) {
+        const auto removed = vault->forget_segment(number);
+        (void)removed;  // what is left is found by fsck
+    }
+    const std::lock_guard lock(vault->tail_mutex);
+    vault->being_written.erase(number);
 }
 
 ObjectWriter::ObjectWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}

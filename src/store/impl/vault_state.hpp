@@ -41,6 +41,7 @@ struct VaultShared {
     std::uint64_t previous_block = 0;
     std::uint32_t highest_number = 0;
     Location last_block_at_open;
+    std::set<std::uint32_t> being_written;  // segments of large objects that still come
 
     // Segments by number.
     mutable std::mutex segments_mutex;
