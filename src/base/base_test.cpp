@@ -8,6 +8,7 @@
 #include "base/hex.hpp"
 #include "base/identifiers.hpp"
 #include "base/json.hpp"
+#include "base/utf8.hpp"
 
 namespace fiducial {
 namespace {
@@ -54,6 +55,16 @@ TEST(File, AtomicReplaceKeepsTheOldOneOnFailure) {
     EXPECT_EQ(read_file(folder / "missing", 2).error().code, ErrorCode::not_found);
     EXPECT_FALSE(write_file_atomically(folder / "no" / "where", as_bytes("x")));
     std::filesystem::remove_all(folder);
+}
+
+TEST(Utf8, Rfc3629BytesBecomeReadableAndAreCutBetweenCharacters) {
+    EXPECT_TRUE(is_utf8("a\u00fc\u20ac\U0001f600"));
+    for (const std::string_view bad : {"\xff", "\xc3", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x80\x80\x80", "\x80"}) EXPECT_FALSE(is_utf8(bad)) << to_hex(as_bytes(bad));
+    EXPECT_EQ(readable("M\xfcller/\n\u00fc\x7f"), "M\\xfcller/\\x0a\u00fc\\x7f");
+    EXPECT_EQ(readable("ab\u20ac", 5), "ab\u20ac");
+    EXPECT_EQ(readable("ab\u20ac", 4), "ab");
+    EXPECT_EQ(readable("ab\xff", 5), "ab");
+    EXPECT_EQ(readable("", 0), "");
 }
 
 TEST(Clock, Rfc3339) { EXPECT_EQ(to_rfc3339(SystemTime(std::chrono::milliseconds(1500))), "1970-01-01T00:00:01.500Z"); }

@@ -1,8 +1,8 @@
 #include <boost/json.hpp>
 
 #include "base/json.hpp"
+#include "base/utf8.hpp"
 #include "dicom/data_set_scanner.hpp"
-#include "dicom/impl/text.hpp"
 
 // First byte: 0 a file, else a bare data set in one of five transfer syntaxes; second byte: how the input is split.
 // Any bytes: scanning never harms, says the same however they are split, gives every byte back, and writes JSON.
@@ -59,13 +59,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         FID_INVARIANT(!header.error().message.empty() && header.error().code != ErrorCode::internal, "an error says nothing");
         return 0;
     }
-    FID_INVARIANT(impl::is_utf8(header->dicom_json), "the JSON is not UTF-8");
+    FID_INVARIANT(is_utf8(header->dicom_json), "the JSON is not UTF-8");
     const auto parsed = json::parse(header->dicom_json, 64u << 20);
     FID_INVARIANT(parsed.has_value(), "the JSON cannot be read");
     for (const auto& bulk : header->bulk) FID_INVARIANT(bulk.offset + bulk.length <= header->inflated_length, "a bulk value lies outside");
     for (const auto& [tag, values] : header->attributes) {
         for (const auto& value : values) {
-            FID_INVARIANT(impl::is_utf8(value), "an attribute is not UTF-8");
+            FID_INVARIANT(is_utf8(value), "an attribute is not UTF-8");
             FID_INVARIANT(normalise_person_name(normalise_person_name(value)) == normalise_person_name(value), "normalising twice is another thing");
             if (const auto date = normalise_date(value)) FID_INVARIANT(normalise_date(*date) == date, "a date does not stay");
             if (const auto time = normalise_time(value)) FID_INVARIANT(normalise_time(*time) == time, "a time does not stay");

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "dicom/attributes.hpp"
+#include "base/utf8.hpp"
 #include "dicom/impl/text.hpp"
 
 namespace fiducial::dicom {
@@ -172,7 +173,7 @@ Result<void> set_field(PatientRow& row, Column column, std::string text) {
 Result<std::vector<PatientRow>> read_patient_table(std::string_view csv) {
     if (csv.size() > kMaxBytes) return fail(ErrorCode::limit_exceeded, "the patient table is larger than 64 MiB");
     if (csv.starts_with("\xef\xbb\xbf")) csv.remove_prefix(3);
-    if (!impl::is_utf8(csv)) return fail(ErrorCode::malformed, "the patient table is not UTF-8");
+    if (!is_utf8(csv)) return fail(ErrorCode::malformed, "the patient table is not UTF-8");
     CsvReader reader(csv, separator_of(csv));
     if (reader.at_end()) return at_line(1, "it is empty");
     FID_TRY(const auto names, reader.record());

@@ -1,5 +1,7 @@
 #include "evidence/manifest.hpp"
 
+#include "base/utf8.hpp"
+
 namespace fiducial::evidence {
 
 namespace {
@@ -7,23 +9,6 @@ namespace {
 constexpr std::string_view kMagic = "fid.manifest1";
 constexpr std::size_t kMaxText = 1024;
 constexpr std::size_t kSmallestInstance = 4 * 2 + 2 + 2 * 8 + 7 * 32;
-
-/// RFC 3629: no overlong forms, no surrogates, nothing beyond U+10FFFF.
-bool is_utf8(std::string_view text) {
-    for (std::size_t i = 0; i < text.size();) {
-        const auto first = static_cast<std::uint8_t>(text[i]);
-        const std::size_t more = first < 0x80 ? 0 : first < 0xC2 ? 4 : first < 0xE0 ? 1 : first < 0xF0 ? 2 : first < 0xF5 ? 3 : 4;
-        if (more == 4 || text.size() - i <= more) return false;
-        for (std::size_t k = 1; k <= more; ++k) {
-            const auto next = static_cast<std::uint8_t>(text[i + k]);
-            const bool low = k == 1 && ((first == 0xE0 && next < 0xA0) || (first == 0xF0 && next < 0x90));
-            const bool high = k == 1 && ((first == 0xED && next > 0x9F) || (first == 0xF4 && next > 0x8F));
-            if (next < 0x80 || next > 0xBF || low || high) return false;
-        }
-        i += more + 1;
-    }
-    return true;
-}
 
 Result<void> check(const Manifest& m) {
     const auto bad = [](std::string_view what) { return fail(ErrorCode::invalid_argument, "manifest: " + std::string(what)); };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/utf8.hpp"
 #include "dicom/impl/character_sets.hpp"
 
 namespace fiducial::dicom::impl {
@@ -13,27 +14,12 @@ bool plain(std::string_view raw) {
     return std::all_of(raw.begin(), raw.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80 && c != 0x1b; });
 }
 
-// Length of the UTF-8 sequence at `at`, 0 where there is none.
-std::size_t sequence_length(std::string_view text, std::size_t at) {
-    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    const unsigned char lead = byte(at);
-    if (lead < 0x80) return 1;
-    const std::size_t length = lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
-    if (length == 0 || at + length > text.size()) return 0;
-    for (std::size_t i = 1; i < length; ++i) {
-        if ((byte(at + i) & 0xc0) != 0x80) return 0;
-    }
-    const unsigned char second = byte(at + 1);
-    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f)) return 0;
-    return length;
-}
-
 // Keeps what is UTF-8, replaces the rest.
 std::string repaired_utf8(std::string_view raw) {
     std::string out;
     out.reserve(raw.size());
     for (std::size_t at = 0; at < raw.size();) {
-        const auto length = sequence_length(raw, at);
+        const auto length = utf8_sequence(raw, at);
         if (length == 0) {
             out += kReplacement;
             ++at;
@@ -60,15 +46,6 @@ std::string from_latin1(std::string_view raw) {
 }
 
 }  // namespace
-
-bool is_utf8(std::string_view text) {
-    for (std::size_t at = 0; at < text.size();) {
-        const auto length = sequence_length(text, at);
-        if (length == 0) return false;
-        at += length;
-    }
-    return true;
-}
 
 Converted to_utf8(std::string_view raw, std::string_view character_set, TextKind kind) {
     if (plain(raw)) return {std::string(raw), TextDefect::none};

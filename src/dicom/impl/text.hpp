@@ -4,8 +4,11 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/utf8.hpp"
 
 namespace fiducial::dicom::impl {
+
+using fiducial::is_utf8;
 
 /// What a conversion could not do as it should.
 enum class TextDefect : std::uint8_t {
@@ -26,8 +29,6 @@ enum class TextKind : std::uint8_t { single, multi_valued, person_names };
 /// Spec: PS3.3 C.12.1.1.2, PS3.5 §6.1, code extensions by ISO 2022 included.
 Converted to_utf8(std::string_view raw, std::string_view character_set, TextKind kind);
 
-/// Returns: whether the bytes are UTF-8 (RFC 3629).
-bool is_utf8(std::string_view text);
 /// Splits at backslashes; each value without its padding. An empty text has no values.
 std::vector<std::string> split_values(std::string_view text, bool keep_leading_spaces = false);
 std::string_view trim(std::string_view text, bool keep_leading_spaces = false);
