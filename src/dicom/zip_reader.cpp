@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "dicom/impl/text.hpp"
+#include "base/utf8.hpp"
 
 namespace fiducial::dicom {
 namespace {
@@ -32,7 +32,7 @@ Error open_error(int number, const std::filesystem::path& path) {
 // Errors: malformed for a name that could leave the folder it is unpacked in.
 Result<void> check_name(std::string_view name) {
     if (name.empty() || name.size() > 4096) return fail(ErrorCode::malformed, "a ZIP entry has no name or one longer than 4096 bytes");
-    if (!impl::is_utf8(name)) return fail(ErrorCode::malformed, "a ZIP entry has a name that is not UTF-8");
+    if (!is_utf8(name)) return fail(ErrorCode::malformed, "a ZIP entry has a name that is not UTF-8");
     const bool control = std::any_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
     if (control || name.front() == '/' || name.find('\\') != std::string_view::npos || (name.size() > 1 && name[1] == ':')) {
         return fail(ErrorCode::malformed, "a ZIP entry has an absolute or odd name");
@@ -59,6 +59,7 @@ struct ZipReader::State {
     std::unique_ptr<zip_t, ZipCloser> zip;
     ZipLimits limits;
     std::vector<ZipEntry> entries;
+    std::vector<RefusedZipEntry> refused;
 
     Result<void> list() {
         const auto count = zip_get_num_entries(zip.get(), 0);
@@ -66,11 +67,17 @@ struct ZipReader::State {
         if (static_cast<std::uint64_t>(count) > limits.entries) return fail(ErrorCode::limit_exceeded, "the ZIP file has more than " + std::to_string(limits.entries) + " entries");
         std::uint64_t total = 0;
         for (std::uint64_t index = 0; index < static_cast<std::uint64_t>(count); ++index) {
-            FID_TRY(auto entry, describe_entry(index));
-            if (!entry) continue;
-            if (entry->size > limits.total_bytes - total) return fail(ErrorCode::limit_exceeded, "the ZIP file unpacks to more than " + std::to_string(limits.total_bytes) + " bytes");
-            total += entry->size;
-            entries.push_back(*std::move(entry));
+            auto entry = describe_entry(index);
+            if (entry && *entry && (*entry)->size > limits.total_bytes - total) {
+                entry = fail(ErrorCode::limit_exceeded, "with entry " + std::to_string(index) + " the ZIP file unpacks to more than " + std::to_string(limits.total_bytes) + " bytes");
+            }
+            if (!entry) {
+                const char* name = zip_get_name(zip.get(), index, 0);
+                refused.push_back({name == nullptr ? "entry " + std::to_string(index) : name, entry.error()});
+            } else if (*entry) {
+                total += (*entry)->size;
+                entries.push_back(**std::move(entry));
+            }
         }
         return {};
     }
@@ -85,7 +92,7 @@ struct ZipReader::State {
         FID_CHECK(check_name(name));
         if (name.back() == '/') return std::optional<ZipEntry>{};
         if (is_link_or_device(zip.get(), index)) return fail(ErrorCode::malformed, "entry " + std::to_string(index) + " of the ZIP file is a link or device");
-        if ((stat.valid & ZIP_STAT_ENCRYPTION_METHOD) != 0 && stat.encryption_method != ZIP_EM_NONE) return fail(ErrorCode::unsupported, "the ZIP file is encrypted");
+        if ((stat.valid & ZIP_STAT_ENCRYPTION_METHOD) != 0 && stat.encryption_method != ZIP_EM_NONE) return fail(ErrorCode::unsupported, "entry " + std::to_string(index) + " of the ZIP file is encrypted");
         if (stat.size > limits.entry_bytes) return fail(ErrorCode::limit_exceeded, "entry " + std::to_string(index) + " of the ZIP file is larger than " + std::to_string(limits.entry_bytes) + " bytes");
         const bool suspicious = stat.size > kRatioFrom && stat.size / std::max<std::uint64_t>(stat.comp_size, 1) > limits.ratio;
         if (suspicious) return fail(ErrorCode::limit_exceeded, "entry " + std::to_string(index) + " of the ZIP file unpacks to more than " + std::to_string(limits.ratio) + " times its size");
@@ -109,6 +116,7 @@ Result<ZipReader> ZipReader::open(const std::filesystem::path& path, ZipLimits l
 }
 
 const std::vector<ZipEntry>& ZipReader::entries() const { return state_->entries; }
+const std::vector<RefusedZipEntry>& ZipReader::refused() const { return state_->refused; }
 
 Result<void> ZipReader::read(const ZipEntry& entry, const std::function<Result<void>(ByteView)>& sink) const {
     const std::unique_ptr<zip_file_t, ZipFileCloser> file(zip_fopen_index(state_->zip.get(), entry.index, 0));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/result.hpp"
 
 namespace fiducial::dicom {
 
@@ -23,13 +24,19 @@ struct ZipEntry {
     std::uint64_t size = 0;  // as the archive claims; reading stops there
 };
 
+/// An entry that is not given out: the others are.
+struct RefusedZipEntry {
+    std::string name;        // as it stands there
+    Error why;
+};
+
 /// Reads a ZIP file entry by entry. Never writes anything; nothing is held in memory but a buffer and the directory.
-/// Security: encrypted entries, absolute paths, "..", NULs, links and sizes beyond the limits are refused, what an entry
+/// Security: encrypted entries, absolute paths, "..", NULs, links and sizes beyond the limits are refused, each by itself; what an entry
 /// really inflates to is counted, checksums are verified.
 /// Threads: one at a time.
 class ZipReader {
 public:
-    /// Errors: malformed, limit_exceeded, unsupported, not_found, io.
+    /// Errors: malformed, limit_exceeded (the number of entries), not_found, io: of the file as a whole.
     static Result<ZipReader> open(const std::filesystem::path& path, ZipLimits limits = {});
     ZipReader(ZipReader&&) noexcept;
     ZipReader& operator=(ZipReader&&) noexcept;
@@ -37,6 +44,8 @@ public:
 
     /// Files only, in the order of the archive.
     const std::vector<ZipEntry>& entries() const;
+    /// malformed, unsupported (encrypted), limit_exceeded.
+    const std::vector<RefusedZipEntry>& refused() const;
     /// Hands the entry's bytes to the sink in pieces; an error of the sink ends the reading and is returned.
     Result<void> read(const ZipEntry& entry, const std::function<Result<void>(ByteView)>& sink) const;
 
