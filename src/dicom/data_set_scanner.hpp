@@ -14,7 +14,7 @@ namespace fiducial::dicom {
 
 struct ScanLimits {
     std::uint64_t header_bytes = 64u << 20;        // everything but pixel data and bulk values
-    std::uint64_t bulk_threshold = 64u << 10;      // longer top-level values are recorded by place, not kept
+    std::uint64_t bulk_threshold = 64u << 10;      // longer values are recorded by place, not written into the JSON; at the top level not even kept
     std::uint64_t json_bytes = 128u << 20;
     std::uint64_t inflated_bytes = 1ull << 36;     // of a deflated data set
     std::uint32_t depth = 32;                      // nested sequences

@@ -378,6 +378,31 @@ TEST(PS3_18_F, BulkValuesAreNamedByPathAndPlace) {
     EXPECT_EQ(document.at("00880200").at("Value").at(1).at("7FE00010").at("BulkDataURI").as_string(), "bulk/00880200/1/7FE00010");
 }
 
+TEST(PS3_18_F, ALongValueOfAnyVrIsBulkAtEveryDepth) {
+    auto b = small(Form::implicit_le);
+    b.head(0x00081115, "SQ", 0xffffffff).item().text(0x00081030, "LO", std::string(3u << 20, '\\')).raw(0x00720078, "UL", Bytes(70000)).text(0x00100010, "PN", std::string(70000, '^'));
+    b.text(0x0020000d, "UI", "1.2").end_item().end_sequence();
+    const auto header = scan_data_set(b.out, kImplicitVrLittleEndian);
+    ASSERT_TRUE(header) << header.error().message;
+    EXPECT_LT(header->dicom_json.size(), 2000u);
+    ASSERT_EQ(header->bulk.size(), 3u);
+    EXPECT_EQ(header->bulk[0].path, "00081115/0/00081030");
+    EXPECT_EQ(header->bulk[0].length, 3u << 20);
+    EXPECT_EQ(json_of(*header).at("00081115").at("Value").at(0).at("0020000D").at("Value").at(0).as_string(), "1.2");
+}
+
+TEST(PS3_18_F, EmptySequencesCountTowardsTheSizeOfTheJson) {
+    auto b = small(Form::implicit_le);
+    b.head(0x00081115, "SQ", 0xffffffff);
+    for (int i = 0; i < 2000; ++i) b.item(8).head(0x00081199, "SQ", 0);
+    b.end_sequence();
+    ScanLimits limits;
+    limits.json_bytes = 20'000;
+    const auto header = scan_data_set(b.out, kImplicitVrLittleEndian, limits);
+    ASSERT_FALSE(header);
+    EXPECT_EQ(header.error().code, ErrorCode::limit_exceeded);
+}
+
 TEST(PS3_18_F, NumbersAreJsonNumbersWhereTheyCanBe) {
     auto b = small(Form::explicit_le);
     b.text(0x00281050, "DS", "+1.50\\ -007 \\.5\\5.\\1e3\\\\abc\\-0");

@@ -207,15 +207,20 @@ Result<void> JsonWriter::element(Value value, Scope& scope) {
     }
     if (value.present) note_scope(value.tag, value.bytes, scope);
     open_element(value.tag, value.vr, scope);
-    FID_CHECK(plain_value(value, scope));
+    plain_value(value, scope);
     out_ += '}';
+    return check_size();
+}
+
+Result<void> JsonWriter::check_size() const {
     if (out_.size() > limits_.json_bytes) return fail(ErrorCode::limit_exceeded, "the attributes as JSON are larger than " + std::to_string(limits_.json_bytes) + " bytes");
     return {};
 }
 
-Result<void> JsonWriter::plain_value(const Value& value, Scope& scope) {
+// Values longer than the bulk threshold stay where they are, at every depth: what is made of one value is bounded by it.
+void JsonWriter::plain_value(const Value& value, Scope& scope) {
     const bool binary = !is_text(value.vr) && number_size(value.vr) == 0;
-    if (!value.present || value.encapsulated || (binary && value.length > kInlineBinary)) {
+    if (!value.present || value.encapsulated || value.length > (binary ? kInlineBinary : limits_.bulk_threshold)) {
         bulk_value(value, scope);
     } else if (is_text(value.vr)) {
         text_value(value, scope);
@@ -224,7 +229,6 @@ Result<void> JsonWriter::plain_value(const Value& value, Scope& scope) {
     } else if (value.length != 0) {
         inline_value(value);
     }
-    return {};
 }
 
 void JsonWriter::bulk_value(const Value& value, const Scope& scope) {
@@ -364,6 +368,7 @@ Result<std::size_t> JsonWriter::sequence(ByteView bytes, bool delimited, std::ui
         inner.path = outer.path + tag_text(tag) + "/" + std::to_string(items) + "/";
         inner.request_item = outer.depth == 0 && tag == tags::kRequestAttributesSequence && items == 0;
         out_ += items == 0 ? R"(,"Value":[)" : ",";
+        FID_CHECK(check_size());
         FID_TRY(const std::size_t taken, item(open ? bytes.subspan(at) : bytes.subspan(at, head.length), open, offset + at, std::move(inner)));
         at += taken;
         ++items;
@@ -383,6 +388,7 @@ Result<std::size_t> JsonWriter::item(ByteView bytes, bool delimited, std::uint64
             break;
         }
         FID_TRY(const std::size_t taken, nested_element(bytes.subspan(at), offset + at, scope));
+        FID_CHECK(check_size());
         at += taken;
     }
     out_ += '}';

@@ -49,7 +49,8 @@ private:
 
     Result<void> top_level(const TopElement& element, Scope& scope);
     Result<void> element(Value value, Scope& scope);
-    Result<void> plain_value(const Value& value, Scope& scope);
+    Result<void> check_size() const;
+    void plain_value(const Value& value, Scope& scope);
     void note_scope(Tag tag, ByteView bytes, Scope& scope);
     Vr resolve(Tag tag, Vr written, const Scope& scope) const;
     Result<std::size_t> sequence(ByteView bytes, bool delimited, std::uint64_t offset, Encoding encoding, const Scope& outer, Tag tag);
