@@ -73,11 +73,14 @@ void DataSetWriter::at(Tag tag, Tag value) {
 }
 
 void DataSetWriter::binary(Tag tag, std::string_view vr, ByteView value) {
-    const bool odd = (value.size() & 1) != 0;
-    FID_INVARIANT(value.size() < 0xfffffffe, "a value too long for its length field");
-    header(tag, vr, static_cast<std::uint32_t>(value.size() + (odd ? 1 : 0)));
+    binary_head(tag, vr, value.size());
     append(out_, value);
-    if (odd) out_.push_back(0);
+    if ((value.size() & 1) != 0) out_.push_back(0);
+}
+
+void DataSetWriter::binary_head(Tag tag, std::string_view vr, std::size_t length) {
+    FID_INVARIANT(length < 0xfffffffe, "a value too long for its length field");
+    header(tag, vr, static_cast<std::uint32_t>(length + (length & 1)));
 }
 
 void DataSetWriter::ow(Tag tag, std::span<const std::uint16_t> samples) {
@@ -87,6 +90,9 @@ void DataSetWriter::ow(Tag tag, std::span<const std::uint16_t> samples) {
 }
 
 void DataSetWriter::encapsulated(std::span<const ByteView> frames) {
+    std::size_t total = 28;
+    for (const auto frame : frames) total += frame.size() + 9;
+    out_.reserve(out_.size() + total);
     header(tags::kPixelData, "OB", 0xffffffff);
     put_item_head(out_, 0xe000, 0);
     for (const auto frame : frames) {

@@ -25,6 +25,8 @@ public:
     void at(Tag tag, Tag value);
     /// Binary values with 32-bit length (OB, OW, UN); padded to even length.
     void binary(Tag tag, std::string_view vr, ByteView value);
+    /// The head of such an element alone: who calls puts the value behind it, and a zero where its length is odd.
+    void binary_head(Tag tag, std::string_view vr, std::size_t length);
     /// 16-bit samples as OW.
     void ow(Tag tag, std::span<const std::uint16_t> samples);
     /// Pixel data in fragments: an empty offset table, then one fragment a frame.

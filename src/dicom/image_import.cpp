@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/hex.hpp"
+#include "base/utf8.hpp"
 #include "crypto/hash.hpp"
 #include "dicom/attributes.hpp"
 #include "dicom/data_set_scanner.hpp"
@@ -44,7 +46,7 @@ std::size_t characters(std::string_view utf8) {
 // Errors name the attribute, never its value.
 Result<void> check_text(std::string_view value, std::string_view name, std::size_t most, bool code_string = false) {
     const auto bad = [&](std::string_view why) { return fail(ErrorCode::invalid_argument, std::string(name) + " " + std::string(why)); };
-    if (!impl::is_utf8(value)) return bad("is not UTF-8");
+    if (!is_utf8(value)) return bad("is not UTF-8");
     if (characters(value) > most) return bad("is longer than " + std::to_string(most) + " characters");
     const bool control = std::any_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\\' || c == 0x7f; });
     if (control) return bad("holds a backslash or control character");
@@ -122,11 +124,14 @@ void append_text_lp(Bytes& out, std::string_view text) { append_lp(out, as_bytes
 
 void make_uids(ImportedImage& out, const ImportedPatient& patient, ByteView site_secret) {
     Bytes study;
+    // Where nobody says whose the image is, only the file itself may decide on its study: else strangers would share one.
+    const bool nobodys = patient.patient_id.value.empty() && patient.study_key.empty();
+    const auto study_key = nobodys ? to_hex(out.source_sha256) : patient.study_key;
     append_text_lp(study, patient.patient_id.value);
     append_text_lp(study, patient.issuer.value);
-    append_text_lp(study, patient.study_key);
-    append_text_lp(study, patient.study_key.empty() ? patient.study_date : std::string());
-    append_text_lp(study, patient.study_key.empty() ? patient.accession_number.value : std::string());
+    append_text_lp(study, study_key);
+    append_text_lp(study, study_key.empty() ? patient.study_date : std::string());
+    append_text_lp(study, study_key.empty() ? patient.accession_number.value : std::string());
     const auto uid = [&](std::string_view kind, ByteView rest) { return uid_from_hash(crypto::tagged_hmac_sha256(site_secret, kUidTag, {as_bytes(kind), study, rest})); };
     out.study = uid("study", {});
     out.series = uid("series", as_bytes(out.sop_class.text()));
@@ -262,10 +267,13 @@ Result<ImportedImage> import_image(ByteView file, const ImportedPatient& patient
     if (out.pixels_as_brought) {
         const ByteView frame[] = {picture.wrapped};
         writer.encapsulated(frame);
+        out.data_set = writer.take();
     } else {
-        writer.binary(tags::kPixelData, picture.bits == 16 ? "OW" : "OB", picture.native);
+        writer.binary_head(tags::kPixelData, picture.bits == 16 ? "OW" : "OB", picture.native.size());
+        if ((picture.native.size() & 1) != 0) picture.native.push_back(0);
+        out.data_set = std::move(picture.native);
+        out.data_set.insert(out.data_set.begin(), writer.bytes().begin(), writer.bytes().end());
     }
-    out.data_set = writer.take();
     out.prefix = make_file_prefix(out.transfer_syntax, out.sop_class, out.sop_instance);
     return out;
 }

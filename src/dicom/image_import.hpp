@@ -19,7 +19,7 @@ struct ImportedPatient {
     PatientText study_description;
     std::string study_date;         // YYYYMMDD
     std::string study_time;         // HHMMSS
-    std::string study_key;          // what makes images one study; empty: patient id ‖ issuer ‖ study date ‖ accession number
+    std::string study_key;          // what makes images one study; empty: patient id ‖ issuer ‖ study date ‖ accession number, without a patient id the file's hash
     std::string laterality;         // of the image: L, R or empty
     std::string view_position;      // PA, AP, LL … or empty
     std::string body_part;          // CHEST …, or empty
@@ -30,7 +30,7 @@ enum class RadiographClass : std::uint8_t { computed, digital };  // Computed Ra
 struct ImageImportOptions {
     RadiographClass radiograph = RadiographClass::computed;
     std::uint64_t source_bytes = 100u << 20;   // larger files are refused
-    std::uint64_t pixels = 200'000'000;        // larger images are refused
+    std::uint64_t pixels = 100'000'000;        // larger images are refused; the largest plate and film scans have some 60 million
 };
 
 struct ImportedImage {
@@ -46,7 +46,7 @@ struct ImportedImage {
 /// One-component baseline JPEG: wrapped without touching it, CR or DX. Grey PNG (1 to 16 bits): native pixels, CR or DX.
 /// Three components: Secondary Capture (baseline JPEG wrapped, everything else native RGB). Progressive and other JPEG
 /// processes and CMYK: decoded to native pixels. Transparency is dropped. Palettes become RGB (or grey).
-/// A DX image made this way lacks Imager Pixel Spacing, which nobody knows.
+/// A DX image made this way lacks Imager Pixel Spacing: PNG's pHYs and JFIF's density are sizes to show it at.
 /// UIDs are 2.25.<first 128 bits of HMAC-SHA-256(site secret, kind ‖ study ‖ file hash), decimal>; nothing comes from
 /// the clock: the same file for the same study gives the same bytes.
 /// Spec: PS3.3 A.2 (CR), A.26 (DX), A.8.1 (SC); PS3.5 A.4.1, B.2; ITU-T T.81; PNG (ISO/IEC 15948).

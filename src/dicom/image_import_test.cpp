@@ -223,6 +223,17 @@ TEST(PNG_11_2, EveryKindOfPngComesOutAsNativePixels) {
     EXPECT_EQ(to_bytes(pixels_of(*image, header)), (Bytes{77, 0, 77, 9, 9, 9}));
 }
 
+TEST(PS3_5_B2, ImagesOfNobodyKnownShareNothing) {
+    ImportedPatient nobody;
+    nobody.study_date = "20260102";
+    const auto one = import_image(make_jpeg(16, 16, {}), nobody, kSecret), other = import_image(make_jpeg(16, 24, {}), nobody, kSecret), again = import_image(make_jpeg(16, 16, {}), nobody, kSecret);
+    ASSERT_TRUE(one && other && again);
+    EXPECT_NE(one->study, other->study);
+    EXPECT_NE(one->series, other->series);
+    EXPECT_EQ(one->data_set, again->data_set) << "importing again is a duplicate";
+    EXPECT_EQ(scanned(*one).identity.patient_id.value, "");
+}
+
 TEST(PS3_5_B2, TheSameFileForTheSameStudyIsTheSameInstance) {
     const auto jpeg = make_jpeg(16, 16, {});
     const auto first = import_image(jpeg, jane(), kSecret);

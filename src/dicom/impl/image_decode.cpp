@@ -61,6 +61,7 @@ bool run_jpeg(ByteView file, JpegTarget& target, JpegErrors& errors, jpeg_decomp
     jpeg_start_decompress(&info);
     target.components = info.output_components;
     const std::size_t stride = std::size_t{info.output_width} * static_cast<std::size_t>(info.output_components);
+    target.pixels->reserve(stride * info.output_height + kRoomForHead);
     target.pixels->resize(stride * info.output_height);
     while (info.output_scanline < info.output_height) {
         JSAMPROW row = target.pixels->data() + stride * info.output_scanline;
@@ -71,14 +72,16 @@ bool run_jpeg(ByteView file, JpegTarget& target, JpegErrors& errors, jpeg_decomp
     return true;
 }
 
-Bytes rgb_from_cmyk(ByteView cmyk, bool inverted) {
-    Bytes rgb;
-    rgb.reserve(cmyk.size() / 4 * 3);
-    for (std::size_t i = 0; i + 4 <= cmyk.size(); i += 4) {
-        const auto ink = [&](std::size_t c) { return inverted ? std::uint32_t{cmyk[i + c]} : 255u - cmyk[i + c]; };
-        for (std::size_t c = 0; c < 3; ++c) rgb.push_back(static_cast<std::uint8_t>((ink(c) * ink(3) + 127) / 255));
+// In place: three bytes take the place of four.
+void rgb_from_cmyk(Bytes& pixels, bool inverted) {
+    std::size_t out = 0;
+    for (std::size_t i = 0; i + 4 <= pixels.size(); i += 4) {
+        const auto ink = [&](std::size_t c) { return inverted ? std::uint32_t{pixels[i + c]} : 255u - pixels[i + c]; };
+        const auto black = ink(3);
+        const std::uint32_t inks[] = {ink(0), ink(1), ink(2)};
+        for (const auto one : inks) pixels[out++] = static_cast<std::uint8_t>((one * black + 127) / 255);
     }
-    return rgb;
+    pixels.resize(out);
 }
 
 struct PngSource {
@@ -139,6 +142,7 @@ bool run_png(PngSource& source, PngTarget& target, png_structp png, png_infop in
     image.samples = grey ? 1 : 3;
     image.bits = grey && deep ? 16 : 8;
     if (stride != std::size_t{image.columns} * image.samples * (image.bits / 8u)) return false;
+    image.pixels.reserve(stride * image.rows + kRoomForHead);
     image.pixels.resize(stride * image.rows);
     for (int pass = 0; pass < passes; ++pass) {
         for (std::uint32_t row = 0; row < image.rows; ++row) png_read_row(png, image.pixels.data() + stride * row, nullptr);
@@ -162,7 +166,7 @@ Result<DecodedImage> decode_jpeg(ByteView file, std::uint64_t max_pixels) {
     image.rows = target.rows;
     image.columns = target.columns;
     image.samples = target.components == 1 ? 1 : 3;
-    if (target.components == 4) image.pixels = rgb_from_cmyk(image.pixels, target.inverted);
+    if (target.components == 4) rgb_from_cmyk(image.pixels, target.inverted);
     return image;
 }
 
