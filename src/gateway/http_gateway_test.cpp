@@ -367,6 +367,8 @@ TEST_F(HttpGatewayTest, Ps318Section10_5FailuresAndWarningsAreListed) {
     EXPECT_EQ(archive_.asked_study, "3.3");
     EXPECT_EQ(boost::json::parse(none.body).at("00081198").at("Value").at(0).at("00081197").at("Value").at(0).to_number<int>(), 0xA900);
     EXPECT_EQ(archive_.completed, 1);
+    EXPECT_EQ(store("/studies", {"2.1|2.1.1|2.1.1.3|io", "2.1|2.1.1|2.1.1.6|io"}).status, 503u) << "the archive's own failure: try again";
+    EXPECT_EQ(store("/studies", {"2.1|2.1.1|2.1.1.3|io", "rubbish"}).status, 409u);
     const auto warned = store("/studies", {"2.1|2.1.1|2.1.1.4|aside"});
     EXPECT_EQ(warned.status, 202u);
 }

@@ -1,5 +1,6 @@
 #include "gateway/impl/store_report.hpp"
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
@@ -120,7 +121,9 @@ void StoreReport::add_failure(const Error& error) {
 }
 
 unsigned StoreReport::status() const {
-    if (stored_ == 0) return 409;
+    // What all failed here for want of space, or of a working disk, the sender may try again as it is.
+    const auto ours = [](const Item& item) { return item.reason == failure_reason(ErrorCode::no_space) || item.reason == failure_reason(ErrorCode::internal); };
+    if (stored_ == 0) return !items_.empty() && std::all_of(items_.begin(), items_.end(), ours) ? 503 : 409;
     return failed_ > 0 || warned_ > 0 ? 202 : 200;
 }
 

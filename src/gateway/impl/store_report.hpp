@@ -18,7 +18,7 @@ public:
 
     std::size_t stored() const { return stored_; }
     std::size_t failed() const { return failed_; }
-    /// 200: all stored; 202: some, or with warnings; 409: none.
+    /// 200: all stored; 202: some, or with warnings; none: 503 where it was the archive that failed each time, else 409.
     unsigned status() const;
 
     std::string to_json(std::string_view base_url) const;
