@@ -5,20 +5,22 @@
 #include "app/commands.hpp"
 #include "app/shown.hpp"
 #include "app/terminal.hpp"
+#include "base/utf8.hpp"
 
 namespace fiducial::app {
 namespace {
 
 namespace json = boost::json;
 
-archive::EmitEvent progress_shower(ProgressLine& line, bool each_file) {
-    return [&line, each_file](const json::object& event) {
+archive::EmitEvent progress_shower(ProgressLine& line, bool each_file, bool as_json) {
+    return [&line, each_file, as_json](const json::object& event) {
         if (const auto* progress = event.if_contains("progress")) {
             const auto& now = progress->get_object();
             line.show(shown::number(now, "bytesDone"), shown::number(now, "bytesTotal"), shown::number(now, "filesDone"), shown::number(now, "filesTotal"), "files");
         } else if (const auto* file = event.if_contains("file"); file != nullptr && each_file) {
             line.clear();
-            std::printf("%-11s %s\n", shown::text(file->get_object(), "outcome").c_str(), shown::text(file->get_object(), "path").c_str());
+            if (as_json) std::printf("%s\n", json::serialize(event).c_str());
+            else std::printf("%-11s %s\n", shown::text(file->get_object(), "outcome").c_str(), shown::text(file->get_object(), "path").c_str());
             std::fflush(stdout);  // whoever reads along may count on it
         }
     };
@@ -36,6 +38,11 @@ void print_import_report(const json::object& report) {
         const auto& file = item.get_object();
         std::printf("  %-10s %s\n             %s\n", shown::text(file, "outcome").c_str(), shown::text(file, "path").c_str(), shown::text(file, "reason").c_str());
     }
+    if (const auto why = shown::text(report, "incomplete"); !why.empty()) std::printf("%s\n", bad(why).c_str());
+    if (const auto* failure = report.at("failure").if_object()) {
+        std::printf("%s\n", bad("the archive failed: " + shown::text(*failure, "message")).c_str());
+        std::printf("what was stored before is safe; run the same command again to take the rest\n");
+    }
     if (report.at("interrupted").get_bool()) std::printf("interrupted: run the same command again to take the rest\n");
 }
 
@@ -51,22 +58,27 @@ void add_import(CLI::App& cli, Globals& globals, Action& action) {
     command->add_option("PATH", options->paths, "Files and folders")->required();
     command->add_option("--patients", options->patients, "CSV that says whose the PNG and JPEG files are (columns: file, patient id, name, birth date, sex, study date, …)");
     command->add_flag("--dx", options->dx, "PNG and JPEG radiographs become Digital X-Ray images instead of Computed Radiography");
-    command->add_flag("--each", options->each, "Name every file and what became of it");
-    command->add_option("--wait", options->wait_seconds, "Seconds to wait until the fingerprints are settled on the ledger")->capture_default_str();
+    command->add_flag("--each", options->each, "Name every file and what became of it; with --json each is a line, and the report the last one");
+    command->add_option("--wait", options->wait_seconds, "Seconds to wait until the fingerprints are settled on the ledger")->capture_default_str()->check(CLI::Range(0, 86400));
     command->footer("Running it again takes only what is not there yet.\n\nExamples:\n  fiducial import --site clinic /media/cdrom\n"
                     "  fiducial import --site clinic --patients xrays.csv xrays/\n\nExit codes: 0 all taken or already there; 1 something was refused or set aside;\n"
                     "8 interrupted; others: fiducial help exit-codes");
     command->callback([&globals, &action, options] {
         action = [&globals, options]() -> Result<int> {
             json::array paths;
-            for (const auto& path : options->paths) paths.emplace_back(std::filesystem::absolute(path).lexically_normal().string());
+            for (const auto& path : options->paths) {
+                if (!is_utf8(path)) return fail(ErrorCode::invalid_argument, "the name " + readable(path) + " is not UTF-8: give the folder that it lies in");
+                paths.emplace_back(std::filesystem::absolute(path).lexically_normal().string());
+            }
             json::object arguments{{"paths", std::move(paths)}, {"dx", options->dx}, {"each", options->each}};
             if (!options->patients.empty()) arguments["patients"] = std::filesystem::absolute(options->patients).string();
             arguments["waitSeconds"] = options->wait_seconds;
             ProgressLine line(!globals.json && !globals.quiet);
-            FID_TRY(const auto report, perform(globals, "import", arguments, progress_shower(line, options->each && !globals.json)));
+            FID_TRY(const auto report, perform(globals, "import", arguments, progress_shower(line, options->each, globals.json)));
             line.clear();
-            if (globals.json) {
+            if (globals.json && options->each) {
+                std::printf("%s\n", json::serialize(report).c_str());
+            } else if (globals.json) {
                 print_json(report);
             } else {
                 print_import_report(report);
@@ -76,7 +88,9 @@ void add_import(CLI::App& cli, Globals& globals, Action& action) {
                     std::printf("%s\n", good("every fingerprint is settled on the ledger").c_str());
                 }
             }
+            if (const auto* failure = report.at("failure").if_object()) return static_cast<int>(shown::number(*failure, "exitCode"));
             if (report.at("interrupted").get_bool()) return 8;
+            if (!shown::text(report, "incomplete").empty()) return 1;
             return shown::number(report, "refused") + shown::number(report, "setAside") == 0 ? 0 : 1;
         };
     });
@@ -112,7 +126,9 @@ void add_export(CLI::App& cli, Globals& globals, Action& action) {
                     std::printf("%s %s\n  %s\n", bad("damaged").c_str(), shown::text(item.get_object(), "sopInstanceUid").c_str(), shown::text(item.get_object(), "reason").c_str());
                 }
             }
+            if (const auto* failure = report.at("failure").if_object()) return static_cast<int>(shown::number(*failure, "exitCode"));
             if (report.at("interrupted").get_bool()) return 8;
+            if (!shown::text(report, "incomplete").empty()) return 1;
             return damaged.empty() ? 0 : 10;
         };
     });

@@ -215,7 +215,7 @@ void add_ledger(CLI::App& cli, Globals& globals, Action& action) {
     });
     auto seconds = std::make_shared<int>(60);
     auto* wait = ledger->add_subcommand("wait", "Wait until everything stored is settled");
-    wait->add_option("--seconds", *seconds, "At most so long")->capture_default_str();
+    wait->add_option("--seconds", *seconds, "At most so long")->capture_default_str()->check(CLI::Range(0, 86400));
     wait->callback([&globals, &action, seconds] {
         action = [&globals, seconds]() -> Result<int> {
             FID_TRY(const auto answer, perform(globals, "wait", json::object{{"seconds", *seconds}}, [](const json::object&) {}, archive::Service::Ledger::required));

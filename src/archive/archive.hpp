@@ -54,7 +54,8 @@ public:
     virtual Result<InstanceOutcome> finish_instance() = 0;
     /// Like finish_instance(), but everything of this instance is dropped.
     virtual void abandon_instance() = 0;
-    /// The exam is complete: study records are built and put into the outbox.
+    /// The exam is complete: study records are built and put into the outbox. Errors: of the first study that could not be,
+    /// naming these studies; the others are complete. The archive tries them again by itself.
     virtual Result<void> complete() = 0;
 };
 

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "base/file.hpp"
+#include "base/utf8.hpp"
 #include "dicom/dicomdir.hpp"
 #include "dicom/image_import.hpp"
 #include "dicom/patient_table.hpp"
-#include "dicom/zip_reader.hpp"
 
 namespace fiducial::archive {
 namespace {
@@ -18,46 +19,142 @@ constexpr std::size_t kReadSize = std::size_t{1} << 20;
 constexpr std::uint64_t kMaxImageBytes = std::uint64_t{100} << 20;
 constexpr std::uint64_t kMaxTableBytes = std::uint64_t{64} << 20;
 constexpr std::size_t kMaxNotable = 10'000;
+constexpr std::size_t kMaxNotableBytes = std::size_t{2} << 20;  // the report must fit into one answer of a running archive
+constexpr std::string_view kTableName = "patients.csv";
 
 enum class FileKind : std::uint8_t { dicom, image, zip, dicomdir, patient_table };
 
 bool is_zip(ByteView head) { return head.size() >= 4 && as_text(head.first(4)) == "PK\x03\x04"; }
 
+bool all_digits(std::string_view text) { return text.find_first_not_of("0123456789") == std::string_view::npos; }
+bool in_our_time(std::string_view year) { return year.starts_with("19") || year.starts_with("20"); }
+
 /// A date that a folder may be named after: YYYY-MM-DD or YYYYMMDD. Returns: YYYYMMDD.
 std::optional<std::string> folder_date(std::string name) {
     std::erase(name, '-');
-    if (name.size() != 8 || name.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
-    if (name.substr(0, 2) != "19" && name.substr(0, 2) != "20") return std::nullopt;
+    if (name.size() != 8 || !all_digits(name) || !in_our_time(name)) return std::nullopt;
     return name;
+}
+
+/// An ID has a digit in it and is no year, month or date: a folder "NORMAL", "Doe" or "2026" holds images of many.
+bool reads_as_id(std::string_view text) {
+    if (text.find_first_of("0123456789") == std::string_view::npos || folder_date(std::string(text))) return false;
+    const bool year = text.size() == 4 && all_digits(text) && in_our_time(text);
+    const bool month = text.size() == 7 && text[4] == '-' && all_digits(text.substr(0, 4)) && all_digits(text.substr(5)) && in_our_time(text);
+    return !year && !month;
+}
+
+/// Absolute, without "." and "..", and without a '/' at its end, so that it has a name.
+fs::path plain(const fs::path& path) {
+    std::error_code ec;
+    auto whole = fs::absolute(path, ec);
+    whole = (ec ? path : whole).lexically_normal();
+    return whole.has_filename() || !whole.has_relative_path() ? whole : whole.parent_path();
 }
 
 }  // namespace
 
-struct Importer::Item {
+/// Where an image lies. A ZIP counts as a folder.
+struct Importer::Place {
     fs::path path;
-    fs::path relative;  // to the folder that was given
+    fs::path root;               // the folder or ZIP that was given; of a file given by itself, its folder
+    fs::path base;               // where names of folders begin to say whose it is: the root, or the ZIP within it
+    bool base_named = false;     // the base is a folder that was given: its own name may say it too
+};
+
+struct Importer::Item {
+    Place place;
     FileKind kind = FileKind::dicom;
     std::uint64_t size = 0;
 };
 
 /// Whose the images are that do not say it themselves.
 struct Importer::Patients {
-    std::map<std::string, dicom::ImportedPatient> by_file;
+    struct Table {
+        fs::path path;
+        std::map<std::string, dicom::PatientRow> rows;  // by file
+        std::optional<Error> error;                     // why it cannot be used
+    };
+    std::optional<Table> given;
+    std::set<fs::path> roots;         // of all that was given
+    std::map<fs::path, Table> found;  // patients.csv, by its folder
 
-    /// A table row, else the folders' names: …/<patient>/[<study date>/]file. `<patient>` is "ID Name" or just an ID.
-    dicom::ImportedPatient find(const fs::path& relative) const {
-        if (const auto row = by_file.find(relative.generic_string()); row != by_file.end()) return row->second;
+    static Table read(const fs::path& path, const Result<Bytes>& bytes) {
+        Table table{path, {}, {}};
+        auto rows = bytes ? dicom::read_patient_table(as_text(*bytes)) : Result<std::vector<dicom::PatientRow>>(fail(bytes.error()));
+        if (!rows) {
+            table.error = bytes ? rows.error().with(readable(path.string())) : rows.error();
+            return table;
+        }
+        for (auto& row : *rows) {
+            const auto line = row.line;
+            const auto [at, fresh] = table.rows.try_emplace(fs::path(row.file).lexically_normal().generic_string(), std::move(row));
+            if (fresh) continue;
+            table.error = Error{ErrorCode::malformed, readable(path.string()) + ": line " + std::to_string(line) + " names a file that line " + std::to_string(at->second.line) + " names already"};
+            return table;
+        }
+        return table;
+    }
+    static const dicom::PatientRow* row_of(const Table& table, const fs::path& file, const fs::path& folder) {
+        const auto found = table.rows.find(file.lexically_relative(folder).generic_string());
+        return found == table.rows.end() ? nullptr : &found->second;
+    }
+
+    /// Errors: not_found: a table that should name it does not; conflict; what is wrong with that table.
+    Result<dicom::ImportedPatient> find(const Place& place) const {
+        if (given) return by_given_table(place);
+        const Table* silent = nullptr;
+        for (auto folder = place.path.parent_path();; folder = folder.parent_path()) {
+            if (const auto table = found.find(folder); table != found.end()) {
+                if (table->second.error) return fail(*table->second.error);
+                if (const auto* row = row_of(table->second, place.path, folder)) return row->patient;
+                if (silent == nullptr) silent = &table->second;
+            }
+            if (folder == place.root || folder == folder.parent_path()) break;
+        }
+        if (silent != nullptr) return not_named(*silent, place, silent->path.parent_path());
+        return by_folders(place);
+    }
+
+    /// Files stand in it as seen from its own folder, or from the folder (or ZIP) given where that is only one.
+    Result<dicom::ImportedPatient> by_given_table(const Place& place) const {
+        const auto own = given->path.parent_path();
+        const auto* row = row_of(*given, place.path, own);
+        if (roots.size() == 1) {
+            const auto* other = row_of(*given, place.path, place.root);
+            if (row != nullptr && other != nullptr && row != other) {
+                return fail(ErrorCode::conflict, "lines " + std::to_string(row->line) + " and " + std::to_string(other->line) + " of " + readable(given->path.string()) +
+                                                     " both name this file: write files as seen from the table's folder, and none twice");
+            }
+            if (row == nullptr) row = other;
+        }
+        if (row == nullptr) return not_named(*given, place, roots.size() == 1 ? place.root : own);
+        return row->patient;
+    }
+
+    static tl::unexpected<Error> not_named(const Table& table, const Place& place, const fs::path& folder) {
+        return fail(ErrorCode::not_found, readable(table.path.string()) + " does not name " + readable(place.path.lexically_relative(folder).generic_string()) +
+                                              ": add a line that says whose it is");
+    }
+
+    /// …/<patient>/[<study date>/]file
+    static dicom::ImportedPatient by_folders(const Place& place) {
         dicom::ImportedPatient patient;
-        auto folder = relative.parent_path();
+        auto folder = place.path.parent_path();
+        const auto counts = [&] { return folder != place.base || place.base_named; };
+        if (!counts()) return patient;
         if (const auto date = folder_date(folder.filename().string())) {
             patient.study_date = *date;
+            if (folder == place.base) return patient;
             folder = folder.parent_path();
+            if (!counts()) return patient;
         }
-        std::string name = folder.filename().string();
-        if (name.empty()) name = "UNKNOWN";
-        const auto space = name.find_first_of(" _");
-        patient.patient_id.value = name.substr(0, space);
-        patient.name.value = space == std::string::npos ? name : name.substr(space + 1);
+        const std::string name = folder.filename().string();
+        const auto split = name.find_first_of(" _");
+        const bool has_name = split != std::string::npos && split + 1 < name.size();
+        if (!reads_as_id(name.substr(0, split)) || (folder == place.base && !has_name)) return patient;
+        patient.patient_id.value = name.substr(0, split);
+        patient.name.value = has_name ? name.substr(split + 1) : name;
         return patient;
     }
 };
@@ -67,140 +164,145 @@ Result<ImportReport> Importer::run(const ImportOptions& options, const std::atom
     stop_ = &stop;
     report_ = {};
     now_ = {};
+    notable_bytes_ = 0;
+    patients_ = std::make_shared<Patients>();
+    if (!options.patient_table.empty()) {
+        const auto path = plain(options.patient_table);
+        patients_->given = Patients::read(path, read_file(path, kMaxTableBytes));
+        if (patients_->given->error) return fail(*patients_->given->error);
+    }
     std::vector<Item> items;
     FID_CHECK(collect(options, items));
-    FID_TRY(const auto patients, read_patients(options));
     for (const auto& item : items) {
+        patients_->roots.insert(item.place.root);
         now_.files_total += 1;
         now_.bytes_total += item.size;
     }
     for (const auto& item : items) {
-        if (stop.load()) {
-            report_.interrupted = true;
-            break;
-        }
+        if (stopped()) break;
         const auto before = now_.bytes_done;
-        FID_CHECK(take(item, patients, options));
+        if (auto taken = take(item, options); !taken) report_.failure = taken.error();
+        if (report_.failure || report_.interrupted) break;
         now_.bytes_done = before + item.size;
         now_.files_done += 1;
         if (progress_) progress_(now_);
     }
-    FID_CHECK(session_.complete());
+    if (auto done = session_.complete(); !done) report_.incomplete = done.error();
     report_.took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun);
     return std::move(report_);
 }
 
 Result<void> Importer::collect(const ImportOptions& options, std::vector<Item>& items) {
-    for (const auto& path : options.paths) {
+    for (const auto& given : options.paths) {
+        const auto path = plain(given);
         std::error_code ec;
         const auto status = fs::status(path, ec);
-        if (ec || !fs::exists(status)) return fail(ErrorCode::not_found, "there is no file or folder " + path.string());
+        if (!fs::exists(status)) return fail(ErrorCode::not_found, "there is no file or folder " + readable(path.string()) + (ec ? " (" + ec.message() + ")" : ""));
         if (fs::is_directory(status)) {
-            FID_CHECK(collect_folder(path, items));
+            collect_folder(path, items);
         } else {
-            FID_CHECK(collect_file(path, path.parent_path(), true, items));
+            const auto folder = path.parent_path();
+            collect_file(path, Place{path, folder, folder, false}, true, items);
         }
     }
     return {};
 }
 
-Result<void> Importer::collect_folder(const fs::path& folder, std::vector<Item>& items) {
-    std::vector<fs::path> files;
-    std::error_code ec;
-    for (fs::recursive_directory_iterator it(folder, fs::directory_options::skip_permission_denied, ec), end; !ec && it != end; it.increment(ec)) {
-        if (it->is_regular_file(ec)) files.push_back(it->path());
+void Importer::collect_folder(const fs::path& root, std::vector<Item>& items) {
+    std::vector<fs::path> files, folders{root};
+    while (!folders.empty() && !stopped()) {
+        const auto folder = std::move(folders.back());
+        folders.pop_back();
+        std::error_code ec, of_entry;
+        for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
+            if (it->is_directory(of_entry) && !it->is_symlink(of_entry)) folders.push_back(it->path());
+            else if (it->is_regular_file(of_entry)) files.push_back(it->path());
+        }
+        if (ec) refuse(readable(folder.string()), Error{ErrorCode::io, "this folder cannot be read to its end: " + ec.message()});
     }
-    if (ec) return fail(ErrorCode::io, "reading folder " + folder.string() + ": " + ec.message());
     std::sort(files.begin(), files.end());
-    for (const auto& file : files) FID_CHECK(collect_file(file, folder, false, items));
-    return {};
+    for (const auto& file : files) collect_file(file, Place{file, root, root, true}, false, items);
 }
 
-Result<void> Importer::collect_file(const fs::path& file, const fs::path& root, bool named, std::vector<Item>& items) {
-    Item item{file, file.lexically_relative(root), FileKind::dicom, 0};
+void Importer::collect_file(const fs::path& file, const Place& within, bool named, std::vector<Item>& items) {
+    const auto shown = readable(file.string());
+    Item item{within, FileKind::dicom, 0};
+    item.place.path = file;
     Bytes head(4096);
-    auto opened = File::open(file, File::Mode::read);
-    if (!opened) {
-        record({file.string(), Outcome::refused, {}, opened.error().message, {}});
+    const auto look = [&]() -> Result<void> {
+        FID_TRY(const auto opened, File::open(file, File::Mode::read));
+        FID_TRY(item.size, opened.size());
+        FID_TRY(const auto got, opened.read_at(0, head));
+        head.resize(got);
         return {};
-    }
-    FID_TRY(item.size, opened->size());
-    FID_TRY(const auto got, opened->read_at(0, head));
-    head.resize(got);
+    };
+    if (auto looked = look(); !looked) return refuse(shown, looked.error());
     if (is_zip(head)) {
         item.kind = FileKind::zip;
+        item.place.base = file;
+        item.place.base_named = false;
+        if (named) item.place.root = file;
     } else if (dicom::image_kind(head) != dicom::ImageKind::unknown) {
         item.kind = FileKind::image;
     } else if (dicom::is_dicomdir(head)) {
         item.kind = FileKind::dicomdir;
-    } else if (file.filename() == "patients.csv") {
+    } else if (file.filename() == kTableName) {
         item.kind = FileKind::patient_table;
     }
     if (item.kind == FileKind::dicomdir && named) {  // given by itself: what it lists is meant
-        FID_TRY(const auto bytes, read_file(file, kMaxTableBytes));
-        FID_TRY(const auto entries, dicom::read_dicomdir(bytes));
-        for (const auto& entry : entries) FID_CHECK(collect_file(file.parent_path() / entry.path, root, false, items));
-        return {};
+        const auto bytes = read_file(file, kMaxTableBytes);
+        const auto entries = bytes ? dicom::read_dicomdir(*bytes) : Result<std::vector<dicom::DirectoryEntry>>(fail(bytes.error()));
+        if (!entries) return refuse(shown, entries.error());
+        for (const auto& entry : *entries) collect_file(file.parent_path() / entry.path, within, false, items);
+        return;
+    }
+    if (item.kind == FileKind::patient_table && !patients_->given) {
+        const auto& table = patients_->found[file.parent_path()] = Patients::read(file, read_file(file, kMaxTableBytes));
+        if (table.error) return refuse(shown, *table.error);
     }
     if (item.kind == FileKind::dicomdir || item.kind == FileKind::patient_table) {
         report_.skipped += 1;
-        return {};
+        return;
     }
     items.push_back(std::move(item));
-    return {};
 }
 
-Result<Importer::Patients> Importer::read_patients(const ImportOptions& options) const {
-    Patients patients;
-    std::vector<fs::path> tables;
-    if (!options.patient_table.empty()) {
-        tables.push_back(options.patient_table);
-    } else {
-        for (const auto& path : options.paths) {
-            if (fs::exists(path / "patients.csv")) tables.push_back(path / "patients.csv");
-        }
-    }
-    for (const auto& table : tables) {
-        FID_TRY(const auto bytes, read_file(table, kMaxTableBytes));
-        auto rows = dicom::read_patient_table(as_text(bytes));
-        if (!rows) return fail(rows.error().with(table.filename().string()));
-        for (auto& row : *rows) patients.by_file.insert_or_assign(row.file, std::move(row.patient));
-    }
-    return patients;
-}
-
-Result<void> Importer::take(const Item& item, const Patients& patients, const ImportOptions& options) {
+Result<void> Importer::take(const Item& item, const ImportOptions& options) {
     switch (item.kind) {
-        case FileKind::zip: return take_zip(item, patients, options);
+        case FileKind::zip: return take_zip(item, options);
         case FileKind::image: {
-            auto bytes = read_file(item.path, kMaxImageBytes);
+            const auto shown = readable(item.place.path.string());
+            auto bytes = read_file(item.place.path, kMaxImageBytes);
             if (!bytes) {
-                record({item.path.string(), Outcome::refused, {}, bytes.error().message, {}});
+                refuse(shown, bytes.error());
                 return {};
             }
-            return take_image(item.path.string(), item.relative, *bytes, patients, options);
+            return take_image(shown, item.place, *bytes, options);
         }
         default: return take_dicom_file(item);
     }
 }
 
 Result<void> Importer::take_dicom_file(const Item& item) {
-    const auto shown = item.path.string();
+    const auto shown = readable(item.place.path.string());
+    auto file = File::open(item.place.path, File::Mode::read);
+    if (!file) {
+        refuse(shown, file.error());
+        return {};
+    }
     InstanceFormat format;
     format.source.value = shown;
     FID_CHECK(session_.begin_instance(format));
-    auto file = File::open(item.path, File::Mode::read);
-    if (!file) {
-        session_.abandon_instance();
-        record({shown, Outcome::refused, {}, file.error().message, {}});
-        return {};
-    }
     Bytes buffer(std::min<std::uint64_t>(kReadSize, item.size + 1));
     for (std::uint64_t offset = 0;;) {
+        if (stopped()) {
+            session_.abandon_instance();
+            return {};
+        }
         auto got = file->read_at(offset, buffer);
         if (!got) {
             session_.abandon_instance();
-            record({shown, Outcome::refused, {}, got.error().message, {}});
+            refuse(shown, got.error());
             return {};
         }
         if (*got == 0) break;
@@ -211,13 +313,13 @@ Result<void> Importer::take_dicom_file(const Item& item) {
     return finish(shown);
 }
 
-Result<void> Importer::take_image(const std::string& shown, const fs::path& relative, ByteView bytes, const Patients& patients,
-                                  const ImportOptions& options) {
+Result<void> Importer::take_image(const std::string& shown, const Place& place, ByteView bytes, const ImportOptions& options) {
     dicom::ImageImportOptions how;
     if (options.digital_radiography) how.radiograph = dicom::RadiographClass::digital;
-    auto image = dicom::import_image(bytes, patients.find(relative), site_secret_.view(), how);
+    const auto patient = patients_->find(place);
+    auto image = patient ? dicom::import_image(bytes, *patient, site_secret_.view(), how) : Result<dicom::ImportedImage>(fail(patient.error()));
     if (!image) {
-        record({shown, Outcome::refused, {}, image.error().message, {}});
+        refuse(shown, image.error());
         return {};
     }
     InstanceFormat format;
@@ -231,59 +333,111 @@ Result<void> Importer::take_image(const std::string& shown, const fs::path& rela
     return finish(shown);
 }
 
-Result<void> Importer::take_zip(const Item& item, const Patients& patients, const ImportOptions& options) {
-    auto zip = dicom::ZipReader::open(item.path);
+Result<void> Importer::take_zip(const Item& item, const ImportOptions& options) {
+    const auto shown = readable(item.place.path.string());
+    const auto zip = dicom::ZipReader::open(item.place.path);
     if (!zip) {
-        record({item.path.string(), Outcome::refused, {}, zip.error().message, {}});
+        refuse(shown, zip.error());
         return {};
     }
+    for (const auto& entry : zip->refused()) refuse(shown + "!/" + readable(entry.name), entry.why);
+    if (!patients_->given) read_tables_of(*zip, item.place.path);
+    std::uint64_t unpacked = 0, done = 0;
+    for (const auto& entry : zip->entries()) unpacked += entry.size;
+    const auto before = now_.bytes_done;
+    const auto count = [&](std::uint64_t bytes) {  // progress goes by the packed size, as the total does
+        done += bytes;
+        now_.bytes_done = before + static_cast<std::uint64_t>(static_cast<double>(item.size) * static_cast<double>(done) / static_cast<double>(unpacked));
+        if (progress_) progress_(now_);
+    };
     for (const auto& entry : zip->entries()) {
-        if (stop_->load()) {
-            report_.interrupted = true;
-            return {};
-        }
-        const auto shown = item.path.string() + "!/" + entry.name;
-        std::optional<FileKind> kind;  // known from the first bytes
-        Bytes image;
-        auto outcome = zip->read(entry, [&](ByteView bytes) -> Result<void> {
-            if (!kind) {
-                kind = FileKind::dicom;
-                if (dicom::image_kind(bytes) != dicom::ImageKind::unknown) kind = FileKind::image;
-                if (dicom::is_dicomdir(bytes)) kind = FileKind::dicomdir;
-                if (*kind == FileKind::dicom) {
-                    InstanceFormat format;
-                    format.source.value = shown;
-                    FID_CHECK(session_.begin_instance(format));
-                }
-            }
-            if (*kind == FileKind::image) {
-                if (image.size() + bytes.size() > kMaxImageBytes) return fail(ErrorCode::limit_exceeded, "the image is larger than 100 MiB");
-                append(image, bytes);
-            } else if (*kind == FileKind::dicom) {
-                if (session_.write(bytes)) report_.bytes += bytes.size();  // finish() reports what is wrong with it
-            }
+        if (stopped()) return {};
+        auto place = item.place;
+        place.path /= entry.name;
+        FID_CHECK(take_zip_entry(*zip, entry, place, count, options));
+    }
+    return {};
+}
+
+void Importer::read_tables_of(const dicom::ZipReader& zip, const fs::path& path) {
+    for (const auto& entry : zip.entries()) {
+        const auto place = path / entry.name;
+        if (place.filename() != kTableName) continue;
+        Result<Bytes> bytes{Bytes()};
+        const auto read = zip.read(entry, [&](ByteView piece) -> Result<void> {
+            if (bytes->size() + piece.size() > kMaxTableBytes) return fail(ErrorCode::limit_exceeded, "the patient table is larger than 64 MiB");
+            append(*bytes, piece);
             return {};
         });
-        if (!kind) continue;  // an empty entry, or a folder
-        if (*kind == FileKind::dicomdir) {
-            report_.skipped += 1;
-        } else if (*kind == FileKind::image && outcome) {
-            FID_CHECK(take_image(shown, entry.name, image, patients, options));
-        } else if (*kind == FileKind::dicom && outcome) {
-            FID_CHECK(finish(shown));
-        } else {
-            if (*kind == FileKind::dicom) session_.abandon_instance();
-            record({shown, Outcome::refused, {}, outcome.error().message, {}});
+        if (!read) bytes = fail(read.error().with(readable(place.string())));
+        patients_->found[place.parent_path()] = Patients::read(place, bytes);
+    }
+}
+
+Result<void> Importer::take_zip_entry(const dicom::ZipReader& zip, const dicom::ZipEntry& entry, const Place& place, const std::function<void(std::uint64_t)>& count,
+                                      const ImportOptions& options) {
+    const auto shown = readable(place.base.string()) + "!/" + readable(entry.name);
+    std::optional<FileKind> kind;  // known from the first bytes
+    if (place.path.filename() == kTableName) kind = FileKind::patient_table;
+    Bytes image;
+    Result<void> begun;
+    bool over = false;  // the instance takes no more bytes: finish() reports why
+    auto outcome = zip.read(entry, [&](ByteView bytes) -> Result<void> {
+        if (stopped()) return fail(ErrorCode::cancelled, "stopped");
+        if (!kind) {
+            kind = FileKind::dicom;
+            if (dicom::image_kind(bytes) != dicom::ImageKind::unknown) kind = FileKind::image;
+            if (dicom::is_dicomdir(bytes)) kind = FileKind::dicomdir;
+            if (*kind == FileKind::dicom) {
+                InstanceFormat format;
+                format.source.value = shown;
+                begun = session_.begin_instance(format);
+                FID_CHECK(begun);
+            }
         }
+        if (*kind == FileKind::image) {
+            if (image.size() + bytes.size() > kMaxImageBytes) return fail(ErrorCode::limit_exceeded, "the image is larger than 100 MiB");
+            append(image, bytes);
+        } else if (*kind == FileKind::dicom) {
+            if (!session_.write(bytes)) {
+                over = true;
+                return fail(ErrorCode::cancelled, "the instance takes no more");
+            }
+            report_.bytes += bytes.size();
+        }
+        count(bytes.size());
+        return {};
+    });
+    FID_CHECK(begun);
+    if (kind == FileKind::dicom && (outcome || over)) return finish(shown);
+    if (kind == FileKind::dicom) session_.abandon_instance();
+    if (report_.interrupted) return {};
+    if (!outcome) {
+        refuse(shown, outcome.error());
+    } else if (kind == FileKind::image) {
+        return take_image(shown, place, image, options);
+    } else if (kind == FileKind::patient_table && !patients_->given && patients_->found[place.path.parent_path()].error) {
+        refuse(shown, *patients_->found[place.path.parent_path()].error);
+    } else if (kind) {  // nothing: an empty entry
+        report_.skipped += 1;
     }
     return {};
 }
 
 Result<void> Importer::finish(const std::string& shown) {
-    FID_TRY(auto done, session_.finish_instance());
-    record({shown, done.outcome, done.sop_uid, done.error ? done.error->message : std::string(), std::move(done.warnings)});
+    auto done = session_.finish_instance();
+    if (!done) return fail(done.error().with(shown));
+    record({shown, done->outcome, done->sop_uid, done->error ? done->error->message : std::string(), std::move(done->warnings)});
     return {};
 }
+
+// Once seen, it counts: what was broken off must be reported as such.
+bool Importer::stopped() {
+    if (stop_->load()) report_.interrupted = true;
+    return report_.interrupted;
+}
+
+void Importer::refuse(const std::string& shown, const Error& why) { record({shown, Outcome::refused, {}, readable(why.message), {}}); }
 
 void Importer::record(ImportedFile file) {
     switch (file.outcome) {
@@ -295,7 +449,10 @@ void Importer::record(ImportedFile file) {
     }
     if (each_file_) each_file_(file);
     const bool notable = file.outcome == Outcome::refused || file.outcome == Outcome::set_aside;
-    if (notable && report_.notable.size() < kMaxNotable) report_.notable.push_back(std::move(file));
+    if (!notable || report_.notable.size() >= kMaxNotable || notable_bytes_ >= kMaxNotableBytes) return;
+    notable_bytes_ += file.path.size() + file.reason.size() + 100;
+    for (const auto& warning : file.warnings) notable_bytes_ += warning.size();
+    report_.notable.push_back(std::move(file));
 }
 
 void Importer::count_bytes(std::uint64_t bytes) {

@@ -4,17 +4,20 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "archive/archive.hpp"
 #include "crypto/secret.hpp"
+#include "dicom/zip_reader.hpp"
 
 namespace fiducial::archive {
 
 struct ImportOptions {
     std::vector<std::filesystem::path> paths;      // files (DICOM, DICOMDIR, ZIP, JPEG, PNG) and folders
-    std::filesystem::path patient_table;           // CSV with the patients of JPEG and PNG files; empty: patients.csv in a folder given, else folders' names
+    std::filesystem::path patient_table;           // CSV with the patients of JPEG and PNG files; empty: each patients.csv that is found, else folders' names
     bool digital_radiography = false;              // JPEG and PNG radiographs become DX instead of CR
 };
 
@@ -25,7 +28,7 @@ struct ImportProgress {
 };
 
 struct ImportedFile {
-    std::string path;  // as given, with "!/" before the name of a ZIP's entry
+    std::string path;  // as given, with "!/" before the name of a ZIP's entry; made readable (base/utf8.hpp)
     Outcome outcome = Outcome::refused;
     std::string sop_uid;
     std::string reason;                  // for refused and set_aside
@@ -37,12 +40,16 @@ struct ImportReport {
     std::uint64_t bytes = 0;
     std::chrono::milliseconds took{0};
     bool interrupted = false;
-    std::vector<ImportedFile> notable;  // all that is set aside, refused or skipped, and why; at most 10,000
+    std::optional<Error> failure;       // the archive itself failed: what came after was not taken
+    std::optional<Error> incomplete;    // all stored, but these studies could not be put into a record yet
+    std::vector<ImportedFile> notable;  // all that is set aside or refused, and why; at most 10,000, and 2 MiB of text
 };
 
 /// Brings files into the archive. What was taken stays when it is interrupted; running it again takes the rest.
+/// A file, folder or ZIP entry that cannot be read is refused, with the reason, and the import goes on.
+/// Whose a JPEG or PNG is: docs/formats/imported_images.md.
 /// Security: paths may name patients: they go into the report and the encrypted manifest, never into a log.
-/// Errors:   not_found (a path given), malformed (the patient table), and what the session says where the archive itself failed.
+/// Errors:   not_found (a path given), malformed, io … (the patient table given). Once a file was taken there is a report.
 class Importer {
 public:
     using Progress = std::function<void(const ImportProgress&)>;
@@ -56,16 +63,21 @@ public:
 
 private:
     struct Item;
+    struct Place;
     struct Patients;
     Result<void> collect(const ImportOptions& options, std::vector<Item>& items);
-    Result<void> collect_folder(const std::filesystem::path& folder, std::vector<Item>& items);
-    Result<void> collect_file(const std::filesystem::path& file, const std::filesystem::path& root, bool named, std::vector<Item>& items);
-    Result<Patients> read_patients(const ImportOptions& options) const;
-    Result<void> take(const Item& item, const Patients& patients, const ImportOptions& options);
-    Result<void> take_zip(const Item& item, const Patients& patients, const ImportOptions& options);
+    void collect_folder(const std::filesystem::path& folder, std::vector<Item>& items);
+    void collect_file(const std::filesystem::path& file, const Place& within, bool named, std::vector<Item>& items);
+    Result<void> take(const Item& item, const ImportOptions& options);
+    Result<void> take_zip(const Item& item, const ImportOptions& options);
+    Result<void> take_zip_entry(const dicom::ZipReader& zip, const dicom::ZipEntry& entry, const Place& place, const std::function<void(std::uint64_t)>& count,
+                                const ImportOptions& options);
+    void read_tables_of(const dicom::ZipReader& zip, const std::filesystem::path& path);
     Result<void> take_dicom_file(const Item& item);
-    Result<void> take_image(const std::string& shown, const std::filesystem::path& relative, ByteView bytes, const Patients& patients, const ImportOptions& options);
+    Result<void> take_image(const std::string& shown, const Place& place, ByteView bytes, const ImportOptions& options);
     Result<void> finish(const std::string& shown);
+    bool stopped();
+    void refuse(const std::string& shown, const Error& why);
     void record(ImportedFile file);
     void count_bytes(std::uint64_t bytes);
 
@@ -75,6 +87,8 @@ private:
     EachFile each_file_;
     ImportProgress now_;
     ImportReport report_;
+    std::size_t notable_bytes_ = 0;
+    std::shared_ptr<Patients> patients_;
     const std::atomic<bool>* stop_ = nullptr;
 };
 

@@ -1,13 +1,38 @@
 #include "archive/ingest.hpp"
 
-#include "base/log.hpp"
+#include <utility>
+
+#include "base/utf8.hpp"
 
 namespace fiducial::archive {
 namespace {
 
-bool is_the_archives_fault(ErrorCode code) {
-    return code == ErrorCode::io || code == ErrorCode::no_space || code == ErrorCode::permission || code == ErrorCode::unavailable ||
-           code == ErrorCode::internal || code == ErrorCode::corrupt || code == ErrorCode::timeout || code == ErrorCode::locked;
+constexpr std::size_t kMaxNamed = 20;           // studies in one message
+constexpr std::size_t kMaxManifestText = 1024;  // docs/formats/manifest.md
+
+/// What went wrong here, not in the bytes that came: codes that doors take for the sender's fault are not passed on.
+Error own_failure(const Error& error) {
+    switch (error.code) {
+        case ErrorCode::not_found: return {ErrorCode::io, error.message};  // a file of the store is gone
+        case ErrorCode::invalid_argument:
+        case ErrorCode::malformed:
+        case ErrorCode::unsupported:
+        case ErrorCode::limit_exceeded:
+        case ErrorCode::unauthenticated:
+        case ErrorCode::denied:
+        case ErrorCode::conflict: return {ErrorCode::internal, error.message};
+        default: return error;
+    }
+}
+
+/// What a manifest could not hold must not be acknowledged: its study could never be anchored.
+Result<void> check_fits_manifest(const dicom::EarlyIdentity& identity) {
+    const auto check = [](const PatientText& text, std::string_view name) -> Result<void> {
+        if (text.value.size() <= kMaxManifestText) return {};
+        return fail(ErrorCode::limit_exceeded, std::string(name) + " is longer than " + std::to_string(kMaxManifestText) + " bytes; DICOM allows 64 characters");
+    };
+    FID_CHECK(check(identity.patient_id, "Patient ID (0010,0020)"));
+    return check(identity.issuer, "Issuer of Patient ID (0010,0021)");
 }
 
 }  // namespace
@@ -44,22 +69,40 @@ Result<void> StoreSession::write(ByteView bytes) {
     if (now.failure) return fail(*now.failure);
     if (now.error) return fail(*now.error);
     auto pieces = now.scanner.feed(bytes);
-    auto taken = pieces ? take(pieces->held) : Result<void>(fail(pieces.error()));
-    if (taken && pieces) taken = take(pieces->fresh);
-    if (!taken) (is_the_archives_fault(taken.error().code) ? now.failure : now.error) = taken.error();
-    return taken;
+    if (!pieces) {
+        now.error = pieces.error();
+        return fail(*now.error);
+    }
+    FID_CHECK(take(pieces->held));
+    return take(pieces->fresh);
 }
 
 Result<void> StoreSession::take(ByteView piece) {
     if (piece.empty()) return {};
     auto& now = *incoming_;
-    if (!now.writer && now.scanner.identity()) FID_CHECK(open_writer());
-    if (now.writer) return now.writer->write(piece);
+    const auto refuse = [&now](Error why) {
+        now.error = std::move(why);
+        return fail(*now.error);
+    };
+    if (!now.writer && now.scanner.identity()) {
+        if (auto fits = check_fits_manifest(*now.scanner.identity()); !fits) return refuse(fits.error());
+        FID_CHECK(of_store(open_writer()));
+    }
+    if (now.writer) {
+        if (piece.size() > store::kMaxObjectBytes - now.writer->size()) return refuse({ErrorCode::limit_exceeded, "the data set is larger than " + std::to_string(store::kMaxObjectBytes) + " bytes"});
+        return of_store(now.writer->write(piece));
+    }
     if (now.waiting.size() + piece.size() > limits_.header_bytes + (1u << 20)) {
-        return fail(ErrorCode::limit_exceeded, "no Study Instance UID in the first " + std::to_string(limits_.header_bytes) + " bytes");
+        return refuse({ErrorCode::limit_exceeded, "no Study Instance UID in the first " + std::to_string(limits_.header_bytes) + " bytes"});
     }
     append(now.waiting, piece);
     return {};
+}
+
+Result<void> StoreSession::of_store(Result<void> done) {
+    if (done) return done;
+    incoming_->failure = own_failure(done.error());
+    return fail(*incoming_->failure);
 }
 
 Result<void> StoreSession::open_writer() {
@@ -95,8 +138,8 @@ Result<InstanceOutcome> StoreSession::finish_instance() {
     std::optional<dicom::InstanceHeader> header;
     if (!now.error) {
         auto finished = now.scanner.finish();
-        if (finished) header = std::move(*finished);
-        else now.error = finished.error();
+        if (auto fits = finished ? check_fits_manifest(finished->identity) : Result<void>(fail(finished.error())); !fits) now.error = fits.error();
+        else header = std::move(*finished);
     }
     if (!header) {
         outcome.error = now.error;
@@ -111,11 +154,7 @@ Result<InstanceOutcome> StoreSession::finish_instance() {
     }
     auto committed = commit(*header);
     incoming_.reset();
-    if (!committed) {
-        if (is_the_archives_fault(committed.error().code)) return fail(committed.error());
-        outcome.error = committed.error();
-        return outcome;
-    }
+    if (!committed) return fail(own_failure(committed.error()));
     outcome.outcome = committed->outcome;
     outcome.error = std::move(committed->error);
     outcome.warnings = header->warnings;
@@ -133,8 +172,7 @@ store::ObjectDescription StoreSession::describe(const dicom::InstanceHeader& hea
     description.pixel_sha256 = header.pixel_sha256;
     description.source_sha256 = incoming_->format.source_sha256;
     description.arrival_ms = static_cast<std::uint64_t>(clock_.now().time_since_epoch().count());
-    description.source.value = incoming_->format.source.value.empty() ? source_ : incoming_->format.source.value;
-    if (description.source.value.size() > 1024) description.source.value.resize(1024);
+    description.source.value = readable(incoming_->format.source.value.empty() ? source_ : incoming_->format.source.value, kMaxManifestText);
     description.patient_id = header.identity.patient_id;
     description.issuer = header.identity.issuer;
     description.attributes = header.attributes;
@@ -192,9 +230,17 @@ Result<InstanceOutcome> StoreSession::commit(const dicom::InstanceHeader& header
 }
 
 Result<void> StoreSession::complete() {
-    for (const auto& study : touched_) FID_CHECK(exams_.complete(study));
-    touched_.clear();
-    return {};
+    std::optional<Error> first;
+    std::string why;
+    std::size_t failed = 0;
+    for (const auto& study : std::exchange(touched_, {})) {
+        const auto done = exams_.complete(study);
+        if (done) continue;
+        if (!first) first = done.error();
+        if (++failed <= kMaxNamed) why += (why.empty() ? "" : "; ") + study.text() + " (" + done.error().message + ")";
+    }
+    if (!first) return {};
+    return fail(first->code, std::to_string(failed) + (failed == 1 ? " study is" : " studies are") + " stored, but without a new record, which is tried again: " + why + (failed > kMaxNamed ? "; …" : ""));
 }
 
 }  // namespace fiducial::archive

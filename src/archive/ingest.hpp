@@ -31,6 +31,8 @@ private:
     };
     Result<void> take(ByteView piece);
     Result<void> open_writer();
+    /// Notes that it was the archive that failed.
+    Result<void> of_store(Result<void> done);
     Result<InstanceOutcome> commit(const dicom::InstanceHeader& header);
     Result<store::PendingObject> original(const dicom::InstanceHeader& header);
     store::ObjectDescription describe(const dicom::InstanceHeader& header) const;

@@ -16,6 +16,7 @@ namespace {
 namespace json = boost::json;
 using std::chrono::milliseconds;
 
+constexpr std::int64_t kMaxWaitSeconds = 86400;
 constexpr std::chrono::seconds kSettlePatience{30};  // for a person's registration
 
 json::object shown(const ImportedFile& file) {
@@ -98,6 +99,7 @@ Result<json::object> Operations::import(const Arguments& arguments) {
     for (const auto& path : paths) options.paths.emplace_back(path);
     options.patient_table = argument::text(arguments, "patients");
     options.digital_radiography = argument::flag(arguments, "dx");
+    FID_TRY(const auto wait_seconds, argument::number(arguments, "waitSeconds", 0, 0, kMaxWaitSeconds));
     FID_TRY(auto session, service_.begin_ingest(service_.command_requester(), "import"));
     const auto secret = service_.site_.derive(kImageUidLabel);
     Importer importer(*session, secret);
@@ -109,17 +111,21 @@ Result<json::object> Operations::import(const Arguments& arguments) {
     }
     FID_TRY(const auto report, importer.run(options, stop_));
     service_.outbox_->wake(true);
-    const auto patience = std::chrono::seconds(std::clamp<std::int64_t>(argument::number(arguments, "waitSeconds", 0), 0, 86400));
-    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(report.failure ? 0 : wait_seconds);
     bool settled = false;
     while (!settled && !stop_.load() && std::chrono::steady_clock::now() < deadline) settled = service_.outbox_->wait_until_settled(milliseconds(250));
     const auto outbox = service_.outbox_->status();
     json::array notable;
     for (const auto& file : report.notable) notable.push_back(shown(file));
+    json::value failure;
+    if (report.failure) {
+        failure = {{"code", std::string(name_of(report.failure->code))}, {"message", report.failure->message}, {"exitCode", describe(report.failure->code).exit_code}};
+    }
     return json::object{{"stored", report.stored},       {"duplicates", report.duplicates}, {"newVersions", report.new_versions},
                         {"setAside", report.set_aside},  {"refused", report.refused},       {"skipped", report.skipped},
                         {"bytes", report.bytes},         {"milliseconds", report.took.count()}, {"interrupted", report.interrupted},
                         {"notable", std::move(notable)},
+                        {"failure", std::move(failure)}, {"incomplete", report.incomplete ? report.incomplete->message : ""},
                         {"unsettled", settled ? 0 : outbox.stored + outbox.submitted + outbox.included}};
 }
 
@@ -155,12 +161,12 @@ Result<json::object> Operations::list(const Arguments& arguments) {
     filter.date_from = argument::text(arguments, "from");
     filter.date_to = argument::text(arguments, "to");
     if (const auto modality = argument::text(arguments, "modality"); !modality.empty()) filter.modalities = {modality};
-    const auto limit = static_cast<std::uint32_t>(std::clamp<std::int64_t>(argument::number(arguments, "limit", 100), 1, 1000));
+    FID_TRY(const auto limit, argument::number(arguments, "limit", 100, 1, 1000));
     // A list of names is a look too, at nobody in particular.
     FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::identify));
     FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::identify, decision, nullptr, {}, {}));
     FID_TRY(const auto page, service_.store_->database().read([&](database::Transaction& t) {
-        return service_.store_->index().list_studies(t, filter, argument::text(arguments, "cursor"), limit);
+        return service_.store_->index().list_studies(t, filter, argument::text(arguments, "cursor"), static_cast<std::uint32_t>(limit));
     }));
     json::array studies;
     for (const auto& row : page.studies) studies.push_back(shown(row));
@@ -211,8 +217,7 @@ Result<json::object> Operations::list_people(const Arguments&) {
 Result<json::object> Operations::make_token(const Arguments& arguments) {
     FID_TRY(const auto name, argument::required_text(arguments, "person"));
     FID_TRY(const auto person, service_.accounts_->by_name(name));
-    const auto days = argument::number(arguments, "days", 30);
-    if (days < 0 || days > 3650) return fail(ErrorCode::invalid_argument, "a token is valid for 1 to 3650 days (0: until it is taken back)");
+    FID_TRY(const auto days, argument::number(arguments, "days", 30, 0, 3650));  // 0: until it is taken back
     FID_TRY(const auto token, service_.accounts_->make_token(person.id, static_cast<std::uint64_t>(days) * 86400, argument::text(arguments, "note")));
     return json::object{{"token", std::string(as_text(token.view()))}, {"person", name}, {"days", days}};
 }
@@ -250,7 +255,8 @@ Result<json::object> Operations::ledger_status(const Arguments&) {
 }
 
 Result<json::object> Operations::wait_settled(const Arguments& arguments) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(argument::number(arguments, "seconds", 60));
+    FID_TRY(const auto seconds, argument::number(arguments, "seconds", 60, 0, kMaxWaitSeconds));
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
     FID_CHECK(service_.exams_->complete_all());
     service_.outbox_->wake(true);
     bool settled = false;

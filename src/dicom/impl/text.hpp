@@ -4,11 +4,8 @@
 #include <vector>
 
 #include "base/bytes.hpp"
-#include "base/utf8.hpp"
 
 namespace fiducial::dicom::impl {
-
-using fiducial::is_utf8;
 
 /// What a conversion could not do as it should.
 enum class TextDefect : std::uint8_t {
