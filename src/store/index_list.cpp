@@ -127,7 +127,28 @@ Where where_of(const StudyFilter& filter) {
     return where;
 }
 
+Result<void> add_series_facts(database::Transaction& transaction, const crypto::Secret& row_key, StudyRow& study) {
+    FID_TRY(const auto series, select_rows<SeriesColumns>(transaction, row_key, "WHERE t.study = :study", {std::to_string(study.id)}));
+    std::set<std::string> modalities;
+    for (const auto& one : series) {
+        if (!one.modality.empty()) modalities.insert(one.modality);
+    }
+    study.series_count = series.size();
+    study.modalities.assign(modalities.begin(), modalities.end());
+    return {};
+}
+
 }  // namespace
+
+Result<std::optional<StudyRow>> Index::find_study(database::Transaction& transaction, const Uid& study_uid) const {
+    FID_TRY(const auto study, select_row<StudyColumns>(transaction, row_key_, "WHERE t.study_uid = :uid AND t.patient <> 0", {study_uid.text()}));
+    if (!study) return std::optional<StudyRow>();
+    FID_TRY(const auto patient, select_row<PatientColumns>(transaction, row_key_, "WHERE t.id = :id", {std::to_string(study->patient)}));
+    if (!patient) return fail(ErrorCode::corrupt, "index: the patient of study " + study_uid.text() + " is missing; rebuild the index (fsck --rebuild-index)");
+    FID_TRY(auto row, study_row(*study, *patient));
+    FID_CHECK(add_series_facts(transaction, row_key_, row));
+    return std::optional<StudyRow>(std::move(row));
+}
 
 Result<StudyPage> Index::list_studies(database::Transaction& transaction, const StudyFilter& filter, const std::string& cursor, std::uint32_t limit) const {
     if (limit < 1 || limit > 1000) return fail(ErrorCode::invalid_argument, "a page has 1 to 1000 studies, not " + std::to_string(limit));
@@ -177,15 +198,7 @@ Result<StudyPage> Index::list_studies(database::Transaction& transaction, const 
         if (full || seen < wanted) break;
     }
 
-    for (auto& study : page.studies) {
-        FID_TRY(const auto series, select_rows<SeriesColumns>(transaction, row_key_, "WHERE t.study = :study", {std::to_string(study.id)}));
-        std::set<std::string> modalities;
-        for (const auto& one : series) {
-            if (!one.modality.empty()) modalities.insert(one.modality);
-        }
-        study.series_count = series.size();
-        study.modalities.assign(modalities.begin(), modalities.end());
-    }
+    for (auto& study : page.studies) FID_CHECK(add_series_facts(transaction, row_key_, study));
     return page;
 }
 

@@ -115,14 +115,6 @@ Result<std::optional<ObjectRow>> Index::find_object(database::Transaction& trans
     return std::optional<ObjectRow>(std::move(row));
 }
 
-Result<std::optional<StudyRow>> Index::find_study(database::Transaction& transaction, const Uid& study_uid) const {
-    StudyFilter filter;
-    filter.study_uids = {study_uid.text()};
-    FID_TRY(auto page, list_studies(transaction, filter, "", 1));
-    if (page.studies.empty()) return std::optional<StudyRow>();
-    return std::optional<StudyRow>(std::move(page.studies.front()));
-}
-
 Result<std::optional<PatientRow>> Index::find_patient(database::Transaction& transaction, const PatientText& patient_id, const PatientText& issuer) const {
     FID_TRY(const auto found, select_row<PatientColumns>(transaction, row_key_, "WHERE t.patient_key = :key", {patient_key_text(patient_id.value, issuer.value, "")}));
     if (!found) return std::optional<PatientRow>();

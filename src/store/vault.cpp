@@ -172,8 +172,17 @@ Result<void> VaultShared::commit_entries(std::vector<PendingEntry>& entries) {
             outcome = fail(*poisoned);
         } else {
             lock.unlock();
-            outcome = write_group(group);
+            std::optional<Error> thrown;  // whoever waits must hear of it, and the entries are gone once this call returns
+            try {
+                outcome = write_group(group);
+            } catch (const std::exception& error) {
+                thrown = Error{ErrorCode::unavailable, std::string("nothing can be stored until the archive is started again, since storing stopped half-way: ") + error.what()};
+            }
             lock.lock();
+            if (thrown) {
+                poisoned = thrown;
+                outcome = fail(*thrown);
+            }
         }
         for (auto* entry : group) {
             entry->outcome = outcome;

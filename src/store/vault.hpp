@@ -68,7 +68,7 @@ public:
     ~ObjectWriter();
 
     const ObjectId& id() const;
-    /// Errors: io, no_space; the writer is then of no more use. limit_exceeded beyond 2^32 - 1 chunks.
+    /// Errors: io, no_space; the writer is then of no more use. limit_exceeded beyond kMaxObjectBytes.
     Result<void> write(ByteView bytes);
     std::uint64_t size() const;
     /// No more bytes will come. Returns: the fingerprints, for a look whether the archive has these bytes already.

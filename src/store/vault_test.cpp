@@ -332,6 +332,19 @@ TEST_F(VaultTest, AKilledUploadOfALargeObjectIsRemovedByRepairAndALiveOneIsNot) 
     EXPECT_TRUE(fsck().clean());
 }
 
+TEST_F(VaultTest, AnExceptionInAGroupIsAnErrorAndStopsStoring) {
+    open();
+    store_->vault().set_group_hook([](Group&, Location) -> Result<void> { throw std::runtime_error("a test"); });
+    for (int i = 1; i <= 2; ++i) {
+        const auto stored = store_bytes(random_bytes(10, 3), 10, i);
+        ASSERT_FALSE(stored);
+        EXPECT_EQ(stored.error().code, ErrorCode::unavailable) << stored.error().message;
+    }
+    open();
+    EXPECT_EQ(store_->recovered(), 1u) << "it was durable by then";
+    EXPECT_TRUE(fsck().clean());
+}
+
 TEST_F(VaultTest, ManyWritersShareSyncsAndKeepTheirBytes) {
     options_.vault.segment_bytes = 4'000'000;
     open();
