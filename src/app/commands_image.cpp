@@ -126,9 +126,7 @@ void add_export(CLI::App& cli, Globals& globals, Action& action) {
                     std::printf("%s %s\n  %s\n", bad("damaged").c_str(), shown::text(item.get_object(), "sopInstanceUid").c_str(), shown::text(item.get_object(), "reason").c_str());
                 }
             }
-            if (const auto* failure = report.at("failure").if_object()) return static_cast<int>(shown::number(*failure, "exitCode"));
             if (report.at("interrupted").get_bool()) return 8;
-            if (!shown::text(report, "incomplete").empty()) return 1;
             return damaged.empty() ? 0 : 10;
         };
     });
