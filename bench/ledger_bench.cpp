@@ -65,7 +65,7 @@ struct Bench {
         outbox_settings.chain_id = chain_id = settings.chain_id;
         outbox_settings.studies = deployment.studies.address;
         outbox_settings.institution = institution;
-        outbox = std::make_unique<Outbox>(*database, *outbox_rpc, outbox_settings, std::move(gateway));
+        outbox = std::make_unique<Outbox>(*database, *outbox_rpc, outbox_settings, std::move(gateway), crypto::random_secret(32));
         FollowerSettings follower_settings;
         follower_settings.chain_id = chain_id;
         follower_settings.genesis_hash = node->genesis_hash();

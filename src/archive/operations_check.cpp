@@ -185,7 +185,15 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     for (const auto& fault : trace.faults) {
         findings.push_back(finding("trace", "entry " + std::to_string(fault.index), fault.message, "the trace was altered behind our back: keep the file and tell the privacy officer"));
     }
+    // Not only what is still to be sent: a row that was altered afterwards would be sent again after a reorganisation.
+    FID_TRY(const auto altered, service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->altered_rows(t); }));
+    for (const auto& row : altered) {
+        findings.push_back(finding("altered_row", "row " + std::to_string(row.id) + " of ledger_outbox", "it was changed behind our back, and is not sent",
+                                   row.is_call ? "find out who can write to the index; fsck --repair takes it away, and what it stood for must be asked for again"
+                                               : "find out who can write to the index; fsck --repair puts the version's record in its place"));
+    }
     if (argument::flag(arguments, "repair")) {
+        FID_CHECK(service_.store_->database().write(database::Durability::full, [&](database::Transaction& t) { return service_.outbox_->remove(t, altered); }));
         FID_TRY(const auto completed, service_.exams_->complete_all());
         answer["completed"] = completed;
     }

@@ -107,7 +107,7 @@ Result<void> Service::open_ledger(Ledger how) {
     outbox_settings.flush_after = std::chrono::milliseconds(configuration.ledger_batch_flush_ms);
     outbox_settings.flush_count = static_cast<std::size_t>(configuration.ledger_batch_size);
     FID_TRY(auto gateway, site_.key(kGatewayKey));
-    outbox_ = std::make_unique<ledger::Outbox>(store_->database(), *outbox_rpc_, outbox_settings, std::move(gateway));
+    outbox_ = std::make_unique<ledger::Outbox>(store_->database(), *outbox_rpc_, outbox_settings, std::move(gateway), site_.derive(kOutboxLabel));
     outbox_->on_incident([this](const ledger::LedgerIncident& incident) { raise("ledger_incident", incident.text); });
     exams_ = std::make_unique<Exams>(*store_, *versions_, *outbox_, facts, std::chrono::seconds(configuration.ingest_quiet_s));
 

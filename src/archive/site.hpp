@@ -58,6 +58,7 @@ inline constexpr std::string_view kTraceLabel = "fid.trace1";                // 
 inline constexpr std::string_view kTraceStaffLabel = "fid.trace-staff1";     // seals the staff's part of trace entries
 inline constexpr std::string_view kImageUidLabel = "fid.image-uid1";         // UIDs of images that bring none
 inline constexpr std::string_view kAccountsLabel = "fid.accounts1";          // MACs of people and tokens
+inline constexpr std::string_view kOutboxLabel = "fid.outbox1";               // MACs of the outbox's rows
 inline constexpr std::string_view kKeyFilesLabel = "fid.key-files1";         // seals the key files
 
 /// A site that was opened with its passphrase: its keys, settings and facts. Opens nothing else.

@@ -213,7 +213,7 @@ Site::~Site() { stop(); }
 void Site::reopen() {
     stop();
     follower.reset();
-    outbox = std::make_unique<Outbox>(*database, *outbox_rpc, outbox_settings, chain->gateway.clone());
+    outbox = std::make_unique<Outbox>(*database, *outbox_rpc, outbox_settings, chain->gateway.clone(), row_key.clone());
     outbox->on_incident([this](const LedgerIncident& incident) {
         const std::lock_guard lock(mutex);
         incidents.push_back(incident);

@@ -95,6 +95,7 @@ struct Site {
     std::unique_ptr<database::Database> database;
     OutboxSettings outbox_settings;
     FollowerSettings follower_settings;
+    crypto::Secret row_key = crypto::random_secret(32);
     std::unique_ptr<Outbox> outbox;
     std::unique_ptr<Follower> follower;
     std::mutex mutex;

@@ -60,6 +60,7 @@ std::string_view name_of(LedgerIncident::Kind kind) {
         case LedgerIncident::Kind::predecessor_missing: return "predecessor_missing";
         case LedgerIncident::Kind::settled_undone: return "settled_undone";
         case LedgerIncident::Kind::call_reverted: return "call_reverted";
+        case LedgerIncident::Kind::altered_row: return "altered_row";
     }
     return "call_reverted";
 }
@@ -69,6 +70,7 @@ struct Outbox::Impl {
     Rpc& rpc;
     const OutboxSettings settings;
     const crypto::Secret key;
+    const crypto::Secret row_key;
     const Clock& clock;
     Address account{};
     std::function<void(const LedgerIncident&)> on_incident;
@@ -92,8 +94,8 @@ struct Outbox::Impl {
     milliseconds poll;
     std::jthread thread;
 
-    Impl(database::Database& d, Rpc& r, OutboxSettings s, crypto::Secret k, const Clock& c)
-        : database(d), rpc(r), settings(s), key(std::move(k)), clock(c), poll(s.fast_poll) {
+    Impl(database::Database& d, Rpc& r, OutboxSettings s, crypto::Secret k, crypto::Secret row, const Clock& c)
+        : database(d), rpc(r), settings(s), key(std::move(k)), row_key(std::move(row)), clock(c), poll(s.fast_poll) {
         const auto address = crypto::address_of(key);
         FID_INVARIANT(address.has_value(), "the outbox has a valid key");
         account = *address;
@@ -113,6 +115,7 @@ struct Outbox::Impl {
     Result<void> used_by_another(const store::Open& open);
     Result<bool> send_again(const std::vector<store::Open>& open, bool all);
     Result<void> after_send(const store::Open& open, const SendAnswer& answer);
+    Result<ethereum::SignedTransaction> stored_transaction(const store::Open& open);
     Result<void> sign_again(const store::Open& open);
     Result<bool> send_new(const std::vector<store::Open>& open, std::uint64_t chain_count, bool flush_now);
     struct Made {
@@ -124,6 +127,7 @@ struct Outbox::Impl {
     Result<bool> fill_gaps(const std::set<std::uint64_t>& taken, std::uint64_t first);
     Result<std::optional<std::uint64_t>> gas_for_call(const store::Pending& item);
     std::size_t anchors_that_fit(std::size_t available) const;
+    Result<void> altered(database::Transaction& t, const store::Pending& item);
     void incident(LedgerIncident::Kind kind, const store::Pending& item, std::string text);
     void report();
     void note_problem(const std::string& problem);
@@ -239,11 +243,17 @@ Result<void> Outbox::Impl::finish(const store::Open& open, const Receipt& receip
     const store::Place place{receipt.transaction_hash, receipt.block_number, receipt.block_hash};
     auto outcome = database.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
         FID_TRY(const bool settled, store::is_settled_block(t, place.block_number, place.block_hash));
-        FID_TRY(const auto items, store::items_of(t, open.nonce));
+        FID_TRY(const auto items, store::items_of(t, row_key, open.nonce));
         FID_CHECK(store::mark_mined(t, open.nonce, place));
         std::vector<store::Pending> anchors;
         std::vector<store::Pending> calls;
-        for (const auto& item : items) (item.kind == store::Kind::anchor ? anchors : calls).push_back(item);
+        for (const auto& item : items) {
+            if (!item.intact) {
+                FID_CHECK(altered(t, item));
+                continue;
+            }
+            (item.kind == store::Kind::anchor ? anchors : calls).push_back(item);
+        }
         FID_CHECK(finish_anchors(t, anchors, receipt, place, settled));
         return finish_calls(t, calls, receipt, place, settled);
     });
@@ -299,9 +309,10 @@ Result<void> Outbox::Impl::predecessor_missing(database::Transaction& t, const s
     if (found != Hash{}) return give_up("the version before is anchored as " + to_0x(found) + ", this one follows " + to_0x(item.record.previous));
     FID_TRY(const auto before_id, store::find_anchor(t, item.record.study_key, item.record.version - 1));
     if (!before_id) return give_up("the version before is not anchored, and is not ours to send");
-    FID_TRY(const auto before, store::pending(t, *before_id));
+    FID_TRY(const auto before, store::pending(t, row_key, *before_id));
+    if (!before.intact) return give_up("the row of the version before was changed behind our back");
     if (before.record.hash() != item.record.previous) return give_up("the version before, as stored here, is not the one that this one follows");
-    FID_TRY(const auto state, store::item(t, *before_id));
+    FID_TRY(const auto state, store::item(t, row_key, *before_id));
     if (state.state == OutboxState::incident) return give_up("the version before is an incident");
     if (state.state == OutboxState::included || state.state == OutboxState::settled) {
         // The chain that this receipt comes from does not hold it: it is sent again, and first.
@@ -327,7 +338,7 @@ Result<void> Outbox::Impl::finish_calls(database::Transaction& t, std::span<cons
 Result<void> Outbox::Impl::used_by_another(const store::Open& open) {
     log::error("ledger", "a nonce of the gateway's account was used by a transaction that is not in the outbox", {{"nonce", open.nonce}});
     return database.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
-        FID_TRY(const auto items, store::items_of(t, open.nonce));
+        FID_TRY(const auto items, store::items_of(t, row_key, open.nonce));
         // A record that is in its slot already is told so by the contract when it comes again.
         for (const auto& item : items) FID_CHECK(store::set_stored(t, item.id, "its nonce was used by another transaction", 0));
         return store::forget_transaction(t, open.nonce);
@@ -347,9 +358,9 @@ Result<bool> Outbox::Impl::send_again(const std::vector<store::Open>& open, bool
         const bool overdue = first && now - newest.sent_ms >= settings.resend_after.count();
         first = false;
         if (newest.sent_ms != 0 && newest.sent_ms <= now && !overdue && !all) continue;
-        FID_TRY(auto raw, database.read([&](auto& t) { return store::raw_of(t, one.nonce, newest.number); }));
+        FID_TRY(const auto stored, stored_transaction(one));
         late.push_back(&one);
-        raws.push_back(std::move(raw));
+        raws.push_back(stored.encode());
     }
     if (late.empty()) return false;
     FID_TRY(const auto answers, rpc.send_raw_transactions(raws));
@@ -359,6 +370,17 @@ Result<bool> Outbox::Impl::send_again(const std::vector<store::Open>& open, bool
     }
     for (std::size_t i = 0; i < late.size(); ++i) FID_CHECK(after_send(*late[i], answers[i]));
     return true;
+}
+
+// The newest of the signed bytes under a nonce. They carry no MAC but our own signature.
+Result<ethereum::SignedTransaction> Outbox::Impl::stored_transaction(const store::Open& open) {
+    FID_TRY(const auto raw, database.read([&](auto& t) { return store::raw_of(t, open.nonce, open.attempts.back().number); }));
+    auto decoded = ethereum::decode_transaction(raw);
+    const auto sender = decoded ? decoded->sender() : Result<Address>(fail(decoded.error()));
+    if (!sender || *sender != account || decoded->transaction.nonce != open.nonce || decoded->transaction.chain_id != settings.chain_id) {
+        return fail(ErrorCode::corrupt, "the signed bytes stored for nonce " + std::to_string(open.nonce) + " were changed behind our back; find out who can write to the index");
+    }
+    return decoded;
 }
 
 Result<void> Outbox::Impl::after_send(const store::Open& open, const SendAnswer& answer) {
@@ -387,9 +409,8 @@ Result<void> Outbox::Impl::sign_again(const store::Open& open) {
         return fail(ErrorCode::unavailable, "nonce " + std::to_string(open.nonce) + " is still underpriced after " + std::to_string(kMaxAttempts) + " signatures");
     }
     const auto& newest = open.attempts.back();
-    FID_TRY(const auto raw, database.read([&](auto& t) { return store::raw_of(t, open.nonce, newest.number); }));
-    FID_TRY(auto decoded, ethereum::decode_transaction(raw));
-    auto transaction = decoded.transaction;
+    FID_TRY(const auto stored, stored_transaction(open));
+    auto transaction = stored.transaction;
     transaction.max_fee_per_gas = dearer(transaction.max_fee_per_gas);
     transaction.max_priority_fee_per_gas = dearer(transaction.max_priority_fee_per_gas);
     FID_TRY(const auto signed_one, ethereum::sign(transaction, key));
@@ -426,7 +447,7 @@ Result<bool> Outbox::Impl::send_new(const std::vector<store::Open>& open, std::u
     const bool anchors_too = full || old || flush_now;
 
     const auto room = settings.max_open_transactions - taken.size();
-    FID_TRY(const auto items, database.read([&](auto& t) { return store::due(t, now, settings.max_batch * room); }));
+    FID_TRY(const auto items, database.read([&](auto& t) { return store::due(t, row_key, now, settings.max_batch * room); }));
     FID_TRY(const auto base_fee, rpc.base_fee());
     // The lowest nonces that are neither in a block nor in one of our open transactions: a gap is filled first.
     const auto next_nonce = [&] {
@@ -437,6 +458,10 @@ Result<bool> Outbox::Impl::send_new(const std::vector<store::Open>& open, std::u
     std::vector<Made> made;
     std::vector<store::Pending> anchors;
     for (const auto& item : items) {
+        if (!item.intact) {
+            FID_CHECK(database.write(database::Durability::full, [&](auto& t) { return altered(t, item); }));
+            continue;
+        }
         if (item.kind == store::Kind::anchor) {
             if (anchors_too) anchors.push_back(item);
             continue;
@@ -528,6 +553,12 @@ Result<void> Outbox::Impl::store_and_send(std::vector<Made> made) {
 
 // ---- telling others
 
+// Whatever it says, somebody who can write to the database said it.
+Result<void> Outbox::Impl::altered(database::Transaction& t, const store::Pending& item) {
+    incident(LedgerIncident::Kind::altered_row, item, "row " + std::to_string(item.id) + " of the outbox was changed behind our back; it is not sent");
+    return store::set_ended(t, item.id, OutboxState::incident, store::kAlteredRow, std::nullopt);
+}
+
 void Outbox::Impl::incident(LedgerIncident::Kind kind, const store::Pending& item, std::string text) {
     incidents.push_back({kind, item.id, item.record.study_key, item.kind == store::Kind::anchor ? item.record.version : 0, std::move(text)});
 }
@@ -563,13 +594,21 @@ Result<void> Outbox::Impl::refresh_status() {
 
 // ---- the outside
 
-Outbox::Outbox(database::Database& database, Rpc& rpc, OutboxSettings settings, crypto::Secret key, const Clock& clock)
-    : impl_(std::make_unique<Impl>(database, rpc, settings, std::move(key), clock)) {}
+Outbox::Outbox(database::Database& database, Rpc& rpc, OutboxSettings settings, crypto::Secret key, crypto::Secret row_key, const Clock& clock)
+    : impl_(std::make_unique<Impl>(database, rpc, settings, std::move(key), std::move(row_key), clock)) {}
 Outbox::~Outbox() { stop(); }
 
 const Address& Outbox::account() const { return impl_->account; }
 void Outbox::on_incident(std::function<void(const LedgerIncident&)> callback) { impl_->on_incident = std::move(callback); }
 void Outbox::on_included(std::function<void()> callback) { impl_->on_included = std::move(callback); }
+
+namespace {
+Result<store::Pending> intact_row(database::Transaction& transaction, const crypto::Secret& row_key, std::uint64_t id) {
+    FID_TRY(auto row, store::pending(transaction, row_key, id));
+    if (!row.intact) return fail(ErrorCode::corrupt, "row " + std::to_string(id) + " of the outbox was changed behind our back; run fsck");
+    return row;
+}
+}  // namespace
 
 Result<std::uint64_t> Outbox::enqueue(database::Transaction& transaction, const evidence::StudyRecord& record) {
     FID_CHECK(evidence::check_record(record));
@@ -578,11 +617,11 @@ Result<std::uint64_t> Outbox::enqueue(database::Transaction& transaction, const 
     }
     FID_TRY(const auto known, store::find_anchor(transaction, record.study_key, record.version));
     if (known) {
-        FID_TRY(const auto stored, store::pending(transaction, *known));
+        FID_TRY(const auto stored, intact_row(transaction, impl_->row_key, *known));
         if (stored.record == record) return *known;
         return fail(ErrorCode::conflict, "another record is stored for version " + std::to_string(record.version) + " of this study");
     }
-    return store::insert_anchor(transaction, record, impl_->now_ms());
+    return store::insert_anchor(transaction, impl_->row_key, record, impl_->now_ms());
 }
 
 Result<std::uint64_t> Outbox::enqueue_call(database::Transaction& transaction, const Address& to, ByteView calldata, std::string_view tag, std::uint64_t gas_limit) {
@@ -590,11 +629,11 @@ Result<std::uint64_t> Outbox::enqueue_call(database::Transaction& transaction, c
     if (calldata.size() > kMaxCalldata) return fail(ErrorCode::limit_exceeded, "a call of " + std::to_string(calldata.size()) + " bytes");
     FID_TRY(const auto known, store::find_call(transaction, tag));
     if (known) {
-        FID_TRY(const auto stored, store::pending(transaction, *known));
+        FID_TRY(const auto stored, intact_row(transaction, impl_->row_key, *known));
         if (stored.to == to && stored.calldata == to_bytes(calldata)) return *known;
         return fail(ErrorCode::conflict, "another call is stored under the tag " + std::string(tag));
     }
-    return store::insert_call(transaction, to, calldata, tag, gas_limit, impl_->now_ms());
+    return store::insert_call(transaction, impl_->row_key, to, calldata, tag, gas_limit, impl_->now_ms());
 }
 
 void Outbox::wake(bool at_once) {
@@ -604,24 +643,29 @@ void Outbox::wake(bool at_once) {
     impl_->changed.notify_all();
 }
 
-Result<OutboxItem> Outbox::item(database::Transaction& transaction, std::uint64_t id) const { return store::item(transaction, id); }
+Result<OutboxItem> Outbox::item(database::Transaction& transaction, std::uint64_t id) const {
+    return store::item(transaction, impl_->row_key, id);
+}
 
 Result<OutboxItem> Outbox::anchor(database::Transaction& transaction, const Hash& study_key, std::uint64_t version) const {
     FID_TRY(const auto id, store::find_anchor(transaction, study_key, version));
     if (!id) return fail(ErrorCode::not_found, "no record is stored for this version of the study");
-    return store::item(transaction, *id);
+    return store::item(transaction, impl_->row_key, *id);
 }
 
 Result<OutboxItem> Outbox::call(database::Transaction& transaction, std::string_view tag) const {
     FID_TRY(const auto id, store::find_call(transaction, tag));
     if (!id) return fail(ErrorCode::not_found, "no call is stored under the tag " + std::string(tag));
-    return store::item(transaction, *id);
+    return store::item(transaction, impl_->row_key, *id);
 }
+
+Result<std::vector<AlteredRow>> Outbox::altered_rows(database::Transaction& transaction) const { return store::altered_rows(transaction, impl_->row_key); }
+Result<void> Outbox::remove(database::Transaction& transaction, std::span<const AlteredRow> rows) { return store::remove_items(transaction, rows); }
 
 Result<evidence::StudyRecord> Outbox::record(database::Transaction& transaction, const Hash& study_key, std::uint64_t version) const {
     FID_TRY(const auto id, store::find_anchor(transaction, study_key, version));
     if (!id) return fail(ErrorCode::not_found, "no record is stored for this version of the study");
-    FID_TRY(auto stored, store::pending(transaction, *id));
+    FID_TRY(auto stored, intact_row(transaction, impl_->row_key, *id));
     return stored.record;
 }
 
@@ -670,7 +714,7 @@ Result<void> Outbox::undo(database::Transaction& transaction, const Block& block
     FID_TRY(const auto settled, store::undo_block(transaction, block.hash));
     for (const auto id : settled) {
         if (std::any_of(impl_->undone.begin(), impl_->undone.end(), [id](const auto& one) { return one.item == id; })) continue;
-        FID_TRY(const auto item, store::pending(transaction, id));
+        FID_TRY(const auto item, store::pending(transaction, impl_->row_key, id));
         impl_->undone.push_back({LedgerIncident::Kind::settled_undone, id, item.record.study_key, item.kind == store::Kind::anchor ? item.record.version : 0,
                                  "block " + std::to_string(block.number()) + " was settled and is undone; what stood in it is sent again"});
     }

@@ -76,7 +76,7 @@ struct OutboxStatus {
 
 /// Something that a person must look at.
 struct LedgerIncident {
-    enum class Kind : std::uint8_t { other_record_in_slot, predecessor_missing, settled_undone, call_reverted };
+    enum class Kind : std::uint8_t { other_record_in_slot, predecessor_missing, settled_undone, call_reverted, altered_row };
     Kind kind = Kind::other_record_in_slot;
     std::uint64_t item = 0;        // 0: none in particular
     Hash study_key{};
@@ -85,21 +85,30 @@ struct LedgerIncident {
 };
 std::string_view name_of(LedgerIncident::Kind kind);
 
+/// A row of the outbox that is not as it was written.
+struct AlteredRow {
+    std::uint64_t id = 0;
+    bool is_call = false;  // as the row says
+};
+
 /// What must reach the chain, kept until it is settled there; one commit with whatever it belongs to.
 /// All transactions of one account go through here, one nonce after the other. docs/design/outbox.md says why it is safe
 /// to kill it anywhere.
+/// Security: each row carries a MAC, so that whoever can write to the database cannot make the gateway sign anything.
 /// Threads: safe. One thread of its own between start() and stop(). As LedgerChanges it must be among the follower's sinks.
 class Outbox final : public LedgerChanges {
 public:
-    /// Requires: database and rpc outlive it; `key` is the gateway's, registered in Members for settings.institution.
-    Outbox(database::Database& database, Rpc& rpc, OutboxSettings settings, crypto::Secret key, const Clock& clock = system_clock());
+    /// Requires: database and rpc outlive it; `key` is the gateway's, registered in Members for settings.institution; `row_key`
+    /// makes the MACs of the outbox's rows.
+    Outbox(database::Database& database, Rpc& rpc, OutboxSettings settings, crypto::Secret key, crypto::Secret row_key, const Clock& clock = system_clock());
     ~Outbox() override;
 
     const Address& account() const;
 
     /// Stores a record to be anchored, in the caller's transaction. The same record again changes nothing.
     /// Requires: durability full (the caller's transaction). Call wake() after the commit.
-    /// Errors: conflict when another record is stored for this version; invalid_argument for another chain, contract or institution.
+    /// Errors: conflict when another record is stored for this version; invalid_argument for another chain, contract or institution;
+    ///         corrupt when the version's row was altered.
     /// Returns: the item's id.
     Result<std::uint64_t> enqueue(database::Transaction& transaction, const evidence::StudyRecord& record);
     /// Stores any other call. `tag` is the caller's: unique; the same tag again changes nothing.
@@ -115,6 +124,11 @@ public:
     Result<OutboxItem> call(database::Transaction& transaction, std::string_view tag) const;
     /// The record that was stored for a version. Errors: not_found.
     Result<evidence::StudyRecord> record(database::Transaction& transaction, const Hash& study_key, std::uint64_t version) const;
+
+    /// Rows whose MAC does not fit: they are never sent. For fsck.
+    Result<std::vector<AlteredRow>> altered_rows(database::Transaction& transaction) const;
+    /// Takes them away, so that the records among them can be stored again.
+    Result<void> remove(database::Transaction& transaction, std::span<const AlteredRow> rows);
 
     void start();
     void stop();

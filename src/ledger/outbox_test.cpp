@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <soci/soci.h>
+
 #include <boost/json.hpp>
 
 #include "base/hex.hpp"
@@ -22,7 +24,7 @@ using testing::Site;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-std::string quoted(const std::string& text) { return "\"" + text + "\""; }
+std::string quoted(const std::string& text, char mark = '"') { return mark + text + mark; }
 
 bool eventually(const std::function<bool()>& condition) {
     for (int i = 0; i < 3000; ++i) {
@@ -97,6 +99,73 @@ TEST(Outbox, SignedBytesAreStoredBeforeTheyAreSentAndSentAgainUnchanged) {
         return site.item(id).state == OutboxState::settled;
     })) << site.outbox->status().problem;
     EXPECT_EQ(to_0x(site.item(id).transaction), hash);
+}
+
+TEST(Outbox, WhatSomebodyElseWroteIntoTheDatabaseIsNeverSent) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    const auto sql = [&](const std::string& text) {
+        must(site.database->write(database::Durability::full, [&](database::Transaction& t) { return database::attempt("alter", [&] { t.sql() << text; }); }));
+    };
+    const auto person = crypto::random_bytes32();
+    const auto guardian = contracts::set_guardian_call(site.institution, crypto::random_bytes32(), person, 4'000'000'000);
+    const auto good = site.enqueue(site.record(1));
+    const auto altered = site.enqueue(site.record(2));
+    auto other = site.record(2);
+    other.meta = Hash{9};
+    sql("update ledger_outbox set fields = " + quoted(to_hex(other.abi_encoded()), '\'') + " where id = " + std::to_string(altered));
+    sql("insert into ledger_outbox(kind, state, created_ms, not_before_ms, to_address, calldata, tag, gas_limit, problem, mac) values(1, 0, 0, 0, " +
+        quoted(to_hex(site.deployment.consents.address), '\'') + ", " + quoted(to_hex(guardian), '\'') + ", 'made up', 300000, '', " +
+        quoted(std::string(64, '0'), '\'') + ")");
+    const auto inserted = must(site.database->read([&](database::Transaction& t) { return site.outbox->call(t, "made up"); }));
+    EXPECT_EQ(inserted.state, OutboxState::incident);  // whatever the row says
+    must(site.follower->load());
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(good).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
+    EXPECT_EQ(site.outbox->status().incidents, 2U);
+    ASSERT_EQ(site.incidents.size(), 2U);
+    for (const auto& incident : site.incidents) EXPECT_EQ(incident.kind, LedgerIncident::Kind::altered_row);
+    EXPECT_EQ(site.on_chain(other), Hash{});
+    EXPECT_EQ(must(site.rpc->transaction_count(site.chain->gateway_address)), 1U);
+
+    const auto enqueue = [&] { return site.database->write(database::Durability::full, [&](database::Transaction& t) { return site.outbox->enqueue(t, site.record(2)); }); };
+    EXPECT_EQ(enqueue().error().code, ErrorCode::corrupt);
+    const auto rows = must(site.database->read([&](database::Transaction& t) { return site.outbox->altered_rows(t); }));
+    ASSERT_EQ(rows.size(), 2U);
+    EXPECT_EQ(rows[0].id, altered);
+    EXPECT_FALSE(rows[0].is_call);
+    EXPECT_EQ(rows[1].id, inserted.id);
+    EXPECT_TRUE(rows[1].is_call);
+    must(site.database->write(database::Durability::full, [&](database::Transaction& t) { return site.outbox->remove(t, rows); }));
+    const auto again = must(enqueue());
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(again).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
+    EXPECT_EQ(site.outbox->status().incidents, 0U);
+    EXPECT_EQ(site.on_chain(site.record(2)), site.record(2).hash());
+}
+
+TEST(Outbox, SignedBytesThatSomebodyElseStoredAreNeitherSentNorSignedAgain) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    site.raw("evm_setAutomine", "[false]");
+    const auto id = site.enqueue(site.record(1));
+    must(site.outbox->step(true));
+    ethereum::Transaction forged;
+    forged.chain_id = site.chain->chain_id;
+    forged.nonce = must(site.database->read([&](database::Transaction& t) { return site.outbox->item(t, id); })).nonce.value();
+    forged.gas_limit = 21'000;
+    forged.max_fee_per_gas = forged.max_priority_fee_per_gas = 1'000'000'000;
+    forged.to = Address{9};
+    const auto raw = to_hex(must(ethereum::sign(forged, crypto::generate_private_key())).encode());
+    must(site.database->write(database::Durability::full, [&](database::Transaction& t) {
+        return database::attempt("alter", [&] { t.sql() << "update ledger_transactions set sent_ms = 0, raw = " + quoted(raw, '\''); });
+    }));
+    EXPECT_EQ(site.outbox->step(true).error().code, ErrorCode::corrupt);
+    EXPECT_EQ(must(site.rpc->raw("eth_getBlockByNumber", R"(["pending", false])")).at("transactions").as_array().size(), 1U);
 }
 
 TEST(Outbox, AnUnderpricedTransactionIsSignedAgainUnderTheSameNonce) {

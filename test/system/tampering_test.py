@@ -1,4 +1,6 @@
 """What somebody changes behind the archive's back is found and named, nothing that was changed is given out, and the rest goes on."""
+import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -8,7 +10,7 @@ import unittest
 
 import pydicom
 
-from harness import FIDUCIAL, Site, SystemTest, files_of, flip_bit, sha256
+from harness import FIDUCIAL, Site, SystemTest, files_of, flip_bit, sha256, wait_for
 
 DAMAGED = 10
 
@@ -129,6 +131,23 @@ class Tampering(SystemTest):
         move = "UPDATE objects SET segment = ?, position = ? WHERE object_id = ?"
         self.change(site, (move, [b["segment"], b["position"], a["object_id"]]), (move, [a["segment"], a["position"], b["object_id"]]))
         self.assert_found(site, a["object_id"], b["object_id"], self.uids[1], self.uids[2], mends=("fsck", "--rebuild-index"))
+
+    def test_rows_of_the_outbox(self):
+        """Whoever can write to the index cannot make the gateway sign: an added call and a changed record are named and never sent."""
+        site = self.copy()
+        facts = json.loads((site.folder / "site.json").read_text())
+        self.change(site, ("INSERT INTO ledger_outbox(kind, state, created_ms, not_before_ms, to_address, calldata, tag, gas_limit, problem, mac)"
+                           " VALUES (1, 0, 1, 0, ?, '51d72a2b', 'made up', 300000, '', ?)", [facts["consents"][2:], "0" * 64]),
+                    ("UPDATE ledger_outbox SET state = 0, nonce = NULL, fields = replace(fields, '1', '2') WHERE id = (SELECT min(id) FROM ledger_outbox WHERE kind = 0)"))
+        found = site.raw("--json", "fsck", codes=(DAMAGED,)).stdout
+        self.assertEqual(found.count('"altered_row"'), 2, found)
+        with site.serving():
+            wait_for(lambda: site.run("ledger", "status", codes=(0, 7))["outbox"]["incidents"] == 2, 30, "two incidents")
+        with contextlib.closing(site.database()) as database:
+            self.assertEqual([tuple(row) for row in database.execute("SELECT state, nonce FROM ledger_outbox WHERE problem LIKE '%behind our back%'")], [(4, None)] * 2)
+        site.raw("fsck", "--repair", codes=(0, DAMAGED))
+        self.assertEqual(site.run("fsck")["findings"], [])
+        self.assertEqual(site.run("verify", "--all")["damaged"], [])
 
     # Bytes of the store
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/hex.hpp"
+#include "crypto/hash.hpp"
 
 namespace fiducial::ledger {
 
@@ -39,7 +40,8 @@ create table ledger_outbox (
   tx_hash {text},
   block_number {int},
   block_hash {text},
-  problem {text} not null
+  problem {text} not null,
+  mac {text} not null
 );
 create unique index ledger_outbox_slot on ledger_outbox(study_key, version);
 create unique index ledger_outbox_tag on ledger_outbox(tag);
@@ -103,24 +105,47 @@ Result<evidence::StudyRecord> record_from(ByteView words) {
     return record;
 }
 
-constexpr const char* kPendingColumns = "id, kind, created_ms, coalesce(fields, ''), coalesce(to_address, ''), coalesce(calldata, ''), gas_limit, coalesce(tag, '')";
+constexpr const char* kPendingColumns =
+    "id, kind, created_ms, coalesce(study_key, ''), coalesce(version, 0), coalesce(record, ''), coalesce(fields, ''), coalesce(to_address, ''), "
+    "coalesce(calldata, ''), coalesce(tag, ''), gas_limit, mac";
 
 // The columns above, bound to a statement. (SOCI's rows know no types of expressions in SQLite.)
 struct PendingColumns {
     long long id = 0;
     long long kind = 0;
     long long created_ms = 0;
+    std::string study_key;
+    long long version = 0;
+    std::string record;
     std::string fields;
     std::string to;
     std::string calldata;
-    long long gas_limit = 0;
     std::string tag;
+    long long gas_limit = 0;
+    std::string mac;
 
-    Result<Pending> read() const {
+    // Spec: docs/formats/index.md, "Outbox".
+    std::string expected_mac(const crypto::Secret& key) const {
+        Bytes text;
+        const auto add = [&text](std::string_view value) {
+            append_be(text, static_cast<std::uint32_t>(value.size()));
+            text.insert(text.end(), value.begin(), value.end());
+        };
+        for (const auto value : {id, kind, created_ms}) add(std::to_string(value));
+        add(study_key);
+        add(std::to_string(version));
+        for (const auto* value : {&record, &fields, &to, &calldata, &tag}) add(*value);
+        add(std::to_string(gas_limit));
+        return to_hex(crypto::tagged_hmac_sha256(key.view(), "fid.outboxrow1", {text}));
+    }
+
+    Result<Pending> read(const crypto::Secret& key) const {
         Pending out;
         out.id = unsigned_of(id);
         out.kind = kind == 0 ? Kind::anchor : Kind::call;
         out.created_ms = created_ms;
+        out.intact = crypto::equal_constant_time(as_bytes(mac), as_bytes(expected_mac(key)));
+        if (!out.intact) return out;
         if (out.kind == Kind::anchor) {
             FID_TRY(const auto words, from_hex(fields));
             FID_TRY(out.record, record_from(words));
@@ -135,18 +160,18 @@ struct PendingColumns {
 };
 
 template <typename... Uses>
-Result<std::vector<Pending>> select_pending(database::Transaction& t, const std::string& rest, Uses&... values) {
+Result<std::vector<Pending>> select_pending(database::Transaction& t, const crypto::Secret& key, const std::string& rest, Uses&... values) {
     return database::attempt("read outbox items", [&]() -> Result<std::vector<Pending>> {
         PendingColumns row;
         soci::statement statement(t.sql());
         statement.exchange(into(row.id));
         statement.exchange(into(row.kind));
         statement.exchange(into(row.created_ms));
-        statement.exchange(into(row.fields));
-        statement.exchange(into(row.to));
-        statement.exchange(into(row.calldata));
+        statement.exchange(into(row.study_key));
+        statement.exchange(into(row.version));
+        for (auto* text : {&row.record, &row.fields, &row.to, &row.calldata, &row.tag}) statement.exchange(into(*text));
         statement.exchange(into(row.gas_limit));
-        statement.exchange(into(row.tag));
+        statement.exchange(into(row.mac));
         (statement.exchange(use(values)), ...);
         statement.alloc();
         statement.prepare("select " + std::string(kPendingColumns) + " from ledger_outbox " + rest);
@@ -154,7 +179,7 @@ Result<std::vector<Pending>> select_pending(database::Transaction& t, const std:
         statement.execute(false);
         std::vector<Pending> out;
         while (statement.fetch()) {
-            FID_TRY(auto one, row.read());
+            FID_TRY(auto one, row.read(key));
             out.push_back(std::move(one));
         }
         return out;
@@ -184,37 +209,52 @@ Result<std::optional<std::uint64_t>> find_call(database::Transaction& t, std::st
     });
 }
 
-Result<std::uint64_t> insert_anchor(database::Transaction& t, const evidence::StudyRecord& record, std::int64_t now_ms) {
+namespace {
+// The MAC covers the id, which the database gives.
+std::uint64_t insert(database::Transaction& t, const crypto::Secret& key, PendingColumns row) {
+    if (row.kind == 0) {
+        t.sql() << "insert into ledger_outbox(kind, state, created_ms, not_before_ms, study_key, version, record, fields, gas_limit, problem, mac) "
+                   "values(0, 0, :c, 0, :k, :v, :r, :f, 0, '', '') returning id",
+            use(row.created_ms), use(row.study_key), use(row.version), use(row.record), use(row.fields), into(row.id);
+    } else {
+        t.sql() << "insert into ledger_outbox(kind, state, created_ms, not_before_ms, to_address, calldata, tag, gas_limit, problem, mac) "
+                   "values(1, 0, :c, 0, :a, :d, :t, :g, '', '') returning id",
+            use(row.created_ms), use(row.to), use(row.calldata), use(row.tag), use(row.gas_limit), into(row.id);
+    }
+    row.mac = row.expected_mac(key);
+    t.sql() << "update ledger_outbox set mac = :m where id = :i", use(row.mac), use(row.id);
+    return unsigned_of(row.id);
+}
+}  // namespace
+
+Result<std::uint64_t> insert_anchor(database::Transaction& t, const crypto::Secret& key, const evidence::StudyRecord& record, std::int64_t now_ms) {
     return database::attempt("store a record to be anchored", [&] {
-        const auto key = to_hex(record.study_key);
-        const auto v = number(record.version);
-        const auto hash = to_hex(record.hash());
-        const auto fields = to_hex(record.abi_encoded());
-        const long long now = now_ms;
-        long long id = 0;
-        t.sql() << "insert into ledger_outbox(kind, state, created_ms, not_before_ms, study_key, version, record, fields, gas_limit, problem) "
-                   "values(0, 0, :c, 0, :k, :v, :r, :f, 0, '') returning id",
-            use(now), use(key), use(v), use(hash), use(fields), into(id);
-        return unsigned_of(id);
+        PendingColumns row;
+        row.created_ms = now_ms;
+        row.study_key = to_hex(record.study_key);
+        row.version = number(record.version);
+        row.record = to_hex(record.hash());
+        row.fields = to_hex(record.abi_encoded());
+        return insert(t, key, std::move(row));
     });
 }
 
-Result<std::uint64_t> insert_call(database::Transaction& t, const Address& to, ByteView calldata, std::string_view tag, std::uint64_t gas, std::int64_t now_ms) {
+Result<std::uint64_t> insert_call(database::Transaction& t, const crypto::Secret& key, const Address& to, ByteView calldata, std::string_view tag, std::uint64_t gas,
+                                  std::int64_t now_ms) {
     return database::attempt("store a call", [&] {
-        const auto address = to_hex(to);
-        const auto data = to_hex(calldata);
-        const std::string text(tag);
-        const long long now = now_ms;
-        const auto limit = number(gas);
-        long long id = 0;
-        t.sql() << "insert into ledger_outbox(kind, state, created_ms, not_before_ms, to_address, calldata, tag, gas_limit, problem) "
-                   "values(1, 0, :c, 0, :a, :d, :t, :g, '') returning id",
-            use(now), use(address), use(data), use(text), use(limit), into(id);
-        return unsigned_of(id);
+        PendingColumns row;
+        row.kind = 1;
+        row.created_ms = now_ms;
+        row.to = to_hex(to);
+        row.calldata = to_hex(calldata);
+        row.tag = tag;
+        row.gas_limit = number(gas);
+        return insert(t, key, std::move(row));
     });
 }
 
-Result<OutboxItem> item(database::Transaction& t, std::uint64_t id) {
+Result<OutboxItem> item(database::Transaction& t, const crypto::Secret& key, std::uint64_t id) {
+    FID_TRY(const auto row, pending(t, key, id));
     return database::attempt("read an outbox item", [&]() -> Result<OutboxItem> {
         const auto wanted = number(id);
         long long state = 0;
@@ -227,7 +267,6 @@ Result<OutboxItem> item(database::Transaction& t, std::uint64_t id) {
         t.sql() << "select state, coalesce(tag, ''), coalesce(nonce, -1), coalesce(tx_hash, ''), coalesce(block_number, 0), coalesce(block_hash, ''), problem "
                    "from ledger_outbox where id = :i",
             use(wanted), into(state), into(tag), into(nonce), into(tx), into(block), into(hash), into(problem);
-        if (!t.sql().got_data()) return fail(ErrorCode::not_found, "there is no outbox item " + std::to_string(id));
         if (state < 0 || state > state_number(OutboxState::failed)) return fail(ErrorCode::corrupt, "an outbox item is in no known state");
         OutboxItem out;
         out.id = id;
@@ -242,21 +281,25 @@ Result<OutboxItem> item(database::Transaction& t, std::uint64_t id) {
             FID_TRY(out.block_hash, fixed_from_hex<32>(hash, "block hash"));
         }
         out.problem = problem;
+        if (!row.intact) {
+            out.state = OutboxState::incident;
+            out.problem = kAlteredRow;
+        }
         return out;
     });
 }
 
-Result<Pending> pending(database::Transaction& t, std::uint64_t id) {
+Result<Pending> pending(database::Transaction& t, const crypto::Secret& key, std::uint64_t id) {
     const auto wanted = number(id);
-    FID_TRY(auto found, select_pending(t, "where id = :i", wanted));
+    FID_TRY(auto found, select_pending(t, key, "where id = :i", wanted));
     if (found.empty()) return fail(ErrorCode::not_found, "there is no outbox item " + std::to_string(id));
     return std::move(found.front());
 }
 
-Result<std::vector<Pending>> due(database::Transaction& t, std::int64_t now_ms, std::size_t limit) {
+Result<std::vector<Pending>> due(database::Transaction& t, const crypto::Secret& key, std::int64_t now_ms, std::size_t limit) {
     const long long now = now_ms;
     const auto most = number(limit);
-    return select_pending(t, "where state = 0 and not_before_ms <= :n order by id limit :l", now, most);
+    return select_pending(t, key, "where state = 0 and not_before_ms <= :n order by id limit :l", now, most);
 }
 
 Result<DueCount> count_due(database::Transaction& t, std::int64_t now_ms) {
@@ -271,9 +314,32 @@ Result<DueCount> count_due(database::Transaction& t, std::int64_t now_ms) {
     });
 }
 
-Result<std::vector<Pending>> items_of(database::Transaction& t, std::uint64_t nonce) {
+Result<std::vector<AlteredRow>> altered_rows(database::Transaction& t, const crypto::Secret& key) {
+    std::vector<AlteredRow> out;
+    long long after = -1;
+    long long most = 1000;
+    for (;;) {
+        FID_TRY(const auto page, select_pending(t, key, "where id > :i order by id limit :l", after, most));
+        if (page.empty()) return out;
+        for (const auto& row : page) {
+            if (!row.intact) out.push_back({row.id, row.kind == Kind::call});
+        }
+        after = number(page.back().id);
+    }
+}
+
+Result<void> remove_items(database::Transaction& t, std::span<const AlteredRow> rows) {
+    return database::attempt("remove outbox items", [&] {
+        for (const auto& row : rows) {
+            const auto id = number(row.id);
+            t.sql() << "delete from ledger_outbox where id = :i", use(id);
+        }
+    });
+}
+
+Result<std::vector<Pending>> items_of(database::Transaction& t, const crypto::Secret& key, std::uint64_t nonce) {
     const auto n = number(nonce);
-    return select_pending(t, "where nonce = :n and state = 1 order by id", n);
+    return select_pending(t, key, "where nonce = :n and state = 1 order by id", n);
 }
 
 Result<std::vector<Open>> open_transactions(database::Transaction& t) {

@@ -7,19 +7,24 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "crypto/secret.hpp"
 #include "database/database.hpp"
 #include "evidence/study_record.hpp"
 #include "ledger/chain_types.hpp"
 #include "ledger/outbox.hpp"
 
-// The outbox's tables. Every function runs in the caller's transaction.
+// The outbox's tables. Every function runs in the caller's transaction. `key` is that of the rows' MACs.
 namespace fiducial::ledger::outbox_store {
 
 enum class Kind : std::uint8_t { anchor = 0, call = 1 };
 
+/// What an item whose row's MAC does not fit says of itself.
+inline constexpr std::string_view kAlteredRow = "its row was changed behind our back; it is not sent";
+
 /// Something that is not in a block yet, with what is needed to send it.
 struct Pending {
     std::uint64_t id = 0;
+    bool intact = false;           // the row's MAC fits; without it, nothing below but kind and time is filled in, and not to be trusted
     Kind kind = Kind::anchor;
     std::int64_t created_ms = 0;
     evidence::StudyRecord record;  // anchors
@@ -50,20 +55,24 @@ struct Place {
 
 Result<std::optional<std::uint64_t>> find_anchor(database::Transaction& t, const Hash& study_key, std::uint64_t version);
 Result<std::optional<std::uint64_t>> find_call(database::Transaction& t, std::string_view tag);
-Result<std::uint64_t> insert_anchor(database::Transaction& t, const evidence::StudyRecord& record, std::int64_t now_ms);
-Result<std::uint64_t> insert_call(database::Transaction& t, const Address& to, ByteView calldata, std::string_view tag, std::uint64_t gas, std::int64_t now_ms);
-Result<OutboxItem> item(database::Transaction& t, std::uint64_t id);
-Result<Pending> pending(database::Transaction& t, std::uint64_t id);
+Result<std::uint64_t> insert_anchor(database::Transaction& t, const crypto::Secret& key, const evidence::StudyRecord& record, std::int64_t now_ms);
+Result<std::uint64_t> insert_call(database::Transaction& t, const crypto::Secret& key, const Address& to, ByteView calldata, std::string_view tag, std::uint64_t gas,
+                                  std::int64_t now_ms);
+/// An item whose row was altered is an incident, whatever the row says.
+Result<OutboxItem> item(database::Transaction& t, const crypto::Secret& key, std::uint64_t id);
+Result<Pending> pending(database::Transaction& t, const crypto::Secret& key, std::uint64_t id);
 
 /// Stored items that are due, oldest first.
-Result<std::vector<Pending>> due(database::Transaction& t, std::int64_t now_ms, std::size_t limit);
+Result<std::vector<Pending>> due(database::Transaction& t, const crypto::Secret& key, std::int64_t now_ms, std::size_t limit);
 struct DueCount {
     std::uint64_t count = 0;
     std::int64_t oldest_ms = 0;
     bool has_call = false;
 };
 Result<DueCount> count_due(database::Transaction& t, std::int64_t now_ms);
-Result<std::vector<Pending>> items_of(database::Transaction& t, std::uint64_t nonce);
+Result<std::vector<AlteredRow>> altered_rows(database::Transaction& t, const crypto::Secret& key);
+Result<void> remove_items(database::Transaction& t, std::span<const AlteredRow> rows);
+Result<std::vector<Pending>> items_of(database::Transaction& t, const crypto::Secret& key, std::uint64_t nonce);
 
 Result<std::vector<Open>> open_transactions(database::Transaction& t);
 /// The signed bytes. Errors: not_found when they are gone.
