@@ -56,8 +56,8 @@ constexpr std::array<std::string_view, 35> kReasons{{
     "the grant was revoked",
     "the grant has expired",
 }};
-constexpr std::uint16_t kFirstDenial = 15;
-static_assert(kFirstDenial == static_cast<std::uint16_t>(Reason::unknown_subject) && kReasons.size() == static_cast<std::size_t>(Reason::grant_expired) + 1);
+static_assert(ledger::contracts::kFirstDenial == static_cast<std::uint8_t>(Reason::unknown_subject));
+static_assert(ledger::contracts::kLastReason == static_cast<std::uint8_t>(Reason::grant_expired) && kReasons.size() == ledger::contracts::kLastReason + 1U);
 
 }  // namespace
 
@@ -107,6 +107,7 @@ Result<Decision> Access::by_node(const Requester& who, const Subject& about, Ope
     {
         const std::lock_guard lock(mutex_);
         generation = generation_;
+        if (!status.current) cache_.clear();  // a revocation may stand in blocks that were not told yet
         if (const auto found = cache_.find(key); found != cache_.end() && unix_seconds(clock_.now()) < found->second.decision.valid_until) {
             return found->second.decision;
         }
@@ -118,7 +119,7 @@ Result<Decision> Access::by_node(const Requester& who, const Subject& about, Ope
     }
     // Only a follower tells of changes: without one nothing may be remembered. A denial may end by time alone.
     const std::lock_guard lock(mutex_);
-    if (answer->allowed && follower_ != nullptr && generation == generation_) {
+    if (answer->allowed && status.current && generation == generation_) {
         if (cache_.size() >= kMaxCached) cache_.clear();
         cache_.insert_or_assign(key, Kept{*answer, who.subject, about.patient_key});
     }
@@ -131,7 +132,8 @@ Result<Decision> Access::ask(const Requester& who, const Subject& about, Operati
     const auto at = std::max(unix_seconds(clock_.now()), latest->header.timestamp);
     FID_TRY(auto now, ask_at(who, about, operation, latest->hash, latest->number(), at));
     const auto status = follower_ != nullptr ? follower_->status() : ledger::FollowerStatus{};
-    if (!now.allowed || !status.any || status.settled_hash == latest->hash) return now;
+    if (now.allowed && !status.any) return fail(ErrorCode::unavailable, "nothing of the ledger has been followed yet");
+    if (!now.allowed || status.settled_hash == latest->hash) return now;
     FID_TRY(auto settled, ask_at(who, about, operation, status.settled_hash, status.settled, at));
     if (!settled.allowed) return settled;  // a grant counts only once it is settled
     now.valid_until = std::min(now.valid_until, settled.valid_until);
@@ -150,7 +152,6 @@ Result<Decision> Access::ask_at(const Requester& who, const Subject& about, Oper
     decision.valid_until = said.valid_until;
     decision.block_number = block;
     decision.block_hash = block_hash;
-    FID_INVARIANT(!decision.allowed || decision.reason < kFirstDenial, "the contract allows with a reason to deny");
     return decision;
 }
 

@@ -53,7 +53,7 @@ protected:
         sink_.emplace(*database_, *rights_, *site_->follower_rpc, facts_);
         access_ = std::make_unique<Access>(*site_->rpc, facts_, *database_, *rights_, clock_);
         auto settings = site_->follower_settings;
-        follower_ = std::make_unique<ledger::Follower>(*database_, *site_->follower_rpc, settings, std::vector<ledger::LedgerChanges*>{&*sink_, access_.get()}, clock_);
+        follower_ = std::make_unique<ledger::Follower>(*database_, *site_->follower_rpc, settings, std::vector<ledger::LedgerChanges*>{&*sink_, access_.get(), &stuck_}, clock_);
         must(follower_->load());
         access_->set_follower(follower_.get());
     }
@@ -101,9 +101,19 @@ protected:
         return access_->decide({who, purpose, "127.0.0.1:1", "test"}, {patient_, scope_}, operation, change);
     }
 
+    struct Stuck final : ledger::LedgerChanges {
+        Result<void> apply(database::Transaction&, const ledger::Block&, std::span<const ledger::Log>) override {
+            return refuse ? Result<void>(fail(ErrorCode::internal, "the sink does not take it")) : Result<void>();
+        }
+        Result<void> undo(database::Transaction&, const ledger::Block&, bool) override { return {}; }
+        Result<void> settle(database::Transaction&, const ledger::Block&) override { return {}; }
+        bool refuse = false;
+    };
+
     std::optional<ledger::testing::Site> site_;
     SiteFacts facts_;
     Clocked clock_;
+    Stuck stuck_;
     std::unique_ptr<database::Database> database_;
     std::optional<store::Rights> rights_;
     std::optional<RightsSink> sink_;
@@ -431,7 +441,35 @@ TEST_F(NodeAwayOnChain, a_table_that_is_not_whole_is_read_from_the_chain_again) 
     expect_flagged(decide(technologist_, Operation::read));
 }
 
+TEST_F(NodeAwayOnChain, an_allowance_of_the_latest_block_alone_does_not_count) {
+    auto database = must(database::Database::open({.path = site_->folder.path() / "other.db"}, [] {
+        std::vector<database::Migration> all(store::index_migrations().begin(), store::index_migrations().end());
+        all.insert(all.end(), ledger::migrations().begin(), ledger::migrations().end());
+        return all;
+    }()));
+    Access access(*site_->rpc, facts_, *database, *rights_, clock_);
+    auto settings = site_->follower_settings;
+    settings.from_block = 1'000'000;
+    ledger::Follower nothing_yet(*database, *site_->follower_rpc, settings, {&access}, clock_);
+    must(nothing_yet.load());
+    must(nothing_yet.step());
+    access.set_follower(&nothing_yet);
+    ASSERT_TRUE(nothing_yet.status().current);
+    expect_unavailable(access.decide({doctor_, Purpose::treatment, "127.0.0.1:1", "test"}, {patient_, scope_}, Operation::read));
+    EXPECT_EQ(access.cached(), 0u);
+}
+
 // ---- the cache
+
+TEST_F(NodeAwayOnChain, a_follower_that_is_stuck_leaves_no_old_answer_standing) {
+    EXPECT_EQ(access_->cached(), 1u);
+    stuck_.refuse = true;
+    ASSERT_TRUE(members(contracts::set_person_active_call(doctor_, false)));
+    EXPECT_FALSE(follower_->step());  // the revocation's block is never told
+    expect_denied(decide(doctor_, Operation::read), Reason::subject_inactive);
+    EXPECT_TRUE(decide(technologist_, Operation::read)->allowed);
+    EXPECT_EQ(access_->cached(), 0u);
+}
 
 TEST_F(NodeAwayOnChain, an_answer_is_forgotten_by_what_touches_it_and_by_nothing_else) {
     EXPECT_EQ(access_->cached(), 1u);

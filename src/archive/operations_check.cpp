@@ -127,8 +127,7 @@ Result<json::array> Operations::compare_with_ledger(bool repair) {
             ours.insert(record.hash());
             const std::string name = "study " + study.study_uid.text() + " version " + std::to_string(record.version);
             FID_TRY(const auto held, record_on_ledger(*service_.rpc_, record));
-            if (held == record.hash()) continue;
-            if (held != kZero32) {
+            if (held != kZero32 && held != record.hash()) {
                 findings.push_back(finding("other_record", name, "the ledger holds another record in its slot", "an incident: see docs/operating/node.md"));
                 continue;
             }
@@ -137,8 +136,8 @@ Result<json::array> Operations::compare_with_ledger(bool repair) {
                 FID_CHECK(database.write(database::Durability::full, [&](database::Transaction& t) { return service_.outbox_->enqueue(t, record); }));
                 service_.outbox_->wake();
             } else if (!anchor) {
-                findings.push_back(finding("not_queued", name, "it is neither on the ledger nor in the outbox", "run fsck --repair"));
-            } else if (anchor->state == ledger::OutboxState::settled) {
+                findings.push_back(finding("not_queued", name, held == kZero32 ? "it is neither on the ledger nor in the outbox" : "the outbox does not know of it", "run fsck --repair"));
+            } else if (held == kZero32 && anchor->state == ledger::OutboxState::settled) {
                 findings.push_back(finding("not_on_ledger", name, "it was settled, and the ledger does not hold it", "the chain was set back or replaced: see docs/operating/node.md"));
             }
         }
@@ -149,6 +148,7 @@ Result<json::array> Operations::compare_with_ledger(bool repair) {
     ledger::LogFilter filter;
     filter.addresses = {facts.studies};
     filter.first_topics = {ethereum::event_topic("StudyAnchored(bytes32,bytes32,uint64,bytes32)")};
+    filter.second_topics = {facts.institution};
     FID_TRY(const auto head, service_.rpc_->block_number());
     constexpr std::uint64_t kSpan = 5000;
     for (auto first = facts.from_block; first <= head && !stop_.load(); first += kSpan) {

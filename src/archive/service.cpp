@@ -116,8 +116,11 @@ Result<void> Service::open_ledger(Ledger how) {
     settings.genesis_hash = facts.genesis_hash;
     settings.period = trust.period;
     settings.from_block = facts.from_block;
-    settings.filter.addresses = {facts.members, facts.studies, facts.consents};
-    if (!facts.development) settings.seals = std::make_shared<ethereum::CliqueRules>(ethereum::CliqueConfig{trust.period, trust.epoch});
+    settings.filter.addresses = {facts.members, facts.consents};  // of Studies the outbox reads receipts
+    if (!facts.development) {
+        settings.clique = ethereum::CliqueConfig{trust.period, trust.epoch};
+        settings.seals = std::make_shared<ethereum::CliqueRules>(*settings.clique);
+    }
     settings.signer_sets = trust.signer_sets;
     settings.poll = std::chrono::milliseconds(configuration.ledger_poll_ms);
     follower_ = std::make_unique<ledger::Follower>(store_->database(), *follower_rpc_, settings, std::vector<ledger::LedgerChanges*>{outbox_.get(), rights_sink_.get(), access_.get()});
@@ -328,7 +331,7 @@ Health Service::health() {
     health.ready = true;
     const auto status = ledger::collect_status(*follower_, *outbox_, node_.get());
     if (!status.node_problem.empty()) health.notes.push_back("ledger node: " + status.node_problem);
-    if (status.chain.behind) health.notes.push_back("ledger: " + (status.chain.problem.empty() ? std::string("no recent answer from the node") : status.chain.problem));
+    if (status.chain.behind || !status.chain.problem.empty()) health.notes.push_back("ledger: " + (status.chain.problem.empty() ? std::string("no recent answer from the node") : status.chain.problem));
     if (status.chain_stalled) health.notes.push_back("ledger: no new blocks are sealed");
     if (status.outbox.incidents > 0) health.notes.push_back("ledger: " + std::to_string(status.outbox.incidents) + " incidents wait for a person");
     return health;

@@ -42,6 +42,8 @@ public:
     /// Security: says nothing about whether the first header's parent is on the right chain, nor about rival forks. The rules of
     ///           Clique that need the past (recent signers) are judged with what the span itself shows.
     virtual Result<SealReport> check_span(std::span<const BlockHeader> headers, std::span<const Address> signers) const = 0;
+    /// Whether a header may stand in a checked span at all; evidence begins after one that may not.
+    virtual bool may_stand_in_span(const BlockHeader&) const { return true; }
     /// Index of the block with which block `index` becomes settled; nothing while the span does not reach it.
     virtual std::optional<std::size_t> settled_with(const SealReport& report, std::size_t index) const = 0;
     bool is_settled(const SealReport& report, std::size_t index) const { return settled_with(report, index).has_value(); }
@@ -77,6 +79,8 @@ public:
     explicit CliqueRules(CliqueConfig config) : config_(config) {}
     std::string_view name() const override { return "clique"; }
     Result<SealReport> check_span(std::span<const BlockHeader> headers, std::span<const Address> signers) const override;
+    /// Not one with a vote.
+    bool may_stand_in_span(const BlockHeader& header) const override;
     /// N = 1: the block itself. N > 1: first the block with which floor(N/2)+1 distinct signers stand on block `index` or its
     /// descendants, then floor(N/2)+1 blocks more.
     std::optional<std::size_t> settled_with(const SealReport& report, std::size_t index) const override;

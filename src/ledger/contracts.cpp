@@ -231,6 +231,9 @@ Result<Decision> decode_decision(ByteView answer) {
     FID_TRY(const auto obligation, in.uint(8, "obligation"));
     FID_TRY(out.valid_until, in.u64("validUntil"));
     FID_CHECK(in.finish("decision"));
+    if (reason > kLastReason || obligation > 1 || (out.allowed && reason >= kFirstDenial)) {
+        return fail(ErrorCode::malformed, "a decision with reason " + std::to_string(reason) + " and obligation " + std::to_string(obligation) + ", which there is not");
+    }
     out.reason = static_cast<std::uint8_t>(reason);
     out.obligation = static_cast<std::uint8_t>(obligation);
     return out;

@@ -162,7 +162,10 @@ struct Decision {
     std::uint64_t valid_until = 0;
     bool operator==(const Decision&) const = default;
 };
+inline constexpr std::uint8_t kFirstDenial = 15;  // of IConsents.Reason: those before it allow
+inline constexpr std::uint8_t kLastReason = 34;
 Bytes decide_call(const DecideQuestion& question);
+/// Errors: malformed, also for a reason or an obligation that there is not, and for an allowance with a reason to deny.
 Result<Decision> decode_decision(ByteView answer);
 /// Asks the contract at a block. Errors: those of Rpc; unavailable when the call reverts (there is no contract there).
 Result<Decision> decide(Rpc& rpc, const Address& consents, const DecideQuestion& question, const BlockId& at = Latest{});

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::chrono::seconds kNodeCheckEvery{2};
 constexpr std::chrono::seconds kBehindAfter{10};
+constexpr std::uint64_t kHeadersAtOnce = 100;
 
 std::string chain_name(const FollowerSettings& settings) { return std::to_string(settings.chain_id) + ":" + to_hex(settings.genesis_hash); }
 
@@ -75,18 +76,30 @@ Result<void> Follower::load() {
             soci::statement statement =
                 (sql.prepare << "select hash, header, settled from ledger_blocks order by number", soci::into(hash), soci::into(header), soci::into(settled));
             statement.execute(false);
-            while (statement.fetch()) {
+            const auto read = [&]() -> Result<Kept> {
                 Kept kept;
                 FID_TRY(kept.block.hash, fixed_from_hex<32>(hash, "block hash"));
                 FID_TRY(const auto rlp, from_hex(header));
                 FID_TRY(kept.block.header, ethereum::decode_header(rlp, {.require_base_fee = false, .allow_later_fields = true}));
                 kept.settled = settled != 0;
-                if (!chain.empty() && kept.block.number() != chain.back().block.number() + 1) {
-                    return fail(ErrorCode::corrupt, "the followed chain has a gap before block " + std::to_string(kept.block.number()));
+                const auto& h = kept.block.header;
+                if (settings_.seals && h.hash() != kept.block.hash) return fail(ErrorCode::corrupt, "block " + std::to_string(h.number) + " has another hash");
+                if (!chain.empty() && (h.number != chain.back().block.number() + 1 || h.parent_hash != chain.back().block.hash)) {
+                    return fail(ErrorCode::corrupt, "there is a gap before block " + std::to_string(h.number));
                 }
-                chain.push_back(std::move(kept));
+                return kept;
+            };
+            Result<void> intact;
+            while (intact && statement.fetch()) {
+                auto kept = read();
+                if (kept) chain.push_back(std::move(*kept));
+                else intact = fail(kept.error());
             }
-            return {};
+            if (intact) return {};
+            // All of it can be read from the chain again; whoever is told of the first block once more begins anew.
+            log::warning("ledger", "the followed blocks in the database are damaged; the chain is followed again from the start", {{"why", intact.error().message}});
+            chain.clear();
+            return remove_blocks_from(transaction, 0);
         });
     });
     FID_CHECK(outcome);
@@ -156,8 +169,6 @@ Result<bool> Follower::step() {
         FID_CHECK(check_node());
         FID_TRY(const auto head, rpc_.block(Latest{}));
         if (!head) return fail(ErrorCode::unavailable, "the node has no block");
-        answered();
-        for (auto* sink : sinks_) sink->answered(clock_.now());
         {
             const std::lock_guard lock(mutex_);
             status_.node_head = head->number();
@@ -171,7 +182,11 @@ Result<bool> Follower::step() {
     if (!outcome) {
         node_checked_ = false;
         note_problem(outcome.error());
+        return outcome;
     }
+    // Only now: a node that answers while its blocks cannot be taken tells nothing of what was revoked in them.
+    answered();
+    for (auto* sink : sinks_) sink->answered(clock_.now());
     return outcome;
 }
 
@@ -231,39 +246,88 @@ const evidence::SignerSet* Follower::signers_at(std::uint64_t number) const {
     return nullptr;
 }
 
-namespace {
-// Consecutive blocks under one set of signers.
-struct Span {
-    std::size_t first;
-    std::size_t last;  // one past
-};
-}  // namespace
+// Returns: how many of these unsettled blocks are settled, by the trust file's signers alone. Errors: unverified.
+Result<std::size_t> Follower::settled_by_trust_file(std::span<const Kept> blocks) const {
+    std::size_t settled = 0;
+    for (std::size_t first = 0; first < blocks.size();) {
+        const auto* set = signers_at(blocks[first].block.number());
+        if (set == nullptr) return fail(ErrorCode::unverified, "no signers are known for block " + std::to_string(blocks[first].block.number()));
+        auto last = first;  // one past
+        while (last < blocks.size() && signers_at(blocks[last].block.number()) == set) ++last;
+        const auto headers = headers_of(blocks.begin() + static_cast<std::ptrdiff_t>(first), blocks.begin() + static_cast<std::ptrdiff_t>(last));
+        FID_TRY(const auto report, settings_.seals->check_span(headers, set->signers));
+        // Whatever a settled block stands on is settled.
+        for (std::size_t i = headers.size(); i > 0; --i) {
+            if (!settings_.seals->is_settled(report, i - 1)) continue;
+            settled = first + i;
+            break;
+        }
+        first = last;
+    }
+    return settled;
+}
+
+// The signers before a block, by the votes since the newest checkpoint that genesis hash or trust file vouch for.
+Result<ethereum::CliqueSnapshot> Follower::signers_by_votes(const ethereum::BlockHeader& header) {
+    const auto last = header.number - 1;
+    std::optional<ethereum::CliqueSnapshot> signers;
+    for (auto start = last - last % settings_.clique->epoch; !signers; start -= settings_.clique->epoch) {
+        FID_TRY(const auto block, rpc_.block(start));
+        if (!block) return fail(ErrorCode::unavailable, "the node has no block " + std::to_string(start));
+        FID_TRY(auto found, ethereum::CliqueSnapshot::from_checkpoint(block->header, *settings_.clique));
+        const auto* set = signers_at(start);
+        const bool listed = set != nullptr && std::is_permutation(set->signers.begin(), set->signers.end(), found.signers().begin(), found.signers().end());
+        if (start == 0 ? block->hash == settings_.genesis_hash : listed) signers = std::move(found);
+        else if (start == 0) return fail(ErrorCode::unverified, "the node's genesis block is not the site's");
+    }
+    while (signers->number() < last) {
+        FID_TRY(const auto blocks, rpc_.blocks(signers->number() + 1, std::min<std::uint64_t>(kHeadersAtOnce, last - signers->number())));
+        if (blocks.empty()) return fail(ErrorCode::unavailable, "the node has no block " + std::to_string(signers->number() + 1));
+        for (const auto& block : blocks) FID_CHECK(signers->apply(block.header));
+    }
+    if (signers->hash() != header.parent_hash) return fail(ErrorCode::unavailable, "the chain changed while it was read");
+    log::warning("ledger", "the signers vote; the chain is followed by their votes, evidence of blocks under other signers than the trust file's needs a new one",
+                 {{"block", header.number}});
+    return std::move(*signers);
+}
+
+// The same where votes stand among them, or changed the set.
+Result<std::size_t> Follower::settled_by_votes(std::span<const Kept> blocks) {
+    const auto& first = blocks.front().block.header;
+    for (const auto& kept : chain_) {  // what was settled since
+        if (signers_ && kept.settled && kept.block.header.parent_hash == signers_->hash()) FID_CHECK(signers_->apply(kept.block.header));
+    }
+    if (!signers_ || signers_->hash() != first.parent_hash) {
+        FID_TRY(signers_, signers_by_votes(first));
+    }
+    auto signers = *signers_;
+    ethereum::SealReport report;
+    report.signer_count = signers.signers().size();
+    for (const auto& kept : blocks) {
+        FID_CHECK(signers.apply(kept.block.header));
+        FID_TRY(const auto signer, ethereum::clique_sealer(kept.block.header));
+        report.blocks.push_back({kept.block.number(), kept.block.hash, signer, false});
+        report.signer_count = std::max(report.signer_count, signers.signers().size());  // where they are more, it takes more to settle
+    }
+    for (std::size_t i = blocks.size(); i > 0; --i) {
+        if (settings_.seals->is_settled(report, i - 1)) return i;
+    }
+    return 0;
+}
 
 // Returns: the numbers of the blocks of `chain` that are settled now and were not, ascending.
-Result<std::vector<std::uint64_t>> Follower::newly_settled(std::span<const Kept> chain) const {
-    std::size_t first = 0;
-    while (first < chain.size() && chain[first].settled) ++first;
-    std::size_t end = first;  // all before it become settled
-    if (!settings_.seals) {
-        if (chain.size() > settings_.development_depth) end = std::max(first, chain.size() - settings_.development_depth);
-    }
-    for (std::size_t i = first; settings_.seals && i < chain.size();) {
-        const auto* set = signers_at(chain[i].block.number());
-        if (set == nullptr) return fail(ErrorCode::unverified, "no signers are known for block " + std::to_string(chain[i].block.number()));
-        Span span{i, i};
-        while (span.last < chain.size() && signers_at(chain[span.last].block.number()) == set) ++span.last;
-        const auto headers = headers_of(chain.begin() + static_cast<std::ptrdiff_t>(span.first), chain.begin() + static_cast<std::ptrdiff_t>(span.last));
-        FID_TRY(const auto report, settings_.seals->check_span(headers, set->signers));
-        for (std::size_t k = headers.size(); k > 0; --k) {
-            if (settings_.seals->is_settled(report, k - 1)) {
-                end = std::max(end, span.first + k);  // whatever a settled block stands on is settled
-                break;
-            }
-        }
-        i = span.last;
+Result<std::vector<std::uint64_t>> Follower::newly_settled(std::span<const Kept> chain) {
+    const auto open = chain.subspan(static_cast<std::size_t>(std::find_if(chain.begin(), chain.end(), [](const Kept& kept) { return !kept.settled; }) - chain.begin()));
+    std::size_t count = open.size() > settings_.development_depth ? open.size() - settings_.development_depth : 0;
+    if (settings_.seals && !open.empty()) {
+        // Once by votes, always by votes: a set that is out of date might fit a few blocks by chance.
+        auto settled = signers_ ? settled_by_votes(open) : settled_by_trust_file(open);
+        if (!settled && !signers_ && settings_.clique && settled.error().code == ErrorCode::unverified) settled = settled_by_votes(open);
+        if (!settled) return fail(settled.error());
+        count = *settled;
     }
     std::vector<std::uint64_t> numbers;
-    for (std::size_t i = first; i < end; ++i) numbers.push_back(chain[i].block.number());
+    for (const auto& kept : open.first(count)) numbers.push_back(kept.block.number());
     return numbers;
 }
 
@@ -373,6 +437,7 @@ FollowerStatus Follower::status() const {
     const auto now = clock_.steady_now();
     const auto allowed = std::max<std::chrono::seconds>(kBehindAfter, std::chrono::seconds(3 * settings_.period));
     out.behind = !out.last_answer || now - last_answer_steady_ > allowed;
+    out.current = !out.behind && out.problem.empty() && out.node_head <= out.head + settings_.blocks_at_once;
     const auto patience = std::max<std::chrono::seconds>(settings_.stall_after, std::chrono::seconds(3 * settings_.period));
     out.stalled = settings_.period > 0 && out.reachable && now - last_new_block_ > patience;
     return out;
@@ -397,9 +462,10 @@ Result<std::optional<std::uint64_t>> newest_block_time(database::Database& datab
             std::string header;
             transaction.sql() << "select header from ledger_blocks order by number desc limit 1", soci::into(header);
             if (!transaction.sql().got_data()) return std::nullopt;
-            FID_TRY(const auto rlp, from_hex(header));
-            FID_TRY(const auto decoded, ethereum::decode_header(rlp, {.require_base_fee = false, .allow_later_fields = true}));
-            return std::optional<std::uint64_t>(decoded.timestamp);
+            const auto rlp = from_hex(header);
+            const auto decoded = rlp ? ethereum::decode_header(*rlp, {.require_base_fee = false, .allow_later_fields = true}) : Result<ethereum::BlockHeader>(fail(rlp.error()));
+            if (!decoded) return std::nullopt;  // Follower::load() says so
+            return std::optional<std::uint64_t>(decoded->timestamp);
         });
     });
 }

@@ -42,7 +42,7 @@ public:
     virtual Result<void> settle(database::Transaction& transaction, const Block& block) = 0;
     /// After the commit of one or more of the above. Wake up whoever waits.
     virtual void committed() {}
-    /// The node answered a poll: the right chain, not syncing. Outside of any transaction, at every poll: be quick.
+    /// The node answered a poll, and all that it told was taken. Outside of any transaction, at every poll: be quick.
     virtual void answered(SystemTime) {}
 };
 
@@ -54,6 +54,7 @@ struct FollowerSettings {
     LogFilter filter;                               // the followed contracts
     std::shared_ptr<const ethereum::SealRules> seals;  // none: a development chain, settled at inclusion
     std::vector<evidence::SignerSet> signer_sets;   // with seals
+    std::optional<ethereum::CliqueConfig> clique;   // with it, signers that vote are followed by their votes (EIP-225)
     std::uint64_t development_depth = 0;            // without seals: blocks on top until settled
     std::chrono::milliseconds poll{250};
     std::size_t blocks_at_once = 64;                // one database transaction
@@ -63,9 +64,10 @@ struct FollowerSettings {
 
 /// The chain as this archive has followed it.
 struct FollowerStatus {
-    bool reachable = false;            // the last question was answered, for the right chain, by a node that is not syncing
-    bool behind = true;                // the last such answer is older than max(3 periods, 10 s), or there was none
-    std::string problem;               // why, for people
+    bool reachable = false;            // the last poll was answered, for the right chain, by a node that is not syncing, and followed
+    bool behind = true;                // the last such poll is older than max(3 periods, 10 s), or there was none
+    bool current = false;              // not behind, the last poll succeeded, and no more blocks are still to be told than one poll takes
+    std::string problem;               // of the last poll, for people
     std::optional<SystemTime> last_answer;
     std::uint64_t head = 0;            // followed, not the node's own when we are still catching up
     Hash head_hash{};
@@ -89,7 +91,8 @@ public:
              const Clock& clock = system_clock());
     ~Follower();
 
-    /// Reads its position from the database. Errors: conflict when it belongs to another chain.
+    /// Reads its position from the database; where that is damaged, the chain is followed from the start once more.
+    /// Errors: conflict when it belongs to another chain.
     Result<void> load();
     /// load(), then the thread.
     Result<void> start();
@@ -117,7 +120,10 @@ private:
     Result<void> check_node();
     Result<bool> undo_where_forked(const Block& node_head);
     Result<bool> extend(const Block& node_head);
-    Result<std::vector<std::uint64_t>> newly_settled(std::span<const Kept> chain) const;
+    Result<std::vector<std::uint64_t>> newly_settled(std::span<const Kept> chain);
+    Result<std::size_t> settled_by_trust_file(std::span<const Kept> blocks) const;
+    Result<std::size_t> settled_by_votes(std::span<const Kept> blocks);
+    Result<ethereum::CliqueSnapshot> signers_by_votes(const ethereum::BlockHeader& header);
     const evidence::SignerSet* signers_at(std::uint64_t number) const;
     void answered();
     void publish();
@@ -131,6 +137,7 @@ private:
     std::function<void(std::uint64_t)> on_incident_;
 
     std::deque<Kept> chain_;           // the follower's thread only; ascending, consecutive
+    std::optional<ethereum::CliqueSnapshot> signers_;  // at the settled head; nothing while the trust file's set fits
     SteadyTime last_node_check_{};
     bool node_checked_ = false;
 

@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <soci/soci.h>
+
 #include <boost/json.hpp>
 
 #include "base/hex.hpp"
 #include "ledger/ledger_test_support.hpp"
+#include "ledger/proofs.hpp"
 #include "net/client.hpp"
 
 namespace fiducial::ledger {
@@ -34,6 +37,7 @@ public:
         lines.push_back("s" + std::to_string(block.number()));
         return {};
     }
+    void answered(SystemTime) override { ++answers; }
     std::string text() const {
         std::string out;
         for (const auto& line : lines) out += (out.empty() ? "" : " ") + line;
@@ -41,6 +45,7 @@ public:
     }
     std::vector<std::string> lines;
     std::optional<std::uint64_t> fail_at;
+    int answers = 0;
 };
 
 void follow(Follower& follower) {
@@ -126,6 +131,63 @@ TEST(Follower, WhatASinkRefusesIsToldAgain) {
     follow(*follower);
     EXPECT_EQ(bare.journal.text(), "+1 +2 +3 s1 s2 s3");
     EXPECT_TRUE(follower->status().problem.empty());
+}
+
+TEST(Follower, WhoseSinkRefusesABlockIsBehindThoughTheNodeAnswers) {
+    Bare bare;
+    FID_SKIP_WITHOUT(bare);
+    auto follower = bare.make();
+    must(follower->load());
+    bare.mine();
+    follow(*follower);
+    EXPECT_TRUE(follower->status().current);
+    const auto answers = bare.journal.answers;
+    bare.mine();
+    bare.journal.fail_at = 2;
+    EXPECT_FALSE(follower->step().has_value());
+    EXPECT_FALSE(follower->status().current);
+    EXPECT_FALSE(follower->status().behind);
+    bare.clock.ahead += seconds(11);
+    EXPECT_FALSE(follower->step().has_value());
+    EXPECT_TRUE(follower->status().behind);
+    EXPECT_EQ(bare.journal.answers, answers);
+    bare.journal.fail_at.reset();
+    follow(*follower);
+    EXPECT_TRUE(follower->status().current);
+}
+
+TEST(Follower, IsNotCurrentWhileItCatchesUp) {
+    Bare bare;
+    FID_SKIP_WITHOUT(bare);
+    bare.settings.blocks_at_once = 2;
+    auto follower = bare.make();
+    must(follower->load());
+    bare.mine(6);
+    must(follower->step());
+    EXPECT_FALSE(follower->status().current);
+    EXPECT_FALSE(follower->status().behind);
+    must(follower->step());
+    EXPECT_TRUE(follower->status().current);
+}
+
+TEST(Follower, WhatIsDamagedInTheDatabaseIsFollowedAgain) {
+    Bare bare;
+    FID_SKIP_WITHOUT(bare);
+    auto follower = bare.make();
+    must(follower->load());
+    bare.mine(3);
+    follow(*follower);
+    for (const char* damage : {"delete from ledger_blocks where number = 2", "update ledger_blocks set header = 'zz' where number = 3",
+                               "update ledger_blocks set hash = '00' where number = 1"}) {
+        must(bare.database->write(database::Durability::full, [&](database::Transaction& t) { return database::attempt("damage", [&] { t.sql() << damage; }); }));
+        bare.journal.lines.clear();
+        must(newest_block_time(*bare.database));
+        follower = bare.make();
+        must(follower->load());
+        follow(*follower);
+        EXPECT_EQ(bare.journal.text(), "+1 +2 +3 s1 s2 s3") << damage;
+        EXPECT_EQ(follower->status().settled, 3U);
+    }
 }
 
 TEST(Follower, AReorganisationIsUndoneNewestFirstAndFollowedAnew) {
@@ -242,6 +304,7 @@ public:
         }
         chain_.chain_id = random_chain_id();
         chain_.period = 1;
+        chain_.funded = {Address{7}};  // a state that is not empty
         for (auto& key : keys_) {
             key = crypto::generate_private_key();
             chain_.signers.push_back(must(crypto::address_of(key)));
@@ -315,6 +378,39 @@ TEST(Follower, ThreeSignersSettleAfterTheirMajorityAndAsManyBlocksMore) {
     must(distrustful.load());
     EXPECT_EQ(distrustful.step().error().code, ErrorCode::unverified);
     EXPECT_FALSE(distrustful.status().any);
+
+    // A fourth is voted in while nobody looks, and then while it is followed: neither stops the following.
+    settings.clique = ethereum::CliqueConfig{.period_s = 1};
+    const auto signer_count = [&](std::uint64_t block) {
+        return must(signers.rpcs[0]->raw("clique_getSigners", "[\"" + ethereum::Uint256(block).to_quantity() + "\"]")).as_array().size();
+    };
+    for (const auto added : {std::uint8_t{1}, std::uint8_t{2}}) {
+        const auto candidate = to_0x(Address{added});
+        for (const auto& rpc : signers.rpcs) must(rpc->raw("clique_propose", "[\"" + candidate + "\", true]"));
+        const auto head = follower.status().head;
+        Follower voting(*database, *signers.rpcs[0], settings, {&journal});
+        must(voting.start());
+        ASSERT_TRUE(voting.wait_until([&](const FollowerStatus& now) { return now.settled > head + 1 && signer_count(now.settled - 1) >= 3U + added; }, seconds(120)))
+            << voting.status().problem;
+        voting.stop();
+        if (added == 2) break;
+        auto first = head;
+        while (signer_count(first) == 3) ++first;
+        // Evidence of a block with a vote begins after it, under the signers of then.
+        ProofQuestion question;
+        question.contract = Address{1};
+        question.seals = settings.seals.get();
+        question.from_block = first;  // it carries the vote that decided
+        auto four = settings.signer_sets[0];
+        four.first_block = first + 1;
+        four.signers.push_back(Address{added});
+        auto three = settings.signer_sets[0];
+        three.last_block = first;
+        const std::vector<evidence::SignerSet> sets{three, four};
+        question.signer_sets = sets;
+        ASSERT_TRUE(voting.status().settled > first);
+        EXPECT_EQ(gather_proof(*signers.rpcs[0], question).error().code, ErrorCode::not_found);  // a settled span was found; the contract was not
+    }
 }
 
 }  // namespace

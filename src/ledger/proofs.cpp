@@ -10,6 +10,7 @@ namespace fiducial::ledger {
 namespace {
 
 constexpr std::size_t kHeadersAtOnce = 32;
+constexpr std::uint64_t kMostSearched = 10'000;
 
 const evidence::SignerSet* signers_at(std::span<const evidence::SignerSet> sets, std::uint64_t number) {
     for (const auto& set : sets) {
@@ -18,7 +19,8 @@ const evidence::SignerSet* signers_at(std::span<const evidence::SignerSet> sets,
     return nullptr;
 }
 
-// From the first block until it is settled.
+// Consecutive blocks until the first of them is settled. They begin at the first block asked for, or at a later one where a vote or
+// a change of signers stands in the way: a version's slot is written once, so that any later block proves it too.
 Result<std::vector<Block>> settled_span(Rpc& rpc, const ProofQuestion& question) {
     std::vector<Block> blocks;
     if (question.seals == nullptr) {
@@ -26,29 +28,44 @@ Result<std::vector<Block>> settled_span(Rpc& rpc, const ProofQuestion& question)
         if (blocks.empty()) return fail(ErrorCode::unavailable, "the chain has no block " + std::to_string(question.from_block) + " yet");
         return blocks;
     }
-    const auto* set = signers_at(question.signer_sets, question.from_block);
-    if (set == nullptr) return fail(ErrorCode::unverified, "no signers are known for block " + std::to_string(question.from_block));
     std::vector<ethereum::BlockHeader> headers;
-    // One signer settles at once; more need at least their majority and as many again.
-    std::size_t wanted = set->signers.size() == 1 ? 1 : 2 * ethereum::clique_majority(set->signers.size()) + 1;
+    const evidence::SignerSet* set = nullptr;
+    std::optional<Hash> parent;
+    auto next = question.from_block;
     while (blocks.size() < question.max_headers) {
-        const auto first = question.from_block + blocks.size();
-        FID_TRY(auto more, rpc.blocks(first, std::min(wanted, question.max_headers - blocks.size())));
+        if (next - question.from_block > kMostSearched) {
+            return fail(ErrorCode::limit_exceeded, "no " + std::to_string(kMostSearched) + " blocks from " + std::to_string(question.from_block) + " on settle without a vote among them");
+        }
+        std::size_t wanted = kHeadersAtOnce;
+        if (blocks.empty()) {
+            set = signers_at(question.signer_sets, next);
+            if (set == nullptr) return fail(ErrorCode::unverified, "no signers are known for block " + std::to_string(next) + "; a newer trust file is needed");
+            // One signer settles at once; more need at least their majority and as many again.
+            wanted = set->signers.size() == 1 ? 1 : 2 * ethereum::clique_majority(set->signers.size()) + 1;
+        }
+        FID_TRY(auto more, rpc.blocks(next, std::min(wanted, question.max_headers - blocks.size())));
         if (more.empty()) break;
         for (auto& block : more) {
-            if (!blocks.empty() && block.header.parent_hash != blocks.back().hash) return fail(ErrorCode::unavailable, "the chain changed while it was read");
-            if (signers_at(question.signer_sets, block.number()) != set) {
-                return fail(ErrorCode::unavailable, "the signers change before block " + std::to_string(question.from_block) + " is settled; begin at a later block");
+            if (parent && block.header.parent_hash != *parent) return fail(ErrorCode::unavailable, "the chain changed while it was read");
+            parent = block.hash;
+            next = block.number() + 1;
+            const auto* here = signers_at(question.signer_sets, block.number());
+            const bool fits = question.seals->may_stand_in_span(block.header);
+            if (here != set || !fits) {
+                blocks.clear();
+                headers.clear();
+                set = here;
             }
+            if (!fits || here == nullptr) continue;
             headers.push_back(block.header);
             blocks.push_back(std::move(block));
         }
+        if (blocks.empty()) continue;
         FID_TRY(const auto report, question.seals->check_span(headers, set->signers));
         if (const auto last = question.seals->settled_with(report, 0)) {
             blocks.resize(*last + 1);
             return blocks;
         }
-        wanted = kHeadersAtOnce;
     }
     if (blocks.size() >= question.max_headers) return fail(ErrorCode::limit_exceeded, "block " + std::to_string(question.from_block) + " is not settled within the headers that a bundle may hold");
     return fail(ErrorCode::unavailable, "block " + std::to_string(question.from_block) + " is not settled yet");

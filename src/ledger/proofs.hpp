@@ -18,7 +18,7 @@ struct ProofQuestion {
     Hash slot_key{};             // of version v
     Hash next_slot_key{};        // of version v + 1
     Hash record{};               // what slot v must hold
-    std::uint64_t from_block = 0;  // the first header: at or after the anchor's block
+    std::uint64_t from_block = 0;  // at or after the anchor's; the first header is of this block, or of the first later one without votes in the way
     const ethereum::SealRules* seals = nullptr;       // none: a development chain, one header
     std::span<const evidence::SignerSet> signer_sets;
     std::uint64_t max_headers = 512;

@@ -48,10 +48,16 @@ bj::object filter_object(const LogFilter& filter) {
     bj::array addresses;
     for (const auto& address : filter.addresses) addresses.push_back(bj::string(to_0x(address)));
     bj::object out{{"address", std::move(addresses)}};
-    if (!filter.first_topics.empty()) {
+    const auto any_of = [](const std::vector<Hash>& topics) -> bj::value {
+        bj::array list;
+        for (const auto& topic : topics) list.push_back(bj::string(to_0x(topic)));
+        return list.empty() ? bj::value(nullptr) : bj::value(std::move(list));
+    };
+    if (!filter.first_topics.empty() || !filter.second_topics.empty()) {
         bj::array topics;
-        for (const auto& topic : filter.first_topics) topics.push_back(bj::string(to_0x(topic)));
-        out["topics"] = bj::array{std::move(topics)};
+        topics.push_back(any_of(filter.first_topics));
+        if (!filter.second_topics.empty()) topics.push_back(any_of(filter.second_topics));
+        out["topics"] = std::move(topics);
     }
     return out;
 }
@@ -67,11 +73,16 @@ Error to_error(const RpcError& error, std::string_view method) {
     if (error.code == -32601) return {ErrorCode::unsupported, text};
     const auto words = lower(error.message);
     if (says(words, {"header not found", "unknown block", "block not found", "header for hash not found", "block does not exist"})) return {ErrorCode::not_found, text};
-    if (says(words, {"timeout", "timed out", "shutting down", "response too large", "too many requests"}) || error.code == -32002 || error.code == -32005) {
+    if (says(words, {"response too large", "query returned more than"})) return {ErrorCode::limit_exceeded, text};
+    if (says(words, {"timeout", "timed out"}) || error.code == -32002) return {ErrorCode::timeout, text};
+    if (says(words, {"shutting down", "too many requests"}) || error.code == -32005) {
         return {ErrorCode::unavailable, text};
     }
     return {ErrorCode::internal, text};
 }
+
+// An answer that is too large, or takes too long, may come in pieces.
+bool is_too_much(const Error& error) { return error.code == ErrorCode::limit_exceeded || error.code == ErrorCode::timeout; }
 
 }  // namespace
 
@@ -128,6 +139,12 @@ Result<std::string> Rpc::exchange(std::string_view text) {
         if (settings_.first_backoff.count() > 0) not_before_ = std::chrono::steady_clock::now() + backoff_;
     }
     return answer;
+}
+
+// A smaller question follows at once.
+void Rpc::forget_backoff() {
+    const std::lock_guard lock(mutex_);
+    not_before_ = {};
 }
 
 // One exchange for up to max_batch questions; a question that the node leaves unanswered makes the whole fail.
@@ -355,11 +372,25 @@ Result<std::vector<std::vector<Log>>> Rpc::logs_of_blocks(std::span<const Hash> 
         object["blockHash"] = to_0x(hash);
         questions.push_back({"eth_getLogs", {std::move(object)}});
     }
-    FID_TRY(const auto answers, ask_all(questions));
+    const auto answers = ask_all(questions);
+    std::optional<Error> error;
+    if (!answers) error = answers.error();
+    else {
+        const auto refused = std::find_if(answers->begin(), answers->end(), [](const Answer& answer) { return answer.error.has_value(); });
+        if (refused != answers->end()) error = to_error(*refused->error, "getLogs");
+    }
     std::vector<std::vector<Log>> out;
-    for (std::size_t i = 0; i < answers.size(); ++i) {
-        if (answers[i].error) return fail(to_error(*answers[i].error, "getLogs"));
-        FID_TRY(auto logs, read_logs(answers[i].result));
+    if (error && is_too_much(*error) && blocks.size() > 1) {
+        forget_backoff();
+        const auto half = blocks.size() / 2;
+        FID_TRY(out, logs_of_blocks(blocks.first(half), filter));
+        FID_TRY(auto rest, logs_of_blocks(blocks.subspan(half), filter));
+        out.insert(out.end(), std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
+        return out;
+    }
+    if (error) return fail(*error);
+    for (std::size_t i = 0; i < answers->size(); ++i) {
+        FID_TRY(auto logs, read_logs((*answers)[i].result));
         for (const auto& log : logs) {
             if (log.block_hash != blocks[i]) return fail(ErrorCode::malformed, "the node gave logs of another block than the one asked for");
         }
@@ -369,11 +400,21 @@ Result<std::vector<std::vector<Log>>> Rpc::logs_of_blocks(std::span<const Hash> 
 }
 
 Result<std::vector<Log>> Rpc::logs_in_range(std::uint64_t first, std::uint64_t last, const LogFilter& filter) {
-    auto object = filter_object(filter);
-    object["fromBlock"] = quantity_text(first);
-    object["toBlock"] = quantity_text(last);
-    FID_ASK(getLogs, "eth_getLogs", {std::move(object)});
-    return read_logs(getLogs);
+    const auto once = [&]() -> Result<std::vector<Log>> {
+        auto object = filter_object(filter);
+        object["fromBlock"] = quantity_text(first);
+        object["toBlock"] = quantity_text(last);
+        FID_ASK(getLogs, "eth_getLogs", {std::move(object)});
+        return read_logs(getLogs);
+    };
+    auto logs = once();
+    if (logs || !is_too_much(logs.error()) || first >= last) return logs;
+    forget_backoff();
+    const auto middle = first + (last - first) / 2;
+    FID_TRY(auto halves, logs_in_range(first, middle, filter));
+    FID_TRY(auto rest, logs_in_range(middle + 1, last, filter));
+    halves.insert(halves.end(), std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
+    return halves;
 }
 
 Result<CallAnswer> Rpc::call(const CallRequest& request, const BlockId& at) {

@@ -58,6 +58,7 @@ struct CallRequest {
 struct LogFilter {
     std::vector<Address> addresses;  // of any of these; at least one
     std::vector<Hash> first_topics;  // one of these; empty: any
+    std::vector<Hash> second_topics{};  // likewise
 };
 
 struct RpcSettings {
@@ -106,6 +107,7 @@ public:
     Result<std::optional<Receipt>> receipt(const Hash& transaction);
     Result<std::vector<std::optional<Receipt>>> receipts(std::span<const Hash> transactions);
 
+    /// What is too much for one answer, or takes the node too long, is asked again by halves.
     /// Returns: in the block's order.
     Result<std::vector<Log>> logs_of_block(const Hash& block, const LogFilter& filter);
     Result<std::vector<std::vector<Log>>> logs_of_blocks(std::span<const Hash> blocks, const LogFilter& filter);
@@ -127,6 +129,7 @@ private:
     Result<std::vector<Answer>> ask_until_indexed(std::span<const Question> questions);
     Result<Answer> ask(Question question);
     Result<std::string> exchange(std::string_view text);
+    void forget_backoff();
 
     std::shared_ptr<net::JsonTransport> transport_;
     const RpcSettings settings_;

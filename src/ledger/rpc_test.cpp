@@ -89,6 +89,56 @@ TEST(Rpc, ANodeThatIsAwayIsUnavailableAndNotAskedAgainAtOnce) {
     EXPECT_EQ(sent.outcome, SendOutcome::try_again);
 }
 
+// A node whose answers may hold so many logs and no more; each block holds one.
+class Terse final : public net::JsonTransport {
+public:
+    explicit Terse(std::size_t most, bool slow) : most_(most), slow_(slow) {}
+    Result<std::string> exchange(std::string_view request, std::chrono::milliseconds) override {
+        const auto value = must(json::parse(request, 1 << 20));
+        const auto asked = value.is_array() ? value.get_array() : boost::json::array{value};
+        boost::json::array answers;
+        std::size_t given = 0;
+        for (const auto& one : asked) {
+            const auto& filter = one.at("params").at(0).as_object();
+            const auto* hash = filter.if_contains("blockHash");
+            const auto number = [&](const char* name) { return must(quantity(filter.at(name), name)); };
+            const auto first = hash != nullptr ? must(from_hex(std::string_view(hash->as_string()).substr(2)))[31] : number("fromBlock");
+            const auto last = hash != nullptr ? first : number("toBlock");
+            boost::json::array logs;
+            for (auto block = first; block <= last; ++block, ++given) {
+                Hash name{};
+                name[31] = static_cast<std::uint8_t>(block);
+                logs.push_back({{"address", to_0x(Address{1})}, {"topics", boost::json::array{to_0x(Hash{})}}, {"data", "0x"}, {"blockNumber", ethereum::Uint256(block).to_quantity()},
+                                {"transactionHash", to_0x(Hash{})}, {"transactionIndex", "0x0"}, {"blockHash", to_0x(name)}, {"logIndex", "0x0"}, {"removed", false}});
+            }
+            answers.push_back({{"jsonrpc", "2.0"}, {"id", one.at("id")}, {"result", std::move(logs)}});
+        }
+        if (given > most_) return fail(slow_ ? ErrorCode::timeout : ErrorCode::limit_exceeded, "too much");
+        return boost::json::serialize(value.is_array() ? boost::json::value(answers) : answers[0]);
+    }
+
+private:
+    std::size_t most_;
+    bool slow_;
+};
+
+TEST(Rpc, LogsThatAreTooManyForOneAnswerAreAskedForByHalves) {
+    for (const bool slow : {false, true}) {
+        Rpc rpc(std::make_shared<Terse>(3, slow), {.first_backoff = std::chrono::milliseconds(60'000), .last_backoff = std::chrono::milliseconds(60'000)});
+        const LogFilter filter{{Address{1}}, {}};
+        const auto range = must(rpc.logs_in_range(1, 100, filter));
+        ASSERT_EQ(range.size(), 100U);
+        for (std::size_t i = 0; i < range.size(); ++i) EXPECT_EQ(range[i].block_number, i + 1);
+        std::vector<Hash> hashes(64);
+        for (std::size_t i = 0; i < hashes.size(); ++i) hashes[i][31] = static_cast<std::uint8_t>(i);
+        const auto each = must(rpc.logs_of_blocks(hashes, filter));
+        ASSERT_EQ(each.size(), 64U);
+        for (std::size_t i = 0; i < each.size(); ++i) EXPECT_EQ(each[i].at(0).block_number, i);
+    }
+    Rpc none(std::make_shared<Terse>(0, false));
+    EXPECT_EQ(none.logs_in_range(1, 4, {{Address{1}}, {}}).error().code, ErrorCode::limit_exceeded);
+}
+
 TEST(Rpc, AsksAnvilEverything) {
     Site site(NodeKind::anvil);
     FID_SKIP_WITHOUT(site);
@@ -117,6 +167,9 @@ TEST(Rpc, AsksAnvilEverything) {
     ASSERT_FALSE(logs.empty());
     EXPECT_EQ(must(rpc.logs_of_block(logs.back().block_hash, {{site.deployment.members.address}, {logs.back().topics[0]}})).size(), 1U);
     EXPECT_TRUE(must(rpc.logs_of_block(logs.back().block_hash, {{site.deployment.studies.address}, {}})).empty());
+    ASSERT_GT(logs.back().topics.size(), 1U);
+    EXPECT_FALSE(must(rpc.logs_in_range(1, number, {{site.deployment.members.address}, {}, {logs.back().topics[1]}})).empty());
+    EXPECT_TRUE(must(rpc.logs_in_range(1, number, {{site.deployment.members.address}, {}, {Hash{9}}})).empty());
     // A call of somebody who may not: the reason comes back.
     const auto data = contracts::anchor_call(std::vector{site.record(1)});
     const auto denied = must(rpc.call({site.deployment.studies.address, data, Address{1}}));

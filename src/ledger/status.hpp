@@ -17,7 +17,7 @@ struct LedgerStatus {
     std::string node_problem;
     std::uint64_t node_restarts = 0;
     bool chain_stalled = false;          // no block comes although it should: by time (period > 0), or with transactions waiting
-    bool healthy = false;                // not behind, not stalled, no incident
+    bool healthy = false;                // not behind, not stalled, no problem, no incident
 };
 
 /// `node` may be null: a node that somebody else runs.

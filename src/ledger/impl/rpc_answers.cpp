@@ -221,7 +221,8 @@ Result<std::optional<Block>> read_block(const boost::json::value& value, const H
 
 Result<std::vector<Log>> read_logs(const boost::json::value& value) {
     const auto* list = value.if_array();
-    if (list == nullptr || list->size() > kMaxLogs) return wrong("logs", "are not a list of bearable length");
+    if (list == nullptr) return wrong("logs", "are not a list");
+    if (list->size() > kMaxLogs) return fail(ErrorCode::limit_exceeded, "the node gave " + std::to_string(list->size()) + " logs at once");
     std::vector<Log> logs;
     logs.reserve(list->size());
     for (const auto& item : *list) {
