@@ -16,6 +16,7 @@
 
 #include "base/file.hpp"
 #include "base/hex.hpp"
+#include "base/json.hpp"
 #include "base/log.hpp"
 #include "crypto/hash.hpp"
 #include "ethereum/address.hpp"
@@ -202,13 +203,12 @@ void LocalNode::supervise(std::stop_token stop) {
             first = false;
             set_state(NodeState::running, {});
             log::info("ledger", "the local node answers", {{"pid", process_id_.load()}, {"chain", settings_.chain_id}});
-            while (!stop.stop_requested() && !child_->process->wait_for(std::chrono::milliseconds(100))) {
-            }
+            ready = watch(stop);
         }
         const bool ended_by_itself = !stop.stop_requested();
         end_child();
         if (!ended_by_itself) break;
-        if (!ready && ((first && !settings_.keep_trying) || ready.error().code == ErrorCode::conflict)) {
+        if ((first && !settings_.keep_trying) || ready.error().code == ErrorCode::conflict) {
             const std::lock_guard lock(mutex_);
             fatal_ = ready.error();
             state_ = NodeState::failed;
@@ -217,7 +217,7 @@ void LocalNode::supervise(std::stop_token stop) {
             return;
         }
         if (clock_.steady_now() - started > kStableAfter) backoff = settings_.first_backoff;
-        const std::string why = ready ? "the node ended: " + child_->said() : ready.error().message;
+        const std::string why = ready.error().message;
         log::error("ledger", "the local node is away and will be started again", {{"in_ms", backoff.count()}, {"why", why}});
         set_state(NodeState::waiting_to_restart, why);
         std::unique_lock lock(mutex_);
@@ -229,17 +229,42 @@ void LocalNode::supervise(std::stop_token stop) {
     set_state(NodeState::stopped, {});
 }
 
+/// geth would only say that it cannot unlock the account. What it does not see is checked once it answers.
+Result<void> LocalNode::check_folder() const {
+    const auto foreign = [&](const std::string& why) {
+        return fail(ErrorCode::conflict, "the folder " + settings_.folder.string() + " belongs to another chain: " + why + "; put this site's own in its place");
+    };
+    const auto text = read_file(settings_.folder / "genesis.json", std::size_t{1} << 20);
+    if (text) {
+        FID_TRY(const auto genesis, json::parse(as_text(*text), std::size_t{1} << 20));
+        const auto* config = genesis.is_object() ? genesis.get_object().if_contains("config") : nullptr;
+        const auto* id = config != nullptr && config->is_object() ? config->get_object().if_contains("chainId") : nullptr;
+        if (id == nullptr || !id->is_int64()) return fail(ErrorCode::corrupt, (settings_.folder / "genesis.json").string() + " names no chain id");
+        if (static_cast<std::uint64_t>(id->get_int64()) != settings_.chain_id) {
+            return foreign("its genesis.json is of chain " + std::to_string(id->get_int64()) + ", the site's is chain " + std::to_string(settings_.chain_id));
+        }
+    } else if (text.error().code != ErrorCode::not_found) {
+        return fail(text.error());
+    }
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(settings_.folder / "keystore", error)) {
+        if (entry.path().filename().string().ends_with(to_hex(settings_.sealer))) return {};
+    }
+    return foreign("its keystore has no key of the site's sealer " + to_0x(settings_.sealer));
+}
+
 /// Once, and again at each attempt until it succeeds: what may be put right while the archive goes on.
 Result<void> LocalNode::prepare() {
-    if (prepared_) return {};
     FID_CHECK(check_clock());
+    if (prepared_) return {};
     FID_TRY(geth_, find_geth(settings_.geth));
     std::error_code error;
     if (!std::filesystem::is_directory(settings_.folder / "geth", error)) {
         return fail(ErrorCode::not_found, settings_.folder.string() + " holds no chain");
     }
     const auto folder = std::filesystem::weakly_canonical(settings_.folder, error).string();
-    for (const int pid : find_processes("geth", "--datadir", folder)) {
+    FID_CHECK(check_folder());
+    for (const int pid : find_processes("--datadir", folder)) {
         log::warning("ledger", "a node that an earlier archive left behind is being stopped", {{"pid", pid}});
         FID_CHECK(stop_foreign(pid, "--datadir", folder, settings_.stop_timeout));
     }
@@ -308,6 +333,23 @@ Result<void> LocalNode::wait_until_ready(std::stop_token stop) {
         }
     }
     return fail(ErrorCode::cancelled, "stopped while the node started");
+}
+
+// Until it ends, is to be stopped, or has not answered for too long: one that hangs is started again. Returns: always why.
+Result<void> LocalNode::watch(std::stop_token stop) {
+    Rpc rpc(std::make_shared<net::UnixSocketJson>(socket_), {.timeout = std::min(settings_.hung_after, std::chrono::milliseconds(2'000)), .first_backoff = std::chrono::milliseconds(0)});
+    auto answered = clock_.steady_now();
+    auto next_probe = answered + settings_.hung_after / 4;
+    while (!stop.stop_requested()) {
+        if (child_->process->wait_for(std::chrono::milliseconds(100))) return fail(ErrorCode::unavailable, "the node ended: " + child_->said());
+        if (clock_.steady_now() < next_probe) continue;
+        if (rpc.block_number()) answered = clock_.steady_now();
+        next_probe = clock_.steady_now() + settings_.hung_after / 4;
+        if (clock_.steady_now() - answered > settings_.hung_after) {
+            return fail(ErrorCode::unavailable, "the node runs and has not answered for " + std::to_string(settings_.hung_after.count() / 1000) + " s");
+        }
+    }
+    return fail(ErrorCode::cancelled, "stopped");
 }
 
 void LocalNode::end_child() {

@@ -30,6 +30,7 @@ struct LocalNodeSettings {
     bool keep_trying = false;               // a first start that fails for a reason that may pass is tried again, as later ones are
     std::chrono::milliseconds start_timeout{30'000};
     std::chrono::milliseconds stop_timeout{15'000};
+    std::chrono::milliseconds hung_after{120'000};  // without an answer for so long it is started again
     std::chrono::milliseconds first_backoff{250};
     std::chrono::milliseconds last_backoff{30'000};
 };
@@ -37,7 +38,7 @@ struct LocalNodeSettings {
 enum class NodeState : std::uint8_t { stopped, starting, running, waiting_to_restart, failed };
 std::string_view name_of(NodeState state);
 
-/// geth as a child of the archive: started, watched, started again with back-off when it ends, stopped in order. Its log is
+/// geth as a child of the archive: started, watched, started again with back-off when it ends or hangs, stopped in order. Its log is
 /// folded into ours (its INFO as debug). It listens on nothing but one Unix socket that only the archive's user can reach,
 /// has no peers, and ends when the archive is killed.
 /// Requires: the caller holds the site's lock, so that nobody else uses the folder. A node of the same folder that an earlier,
@@ -73,6 +74,8 @@ public:
 private:
     void supervise(std::stop_token stop);
     Result<void> prepare();
+    Result<void> check_folder() const;
+    Result<void> watch(std::stop_token stop);
     Result<void> launch();
     Result<void> wait_until_ready(std::stop_token stop);
     void end_child();

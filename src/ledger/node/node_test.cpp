@@ -43,8 +43,10 @@ struct NodeFolder {
     LocalNodeSettings settings;
 };
 
-#define FID_SKIP_WITHOUT_GETH()                                                 \
-    if (const auto found = find_geth({}); !found) GTEST_SKIP() << found.error().message
+#define FID_SKIP_WITHOUT_GETH()                          \
+    if (const auto found = find_geth({}); !found) {      \
+        FID_SKIP(found.error().message);                 \
+    }
 
 Rpc rpc_of(const LocalNode& node) { return Rpc(std::make_shared<net::UnixSocketJson>(node.socket_path()), {.first_backoff = std::chrono::milliseconds(0)}); }
 
@@ -195,6 +197,42 @@ TEST(LocalNode, AFolderOfAnotherChainIsRefused) {
     EXPECT_EQ(LocalNode(other, site.password.clone()).start().error().code, ErrorCode::invalid_argument);
 }
 
+TEST(LocalNode, AnotherSitesFolderIsNamedBeforeGethIsAskedAndNotTriedAgain) {
+    FID_SKIP_WITHOUT_GETH();
+    TemporaryFolder folder;
+    NodeFolder site(folder.path() / "node");
+    NodeFolder other(folder.path() / "other");
+    auto settings = site.settings;
+    settings.keep_trying = true;
+    settings.folder = other.folder;
+    LocalNode swapped(settings, site.password.clone());
+    const auto started = swapped.start();
+    ASSERT_FALSE(started.has_value());
+    EXPECT_EQ(started.error().code, ErrorCode::conflict);
+    EXPECT_NE(started.error().message.find("belongs to another chain"), std::string::npos) << started.error().message;
+    EXPECT_NE(started.error().message.find(std::to_string(other.settings.chain_id)), std::string::npos) << started.error().message;
+    EXPECT_EQ(swapped.restarts(), 0U);
+    std::filesystem::remove_all(site.folder / "keystore");
+    std::filesystem::copy(other.folder / "keystore", site.folder / "keystore");
+    EXPECT_EQ(LocalNode(site.settings, site.password.clone()).start().error().code, ErrorCode::conflict);
+}
+
+TEST(LocalNode, OneThatHangsIsStartedAgain) {
+    FID_SKIP_WITHOUT_GETH();
+    TemporaryFolder folder;
+    NodeFolder site(folder.path() / "node");
+    site.settings.first_backoff = std::chrono::milliseconds(20);
+    site.settings.hung_after = std::chrono::milliseconds(1'000);
+    site.settings.stop_timeout = std::chrono::milliseconds(200);
+    LocalNode node(site.settings, site.password.clone());
+    must(node.start());
+    const int first = node.process_id();
+    ASSERT_EQ(::kill(first, SIGSTOP), 0);
+    ASSERT_TRUE(eventually([&] { return node.state() == NodeState::running && node.process_id() != first && node.process_id() != 0; })) << node.problem();
+    EXPECT_GE(node.restarts(), 1U);
+    EXPECT_EQ(must(rpc_of(node).chain_id()), site.settings.chain_id);
+}
+
 TEST(LocalNode, AWrongPasswordIsSaidInGethsWords) {
     FID_SKIP_WITHOUT_GETH();
     TemporaryFolder folder;
@@ -268,7 +306,10 @@ TEST(LocalNode, EndsWhenTheArchiveIsKilledAndALeftoverIsStopped) {
 
     // One that did not end (its own session, no signal reached it) stands in the way of the next, which stops it first.
     const auto folder_text = std::filesystem::weakly_canonical(site.folder).string();
-    ProcessSpec leftover{.program = site.geth, .arguments = {"--datadir", folder_text, "--state.scheme=hash", "--networkid", std::to_string(site.settings.chain_id),
+    // Whatever it is called: a link or a copy of another name.
+    const auto renamed = folder.path() / "ledger-node";
+    std::filesystem::copy_file(site.geth, renamed);
+    ProcessSpec leftover{.program = renamed, .arguments = {"--datadir", folder_text, "--state.scheme=hash", "--networkid", std::to_string(site.settings.chain_id),
                                                              "--nodiscover", "--maxpeers", "0", "--ipcpath", folder_text + "/other.ipc", "--authrpc.port", "0", "--port", "0"},
                          .inputs = {}, .on_line = {}, .die_with_parent = false};
     auto process = must(Process::start(leftover));

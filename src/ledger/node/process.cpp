@@ -248,7 +248,7 @@ Result<Finished> run_to_end(ProcessSpec spec, std::chrono::milliseconds limit) {
     return finished;
 }
 
-std::vector<int> find_processes(std::string_view program_name, std::string_view option, std::string_view value) {
+std::vector<int> find_processes(std::string_view option, std::string_view value) {
     std::vector<int> found;
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
@@ -257,11 +257,6 @@ std::vector<int> find_processes(std::string_view program_name, std::string_view 
         const int pid = std::stoi(name);
         struct stat info {};
         if (pid == ::getpid() || ::stat(entry.path().c_str(), &info) != 0 || info.st_uid != ::geteuid()) continue;
-        const auto program = std::filesystem::read_symlink(entry.path() / "exe", error);
-        if (error) continue;
-        const auto file = program.filename().string();
-        // " (deleted)" is what Linux appends when the program was replaced while it runs.
-        if (file != program_name && file != std::string(program_name) + " (deleted)") continue;
         if (runs_with(pid, option, value)) found.push_back(pid);
     }
     return found;

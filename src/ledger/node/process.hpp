@@ -57,8 +57,8 @@ struct Finished {
 };
 Result<Finished> run_to_end(ProcessSpec spec, std::chrono::milliseconds limit);
 
-/// Our own processes (same user) that run a program of this name with these two arguments next to each other.
-std::vector<int> find_processes(std::string_view program_name, std::string_view option, std::string_view value);
+/// Our own processes (same user) that run with these two arguments next to each other, whatever the program is called.
+std::vector<int> find_processes(std::string_view option, std::string_view value);
 /// Stops a process that is not our child: SIGTERM, wait, SIGKILL, wait.
 /// Errors: unavailable when it does not end.
 Result<void> stop_foreign(int pid, std::string_view option, std::string_view value, std::chrono::milliseconds patience);
