@@ -33,7 +33,7 @@ class RightsOnChain : public ::testing::Test {
 protected:
     void SetUp() override {
         site_.emplace(NodeKind::anvil);
-        if (!site_->skip.empty()) GTEST_SKIP() << site_->skip;
+        FID_SKIP_WITHOUT(*site_);
         facts_.institution = site_->institution;
         facts_.members = site_->deployment.members.address;
         facts_.consents = site_->deployment.consents.address;
@@ -256,7 +256,7 @@ class NodeAwayOnChain : public RightsOnChain {
 protected:
     void SetUp() override {
         RightsOnChain::SetUp();
-        if (IsSkipped()) return;
+        if (IsSkipped() || HasFatalFailure()) return;
         doctor_ = person(1, roles::kDoctor);
         technologist_ = person(2, roles::kTechnologist);
         desk_ = person(3, roles::kDesk);

@@ -1,6 +1,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -103,7 +104,13 @@ struct Site {
     std::vector<LedgerChanges*> more_sinks;  // set, then reopen()
 };
 
-#define FID_SKIP_WITHOUT(site) \
-    if (!(site).skip.empty()) GTEST_SKIP() << (site).skip
+/// A missing program skips the test, or fails it where FIDUCIAL_TOOLS_REQUIRED is set (test/run sets it).
+#define FID_SKIP(why)                                                              \
+    if (std::getenv("FIDUCIAL_TOOLS_REQUIRED") != nullptr) GTEST_FAIL() << (why);  \
+    else GTEST_SKIP() << (why)
+#define FID_SKIP_WITHOUT(site)    \
+    if (!(site).skip.empty()) {   \
+        FID_SKIP((site).skip);    \
+    }
 
 }  // namespace fiducial::ledger::testing
