@@ -144,7 +144,11 @@ Result<Decision> Access::ask_at(const Requester& who, const Subject& about, Oper
                                 std::uint64_t at) {
     const ledger::contracts::DecideQuestion question{who.subject,      facts_.institution, about.patient_key, about.scope_ref, static_cast<std::uint8_t>(operation),
                                                      static_cast<std::uint8_t>(who.purpose), at};
-    FID_TRY(const auto said, ledger::contracts::decide(rpc_, facts_.consents, question, block));
+    // By hash (EIP-1898), so that a reorganisation in between is noticed; Ganache takes numbers only.
+    const auto at_block = facts_.development ? ledger::BlockId(block) : ledger::BlockId(block_hash);
+    const auto answer = ledger::contracts::decide(rpc_, facts_.consents, question, at_block);
+    if (!answer && answer.error().code == ErrorCode::not_found) return fail(ErrorCode::unavailable, "the chain changed while it was asked");
+    FID_TRY(const auto said, answer);
     Decision decision;
     decision.allowed = said.allowed;
     decision.reason = said.reason;

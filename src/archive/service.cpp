@@ -124,6 +124,7 @@ Result<void> Service::open_ledger(Ledger how) {
     settings.signer_sets = trust.signer_sets;
     settings.poll = std::chrono::milliseconds(configuration.ledger_poll_ms);
     follower_ = std::make_unique<ledger::Follower>(store_->database(), *follower_rpc_, settings, std::vector<ledger::LedgerChanges*>{outbox_.get(), rights_sink_.get(), access_.get()});
+    follower_->on_incident([this](std::uint64_t block) { raise("ledger_incident", "block " + std::to_string(block) + " counted as settled and was undone, with all after it"); });
     outbox_->on_included([this] { follower_->wake(); });
     if (how == Ledger::none) return {};
     access_->set_follower(follower_.get());
@@ -333,6 +334,8 @@ Health Service::health() {
     if (!status.node_problem.empty()) health.notes.push_back("ledger node: " + status.node_problem);
     if (status.chain.behind || !status.chain.problem.empty()) health.notes.push_back("ledger: " + (status.chain.problem.empty() ? std::string("no recent answer from the node") : status.chain.problem));
     if (status.chain_stalled) health.notes.push_back("ledger: no new blocks are sealed");
+    if (!status.outbox.problem.empty()) health.notes.push_back("ledger: " + status.outbox.problem);
+    if (status.chain.incidents > 0) health.notes.push_back("ledger: settled blocks were undone");
     if (status.outbox.incidents > 0) health.notes.push_back("ledger: " + std::to_string(status.outbox.incidents) + " incidents wait for a person");
     return health;
 }
@@ -347,6 +350,7 @@ std::vector<Metric> Service::metrics() {
     gauge("fiducial_outbox_unsettled", "Records and calls that are not settled.", static_cast<double>(status.outbox.stored + status.outbox.submitted + status.outbox.included));
     gauge("fiducial_ledger_incidents", "Incidents that wait for a person.", static_cast<double>(status.outbox.incidents));
     gauge("fiducial_reorganisation_depth_blocks", "Deepest reorganisation since the start.", static_cast<double>(status.chain.deepest_reorganisation));
+    counter("fiducial_settled_undone_total", "Reorganisations that undid settled blocks, since the start.", static_cast<double>(status.chain.incidents));
     counter("fiducial_reorganisations_total", "Reorganisations followed.", static_cast<double>(status.chain.reorganisations));
     gauge("fiducial_chain_stalled", "1 when no block comes although it should.", status.chain_stalled ? 1 : 0);
     gauge("fiducial_chain_behind", "1 when the node has not answered for too long.", status.chain.behind ? 1 : 0);

@@ -23,7 +23,8 @@ namespace {
 
 constexpr std::size_t kMaxAttempts = 20;               // signatures under one nonce; each 10 % dearer
 constexpr milliseconds kForeignAfter{2'000};           // a nonce used up by a transaction that is not ours
-constexpr milliseconds kRetryItem{1'000};              // an item that was skipped or reverted
+constexpr milliseconds kRetryItem{1'000};              // an item that was skipped
+constexpr milliseconds kLastRetryAnchors{300'000};     // refused records are tried again after 1 s, 2 s, 4 s …
 constexpr milliseconds kReplaceEvery{500};
 constexpr std::uint64_t kCallReserve = 25'000;         // gas above the estimate
 constexpr std::uint64_t kTransferGas = 21'000;
@@ -61,6 +62,7 @@ std::string_view name_of(LedgerIncident::Kind kind) {
         case LedgerIncident::Kind::settled_undone: return "settled_undone";
         case LedgerIncident::Kind::call_reverted: return "call_reverted";
         case LedgerIncident::Kind::altered_row: return "altered_row";
+        case LedgerIncident::Kind::anchors_refused: return "anchors_refused";
     }
     return "call_reverted";
 }
@@ -83,6 +85,9 @@ struct Outbox::Impl {
     std::map<std::uint64_t, SteadyTime> used_up;   // open nonces below the chain's count, without a receipt, since
     std::map<std::uint64_t, SteadyTime> replaced;  // when a nonce was last signed again
     bool node_was_away = true;
+    std::string refused;                           // why records are refused as a whole; empty: they are not
+    milliseconds refused_pause = kRetryItem;
+    std::int64_t anchors_not_before_ms = 0;
     std::vector<LedgerIncident> incidents;         // to be reported after the commit
 
     mutable std::mutex mutex;
@@ -117,6 +122,7 @@ struct Outbox::Impl {
     Result<void> after_send(const store::Open& open, const SendAnswer& answer);
     Result<ethereum::SignedTransaction> stored_transaction(const store::Open& open);
     Result<void> sign_again(const store::Open& open);
+    Result<ethereum::Uint256> fee_for(const ethereum::Uint256& base_fee) const;
     Result<bool> send_new(const std::vector<store::Open>& open, std::uint64_t chain_count, bool flush_now);
     struct Made {
         store::Open open;
@@ -128,6 +134,8 @@ struct Outbox::Impl {
     Result<std::optional<std::uint64_t>> gas_for_call(const store::Pending& item);
     std::size_t anchors_that_fit(std::size_t available) const;
     Result<void> altered(database::Transaction& t, const store::Pending& item);
+    void refuse_anchors(std::string why);
+    Result<void> drop_rejected(const store::Open& open, const std::string& why);
     void incident(LedgerIncident::Kind kind, const store::Pending& item, std::string text);
     void report();
     void note_problem(const std::string& problem);
@@ -191,7 +199,7 @@ Result<bool> Outbox::Impl::round(bool flush_now) {
     };
     auto outcome = work();
     report();
-    if (outcome) note_problem({});
+    if (outcome) note_problem(refused);
     else note_problem(outcome.error().message);
     const auto refreshed = refresh_status();
     if (outcome && !refreshed) return fail(refreshed.error());
@@ -244,7 +252,7 @@ Result<void> Outbox::Impl::finish(const store::Open& open, const Receipt& receip
     auto outcome = database.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
         FID_TRY(const bool settled, store::is_settled_block(t, place.block_number, place.block_hash));
         FID_TRY(const auto items, store::items_of(t, row_key, open.nonce));
-        FID_CHECK(store::mark_mined(t, open.nonce, place));
+        FID_CHECK(store::mark_mined(t, open.nonce, place, settled));
         std::vector<store::Pending> anchors;
         std::vector<store::Pending> calls;
         for (const auto& item : items) {
@@ -274,16 +282,29 @@ Result<void> Outbox::Impl::finish_anchors(database::Transaction& t, std::span<co
     for (const auto& item : items) {
         const auto record = item.record.hash();
         if (anchored.contains(record)) {
+            refused.clear();
+            refused_pause = kRetryItem;
             FID_CHECK(store::set_included(t, item.id, place, settled));
         } else if (const auto skip = skips.find(record); skip != skips.end()) {
             FID_CHECK(skipped(t, item, skip->second, place, settled));
         } else {
-            const auto why = receipt.success ? "the contract said nothing about this record" : "the anchoring transaction reverted";
-            FID_CHECK(store::set_stored(t, item.id, why, now_ms() + kRetryItem.count()));
-            log::error("ledger", why, {{"transaction", receipt.transaction_hash}, {"gas", receipt.gas_used}});
+            if (anchors_not_before_ms <= now_ms()) {
+                refuse_anchors(receipt.success ? "the contract Studies said nothing about a record (transaction " + to_0x(receipt.transaction_hash) + ")"
+                                               : "the contract Studies refuses this gateway's records (transaction " + to_0x(receipt.transaction_hash) +
+                                                     " reverted): the institution was deactivated, or its gateway's account replaced");
+            }
+            FID_CHECK(store::set_stored(t, item.id, refused, anchors_not_before_ms));
         }
     }
     return {};
+}
+
+// All of the gateway's records share the reason: none is sent until the pause is over.
+void Outbox::Impl::refuse_anchors(std::string why) {
+    if (refused.empty()) incidents.push_back({LedgerIncident::Kind::anchors_refused, 0, {}, 0, why});
+    refused = std::move(why);
+    anchors_not_before_ms = now_ms() + refused_pause.count();
+    refused_pause = std::min(refused_pause * 2, kLastRetryAnchors);
 }
 
 Result<void> Outbox::Impl::skipped(database::Transaction& t, const store::Pending& item, const contracts::StudySkipped& event, const store::Place& place, bool settled) {
@@ -398,7 +419,33 @@ Result<void> Outbox::Impl::after_send(const store::Open& open, const SendAnswer&
             return fail(ErrorCode::unavailable, "the gateway's account " + to_0x(account) + " cannot pay for its transactions: " + answer.text);
         case SendOutcome::rejected: break;
     }
+    const bool never_taken = std::all_of(open.attempts.begin(), open.attempts.end(), [](const store::Attempt& attempt) { return attempt.sent_ms == 0; });
+    if (never_taken) return drop_rejected(open, "the node refuses the transaction: " + answer.text);
     return fail(ErrorCode::unavailable, "the node refuses a transaction: " + answer.text);
+}
+
+// No node has it: its nonce goes to the next, so that the lane does not stop behind it.
+Result<void> Outbox::Impl::drop_rejected(const store::Open& open, const std::string& why) {
+    auto outcome = database.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        FID_TRY(const auto items, store::items_of(t, row_key, open.nonce));
+        for (const auto& item : items) {
+            if (item.intact && item.kind == store::Kind::anchor) {
+                if (anchors_not_before_ms <= now_ms()) refuse_anchors(why);
+                FID_CHECK(store::set_stored(t, item.id, why, anchors_not_before_ms));
+                continue;
+            }
+            if (!item.intact) {
+                FID_CHECK(altered(t, item));
+                continue;
+            }
+            incident(LedgerIncident::Kind::call_reverted, item, "the call " + item.tag + " was not taken: " + why);
+            FID_CHECK(store::set_ended(t, item.id, OutboxState::failed, why, std::nullopt));
+        }
+        return store::forget_transaction(t, open.nonce);
+    });
+    if (!outcome) incidents.clear();
+    report();
+    return outcome;
 }
 
 Result<void> Outbox::Impl::sign_again(const store::Open& open) {
@@ -411,17 +458,20 @@ Result<void> Outbox::Impl::sign_again(const store::Open& open) {
     const auto& newest = open.attempts.back();
     FID_TRY(const auto stored, stored_transaction(open));
     auto transaction = stored.transaction;
-    transaction.max_fee_per_gas = dearer(transaction.max_fee_per_gas);
+    FID_TRY(const auto base_fee, rpc.base_fee());
+    FID_TRY(const auto wanted, fee_for(base_fee));
+    transaction.max_fee_per_gas = std::max(dearer(transaction.max_fee_per_gas), wanted);
     transaction.max_priority_fee_per_gas = dearer(transaction.max_priority_fee_per_gas);
     FID_TRY(const auto signed_one, ethereum::sign(transaction, key));
-    store::Open next{open.nonce, {{newest.number + 1, signed_one.encode(), signed_one.hash(), 0}}};
-    FID_CHECK(database.write(database::Durability::full, [&](auto& t) { return store::add_attempt(t, open.nonce, next.attempts.front()); }));
+    auto next = open;
+    next.attempts.push_back({newest.number + 1, signed_one.encode(), signed_one.hash(), 0});
+    FID_CHECK(database.write(database::Durability::full, [&](auto& t) { return store::add_attempt(t, open.nonce, next.attempts.back()); }));
     {
         const std::lock_guard lock(mutex);
         ++status.replaced;
     }
     log::info("ledger", "a transaction was signed again with a higher fee", {{"nonce", open.nonce}, {"attempt", newest.number + 1}});
-    FID_TRY(const auto answer, rpc.send_raw_transaction(next.attempts.front().raw));
+    FID_TRY(const auto answer, rpc.send_raw_transaction(next.attempts.back().raw));
     if (answer.outcome == SendOutcome::underpriced) return {};  // the next round signs again
     return after_send(next, answer);
 }
@@ -444,7 +494,7 @@ Result<bool> Outbox::Impl::send_new(const std::vector<store::Open>& open, std::u
     const bool old = due.count > 0 && now - due.oldest_ms >= settings.flush_after.count();
     if (due.count == 0 || (!full && !old && !flush_now && !due.has_call)) return fill_gaps(taken, nonce);
     if (taken.size() >= settings.max_open_transactions) return false;
-    const bool anchors_too = full || old || flush_now;
+    const bool anchors_too = (full || old || flush_now) && now >= anchors_not_before_ms;
 
     const auto room = settings.max_open_transactions - taken.size();
     FID_TRY(const auto items, database.read([&](auto& t) { return store::due(t, row_key, now, settings.max_batch * room); }));
@@ -468,7 +518,7 @@ Result<bool> Outbox::Impl::send_new(const std::vector<store::Open>& open, std::u
         }
         if (taken.size() >= settings.max_open_transactions) continue;
         FID_TRY(const auto gas, gas_for_call(item));
-        if (!gas) continue;  // it has ended as failed
+        if (!gas) continue;  // it has ended as failed, or waits
         FID_TRY(auto one, sign_new(next_nonce(), item.to, item.calldata, *gas, {item.id}, base_fee));
         made.push_back(std::move(one));
     }
@@ -486,7 +536,7 @@ Result<bool> Outbox::Impl::send_new(const std::vector<store::Open>& open, std::u
         FID_TRY(auto one, sign_new(next_nonce(), settings.studies, contracts::anchor_call(records), gas, std::move(ids), base_fee));
         made.push_back(std::move(one));
     }
-    if (made.empty()) return false;
+    if (made.empty()) return fill_gaps(taken, nonce);
     FID_CHECK(store_and_send(std::move(made)));
     return true;
 }
@@ -512,10 +562,21 @@ Result<std::optional<std::uint64_t>> Outbox::Impl::gas_for_call(const store::Pen
     if (item.gas_limit != 0) return item.gas_limit;
     const auto estimate = rpc.estimate_gas(account, item.to, item.calldata);
     if (estimate) return *estimate + *estimate / 4 + kCallReserve;
-    if (estimate.error().code != ErrorCode::invalid_argument) return fail(estimate.error());
+    if (estimate.error().code == ErrorCode::unavailable || estimate.error().code == ErrorCode::timeout) return fail(estimate.error());
+    if (estimate.error().code != ErrorCode::invalid_argument) {  // the others do not wait for it
+        log::warning("ledger", "the gas of a call cannot be estimated; it is tried again", {{"item", item.id}, {"why", estimate.error().message}});
+        FID_CHECK(database.write(database::Durability::full, [&](auto& t) { return store::set_stored(t, item.id, estimate.error().message, now_ms() + kRetryItem.count()); }));
+        return std::nullopt;
+    }
     incident(LedgerIncident::Kind::call_reverted, item, "the call " + item.tag + " was not sent: " + estimate.error().message);
     FID_CHECK(database.write(database::Durability::full, [&](auto& t) { return store::set_ended(t, item.id, OutboxState::failed, estimate.error().message, std::nullopt); }));
     return std::nullopt;
+}
+
+Result<ethereum::Uint256> Outbox::Impl::fee_for(const ethereum::Uint256& base_fee) const {
+    FID_TRY(const auto twice, base_fee.plus(base_fee));
+    FID_TRY(const auto wanted, twice.plus(settings.tip_wei));
+    return std::max(wanted, ethereum::Uint256(settings.max_fee_wei));
 }
 
 Result<Outbox::Impl::Made> Outbox::Impl::sign_new(std::uint64_t nonce, const Address& to, Bytes data, std::uint64_t gas, std::vector<std::uint64_t> items,
@@ -527,9 +588,7 @@ Result<Outbox::Impl::Made> Outbox::Impl::sign_new(std::uint64_t nonce, const Add
     transaction.to = to;
     transaction.data = std::move(data);
     transaction.max_priority_fee_per_gas = settings.tip_wei;
-    FID_TRY(const auto twice, base_fee.plus(base_fee));
-    FID_TRY(const auto wanted, twice.plus(settings.tip_wei));
-    transaction.max_fee_per_gas = std::max(wanted, ethereum::Uint256(settings.max_fee_wei));
+    FID_TRY(transaction.max_fee_per_gas, fee_for(base_fee));
     FID_TRY(const auto signed_one, ethereum::sign(transaction, key));
     return Made{{nonce, {{0, signed_one.encode(), signed_one.hash(), 0}}}, std::move(items)};
 }

@@ -76,7 +76,7 @@ struct OutboxStatus {
 
 /// Something that a person must look at.
 struct LedgerIncident {
-    enum class Kind : std::uint8_t { other_record_in_slot, predecessor_missing, settled_undone, call_reverted, altered_row };
+    enum class Kind : std::uint8_t { other_record_in_slot, predecessor_missing, settled_undone, call_reverted, altered_row, anchors_refused };
     Kind kind = Kind::other_record_in_slot;
     std::uint64_t item = 0;        // 0: none in particular
     Hash study_key{};

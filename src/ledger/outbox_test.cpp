@@ -285,6 +285,101 @@ TEST(Outbox, ASlotThatHoldsThisRecordIsASuccessAndAnotherRecordAnIncident) {
     EXPECT_FALSE(collect_status(*site.follower, *site.outbox, nullptr).healthy);
 }
 
+TEST(Outbox, AnIncidentWhoseBlockIsUndoneIsTriedAgain) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    auto theirs = site.record(2);
+    const auto snapshot = must(site.rpc->raw("evm_snapshot", "[]"));
+    must(contracts::send_and_wait(*site.rpc, site.chain->gateway,
+                                  {.chain_id = site.chain->chain_id, .to = site.deployment.studies.address, .data = contracts::anchor_call(std::vector{theirs})}));
+    auto mine = theirs;
+    mine.meta = Hash{5};
+    const auto id = site.enqueue(mine);
+    must(site.follower->load());
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(id).state == OutboxState::incident;
+    }));
+    site.raw("evm_revert", "[" + quoted(std::string(snapshot.as_string())) + "]");
+    ASSERT_TRUE(eventually([&] {
+        must(site.follower->step());
+        must(site.outbox->step(true));
+        return site.item(id).state == OutboxState::settled;
+    })) << site.item(id).problem;
+    EXPECT_EQ(site.on_chain(mine), mine.hash());
+    EXPECT_EQ(site.outbox->status().incidents, 0U);
+}
+
+struct Clocked final : Clock {
+    SystemTime now() const override { return start + ahead; }
+    SteadyTime steady_now() const override { return steady_start + ahead; }
+    SystemTime start = system_clock().now();
+    SteadyTime steady_start = system_clock().steady_now();
+    milliseconds ahead{0};
+};
+
+TEST(Outbox, RecordsThatTheContractRefusesAreAnIncidentAndTriedLessAndLessOften) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    // The deployer's account is no gateway: as after the gateway's was replaced.
+    Clocked clock;
+    Outbox stranger(*site.database, *site.outbox_rpc, site.outbox_settings, site.chain->deployer.clone(), site.row_key.clone(), clock);
+    std::vector<LedgerIncident> incidents;
+    stranger.on_incident([&](const LedgerIncident& incident) { incidents.push_back(incident); });
+    const auto id = site.enqueue(site.record(1));
+    const auto before = must(site.rpc->transaction_count(stranger.account()));
+    const auto sent = [&] {
+        for (int i = 0; i < 20; ++i) must(stranger.step(true));
+        return must(site.rpc->transaction_count(stranger.account())) - before;
+    };
+    EXPECT_EQ(sent(), 1U);
+    EXPECT_NE(stranger.status().problem.find("refuses"), std::string::npos);
+    EXPECT_NE(site.item(id).problem.find("refuses"), std::string::npos);
+    clock.ahead += milliseconds(900);
+    EXPECT_EQ(sent(), 1U);
+    clock.ahead += milliseconds(1'100);
+    EXPECT_EQ(sent(), 2U);
+    clock.ahead += milliseconds(1'500);  // two seconds now
+    EXPECT_EQ(sent(), 2U);
+    const auto fresh = site.enqueue(site.record(2));  // nor does a fresh one go out meanwhile
+    EXPECT_EQ(sent(), 2U);
+    clock.ahead += milliseconds(3'000);
+    EXPECT_EQ(sent(), 3U);
+    EXPECT_EQ(site.item(fresh).state, OutboxState::stored);
+    ASSERT_EQ(incidents.size(), 1U);
+    EXPECT_EQ(incidents[0].kind, LedgerIncident::Kind::anchors_refused);
+    must(site.follower->load());
+    while (must(site.follower->step())) {
+    }
+    EXPECT_TRUE(site.follower->status().current);
+    EXPECT_FALSE(collect_status(*site.follower, stranger, nullptr).healthy);
+}
+
+TEST(Outbox, NothingStopsBehindACallThatNoNodeTakes) {
+    Site site(NodeKind::geth);
+    FID_SKIP_WITHOUT(site);
+    const auto endless = must(contracts::send_and_wait(*site.rpc, site.chain->deployer, {.chain_id = site.chain->chain_id, .data = must(from_hex("635b6000566000526004601cf3")), .gas_limit = 1'000'000}));
+    const auto call = [&](const Address& to, std::string_view tag, std::uint64_t gas) {
+        return must(site.database->write(database::Durability::full, [&](database::Transaction& t) { return site.outbox->enqueue_call(t, to, Bytes{}, tag, gas); }));
+    };
+    const auto loops = call(endless.created.value(), "endless", 0);             // "gas required exceeds allowance"
+    const auto huge = call(Address{9}, "more than a block", 10'000'000'000);  // more gas than any block has
+    const auto id = site.enqueue(site.record(1));
+    must(site.follower->load());
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(id).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
+    EXPECT_EQ(site.item(loops).state, OutboxState::failed) << site.item(loops).problem;
+    EXPECT_EQ(site.item(huge).state, OutboxState::failed) << site.item(huge).problem;
+    EXPECT_NE(site.item(huge).problem.find("refuses"), std::string::npos);
+    EXPECT_EQ(site.incidents.size(), 2U);
+    settle_by_hand(site);
+    std::string raw = "?";
+    must(site.database->read([&](database::Transaction& t) { return database::attempt("look", [&] { t.sql() << "select group_concat(raw, '') from ledger_transactions", soci::into(raw); }); }));
+    EXPECT_EQ(raw, "");  // what is settled needs no bytes any more
+}
+
 TEST(Outbox, AMissingPredecessorIsSentFirstWhereItIsOurs) {
     Site site(NodeKind::anvil);
     FID_SKIP_WITHOUT(site);

@@ -64,7 +64,7 @@ bj::object filter_object(const LogFilter& filter) {
 
 bool is_indexing(const RpcError& error) { return says(lower(error.message), {"indexing is in progress", "indexing in progress"}); }
 bool is_revert(const RpcError& error) {
-    return error.code == 3 || !error.data.empty() || says(lower(error.message), {"execution reverted", "vm exception", "revert", "invalid opcode", "out of gas"});
+    return error.code == 3 || !error.data.empty() || says(lower(error.message), {"execution reverted", "vm exception", "revert", "invalid opcode", "out of gas", "gas required exceeds allowance"});
 }
 
 Error to_error(const RpcError& error, std::string_view method) {

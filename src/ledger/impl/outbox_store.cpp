@@ -404,12 +404,13 @@ Result<void> mark_sent(database::Transaction& t, std::uint64_t nonce, std::uint6
     });
 }
 
-Result<void> mark_mined(database::Transaction& t, std::uint64_t nonce, const Place& place) {
+Result<void> mark_mined(database::Transaction& t, std::uint64_t nonce, const Place& place, bool settled) {
     return database::attempt("note that a transaction is in a block", [&] {
         const auto n = number(nonce);
         const auto block = number(place.block_number);
         const auto hash = to_hex(place.block_hash);
         t.sql() << "update ledger_transactions set mined = 1, block_number = :b, block_hash = :h where nonce = :n", use(block), use(hash), use(n);
+        if (settled) t.sql() << "update ledger_transactions set mined = 2, raw = '' where nonce = :n", use(n);
     });
 }
 
@@ -486,10 +487,10 @@ Result<std::vector<std::uint64_t>> undo_block(database::Transaction& t, const Ha
         const soci::rowset<long long> rows = (t.sql().prepare << "select id from ledger_outbox where block_hash = :h and state = 3", use(h));
         for (const auto id : rows) settled.push_back(unsigned_of(id));
         // With the signed bytes at hand the same transaction is sent again; without, the item starts afresh.
-        t.sql() << "update ledger_outbox set state = 0, nonce = null where block_hash = :h and state in (2, 3, 5) and "
+        t.sql() << "update ledger_outbox set state = 0, nonce = null where block_hash = :h and state in (2, 3, 4, 5) and "
                    "(nonce is null or nonce not in (select nonce from ledger_transactions where block_hash = :g and raw <> ''))",
             use(h), use(h);
-        t.sql() << "update ledger_outbox set state = 1 where block_hash = :h and state in (2, 3, 5)", use(h);
+        t.sql() << "update ledger_outbox set state = 1 where block_hash = :h and state in (2, 3, 4, 5)", use(h);
         t.sql() << "update ledger_outbox set tx_hash = null, block_number = null, block_hash = null, not_before_ms = 0 where block_hash = :h and state in (0, 1)", use(h);
         t.sql() << "delete from ledger_transactions where block_hash = :h and raw = ''", use(h);
         t.sql() << "update ledger_transactions set mined = 0, sent_ms = 0, block_number = null, block_hash = null where block_hash = :h", use(h);

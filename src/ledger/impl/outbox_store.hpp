@@ -81,7 +81,8 @@ Result<Bytes> raw_of(database::Transaction& t, std::uint64_t nonce, std::uint64_
 Result<std::uint64_t> nonce_after_mined(database::Transaction& t);
 Result<void> add_attempt(database::Transaction& t, std::uint64_t nonce, const Attempt& attempt);
 Result<void> mark_sent(database::Transaction& t, std::uint64_t nonce, std::uint64_t attempt, std::int64_t now_ms);
-Result<void> mark_mined(database::Transaction& t, std::uint64_t nonce, const Place& place);
+/// Settled ones lose their bytes.
+Result<void> mark_mined(database::Transaction& t, std::uint64_t nonce, const Place& place, bool settled);
 Result<void> forget_transaction(database::Transaction& t, std::uint64_t nonce);  // its items must have been set before
 
 Result<void> submit(database::Transaction& t, std::span<const std::uint64_t> items, std::uint64_t nonce);
