@@ -201,13 +201,6 @@ Result<crypto::Secret> ShredStore::patient_secret(Slot slot) const { return stat
 Result<void> ShredStore::destroy_study(Slot slot) { return state_->destroy(Kind::study, slot); }
 Result<void> ShredStore::destroy_patient(Slot slot) { return state_->destroy(Kind::patient, slot); }
 
-Result<bool> ShredStore::is_study_destroyed(Slot slot) const {
-    const std::lock_guard lock(state_->mutex);
-    if (slot / kSlotsPerPage >= state_->page_counts.at(Kind::study)) return false;
-    FID_TRY(const auto page, state_->load(Kind::study, slot / kSlotsPerPage));
-    return page->is_destroyed(slot % kSlotsPerPage);
-}
-
 Result<void> ShredStore::rewrap(const Keyring& keyring) {
     const std::lock_guard lock(state_->mutex);
     // Pages that an earlier, interrupted run has rewrapped already open under the new key.

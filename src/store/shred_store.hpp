@@ -45,7 +45,6 @@ public:
     /// as far as the file system permits; a copy in a backup lives until the backup goes.
     Result<void> destroy_study(Slot slot);
     Result<void> destroy_patient(Slot slot);
-    Result<bool> is_study_destroyed(Slot slot) const;
 
     /// Writes every page again, wrapped under another site key. Durable when it returns; can be repeated after a failure.
     Result<void> rewrap(const Keyring& keyring);
