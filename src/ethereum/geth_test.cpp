@@ -225,6 +225,7 @@ protected:
         folder_.clear();
     }
     void SetUp() override {
+        if (!ipc_ && std::getenv("FIDUCIAL_TOOLS_REQUIRED") != nullptr) GTEST_FAIL() << "geth 1.13.15 is not on the PATH nor in Go's bin folder";
         if (!ipc_) GTEST_SKIP() << "geth 1.13.15 is not on the PATH nor in Go's bin folder";
     }
 
