@@ -93,6 +93,21 @@ Result<json::object> Service::operate(std::string_view name, const json::object&
     }
 }
 
+/// Waits until everything is settled, at most so long, and not for a ledger that never answered since the archive was opened: nobody
+/// knows when it will. (One that went away later is waited for.) Returns: how many study records are not settled yet.
+std::uint64_t Operations::wait_until_settled(std::chrono::seconds patience) {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    for (;;) {
+        if (service_.outbox_->wait_until_settled(milliseconds(250))) return 0;
+        const auto status = service_.outbox_->status();
+        const auto waiting = status.stored + status.submitted + status.included;
+        emit_({{"waiting", waiting}});
+        const auto chain = service_.follower_->status();
+        const bool never_answered = !chain.last_answer && !chain.problem.empty();
+        if (stop_.load() || never_answered || std::chrono::steady_clock::now() >= deadline) return waiting;
+    }
+}
+
 Result<json::object> Operations::import(const Arguments& arguments) {
     ImportOptions options;
     FID_TRY(const auto paths, argument::texts(arguments, "paths"));
@@ -111,10 +126,7 @@ Result<json::object> Operations::import(const Arguments& arguments) {
     }
     FID_TRY(const auto report, importer.run(options, stop_));
     service_.outbox_->wake(true);
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(report.failure ? 0 : wait_seconds);
-    bool settled = false;
-    while (!settled && !stop_.load() && std::chrono::steady_clock::now() < deadline) settled = service_.outbox_->wait_until_settled(milliseconds(250));
-    const auto outbox = service_.outbox_->status();
+    const auto unsettled = wait_until_settled(std::chrono::seconds(report.failure ? 0 : wait_seconds));
     json::array notable;
     for (const auto& file : report.notable) notable.push_back(shown(file));
     json::value failure;
@@ -125,8 +137,8 @@ Result<json::object> Operations::import(const Arguments& arguments) {
                         {"setAside", report.set_aside},  {"refused", report.refused},       {"skipped", report.skipped},
                         {"bytes", report.bytes},         {"milliseconds", report.took.count()}, {"interrupted", report.interrupted},
                         {"notable", std::move(notable)},
-                        {"failure", std::move(failure)}, {"incomplete", report.incomplete ? report.incomplete->message : ""},
-                        {"unsettled", settled ? 0 : outbox.stored + outbox.submitted + outbox.included}};
+                         {"failure", std::move(failure)}, {"incomplete", report.incomplete ? report.incomplete->message : ""},
+                         {"unsettled", unsettled}};
 }
 
 Result<void> Operations::each_study(const std::function<Result<void>(const store::StudyRow& study)>& with_study) {
@@ -256,17 +268,10 @@ Result<json::object> Operations::ledger_status(const Arguments&) {
 
 Result<json::object> Operations::wait_settled(const Arguments& arguments) {
     FID_TRY(const auto seconds, argument::number(arguments, "seconds", 60, 0, kMaxWaitSeconds));
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
     FID_CHECK(service_.exams_->complete_all());
     service_.outbox_->wake(true);
-    bool settled = false;
-    while (!settled && std::chrono::steady_clock::now() < deadline && !stop_.load()) {
-        settled = service_.outbox_->wait_until_settled(milliseconds(500));
-        const auto status = service_.outbox_->status();
-        emit_({{"waiting", status.stored + status.submitted + status.included}});
-    }
-    const auto status = service_.outbox_->status();
-    return json::object{{"settled", settled}, {"waiting", settled ? 0 : status.stored + status.submitted + status.included}, {"incidents", status.incidents}};
+    const auto waiting = wait_until_settled(std::chrono::seconds(seconds));
+    return json::object{{"settled", waiting == 0}, {"waiting", waiting}, {"incidents", service_.outbox_->status().incidents}};
 }
 
 Result<json::object> Operations::list_set_aside(const Arguments& arguments) {

@@ -1,5 +1,7 @@
 #pragma once
 #include <atomic>
+#include <chrono>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -21,6 +23,7 @@ using EmitEvent = std::function<void(const boost::json::object& event)>;
 using RunOperation = std::function<Result<boost::json::object>(std::string_view name, const boost::json::object& arguments, const EmitEvent& emit,
                                                                const std::atomic<bool>& stop)>;
 
+class Retrieval;
 class Service;
 
 /// The operations of one archive. To add one: a member function, a row of the table in operations.cpp, a command in `app`.
@@ -57,10 +60,12 @@ private:
     Answer list_quarantine(const Arguments& arguments);
     Answer restore(const Arguments& arguments);
     Answer flip_bit(const Arguments& arguments);  // of demo sites
+    std::uint64_t wait_until_settled(std::chrono::seconds patience);
     // operations_export.cpp
     Answer export_files(const Arguments& arguments);
     struct Export;
     Result<void> export_study(Export& out, const std::string& study_uid);
+    Result<std::uint64_t> write_instance(const Export& out, std::filesystem::path path, Retrieval& retrieval, const store::InstanceRow& row);
     Result<void> export_superseded(Export& out, const std::string& study_uid);
     Result<void> export_set_aside(Export& out);
     Result<void> export_apart(Export& out, const store::InstanceRow& row, std::string_view folder);

@@ -102,12 +102,54 @@ Result<json::object> Operations::export_files(const Arguments& arguments) {
                         {"interrupted", stop_.load()}};
 }
 
+/// One instance as it was brought: the PNG or JPEG file that it was made of, else its own bytes. `path` gets its ending here.
+Result<std::uint64_t> Operations::write_instance(const Export& out, fs::path path, Retrieval& retrieval, const store::InstanceRow& row) {
+    FID_TRY(const auto instance, retrieval.next_instance());
+    if (!instance) return fail(ErrorCode::not_found, "the instance is gone");
+    if (row.object.source_sha256 == kZero32 || !out.as_brought) {
+        path += ".dcm";
+        if (out.as_brought) FID_CHECK(skip_made_header(retrieval, row, *instance));
+        return write_pieces(path, [&](MutableByteView buffer) { return retrieval.read(buffer); });
+    }
+    FID_TRY(const auto sources, service_.store_->database().read([&](database::Transaction& t) {
+        return service_.store_->index().objects_of_study(t, row.study_uid, store::ObjectKind::source);
+    }));
+    const auto source = std::find_if(sources.begin(), sources.end(), [&](const auto& s) { return s.sha256 == row.object.source_sha256; });
+    if (source != sources.end()) {
+        FID_TRY(auto reader, service_.store_->open_object(source->ref));
+        Bytes head(16);
+        FID_TRY(const auto got, reader.read(0, head));
+        path += picture_ending(ByteView(head).first(got));
+        std::uint64_t position = 0;
+        return write_pieces(path, [&](MutableByteView buffer) -> Result<std::size_t> {
+            FID_TRY(const auto piece, reader.read(position, buffer));
+            position += piece;
+            return piece;
+        });
+    }
+    if (instance->file_size() > kMaxWrapped) return fail(ErrorCode::limit_exceeded, "the picture that this instance was made of is larger than " + std::to_string(kMaxWrapped >> 20) + " MiB: export it with --dicom");
+    Bytes file(instance->file_size());
+    std::size_t filled = 0;
+    while (filled < file.size()) {
+        FID_TRY(const auto got, retrieval.read(MutableByteView(file).subspan(filled)));
+        if (got == 0) break;
+        filled += got;
+    }
+    const auto picture = wrapped_picture(file, row.object.source_sha256);
+    if (!picture) return fail(ErrorCode::corrupt, "the picture that this instance was made of is not in it");
+    path += picture_ending(*picture);
+    std::size_t position = 0;
+    return write_pieces(path, [&](MutableByteView buffer) -> Result<std::size_t> {
+        const auto piece = std::min(buffer.size(), picture->size() - position);
+        std::copy_n(picture->begin() + static_cast<std::ptrdiff_t>(position), piece, buffer.begin());
+        position += piece;
+        return piece;
+    });
+}
+
 Result<void> Operations::export_study(Export& out, const std::string& study_uid) {
     const auto who = service_.command_requester();
     FID_TRY(const auto study, service_.identify(study_uid));
-    FID_TRY(const auto sources, service_.store_->database().read([&](database::Transaction& t) {
-        return service_.store_->index().objects_of_study(t, study.row.study_uid, store::ObjectKind::source);
-    }));
     FID_TRY(const auto rows, service_.store_->database().read([&](database::Transaction& t) {
         return service_.store_->index().instances_of_study(t, study.row.study_uid);
     }));
@@ -115,48 +157,9 @@ Result<void> Operations::export_study(Export& out, const std::string& study_uid)
     for (const auto& row : rows) {
         if (stop_.load()) return {};
         Selector what{Level::instance, study_uid, row.series_uid.text(), row.sop_uid.text()};
-        auto path = out.folder / study_uid / row.series_uid.text() / row.sop_uid.text();
         const auto write_one = [&]() -> Result<std::uint64_t> {
             FID_TRY(const auto retrieval, service_.retrieve(who, what));
-            FID_TRY(const auto instance, retrieval->next_instance());
-            if (!instance) return fail(ErrorCode::not_found, "the instance is gone");
-            const bool was_picture = row.object.source_sha256 != kZero32 && out.as_brought;
-            const auto source = std::find_if(sources.begin(), sources.end(), [&](const auto& s) { return s.sha256 == row.object.source_sha256; });
-            if (was_picture && source != sources.end()) {
-                FID_TRY(auto reader, service_.store_->open_object(source->ref));
-                Bytes head(16);
-                FID_TRY(const auto got, reader.read(0, head));
-                path += picture_ending(ByteView(head).first(got));
-                std::uint64_t position = 0;
-                return write_pieces(path, [&](MutableByteView buffer) -> Result<std::size_t> {
-                    FID_TRY(const auto piece, reader.read(position, buffer));
-                    position += piece;
-                    return piece;
-                });
-            }
-            if (was_picture && instance->file_size() <= kMaxWrapped) {
-                Bytes file(instance->file_size());
-                std::size_t filled = 0;
-                while (filled < file.size()) {
-                    FID_TRY(const auto got, retrieval->read(MutableByteView(file).subspan(filled)));
-                    if (got == 0) break;
-                    filled += got;
-                }
-                if (const auto picture = wrapped_picture(file, row.object.source_sha256)) {
-                    path += picture_ending(*picture);
-                    std::size_t position = 0;
-                    return write_pieces(path, [&](MutableByteView buffer) -> Result<std::size_t> {
-                        const auto piece = std::min(buffer.size(), picture->size() - position);
-                        std::copy_n(picture->begin() + static_cast<std::ptrdiff_t>(position), piece, buffer.begin());
-                        position += piece;
-                        return piece;
-                    });
-                }
-                return fail(ErrorCode::corrupt, "the picture that this instance was made of is not in it");
-            }
-            path += ".dcm";
-            if (out.as_brought) FID_CHECK(skip_made_header(*retrieval, row, *instance));
-            return write_pieces(path, [&](MutableByteView buffer) { return retrieval->read(buffer); });
+            return write_instance(out, out.folder / study_uid / row.series_uid.text() / row.sop_uid.text(), *retrieval, row);
         };
         auto written = write_one();
         if (written) {
@@ -177,14 +180,9 @@ Result<void> Operations::export_apart(Export& out, const store::InstanceRow& row
     FID_TRY(const auto study, service_.identify(row.study_uid.text()));
     FID_TRY(const auto decision, service_.permit(who, &study, Operation::read));
     FID_CHECK(service_.tracer_->write(who, Operation::read, decision, &study, row.object.ref.id, {}));
-    const auto path = out.folder / folder / (row.sop_uid.text() + "_" + to_hex(row.object.ref.id).substr(0, 16) + ".dcm");
+    const auto path = out.folder / folder / (row.sop_uid.text() + "_" + to_hex(row.object.ref.id).substr(0, 16));
     StoreRetrieval retrieval(*service_.store_, {row}, nullptr, 0, [this](const store::InstanceRow& instance, const Error& error) { service_.damaged(instance, error); });
-    const auto write_one = [&]() -> Result<std::uint64_t> {
-        FID_TRY(const auto instance, retrieval.next_instance());
-        if (out.as_brought) FID_CHECK(skip_made_header(retrieval, row, *instance));
-        return write_pieces(path, [&](MutableByteView buffer) { return retrieval.read(buffer); });
-    };
-    const auto written = write_one();
+    const auto written = write_instance(out, path, retrieval, row);
     if (written) {
         out.files += 1;
         out.bytes += *written;

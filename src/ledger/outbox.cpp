@@ -752,9 +752,14 @@ bool wait_for_counts(auto& impl, milliseconds time, const std::function<bool(con
     const auto deadline = std::chrono::steady_clock::now() + time;
     for (;;) {
         const auto counts = impl.database.read([](auto& t) { return store::counts(t); });
-        if (counts && done(*counts)) return true;
-        if (std::chrono::steady_clock::now() >= deadline) return false;
         std::unique_lock lock(impl.mutex);
+        if (counts) {
+            impl.status.stored = counts->by_state[0];
+            impl.status.submitted = counts->by_state[1];
+            impl.status.included = counts->by_state[2];
+            if (done(*counts)) return true;
+        }
+        if (std::chrono::steady_clock::now() >= deadline) return false;
         impl.changed.wait_until(lock, std::min(deadline, std::chrono::steady_clock::now() + milliseconds(50)));
     }
 }

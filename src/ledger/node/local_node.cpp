@@ -218,7 +218,7 @@ void LocalNode::supervise(std::stop_token stop) {
         }
         if (clock_.steady_now() - started > kStableAfter) backoff = settings_.first_backoff;
         const std::string why = ready.error().message;
-        log::error("ledger", "the local node is away and will be started again", {{"in_ms", backoff.count()}, {"why", why}});
+        if (why != problem()) log::error("ledger", "the local node is away and will be started again", {{"in_ms", backoff.count()}, {"why", why}});
         set_state(NodeState::waiting_to_restart, why);
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, stop, backoff, [] { return false; });
