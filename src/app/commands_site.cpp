@@ -1,12 +1,15 @@
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
+#include <algorithm>
 #include <cstdio>
 
 #include "app/commands.hpp"
 #include "app/completion.hpp"
 #include "app/serve.hpp"
 #include "app/terminal.hpp"
+#include "base/file.hpp"
 #include "base/hex.hpp"
+#include "ledger/node/geth.hpp"
 
 namespace fiducial::app {
 namespace {
@@ -46,6 +49,7 @@ void print_init(const Globals& globals, const archive::InitReport& report, unsig
 void add_init(CLI::App& cli, Globals& globals, Action& action) {
     auto options = std::make_shared<archive::InitOptions>();
     auto geth = std::make_shared<std::string>();
+    auto memory_mib = std::make_shared<std::uint32_t>(options->argon2.memory_kib / 1024);
     auto* command = cli.add_subcommand("init", "Make a site: keys, configuration, ledger, contracts, trust file");
     command->add_option("--name", options->name, "What people call this archive")->capture_default_str();
     command->add_option("--operator", options->operator_name, "Name of the first administrator and custodian")->capture_default_str();
@@ -53,13 +57,12 @@ void add_init(CLI::App& cli, Globals& globals, Action& action) {
     command->add_option("--geth", *geth, "Path of geth 1.13.15; default: looked for");
     command->add_option("--shares", options->recovery_shares, "Recovery shares to make")->capture_default_str();
     command->add_option("--shares-needed", options->recovery_needed, "Shares that give the key back")->capture_default_str();
-    command->add_option("--argon2-memory-mib", options->argon2.memory_kib, "Memory that turning the passphrase into a key takes, MiB")->transform([](const std::string& text) {
-        return std::to_string(std::strtoull(text.c_str(), nullptr, 10) * 1024);
-    });
+    command->add_option("--argon2-memory-mib", *memory_mib, "Memory that turning the passphrase into a key takes, MiB")->check(CLI::Range(8, 4096))->capture_default_str();
     command->footer("The passphrase comes from --passphrase-file, FIDUCIAL_PASSPHRASE, or a prompt.\n\nExamples:\n  fiducial init --site clinic --name 'St. Luke Radiology'\n"
                     "  fiducial init --site clinic --ledger http://127.0.0.1:8545");
-    command->callback([&globals, &action, options, geth] {
-        action = [&globals, options, geth]() -> Result<int> {
+    command->callback([&globals, &action, options, geth, memory_mib] {
+        action = [&globals, options, geth, memory_mib]() -> Result<int> {
+            options->argon2.memory_kib = *memory_mib * 1024;
             log::set_level(globals.verbose ? log::Level::debug : log::Level::warning);
             options->folder = globals.site;
             options->geth = *geth;
@@ -76,7 +79,7 @@ void add_serve(CLI::App& cli, Globals& globals, Action& action) {
     auto* command = cli.add_subcommand("serve", "Run the archive until it is told to stop");
     command->add_option("--listen", *listen, "Address and port, instead of the configuration's; port 0: any free one");
     command->footer("Prints one line with the address once it is ready. Stops in order on SIGTERM or Ctrl-C.");
-    command->callback([&globals, &action, listen] { action = [&globals, listen] { return serve(globals, *listen); }; });
+    command->callback([&globals, &action, listen] { action = [&globals, listen] { return serve(globals, {.listen = *listen, .another_port = false, .on_ready = {}}); }; });
 }
 
 void add_config(CLI::App& cli, Globals& globals, Action& action) {
@@ -86,57 +89,138 @@ void add_config(CLI::App& cli, Globals& globals, Action& action) {
     check->callback([&globals, &action] {
         action = [&globals]() -> Result<int> {
             const auto path = archive::SiteLayout{globals.site}.configuration();
-            FID_CHECK(Configuration::load(path));
+            FID_TRY(const auto configuration, Configuration::load(path));
+            const auto check_it = [&]() -> Result<void> {  // what serve would refuse
+                FID_TRY(const auto door, door_settings(configuration, {}));
+                FID_CHECK(gateway::HttpGateway::check(door));
+                FID_CHECK(archive::extra_attributes(configuration));
+                if (!configuration.ledger_geth.empty() && configuration.ledger_url.empty()) FID_CHECK(ledger::find_geth(configuration.ledger_geth));
+                if (!configuration.log_file.empty()) {
+                    const auto folder = std::filesystem::absolute(configuration.log_file).parent_path();
+                    std::error_code ec;
+                    if (!std::filesystem::is_directory(folder, ec)) return fail(ErrorCode::not_found, "[log] file: there is no folder " + folder.string());
+                }
+                return {};
+            };
+            if (const auto checked = check_it(); !checked) return fail(checked.error().with(path.string()));
             if (globals.json) print_json({{"file", path.string()}, {"valid", true}});
             else std::printf("%s: %s\n", path.c_str(), good("valid").c_str());
             return 0;
         };
     });
     auto* defaults = config->add_subcommand("defaults", "Print every setting with what it means and its default");
-    defaults->callback([&action] {
-        action = []() -> Result<int> {
-            std::fputs(Configuration{}.to_toml().c_str(), stdout);
+    defaults->callback([&globals, &action] {
+        action = [&globals]() -> Result<int> {
+            std::fputs((globals.json ? Configuration{}.to_json() + "\n" : Configuration{}.to_toml()).c_str(), stdout);
             return 0;
         };
     });
 }
 
-void add_key(CLI::App& cli, Globals& globals, Action& action) {
-    struct Options {
-        std::string new_passphrase_file;
-        unsigned needed = 2, shares = 3;
-    };
-    auto options = std::make_shared<Options>();
-    auto* key = cli.add_subcommand("key", "The site's keys");
-    key->require_subcommand(1);
-    auto* rotate = key->add_subcommand("rotate", "A new site key, under the same or a new passphrase, with new recovery shares");
+struct KeyOptions {
+    std::string new_passphrase_file;
+    unsigned needed = 2, shares = 3;
+    std::vector<std::string> share_files;
+};
+
+void add_new_key_options(CLI::App& command, KeyOptions& options) {
+    command.add_option("--shares", options.shares, "Recovery shares to make")->capture_default_str();
+    command.add_option("--shares-needed", options.needed, "Shares that give the key back")->capture_default_str();
+}
+
+void print_new_key(const Globals& globals, const archive::RotateReport& report, unsigned needed) {
+    if (globals.json) {
+        json::array shares;
+        for (const auto& share : report.shares) shares.emplace_back(as_text(share.to_text().view()));
+        print_json({{"rotated", true}, {"recoveryShares", std::move(shares)}});
+        return;
+    }
+    std::printf("%s the site has a new key\n", good("✓").c_str());
+    print_shares(report.shares, needed);
+}
+
+void add_rotate(CLI::App& key, Globals& globals, Action& action) {
+    auto options = std::make_shared<KeyOptions>();
+    auto* rotate = key.add_subcommand("rotate", "A new site key, under the same or a new passphrase, with new recovery shares");
     rotate->add_option("--new-passphrase-file", options->new_passphrase_file, "File with a new passphrase; default: the passphrase stays");
-    rotate->add_option("--shares", options->shares, "Recovery shares to make")->capture_default_str();
-    rotate->add_option("--shares-needed", options->needed, "Shares that give the key back")->capture_default_str();
+    add_new_key_options(*rotate, *options);
     rotate->footer("Works while the archive runs. Former recovery shares are of no more use afterwards, nor is the former passphrase if a new one is given.\n"
+                   "Should it be ended before the new shares are on the screen, rotate again: that makes others.\n"
                    "Stored data is not encrypted anew: a site key that leaked together with the key file needs more than this.");
     rotate->callback([&globals, &action, options] {
         action = [&globals, options]() -> Result<int> {
+            FID_CHECK(archive::Site::read_facts(globals.site));
             FID_TRY(const auto passphrase, obtain_passphrase(globals.passphrase_file, "passphrase of the site", false));
             auto fresh = passphrase.clone();
             if (!options->new_passphrase_file.empty()) {
                 FID_TRY(fresh, obtain_passphrase(options->new_passphrase_file, "new passphrase", true));
             }
             FID_TRY(const auto report, archive::rotate_site_key(globals.site, passphrase, fresh, options->needed, options->shares));
-            if (globals.json) {
-                json::array shares;
-                for (const auto& share : report.shares) shares.emplace_back(as_text(share.to_text().view()));
-                print_json({{"rotated", true}, {"recoveryShares", std::move(shares)}});
-            } else {
-                std::printf("%s the site has a new key\n", good("✓").c_str());
-                print_shares(report.shares, options->needed);
-            }
+            print_new_key(globals, report, options->needed);
             return 0;
         };
     });
 }
 
+Result<std::vector<crypto::RecoveryShare>> read_share_files(const std::vector<std::string>& files) {
+    std::vector<crypto::RecoveryShare> shares;
+    for (const auto& file : files) {
+        FID_TRY(auto text, read_file(file, crypto::RecoveryShare::kLongestText));
+        auto share = crypto::RecoveryShare::parse(as_text(text));
+        crypto::wipe(text);
+        if (!share) return fail(share.error().with(file));
+        shares.push_back(std::move(*share));
+    }
+    return shares;
+}
+
+/// Until there are enough; what was mistyped is asked for again. A share ends with its last group, however it is broken into lines.
+Result<std::vector<crypto::RecoveryShare>> ask_for_shares() {
+    std::vector<crypto::RecoveryShare> shares;
+    while (shares.empty() || shares.size() < shares.front().threshold) {
+        std::fprintf(stderr, "recovery share %zu%s, all its lines, then an empty one:\n", shares.size() + 1, shares.empty() ? "" : (" of " + std::to_string(shares.front().threshold)).c_str());
+        FID_TRY(const auto typed, type_lines());
+        auto share = crypto::RecoveryShare::parse(as_text(typed.view()));
+        if (!share) {
+            std::fprintf(stderr, "%s %s; once more\n", bad("✗").c_str(), share.error().message.c_str());
+        } else if (std::any_of(shares.begin(), shares.end(), [&](const auto& one) { return one.index == share->index; })) {
+            std::fprintf(stderr, "%s this share was given already; take another\n", bad("✗").c_str());
+        } else {
+            shares.push_back(std::move(*share));
+        }
+    }
+    return shares;
+}
+
+void add_recover(CLI::App& key, Globals& globals, Action& action) {
+    auto options = std::make_shared<KeyOptions>();
+    auto* recover = key.add_subcommand("recover", "The passphrase is lost: recovery shares and a new passphrase open the site again");
+    recover->add_option("--share-file", options->share_files, "File with one recovery share, once for each; default: they are typed");
+    recover->add_option("--new-passphrase-file", options->new_passphrase_file, "File with the new passphrase; default: FIDUCIAL_PASSPHRASE, or a prompt");
+    add_new_key_options(*recover, *options);
+    recover->footer("Makes a new site key, with new recovery shares: those that were used have been seen, and are of no more use afterwards.\n\n"
+                    "Example:\n  fiducial key recover --site clinic\n\nExit codes: 0 done; 2 too few shares; 3 a share is mistyped (its group is named); 6 shares of another key");
+    recover->callback([&globals, &action, options] {
+        action = [&globals, options]() -> Result<int> {
+            FID_CHECK(archive::Site::read_facts(globals.site));
+            FID_TRY(const auto shares, options->share_files.empty() ? ask_for_shares() : read_share_files(options->share_files));
+            FID_TRY(const auto fresh, obtain_passphrase(options->new_passphrase_file, "new passphrase for the site", true));
+            FID_TRY(const auto report, archive::recover_site_key(globals.site, shares, fresh, options->needed, options->shares));
+            print_new_key(globals, report, options->needed);
+            return 0;
+        };
+    });
+}
+
+void add_key(CLI::App& cli, Globals& globals, Action& action) {
+    auto* key = cli.add_subcommand("key", "The site's keys");
+    key->require_subcommand(1);
+    add_rotate(*key, globals, action);
+    add_recover(*key, globals, action);
+}
+
 void add_version(CLI::App& cli, Globals& globals, Action& action) {
+    cli.set_version_flag("--version", "fiducial " FIDUCIAL_VERSION, "Print the version");
     auto* command = cli.add_subcommand("version", "Print the version");
     command->callback([&globals, &action] {
         action = [&globals]() -> Result<int> {
@@ -147,14 +231,16 @@ void add_version(CLI::App& cli, Globals& globals, Action& action) {
     });
 }
 
-void add_completion(CLI::App& cli, Action& action) {
+void add_completion(CLI::App& cli, Globals& globals, Action& action) {
     auto shell = std::make_shared<std::string>("bash");
     auto* command = cli.add_subcommand("completion", "Print a script that completes commands and options in a shell");
     command->add_option("SHELL", *shell, "bash or zsh")->check(CLI::IsMember({"bash", "zsh"}))->capture_default_str();
     command->footer("Example:\n  source <(fiducial completion bash)");
-    command->callback([&cli, &action, shell] {
-        action = [&cli, shell]() -> Result<int> {
-            std::fputs(completion_script(cli, *shell).c_str(), stdout);
+    command->callback([&cli, &globals, &action, shell] {
+        action = [&cli, &globals, shell]() -> Result<int> {
+            const auto script = completion_script(cli, *shell);
+            if (globals.json) print_json({{"shell", *shell}, {"script", script}});
+            else std::fputs(script.c_str(), stdout);
             return 0;
         };
     });
@@ -168,7 +254,7 @@ void add_site_commands(CLI::App& cli, Globals& globals, Action& action) {
     add_config(cli, globals, action);
     add_key(cli, globals, action);
     add_version(cli, globals, action);
-    add_completion(cli, action);
+    add_completion(cli, globals, action);
 }
 
 }  // namespace fiducial::app

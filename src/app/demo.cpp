@@ -1,9 +1,11 @@
 #include "app/demo.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cstdio>
 #include <fstream>
 
+#include "app/commands.hpp"
 #include "app/samples/sample_files.hpp"
 #include "app/serve.hpp"
 #include "app/shown.hpp"
@@ -20,42 +22,59 @@ namespace {
 namespace fs = std::filesystem;
 namespace json = boost::json;
 constexpr std::uint64_t kSampleSeed = 20240229;
+constexpr const char* kDoctor = "demo-doctor";
 constexpr std::uint64_t kMaxSample = std::uint64_t{64} << 20;
+
+/// What the tour says: as it goes for people, all at the end for --json.
+struct Telling {
+    bool as_json = false;
+    json::array steps;
+};
 
 /// One step of the tour: says what it is about, then what came of it and how long it took.
 class Step {
 public:
-    explicit Step(const char* title) : begun_(std::chrono::steady_clock::now()) { std::printf("\n%s\n", strong(title).c_str()); }
+    Step(Telling& telling, const char* title) : telling_(telling), title_(title), begun_(std::chrono::steady_clock::now()) { put("\n" + strong(title)); }
     ~Step() {
         const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun_);
-        std::printf("  %s\n", faint(human_time(took)).c_str());
-        std::fflush(stdout);
+        put("  " + faint(human_time(took)));
+        if (telling_.as_json) telling_.steps.push_back({{"step", title_}, {"said", std::move(lines_)}, {"milliseconds", took.count()}});
     }
     template <typename... Values>
-    void say(const char* format, Values... values) const {
-        std::printf("  ");
-        std::printf(format, values...);
-        std::printf("\n");
+    void say(const char* format, Values... values) {
+        std::string line(static_cast<std::size_t>(std::snprintf(nullptr, 0, format, values...)) + 1, '\0');
+        std::snprintf(line.data(), line.size(), format, values...);
+        line.pop_back();
+        put("  " + line);
+        lines_.emplace_back(std::move(line));
     }
 
 private:
-    std::chrono::steady_clock::time_point begun_;
+    void put(const std::string& line) const {
+        if (telling_.as_json) return;
+        std::puts(line.c_str());
+        std::fflush(stdout);  // in its place among what goes to standard error
+    }
+    Telling& telling_;
+    const char* const title_;
+    const std::chrono::steady_clock::time_point begun_;
+    json::array lines_;
 };
 
-Result<void> write_samples(const fs::path& folder) {
-    const Step step("1  Sample exams");
+Result<void> write_samples(Telling& telling, const fs::path& folder) {
+    Step step(telling, "1  Sample exams");
     FID_TRY(const auto drawn, draw_samples(folder));
     step.say("%zu images of %zu people, %s, in %s", drawn.files, samples::sample_people().size(), human_bytes(drawn.bytes).c_str(), folder.c_str());
     if (drawn.drawn < drawn.files) step.say("(%zu of them were there already)", drawn.files - drawn.drawn);
     return {};
 }
 
-Result<void> make_site(const Globals& globals, const fs::path& passphrase_file) {
+Result<void> make_site(Telling& telling, const Globals& globals, const fs::path& passphrase_file) {
     const auto facts = archive::Site::read_facts(globals.site);
     if (facts && !facts->demo) return fail(ErrorCode::conflict, globals.site.string() + " is a real site: the demo, which damages an image, leaves it alone");
     if (facts) return {};
     if (facts.error().code != ErrorCode::not_found) return fail(facts.error());
-    const Step step("0  A site of its own");
+    Step step(telling, "0  A site of its own");
     const auto random = to_hex(crypto::random_bytes32());
     FID_CHECK(write_file_atomically(passphrase_file, as_bytes(random)));
     archive::InitOptions options;
@@ -67,9 +86,16 @@ Result<void> make_site(const Globals& globals, const fs::path& passphrase_file) 
     return {};
 }
 
+/// What a visitor to the served demo needs.
+struct Visit {
+    std::string token;
+    std::string record, image, evidence;  // paths of the door for HTTP
+    fs::path trust_file;
+};
+
 class Tour {
 public:
-    Tour(archive::Service& service, fs::path folder) : service_(service), folder_(std::move(folder)) {}
+    Tour(Telling& telling, archive::Service& service, fs::path folder) : telling_(telling), service_(service), folder_(std::move(folder)) {}
 
     Result<bool> run(const fs::path& samples) {
         FID_CHECK(import(samples));
@@ -80,18 +106,29 @@ public:
         return all_well_;
     }
 
+    /// Somebody who may look, for those who want to try: the operator that commands act for is no clinician.
+    Result<Visit> invite() {
+        FID_TRY(const auto people, ask("person list", {}));
+        const auto& list = people.at("people").get_array();
+        const bool known = std::any_of(list.begin(), list.end(), [](const json::value& one) { return shown::text(one.get_object(), "name") == kDoctor; });
+        if (!known) FID_CHECK(ask("person add", {{"name", kDoctor}, {"roles", "doctor"}}));
+        FID_TRY(const auto token, ask("token", {{"person", kDoctor}, {"days", 1}, {"note", "demo"}}));
+        const auto instance = "/studies/" + study_ + "/series/" + series_ + "/instances/" + instance_;
+        return Visit{shown::text(token, "token"), "/studies/" + study_ + "/record", instance, instance + "/evidence", folder_ / "trust.json"};
+    }
+
 private:
     Result<json::object> ask(std::string_view operation, const json::object& arguments) {
         return service_.operate(operation, arguments, [](const json::object&) {}, stop_requested());
     }
-    void expect(bool condition, const Step& step, const char* what) {
+    void expect(bool condition, Step& step, const char* what) {
         if (condition) return;
         all_well_ = false;
         step.say("%s %s", bad("✗ not as it should be:").c_str(), what);
     }
 
     Result<void> import(const fs::path& samples) {
-        const Step step("2  Import: hashed, encrypted, stored");
+        Step step(telling_, "2  Import: hashed, encrypted, stored");
         FID_TRY(const auto report, ask("import", {{"paths", json::array{json::value(samples.string())}}}));
         step.say("%llu stored, %llu already there, %llu refused (%s, %s/s)", shown::count(report, "stored"), shown::count(report, "duplicates"),
                  shown::count(report, "refused"), human_bytes(shown::number(report, "bytes")).c_str(),
@@ -101,7 +138,7 @@ private:
     }
 
     Result<void> settle() {
-        const Step step("3  Anchor: the fingerprints settle on the ledger");
+        Step step(telling_, "3  Anchor: the fingerprints settle on the ledger");
         FID_TRY(const auto answer, ask("wait", {{"seconds", 120}}));
         expect(answer.at("settled").get_bool(), step, "not everything is settled");
         FID_TRY(const auto status, ask("ledger status", {}));
@@ -111,7 +148,7 @@ private:
     }
 
     Result<void> verify_all() {
-        const Step step("4  Retrieve: decided by contract, decrypted, every byte checked against its anchor");
+        Step step(telling_, "4  Retrieve: decided by contract, decrypted, every byte checked against its anchor");
         FID_TRY(const auto answer, ask("verify", {{"all", true}}));
         const auto& damaged = answer.at("damaged").get_array();
         step.say("%llu images of %llu studies, %s: %s", shown::count(answer, "objects"), shown::count(answer, "studies"),
@@ -129,7 +166,7 @@ private:
     }
 
     Result<void> damage() {
-        const Step step("5  Flip one bit on the disk");
+        Step step(telling_, "5  Flip one bit on the disk");
         FID_TRY(const auto flipped, ask("demo flip", {{"object", object_}}));
         step.say("flipped one bit of image %s", instance_.c_str());
         step.say("in %s at byte %llu", shown::text(flipped, "file").c_str(), shown::count(flipped, "offset"));
@@ -151,7 +188,7 @@ private:
     }
 
     Result<void> evidence() {
-        const Step step("6  Evidence: anyone can check the image offline");
+        Step step(telling_, "6  Evidence: anyone can check the image offline");
         FID_TRY(const auto answer, ask("evidence", {{"study", study_}, {"instance", instance_}}));
         const auto bundle = shown::text(answer, "bundle"), trust = shown::text(answer, "trustFile");
         FID_CHECK(ask("export", {{"studies", json::array{json::value(study_)}}, {"to", folder_.string()}}));
@@ -180,6 +217,7 @@ private:
         return {};
     }
 
+    Telling& telling_;
     archive::Service& service_;
     const fs::path folder_;
     std::string study_, series_, instance_, object_;
@@ -208,6 +246,23 @@ Result<DrawnSamples> draw_samples(const fs::path& folder) {
     return out;
 }
 
+namespace {
+
+void print_visit(const Visit& visit, const std::string& url, const fs::path& folder) {
+    const auto at = [&](const std::string& path) { return "curl -fsS -H \"Authorization: Bearer $TOKEN\" " + url + path; };
+    const auto image = (folder / "fetched.dcm").string(), evidence = (folder / "fetched.evidence.json").string();
+    std::printf("\nThe archive runs at %s. In another terminal, as the doctor this token was made for (good for a day):\n\n", url.c_str());
+    std::printf("  TOKEN=%s\n", visit.token.c_str());
+    std::printf("  %s\n", at(visit.record).c_str());
+    std::printf("  %s -H 'Accept: application/dicom' -o %s\n", at(visit.image).c_str(), image.c_str());
+    std::printf("  %s -o %s\n", at(visit.evidence).c_str(), evidence.c_str());
+    std::printf("  fiducial-verify %s --trust %s %s\n", evidence.c_str(), visit.trust_file.c_str(), image.c_str());
+    std::printf("\nCtrl-C stops it. To start it again: fiducial demo --serve, or with its passphrase file: fiducial serve\n");
+    std::fflush(stdout);
+}
+
+}  // namespace
+
 Result<int> run_demo(const Globals& given, bool serve_afterwards) {
     const auto begun = std::chrono::steady_clock::now();
     Globals globals = given;
@@ -219,26 +274,41 @@ Result<int> run_demo(const Globals& given, bool serve_afterwards) {
     log::set_level(globals.verbose ? log::Level::debug : log::Level::error);
     std::error_code ec;
     fs::create_directories(fs::absolute(globals.site).parent_path(), ec);
-    FID_CHECK(make_site(globals, passphrase_file));
+    Telling telling{globals.json, {}};
+    FID_CHECK(make_site(telling, globals, passphrase_file));
     if (globals.passphrase_file.empty()) globals.passphrase_file = passphrase_file;
-    FID_CHECK(write_samples(fs::absolute(samples_folder)));
+    FID_CHECK(write_samples(telling, fs::absolute(samples_folder)));
 
     bool all_well = false;
+    Visit visit;
     {
         FID_TRY(auto site, open_site(globals));
         FID_TRY(const auto service, archive::Service::open(std::move(site), archive::Service::Ledger::required));
         log::set_level(globals.verbose ? log::Level::debug : log::Level::error);
-        FID_TRY(all_well, Tour(*service, fs::absolute(out_folder)).run(fs::absolute(samples_folder)));
+        Tour tour(telling, *service, fs::absolute(out_folder));
+        FID_TRY(all_well, tour.run(fs::absolute(samples_folder)));
+        if (all_well && serve_afterwards) {
+            FID_TRY(visit, tour.invite());
+        }
     }
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun);
-    std::printf("\n%s in %s. The site lies in %s, its passphrase in %s.\n", all_well ? good("All of it worked").c_str() : bad("Something was not as it should be").c_str(),
-                human_time(took).c_str(), globals.site.c_str(), passphrase_file.c_str());
+    if (globals.json) {
+        print_json({{"ok", all_well}, {"site", globals.site.string()}, {"passphraseFile", passphrase_file.string()}, {"milliseconds", took.count()},
+                    {"steps", std::move(telling.steps)}});
+    } else {
+        std::printf("\n%s in %s. The site lies in %s, its passphrase in %s.\n", all_well ? good("All of it worked").c_str() : bad("Something was not as it should be").c_str(),
+                    human_time(took).c_str(), globals.site.c_str(), passphrase_file.c_str());
+    }
     if (!all_well) return 1;
     if (!serve_afterwards) return 0;
-    FID_TRY(const auto answer, perform(globals, "token", {{"person", "operator"}, {"days", 1}, {"note", "demo"}}, [](const json::object&) {}, archive::Service::Ledger::none));
-    std::printf("\nA token for today:\n  %s\nTry:  curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8043/studies/…\n\n", shown::text(answer, "token").c_str());
-    std::fflush(stdout);
-    return serve(globals, {});
+    ServeOptions options;
+    options.another_port = true;
+    options.on_ready = [&](const std::string& url) {
+        if (globals.json) print_json({{"ready", true}, {"url", url}, {"token", visit.token}, {"record", visit.record}, {"image", visit.image}, {"evidence", visit.evidence}});
+        else print_visit(visit, url, fs::absolute(out_folder));
+        std::fflush(stdout);
+    };
+    return serve(globals, options);
 }
 
 }  // namespace fiducial::app

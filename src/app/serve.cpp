@@ -16,7 +16,9 @@ namespace {
 constexpr std::size_t kSocketThreads = 2;
 constexpr std::chrono::seconds kGrace{10};
 
-Result<gateway::HttpGatewaySettings> gateway_settings(const Configuration& configuration, const std::string& listen) {
+}  // namespace
+
+Result<gateway::HttpGatewaySettings> door_settings(const Configuration& configuration, const std::string& listen) {
     gateway::HttpGatewaySettings settings;
     const std::string where = listen.empty() ? configuration.http_listen : listen;
     const auto colon = where.rfind(':');
@@ -36,12 +38,10 @@ Result<gateway::HttpGatewaySettings> gateway_settings(const Configuration& confi
     return settings;
 }
 
-}  // namespace
-
-Result<int> serve(const Globals& globals, const std::string& listen) {
+Result<int> serve(const Globals& globals, const ServeOptions& options) {
     FID_TRY(auto site, open_site(globals));
     FID_CHECK(configure_log(site.configuration(), true, globals.verbose));
-    FID_TRY(const auto settings, gateway_settings(site.configuration(), listen));
+    FID_TRY(auto settings, door_settings(site.configuration(), options.listen));
     const auto socket = site.layout().control_socket();
     const auto control_key = site.derive(archive::kControlLabel);
     const auto name = site.configuration().site_name;
@@ -51,8 +51,15 @@ Result<int> serve(const Globals& globals, const std::string& listen) {
             }));
     net::Runtime runtime(kSocketThreads);
     {
-        FID_TRY(const auto door, gateway::HttpGateway::start(runtime, *service, settings));
-        if (globals.json) {
+        auto opened = gateway::HttpGateway::start(runtime, *service, settings);
+        if (!opened && opened.error().code == ErrorCode::conflict && options.another_port) {
+            settings.port = 0;
+            opened = gateway::HttpGateway::start(runtime, *service, settings);
+        }
+        FID_TRY(const auto door, std::move(opened));
+        if (options.on_ready) {
+            options.on_ready(door->url());
+        } else if (globals.json) {
             print_json({{"ready", true}, {"url", door->url()}});
         } else {
             std::printf("%s is ready: %s (DICOMweb at %s/studies)\n", name.c_str(), door->url().c_str(), door->url().c_str());

@@ -1,12 +1,24 @@
 #pragma once
+#include <functional>
 #include <string>
 
 #include "app/perform.hpp"
+#include "gateway/http_gateway.hpp"
 
 namespace fiducial::app {
 
-/// Runs the archive with its doors until a signal says stop. listen: instead of the configuration's; empty: that.
+struct ServeOptions {
+    std::string listen;         // instead of the configuration's; empty: that
+    bool another_port = false;  // any free one where that one is taken
+    std::function<void(const std::string& url)> on_ready;  // says where it is, instead of the usual line
+};
+
+/// Runs the archive with its doors until a signal says stop.
 /// Returns: the exit code.
-Result<int> serve(const Globals& globals, const std::string& listen);
+Result<int> serve(const Globals& globals, const ServeOptions& options);
+
+/// What a configuration asks of the door for HTTP. listen: instead of the configuration's; empty: that.
+/// Errors: invalid_argument.
+Result<gateway::HttpGatewaySettings> door_settings(const Configuration& configuration, const std::string& listen);
 
 }  // namespace fiducial::app

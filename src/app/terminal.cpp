@@ -35,8 +35,8 @@ Result<crypto::Secret> prompt_once(std::string_view prompt) {
     return crypto::Secret::copy_of(typed.view().first(size));
 }
 
-bool colours() {
-    static const bool wanted = ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+bool& colours() {
+    static bool wanted = ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
     return wanted;
 }
 std::string coloured(std::string_view code, std::string_view text) {
@@ -71,6 +71,20 @@ Result<crypto::Secret> obtain_passphrase(const std::filesystem::path& file, std:
         if (as_text(first.view()) != as_text(second.view())) return fail(ErrorCode::invalid_argument, "the two passphrases differ");
     }
     return first;
+}
+
+Result<crypto::Secret> type_lines() {
+    crypto::Secret typed(4096);
+    std::size_t size = 0;
+    for (bool empty_line = true;;) {
+        const int c = std::getchar();
+        if (c == EOF && size == 0) return fail(ErrorCode::invalid_argument, "standard input ended; nothing was given");
+        if (c == EOF || (c == '\n' && empty_line && size > 0)) return crypto::Secret::copy_of(typed.view().first(size));
+        if (c == '\n' && empty_line) continue;
+        empty_line = c == '\n';
+        if (size == typed.size()) return fail(ErrorCode::limit_exceeded, "this is too long");
+        typed.bytes()[size++] = static_cast<std::uint8_t>(c);
+    }
 }
 
 std::atomic<bool>& stop_requested() { return g_stop; }
@@ -132,6 +146,7 @@ void ProgressLine::show(std::uint64_t done, std::uint64_t total, std::uint64_t i
     std::fflush(stderr);
 }
 
+void no_colours() { colours() = false; }
 std::string good(std::string_view text) { return coloured("32", text); }
 std::string bad(std::string_view text) { return coloured("31;1", text); }
 std::string faint(std::string_view text) { return coloured("2", text); }

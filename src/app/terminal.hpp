@@ -14,6 +14,9 @@ namespace fiducial::app {
 /// Errors: invalid_argument when there is none of them; permission when others can read the file.
 Result<crypto::Secret> obtain_passphrase(const std::filesystem::path& file, std::string_view prompt, bool twice);
 
+/// Lines from standard input up to an empty one, or its end. Errors: invalid_argument when nothing more comes; limit_exceeded.
+Result<crypto::Secret> type_lines();
+
 /// Set by SIGINT and SIGTERM; what runs looks at it and ends in order. A second signal ends at once.
 std::atomic<bool>& stop_requested();
 void catch_signals();
@@ -38,7 +41,8 @@ private:
     bool visible_ = false;
 };
 
-/// Colours where standard output is a terminal and NO_COLOR is not set.
+/// Colours where standard output is a terminal, NO_COLOR is not set, and nobody switched them off.
+void no_colours();
 std::string good(std::string_view text);
 std::string bad(std::string_view text);
 std::string faint(std::string_view text);

@@ -17,6 +17,14 @@ namespace {
 constexpr std::uint64_t kMaxTrustBytes = std::uint64_t{4} << 20;
 constexpr std::size_t kMostAlarms = 1000;
 
+Result<store::StudyRow> find_study(store::Store& store, const Uid& study_uid) {
+    FID_TRY(auto row, store.database().read([&](database::Transaction& t) { return store.index().find_study(t, study_uid); }));
+    if (!row || row->erased) return fail(ErrorCode::not_found, "there is no study " + study_uid.text());
+    return std::move(*row);
+}
+
+}  // namespace
+
 Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configuration) {
     std::vector<dicom::Tag> tags;
     for (const auto& text : configuration.index_extra_attributes) {
@@ -26,14 +34,6 @@ Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configurat
     }
     return tags;
 }
-
-Result<store::StudyRow> find_study(store::Store& store, const Uid& study_uid) {
-    FID_TRY(auto row, store.database().read([&](database::Transaction& t) { return store.index().find_study(t, study_uid); }));
-    if (!row || row->erased) return fail(ErrorCode::not_found, "there is no study " + study_uid.text());
-    return std::move(*row);
-}
-
-}  // namespace
 
 Result<std::unique_ptr<store::Store>> open_store(const Site& site) {
     const auto& configuration = site.configuration();

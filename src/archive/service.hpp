@@ -24,6 +24,9 @@
 
 namespace fiducial::archive {
 
+/// The attributes that a configuration wants indexed. Errors: invalid_argument for one that there is not.
+Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configuration);
+
 /// The store of a site, with the tables of this room and of the ledger's in its index.
 /// Errors: locked when an archive runs on the site; those of Store::open; invalid_argument for an attribute that is none.
 Result<std::unique_ptr<store::Store>> open_store(const Site& site);

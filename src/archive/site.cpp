@@ -119,18 +119,40 @@ Result<crypto::Secret> Site::key(std::string_view name) const {
     return opened;
 }
 
-Result<KeyFile> KeyFile::open(const std::filesystem::path& path, const crypto::Secret& passphrase) {
+namespace {
+
+struct KeyFileParts {
+    crypto::SealedKey site_key;
+    Bytes root_key;  // under the site key
+};
+
+Result<KeyFileParts> read_key_file(const std::filesystem::path& path) {
     FID_TRY(const auto bytes, read_file(path, kMaxSmallFile));
     ByteReader reader(bytes);
     FID_TRY(const auto sealed_bytes, reader.take_lp(path.string() + ": site key"));
     FID_TRY(const auto root_bytes, reader.take_lp(path.string() + ": root key"));
     if (!reader.at_end()) return fail(ErrorCode::corrupt, path.string() + " has bytes after its end");
-    FID_TRY(const auto sealed, crypto::SealedKey::parse(sealed_bytes));
+    FID_TRY(auto sealed, crypto::SealedKey::parse(sealed_bytes));
+    return KeyFileParts{std::move(sealed), to_bytes(root_bytes)};
+}
+
+}  // namespace
+
+Result<KeyFile> KeyFile::open(const std::filesystem::path& path, const crypto::Secret& passphrase) {
+    FID_TRY(const auto parts, read_key_file(path));
+    FID_TRY(auto site_key, crypto::open_key(parts.site_key, passphrase));
+    auto keys = open_with_site_key(path, std::move(site_key));
+    if (!keys && keys.error().code == ErrorCode::conflict) return fail(ErrorCode::corrupt, path.string() + " is damaged: the root key in it cannot be opened");
+    return keys;
+}
+
+Result<KeyFile> KeyFile::open_with_site_key(const std::filesystem::path& path, crypto::Secret site_key) {
+    FID_TRY(const auto parts, read_key_file(path));
     KeyFile keys;
-    keys.argon2 = sealed.parameters;
-    FID_TRY(keys.site_key, crypto::open_key(sealed, passphrase));
-    auto root = crypto::open_small(keys.site_key.view(), as_bytes(kRootKeyContext), root_bytes);
-    if (!root) return fail(ErrorCode::corrupt, path.string() + " is damaged: the root key in it cannot be opened");
+    keys.argon2 = parts.site_key.parameters;
+    keys.site_key = std::move(site_key);
+    auto root = crypto::open_small(keys.site_key.view(), as_bytes(kRootKeyContext), parts.root_key);
+    if (!root) return fail(ErrorCode::conflict, "this is not the key of " + path.string());
     keys.root_key = std::move(*root);
     return keys;
 }
@@ -158,15 +180,35 @@ Result<std::vector<crypto::RecoveryShare>> make_tested_shares(const crypto::Secr
     return shares;
 }
 
-Result<RotateReport> rotate_site_key(const std::filesystem::path& folder, const crypto::Secret& passphrase, const crypto::Secret& new_passphrase,
-                                     unsigned recovery_needed, unsigned recovery_shares) {
-    const SiteLayout layout{folder};
-    FID_TRY(auto keys, KeyFile::open(layout.site_key(), passphrase));
+namespace {
+
+Result<RotateReport> replace_site_key(const SiteLayout& layout, KeyFile keys, const crypto::Secret& new_passphrase, unsigned recovery_needed, unsigned recovery_shares) {
     keys.site_key = crypto::random_secret(32);
     RotateReport report;
     FID_TRY(report.shares, make_tested_shares(keys.site_key, recovery_needed, recovery_shares));
     FID_CHECK(keys.write(layout.site_key(), new_passphrase, keys.argon2));
     return report;
+}
+
+}  // namespace
+
+Result<RotateReport> rotate_site_key(const std::filesystem::path& folder, const crypto::Secret& passphrase, const crypto::Secret& new_passphrase,
+                                     unsigned recovery_needed, unsigned recovery_shares) {
+    const SiteLayout layout{folder};
+    FID_TRY(auto keys, KeyFile::open(layout.site_key(), passphrase));
+    return replace_site_key(layout, std::move(keys), new_passphrase, recovery_needed, recovery_shares);
+}
+
+Result<RotateReport> recover_site_key(const std::filesystem::path& folder, std::span<const crypto::RecoveryShare> shares, const crypto::Secret& new_passphrase,
+                                      unsigned recovery_needed, unsigned recovery_shares) {
+    const SiteLayout layout{folder};
+    FID_TRY(auto site_key, crypto::combine_shares(shares));
+    auto keys = KeyFile::open_with_site_key(layout.site_key(), std::move(site_key));
+    if (!keys && keys.error().code == ErrorCode::conflict) {
+        return fail(ErrorCode::conflict, "these shares fit together, but are not those of " + folder.string() + ": they belong to another site, or to the key before the last rotation");
+    }
+    FID_TRY(auto opened, std::move(keys));
+    return replace_site_key(layout, std::move(opened), new_passphrase, recovery_needed, recovery_shares);
 }
 
 }  // namespace fiducial::archive

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -120,6 +121,8 @@ struct KeyFile {
     crypto::Secret site_key, root_key;
     crypto::Argon2Parameters argon2{};  // as found by open(); those of a rewritten file stay the same
     static Result<KeyFile> open(const std::filesystem::path& path, const crypto::Secret& passphrase);
+    /// Without the passphrase. Errors: conflict when the file is under another site key.
+    static Result<KeyFile> open_with_site_key(const std::filesystem::path& path, crypto::Secret site_key);
     Result<void> write(const std::filesystem::path& path, const crypto::Secret& passphrase, const crypto::Argon2Parameters& parameters) const;
 };
 
@@ -131,6 +134,11 @@ struct RotateReport {
 /// Errors: wrong_passphrase; io.
 Result<RotateReport> rotate_site_key(const std::filesystem::path& folder, const crypto::Secret& passphrase, const crypto::Secret& new_passphrase,
                                      unsigned recovery_needed, unsigned recovery_shares);
+
+/// The same where the passphrase is lost: the shares open the key file.
+/// Errors: those of combine_shares; conflict when the shares are not those of the site's present key; io.
+Result<RotateReport> recover_site_key(const std::filesystem::path& folder, std::span<const crypto::RecoveryShare> shares, const crypto::Secret& new_passphrase,
+                                      unsigned recovery_needed, unsigned recovery_shares);
 
 /// Splits and at once puts together again, so that no share is given out that does not work.
 Result<std::vector<crypto::RecoveryShare>> make_tested_shares(const crypto::Secret& site_key, unsigned needed, unsigned count);

@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <array>
+#include <sstream>
 #include <variant>
 
 #include "base/file.hpp"
@@ -30,7 +31,7 @@ const std::array<Option, 17>& options() {
         {"http", "listen", &C::http_listen, "Address and port of DICOMweb and the other web doors. Anything but loopback needs TLS."},
         {"http", "tls_certificate", &C::http_tls_certificate, "PEM file with the certificate chain; empty: no TLS (loopback only)."},
         {"http", "tls_key", &C::http_tls_key, "PEM file with its private key."},
-        {"http", "max_connections", NumberMember{&C::http_max_connections, 1, 65536}, "Connections at once; further ones wait."},
+        {"http", "max_connections", NumberMember{&C::http_max_connections, 1, 65536}, "Connections at once. With one more the longest idle one is closed; where none is idle, further ones wait."},
         {"http", "idle_timeout_s", NumberMember{&C::http_idle_timeout_s, 1, 3600}, "Seconds after which a silent connection is closed."},
         {"http", "max_body_mib", NumberMember{&C::http_max_body_mib, 1, 1048576}, "Largest request body, MiB."},
         {"ledger", "url", &C::ledger_url, "JSON-RPC of an Ethereum node (http://…, https://… or the path of an IPC socket). Empty: the archive runs a local node of its own."},
@@ -141,8 +142,15 @@ Result<Configuration> Configuration::parse(std::string_view text, std::string_vi
     return configuration;
 }
 
+std::string Configuration::to_json() const {
+    std::ostringstream out;
+    const toml::table table = toml::parse(to_toml());
+    out << toml::json_formatter(table);
+    return out.str();
+}
+
 std::string Configuration::to_toml() const {
-    std::string out = "# Settings of a Fiducial site. Every value here is the default; `fiducial config check` reads this file and says what is wrong.\n";
+    std::string out = "# Settings of a Fiducial site. `fiducial config defaults` prints every default; `fiducial config check` reads this file and says what is wrong.\n";
     std::string_view section;
     for (const auto* option : all_options()) {
         if (option->section != section) {

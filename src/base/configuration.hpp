@@ -41,6 +41,8 @@ struct Configuration {
     static Result<Configuration> parse(std::string_view toml, std::string_view file_name);
     /// The commented file `init` writes.
     std::string to_toml() const;
+    /// The same settings as a JSON object of sections.
+    std::string to_json() const;
 };
 
 }  // namespace fiducial

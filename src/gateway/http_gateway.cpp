@@ -152,13 +152,25 @@ struct HttpGateway::Impl {
 HttpGateway::HttpGateway() : impl_(std::make_unique<Impl>()) {}
 HttpGateway::~HttpGateway() { stop(std::chrono::milliseconds(0)); }
 
-Result<std::unique_ptr<HttpGateway>> HttpGateway::start(net::Runtime& runtime, archive::Archive& archive, HttpGatewaySettings settings) {
+namespace {
+Result<net::ListenSettings> listen_settings(const HttpGatewaySettings& settings) {
     net::ListenSettings listen;
     listen.address = settings.address;
     listen.port = settings.port;
     if (settings.tls) {
         FID_TRY(listen.tls, net::TlsContext::server(*settings.tls));
     }
+    return listen;
+}
+}  // namespace
+
+Result<void> HttpGateway::check(const HttpGatewaySettings& settings) {
+    FID_TRY(const auto listen, listen_settings(settings));
+    return net::Listener::check(listen);
+}
+
+Result<std::unique_ptr<HttpGateway>> HttpGateway::start(net::Runtime& runtime, archive::Archive& archive, HttpGatewaySettings settings) {
+    FID_TRY(const auto listen, listen_settings(settings));
     const auto limits = settings.limits;
     while (settings.public_url.ends_with('/')) settings.public_url.pop_back();
     auto door = std::make_shared<impl::Door>(archive, std::move(settings));

@@ -34,10 +34,12 @@ struct HttpGatewaySettings {
 /// Security: nothing but /healthz is answered without a token; what a token may do is decided in the archive
 class HttpGateway {
 public:
+    /// Whether start() can do with these settings, as far as that shows without listening. Errors: those of TlsContext::server and Listener::check
+    static Result<void> check(const HttpGatewaySettings& settings);
     static Result<std::unique_ptr<HttpGateway>> start(net::Runtime& runtime, archive::Archive& archive, HttpGatewaySettings settings);
     ~HttpGateway();  // stop() without grace
     std::uint16_t port() const;
-    /// "http://127.0.0.1:8042", as a client on this machine reaches it.
+    /// "http://127.0.0.1:8043", as a client on this machine reaches it.
     std::string url() const;
     /// Lets running requests finish for up to grace. Requires: not called from a runtime thread; the runtime still runs.
     void stop(std::chrono::milliseconds grace);

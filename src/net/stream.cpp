@@ -216,6 +216,11 @@ Listener::~Listener() {
     if (impl_) close();
 }
 
+Result<void> Listener::check(const ListenSettings& settings) {
+    FID_CHECK(endpoint_of(settings));
+    return {};
+}
+
 Result<std::unique_ptr<Listener>> Listener::open(Runtime& runtime, const ListenSettings& settings) {
     FID_TRY(const auto endpoint, endpoint_of(settings));
     std::unique_ptr<Listener> out(new Listener);

@@ -50,7 +50,9 @@ struct ListenSettings {
 /// Threads: accept() by one coroutine at a time; close() from anywhere.
 class Listener {
 public:
-    /// Errors: invalid_argument (address; plain beyond loopback), conflict (port taken), permission.
+    /// Errors: invalid_argument (address; plain beyond loopback).
+    static Result<void> check(const ListenSettings& settings);
+    /// Errors: those of check; conflict (port taken); permission.
     static Result<std::unique_ptr<Listener>> open(Runtime& runtime, const ListenSettings& settings);
     ~Listener();
     std::uint16_t port() const;
