@@ -61,7 +61,7 @@ void add_import(CLI::App& cli, Globals& globals, Action& action) {
     command->add_flag("--each", options->each, "Name every file and what became of it; with --json each is a line, and the report the last one");
     command->add_option("--wait", options->wait_seconds, "Seconds to wait until the fingerprints are settled on the ledger")->capture_default_str()->check(CLI::Range(0, 86400));
     command->footer("Running it again takes only what is not there yet.\n\nExamples:\n  fiducial import --site clinic /media/cdrom\n"
-                    "  fiducial import --site clinic --patients xrays.csv xrays/\n\nExit codes: 0 all taken or already there; 1 something was refused or set aside;\n"
+                    "  fiducial import --site clinic --patients xrays.csv xrays/\n\nExit codes: 0 all taken or already there; 1 something was refused or set aside, or nothing was found;\n"
                     "8 interrupted; others: fiducial help exit-codes");
     command->callback([&globals, &action, options] {
         action = [&globals, options]() -> Result<int> {
@@ -76,14 +76,19 @@ void add_import(CLI::App& cli, Globals& globals, Action& action) {
             ProgressLine line(!globals.json && !globals.quiet);
             FID_TRY(const auto report, perform(globals, "import", arguments, progress_shower(line, options->each, globals.json)));
             line.clear();
+            const bool nothing = !report.at("interrupted").get_bool() && !report.at("failure").is_object() && shown::text(report, "incomplete").empty() &&
+                                 shown::number(report, "stored") + shown::number(report, "duplicates") + shown::number(report, "newVersions") + shown::number(report, "setAside") +
+                                     shown::number(report, "refused") + shown::number(report, "skipped") == 0;
             if (globals.json && options->each) {
                 std::printf("%s\n", json::serialize(report).c_str());
             } else if (globals.json) {
                 print_json(report);
             } else {
                 print_import_report(report);
-                if (const auto waiting = shown::number(report, "unsettled"); waiting > 0) {
-                    std::printf("%llu study records wait for the ledger; they are sent as soon as the archive runs\n", static_cast<unsigned long long>(waiting));
+                if (nothing) {
+                    std::printf("nothing to import was found in what you named\n");
+                } else if (const auto waiting = shown::number(report, "unsettled"); waiting > 0) {
+                    std::printf("%s for the ledger; sent as soon as the archive runs and reaches it\n", shown::counted(waiting, "study record waits", "study records wait").c_str());
                 } else {
                     std::printf("%s\n", good("every fingerprint is settled on the ledger").c_str());
                 }
@@ -91,7 +96,7 @@ void add_import(CLI::App& cli, Globals& globals, Action& action) {
             if (const auto* failure = report.at("failure").if_object()) return static_cast<int>(shown::number(*failure, "exitCode"));
             if (report.at("interrupted").get_bool()) return 8;
             if (!shown::text(report, "incomplete").empty()) return 1;
-            return shown::number(report, "refused") + shown::number(report, "setAside") == 0 ? 0 : 1;
+            return !nothing && shown::number(report, "refused") + shown::number(report, "setAside") == 0 ? 0 : 1;
         };
     });
 }
@@ -120,7 +125,7 @@ void add_export(CLI::App& cli, Globals& globals, Action& action) {
             if (globals.json) {
                 print_json(report);
             } else {
-                std::printf("%llu files, %s, in %s\n", shown::count(report, "files"), human_bytes(shown::number(report, "bytes")).c_str(),
+                std::printf("%s, %s, in %s\n", shown::counted(shown::number(report, "files"), "file", "files").c_str(), human_bytes(shown::number(report, "bytes")).c_str(),
                             shown::text(report, "folder").c_str());
                 for (const auto& item : damaged) {
                     std::printf("%s %s\n  %s\n", bad("damaged").c_str(), shown::text(item.get_object(), "sopInstanceUid").c_str(), shown::text(item.get_object(), "reason").c_str());
@@ -139,13 +144,18 @@ void add_list(CLI::App& cli, Globals& globals, Action& action) {
     };
     auto options = std::make_shared<Options>();
     auto* command = cli.add_subcommand("list", "List studies, newest first");
+    const auto date = [](const std::string& text) -> std::string {
+        const bool digits = text.size() == 8 && text.find_first_not_of("0123456789") == std::string::npos;
+        const auto month = digits ? text.substr(4, 2) : "", day = digits ? text.substr(6, 2) : "";
+        return digits && month >= "01" && month <= "12" && day >= "01" && day <= "31" ? "" : "'" + text + "' is no date; write it as YYYYMMDD";
+    };
     command->add_option("--patient-id", options->patient_id, "Patient ID; * and ? match anything");
     command->add_option("--name", options->patient_name, "Patient's name; * and ? match anything");
     command->add_option("--accession", options->accession, "Accession number");
     command->add_option("--modality", options->modality, "CT, MR, US, DX, CR, …");
-    command->add_option("--from", options->from, "Study date from, YYYYMMDD");
-    command->add_option("--to", options->to, "Study date to, YYYYMMDD");
-    command->add_option("--limit", options->limit, "At most so many")->capture_default_str();
+    command->add_option("--from", options->from, "Study date from, YYYYMMDD")->check(date);
+    command->add_option("--to", options->to, "Study date to, YYYYMMDD")->check(date);
+    command->add_option("--limit", options->limit, "At most so many")->check(CLI::Range(1, 1000))->capture_default_str();
     command->add_option("--cursor", options->cursor, "Where the last list ended");
     command->footer("Example:\n  fiducial list --site clinic --name 'ko*' --modality CT");
     command->callback([&globals, &action, options] {
@@ -158,14 +168,15 @@ void add_list(CLI::App& cli, Globals& globals, Action& action) {
                 return 0;
             }
             const auto& studies = answer.at("studies").get_array();
-            if (studies.empty()) std::printf("no studies; bring some in with: fiducial import --site %s PATH\n", globals.site.c_str());
+            const bool any_wish = !(options->patient_id + options->patient_name + options->accession + options->modality + options->from + options->to + options->cursor).empty();
+            if (studies.empty() && any_wish) std::printf("nothing matches\n");
+            else if (studies.empty()) std::printf("no studies; bring some in with: fiducial import --site %s PATH\n", globals.site.c_str());
             for (const auto& item : studies) {
                 const auto& study = item.get_object();
                 std::string modalities;
                 for (const auto& modality : study.at("modalities").get_array()) modalities += (modalities.empty() ? "" : ",") + std::string(modality.get_string());
-                std::printf("%-8s  %-6s %5llu  %-12s  %-32s  %s\n", shown::text(study, "date").c_str(), modalities.c_str(),
-                            shown::count(study, "instances"), shown::text(study, "patientId").c_str(), shown::text(study, "patientName").c_str(),
-                            shown::text(study, "studyInstanceUid").c_str());
+                std::printf("%-8s  %-6s %5llu  %s  %s  %s\n", shown::text(study, "date").c_str(), modalities.c_str(), shown::count(study, "instances"),
+                            shown::padded(shown::text(study, "patientId"), 12).c_str(), shown::padded(shown::text(study, "patientName"), 32).c_str(), shown::text(study, "studyInstanceUid").c_str());
             }
             if (const auto next = shown::text(answer, "next"); !next.empty()) std::printf("more: --cursor %s\n", next.c_str());
             return 0;
@@ -188,8 +199,8 @@ void add_show(CLI::App& cli, Globals& globals, Action& action) {
                         shown::text(answer, "patientName").c_str(), shown::text(answer, "date").c_str(), shown::text(answer, "description").c_str());
             for (const auto& item : answer.at("versions").get_array()) {
                 const auto& version = item.get_object();
-                std::printf("  version %llu (%s, %llu images): %s", shown::count(version, "version"), shown::text(version, "reasons").c_str(),
-                            shown::count(version, "instances"), shown::text(version, "state").c_str());
+                std::printf("  version %llu (%s, %s): %s", shown::count(version, "version"), shown::text(version, "reasons").c_str(),
+                            shown::counted(shown::number(version, "instances"), "image", "images").c_str(), shown::text(version, "state").c_str());
                 if (shown::number(version, "block") != 0) std::printf(" in block %llu", shown::count(version, "block"));
                 std::printf("\n    record %s\n", shown::text(version, "record").c_str());
                 if (const auto problem = shown::text(version, "problem"); !problem.empty()) std::printf("    %s\n", bad(problem).c_str());

@@ -42,7 +42,7 @@ void add_person_list(CLI::App& person, Globals& globals, Action& action) {
                 return 0;
             }
             for (const auto& item : answer.at("people").get_array()) {
-                std::printf("%-20s %-28s %s\n", shown::text(item.get_object(), "name").c_str(), shown::text(item.get_object(), "roles").c_str(), shown::text(item.get_object(), "id").c_str());
+                std::printf("%s %-28s %s\n", shown::padded(shown::text(item.get_object(), "name"), 20).c_str(), shown::text(item.get_object(), "roles").c_str(), shown::text(item.get_object(), "id").c_str());
             }
             return 0;
         };
@@ -67,7 +67,7 @@ void add_token(CLI::App& cli, Globals& globals, Action& action) {
             const json::object arguments{{"person", options->person}, {"days", options->days}, {"note", options->note}};
             FID_TRY(const auto answer, perform(globals, options->revoke ? "token revoke" : "token", arguments, [](const json::object&) {}, archive::Service::Ledger::none));
             if (globals.json) print_json(answer);
-            else if (options->revoke) std::printf("%llu tokens taken back\n", shown::count(answer, "revoked"));
+            else if (options->revoke) std::printf("%s taken back\n", shown::counted(shown::number(answer, "revoked"), "token", "tokens").c_str());
             else std::printf("%s\n", shown::text(answer, "token").c_str());
             return 0;
         };

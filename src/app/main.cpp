@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -27,6 +28,32 @@ int complain(const app::Globals& globals, const Error& error) {
     return row.exit_code;
 }
 
+int print_help(const CLI::App& cli, const std::vector<std::string>& words, const app::Globals& globals) {
+    if (words == std::vector<std::string>{"exit-codes"}) {
+        std::printf("%s\n", kExitCodes);
+        return 0;
+    }
+    const auto* command = &cli;
+    auto name = cli.get_name();
+    for (const auto& word : words) {
+        const auto named = command->get_subcommands([&word](const CLI::App* one) { return one->get_name() == word; });
+        if (named.empty()) return complain(globals, Error{ErrorCode::invalid_argument, "there is no command '" + word + "'; fiducial help lists them"});
+        command = named.front();
+        name += " " + word;
+    }
+    std::fputs(command->get_formatter()->make_help(command, name, CLI::AppFormatMode::Normal).c_str(), stdout);
+    return 0;
+}
+
+/// What is wrong with the command line.
+int complain(const CLI::App& cli, const app::Globals& globals, const CLI::ParseError& error) {
+    const auto words = cli.remaining(true);
+    const bool unknown = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !words.empty();
+    std::string text = unknown ? "there is no command '" + words.front() + "'" : error.what();
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    return complain(globals, Error{ErrorCode::invalid_argument, text + "; see fiducial help"});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -51,11 +78,18 @@ int main(int argc, char** argv) {
     app::add_proof_commands(cli, globals, action);
     app::add_people_commands(cli, globals, action);
     app::add_demo_command(cli, globals, action);
+    std::vector<std::string> topic;
+    auto* help = cli.add_subcommand("help", "Explain a command, or: help exit-codes");
+    help->add_option("TOPIC", topic, "A command, or exit-codes");
+    help->callback([&] { action = [&]() -> Result<int> { return print_help(cli, topic, globals); }; });
     try {
         cli.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return cli.exit(error) == 0 ? 0 : 2;
+        if (error.get_exit_code() == 0) return cli.exit(error);  // --help, --version
+        globals.json = std::any_of(argv + 1, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
+        return complain(cli, globals, error);
     }
+    if (globals.json) app::no_colours();
     if (!site.empty()) globals.site = site;
     if (!passphrase_file.empty()) globals.passphrase_file = passphrase_file;
     try {

@@ -104,7 +104,8 @@ TEST_F(Samples, AreDicomToDcmtk) {
 }
 
 TEST_F(Samples, AreDicomToPydicom) {
-    if (output_of("python3 -c 'import pydicom; print(1)' 2>/dev/null").empty()) GTEST_SKIP() << "no python3 with pydicom";
+    const std::string python = FIDUCIAL_SOURCE_DIR "/build/venv/bin/python";  // deploy/dependencies test makes it
+    if (output_of(python + " -c 'import pydicom; print(1)' 2>/dev/null").empty()) GTEST_SKIP() << "no pydicom in " << python << ": run deploy/dependencies test";
     const auto program = "import sys, pathlib, pydicom\n"
                          "for f in sorted(pathlib.Path(sys.argv[1]).rglob('*.dcm')):\n"
                          "    d = pydicom.dcmread(f)\n"
@@ -112,7 +113,7 @@ TEST_F(Samples, AreDicomToPydicom) {
                          "print('good')\n";
     const auto script = folder_ / "check.py";
     ASSERT_TRUE(write_file_atomically(script, as_bytes(program)));
-    EXPECT_EQ(output_of("python3 '" + script.string() + "' '" + folder_.string() + "' 2>&1"), "good\n");
+    EXPECT_EQ(output_of(python + " '" + script.string() + "' '" + folder_.string() + "' 2>&1"), "good\n");
     fs::remove(script);
 }
 
