@@ -35,9 +35,12 @@ bench: ## the benchmarks, side by side with what they are compared with
 	@bench/run
 
 format: ## clang-format over the C++ sources
+	@deploy/dependencies lint
 	@git ls-files '*.cpp' '*.hpp' | xargs clang-format-14 -i
 
-lint: ## clang-tidy over the C++ sources (slow)
+lint: deps ## clang-tidy over the C++ sources (slow)
+	@deploy/dependencies lint
+	@cmake --preset dev >build/configure-dev.log || { cat build/configure-dev.log; exit 1; }
 	@git ls-files 'src/*.cpp' | grep -v _fuzz | xargs -n 8 -P $(JOBS) clang-tidy-14 -p build/dev --quiet
 
 clean: ## remove what was built
