@@ -1,13 +1,18 @@
 """What a person at the command line meets: answers, exit codes, interruptions, other people's files."""
+import json
 import os
 import pty
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import unittest
+import zlib
 
-from harness import FIDUCIAL, PASSPHRASE, SystemTest
+import pydicom
+from harness import BIN, FIDUCIAL, PASSPHRASE, SystemTest, files_of, sha256
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
@@ -121,6 +126,191 @@ class NodeAway(SystemTest):
         self.assertNotIn(": clean", site.raw("fsck", codes=(7,)).stdout)
         self.assertEqual(site.run("verify", "--all", codes=(7,))["damaged"], [])
         self.assertIn("nothing was compared", site.raw("verify", "--all", codes=(7,)).stdout)
+
+
+class NoNode(SystemTest):
+    def test_import_does_not_wait_for_a_node_that_cannot_start(self):
+        site = self.site()
+        configuration = site.folder / "fiducial.toml"
+        configuration.write_text(configuration.read_text().replace('geth = ""', 'geth = "/nonexistent/geth"'))
+        report = site.run("import", "--wait", "86400", sorted(self.samples().rglob("*.dcm"))[0], timeout=120)
+        self.assertEqual((report["stored"], report["unsettled"]), (1, 1))
+        site.run("ledger", "wait", "--seconds", "86400", codes=(5,), timeout=120)  # says that there is no geth
+
+
+class Demo(SystemTest):
+    def demo(self, *arguments, code=0):
+        ran = subprocess.run([FIDUCIAL, *arguments], cwd=self.folder, env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True, timeout=300)
+        self.assertEqual(ran.returncode, code, ran.stdout + ran.stderr)
+        return ran
+
+    def test_twice_and_served(self):
+        self.assertIn("All of it worked", self.demo("demo", "--site", "one").stdout)
+        steps = json.loads(self.demo("--json", "demo", "--site", "one").stdout)
+        self.assertTrue(steps["ok"])
+        self.assertEqual([step["step"][0] for step in steps["steps"]], list("123456"))
+        with self.subTest("what it prints to be tried works as it stands there"), socket.socket() as taken:
+            try:
+                taken.bind(("127.0.0.1", 8043))  # the port of the settings: another one is taken then
+                taken.listen()
+            except OSError:
+                pass  # somebody else has it
+            served = subprocess.Popen([FIDUCIAL, "demo", "--site", "one", "--serve"], cwd=self.folder, env={**os.environ, "NO_COLOR": "1"},
+                                      stdout=subprocess.PIPE, text=True)
+            said = ""
+            for line in served.stdout:
+                said += line
+                if line.startswith("Ctrl-C stops"):
+                    break
+            lines = "\n".join(line.strip() for line in said.split("The archive runs at")[1].splitlines() if line.startswith("  "))
+            self.assertEqual(lines.count("curl"), 3, said)
+            tried = subprocess.run(["bash", "-e", "-c", lines], env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}, capture_output=True, text=True, timeout=60)
+            served.send_signal(signal.SIGINT)
+            served.stdout.close()
+            self.assertEqual(served.wait(60), 0)
+            self.assertEqual(tried.returncode, 0, lines + tried.stdout + tried.stderr)
+            self.assertIn("Verified", tried.stdout)
+
+    def test_a_real_site_is_left_alone(self):
+        site = self.site()
+        before = files_of(self.folder)
+        self.assertEqual(site.raw("demo", codes=(6,)).returncode, 6)
+        self.assertEqual(files_of(self.folder), before)
+
+
+class Settings(SystemTest):
+    def test_check_refuses_what_serve_refuses(self):
+        site = self.site()
+        configuration = site.folder / "fiducial.toml"
+        as_made = configuration.read_text()
+        self.assertTrue(site.run("config", "check")["valid"])
+        for key, value, word in (("listen", '"0.0.0.0:8043"', "TLS"), ("listen", '"abc"', "port"), ("listen", '"nowhere:8043"', "numeric"),
+                                 ("tls_certificate", '"/nonexistent/chain.pem"\ntls_key = "/nonexistent/key.pem"', "/nonexistent/chain.pem"),
+                                 ("extra_attributes", '["NoSuchThing"]', "NoSuchThing"), ("geth", '"/nonexistent/geth"', "/nonexistent/geth"),
+                                 ("poll_ms", "5", "10 to 60000")):
+            with self.subTest(key=key, value=value):
+                text = re.sub(rf"^{key} = .*$", f"{key} = {value}", as_made, flags=re.M)
+                configuration.write_text(re.sub(r'^tls_key = ""\n', "", text, flags=re.M) if key == "tls_certificate" else text)
+                refused = site.raw("config", "check", codes=None)
+                self.assertNotEqual(refused.returncode, 0)
+                self.assertIn(word, refused.stderr)
+                self.assertIn("fiducial.toml", refused.stderr)
+
+    def test_defaults_and_completion_in_json(self):
+        site = self.site(init=False)
+        self.assertEqual(site.run("config", "defaults")["http"]["listen"], "127.0.0.1:8043")
+        self.assertIn("_fiducial", site.run("completion", "bash")["script"])
+
+
+class Usage(SystemTest):
+    def said(self, *arguments, code):
+        return self.site("none", init=False).raw(*arguments, codes=(code,))
+
+    def test_what_is_wrong_is_named(self):
+        for arguments, word in ((["bogus"], "bogus"), (["key", "bogus"], "bogus"), (["list", "--bogus"], "bogus"), (["list", "--from", "garbage"], "YYYYMMDD"),
+                                (["list", "--to", "20241301"], "20241301"), (["list", "--limit", "0"], "limit"), (["import", "--wait", "-5", "x"], "wait"),
+                                (["init", "--argon2-memory-mib", "abc"], "abc"), (["help", "bogus"], "bogus")):
+            with self.subTest(arguments=arguments):
+                self.assertIn(word, self.said(*arguments, code=2).stderr)
+                self.assertIn(word, json.loads(self.said("--json", *arguments, code=2).stdout)["error"]["message"])
+
+    def test_help(self):
+        self.assertIn("12 wrong passphrase", self.said("help", "exit-codes", code=0).stdout)
+        self.assertIn("set-aside", self.said("help", code=0).stdout)
+        self.assertIn("--new-passphrase-file", self.said("help", "key", "rotate", code=0).stdout)
+        self.assertEqual(self.said("--version", code=0).stdout, self.said("version", code=0).stdout)
+
+    def test_nothing_there_and_nothing_that_matches(self):
+        site = self.site()
+        self.assertIn("bring some in", site.raw("list").stdout)
+        (self.folder / "empty").mkdir()
+        self.assertIn("nothing to import was found", site.raw("import", self.folder / "empty", codes=(1,)).stdout)
+        site.run("import", sorted(self.samples().rglob("*.dcm"))[0])
+        self.assertIn("nothing matches", site.raw("list", "--name", "zzz").stdout)
+        self.assertIn("1 object in 1 study", site.raw("verify", "--all").stdout)
+
+
+class SetAside(SystemTest):
+    """Another object under a known UID is kept apart until somebody decides."""
+
+    def test_accept_and_discard(self):
+        site = self.site()
+        files = sorted(self.samples().rglob("*.dcm"))[:2]
+        site.run("import", *files)
+        for number, file in enumerate(files):
+            image = pydicom.dcmread(file)
+            pixels = bytearray(image.PixelData)
+            pixels[0] ^= 1
+            image.PixelData = bytes(pixels)
+            image.save_as(self.folder / f"other{number}.dcm")
+        report = site.run("import", self.folder / "other0.dcm", self.folder / "other1.dcm", codes=(1,))
+        self.assertEqual(report["setAside"], 2)
+        waiting = {one["sopInstanceUid"]: one for one in site.run("set-aside", "list")["setAside"]}
+        uids = [str(pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID) for file in files]
+        self.assertEqual(set(waiting), set(uids))
+        self.assertTrue(all(one["reason"] for one in waiting.values()))
+        self.assertEqual(site.run("set-aside", "accept", waiting[uids[0]]["objectId"], "--reason", "the right one")["state"], "current")
+        self.assertEqual(site.run("set-aside", "discard", waiting[uids[1]]["objectId"], "--reason", "a mistake")["state"], "discarded")
+        self.assertEqual(site.run("set-aside", "list")["setAside"], [])
+        self.assertTrue(site.run("ledger", "wait")["settled"])
+        site.run("export", "--all", "--to", self.folder / "out")
+        came_out = {path.stem: sha256(path) for path in files_of(self.folder / "out")}
+        self.assertEqual(came_out[uids[0]], sha256(self.folder / "other0.dcm"))
+        self.assertEqual(came_out[uids[1]], sha256(files[1]))
+        self.assertEqual(site.run("fsck")["findings"], [])
+
+
+class Superseded(SystemTest):
+    """An X-ray that came as PNG, and then again as DICOM with another header: the earlier version goes out as it came."""
+
+    def test_export(self):
+        site = self.site()
+        brought = self.folder / "in/P1 Doe/chest.png"
+        brought.parent.mkdir(parents=True)
+        chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))  # noqa: E731
+        rows = b"".join(b"\0" + bytes((x * y) % 251 for x in range(64)) for y in range(64))
+        brought.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 0, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+        self.assertEqual(site.run("import", self.folder / "in")["stored"], 1)
+        site.run("export", "--all", "--dicom", "--to", self.folder / "dicom")
+        image = pydicom.dcmread(files_of(self.folder / "dicom")[0])
+        image.StudyDescription = "corrected"
+        image.save_as(self.folder / "corrected.dcm")
+        self.assertEqual(site.run("import", self.folder / "corrected.dcm")["newVersions"], 1)
+        site.run("export", "--all", "--superseded", "--to", self.folder / "out")
+        self.assertEqual([(one.suffix, sha256(one)) for one in files_of(self.folder / "out")], [(".png", sha256(brought))])
+
+
+class Recovery(SystemTest):
+    """The passphrase is lost: two of three shares open the site again."""
+
+    def test_shares_and_a_new_passphrase(self):
+        site = self.site(init=False)
+        shares = site.init()["recoveryShares"]
+        files = []
+        for number, share in enumerate(shares):
+            files.append(self.folder / f"share{number}")
+            files[-1].write_text(share)
+        fresh = {"FIDUCIAL_PASSPHRASE": "a new passphrase"}
+        with self.subTest("too few, mistyped, of another site"):
+            self.assertEqual(site.raw("key", "recover", "--share-file", files[0], codes=None, environment=fresh).returncode, 2)
+            (self.folder / "typo").write_text(("2" if shares[1][0] != "2" else "3") + shares[1][1:])
+            typo = site.raw("key", "recover", "--share-file", files[0], "--share-file", self.folder / "typo", codes=(3,), environment=fresh)
+            self.assertIn("group 1", typo.stderr)
+            other = self.site("other")
+            wrong = other.raw("key", "recover", "--share-file", files[0], "--share-file", files[1], codes=(6,), environment=fresh)
+            self.assertIn("another site", wrong.stderr)
+            site.run("list")
+        made = json.loads(site.raw("--json", "key", "recover", "--share-file", files[2], "--share-file", files[0], environment=fresh).stdout)
+        self.assertEqual(site.raw("list", codes=None).returncode, 12)
+        site.raw("list", environment=fresh)
+        with self.subTest("used shares are of no more use; the new ones are, typed"):
+            self.assertEqual(site.raw("key", "recover", "--share-file", files[0], "--share-file", files[1], codes=None, environment=fresh).returncode, 6)
+            new = made["recoveryShares"]
+            typed = f"{new[0]}\n\n{new[0].lower()}\n\n{shares[1][:10]}\n\n{new[1]}\n\n"
+            ran = subprocess.run([FIDUCIAL, "key", "recover"], env={**site.environment(), "FIDUCIAL_PASSPHRASE": "a third"}, input=typed, capture_output=True, text=True)
+            self.assertEqual(ran.returncode, 0, ran.stderr)
+            self.assertIn("given already", ran.stderr)
+            site.raw("list", environment={"FIDUCIAL_PASSPHRASE": "a third"})
 
 
 if __name__ == "__main__":
