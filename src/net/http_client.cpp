@@ -57,12 +57,15 @@ std::string shown(const std::string& url) {
     std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), &curl_url_cleanup);
     char* host = nullptr;
     char* scheme = nullptr;
+    char* port = nullptr;
     std::string text = "the server";
     if (parsed && curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) == CURLUE_OK &&
         curl_url_get(parsed.get(), CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
         curl_url_get(parsed.get(), CURLUPART_HOST, &host, 0) == CURLUE_OK) {
         text = std::string(scheme) + "://" + host;
+        if (curl_url_get(parsed.get(), CURLUPART_PORT, &port, 0) == CURLUE_OK) text += ":" + std::string(port);
     }
+    curl_free(port);
     curl_free(host);
     curl_free(scheme);
     return text;

@@ -214,6 +214,9 @@ class Usage(SystemTest):
                 self.assertIn(word, self.said(*arguments, code=2).stderr)
                 self.assertIn(word, json.loads(self.said("--json", *arguments, code=2).stdout)["error"]["message"])
 
+    def test_a_ledger_that_does_not_answer_is_named_with_its_port(self):
+        self.assertIn("http://127.0.0.1:1:", self.said("init", "--ledger", "http://127.0.0.1:1", code=7).stderr)
+
     def test_help(self):
         self.assertIn("12 wrong passphrase", self.said("help", "exit-codes", code=0).stdout)
         self.assertIn("set-aside", self.said("help", code=0).stdout)
