@@ -1,5 +1,8 @@
 #include "archive/exams.hpp"
 
+#include <algorithm>
+#include <set>
+
 #include "base/log.hpp"
 #include "evidence/manifest.hpp"
 
@@ -79,39 +82,23 @@ Result<bool> Exams::complete(const Uid& study_uid) {
         manifest.reasons = reasons_of(before->manifest.instances, manifest.instances);
     }
 
-    FID_TRY(const auto pair, store_.secrets().study_secrets(study->slot));
-    const evidence::StudySecrets secrets(pair.k);
-    FID_TRY(const auto tree, evidence::study_tree(secrets, manifest.bodies()));
-    FID_TRY(const auto p, store_.secrets().patient_secret(study->patient.slot));
-    FID_TRY(const auto patient, evidence::patient_key(p, study->patient.issuer, study->patient.patient_id));
+    manifest.study_instance_uid = study_uid;
+    manifest.version = latest ? latest->record.version + 1 : 1;
+    if (latest) manifest.previous = latest->record.hash();
+    manifest.patient = evidence::PatientIdentity{study->patient.issuer, study->patient.patient_id};
+    FID_TRY(const auto manifest_bytes, manifest.encode());
 
     store::StudyVersionRow version;
     version.study_uid = study_uid;
     version.study_revision = study->revision;
     version.created_ms = static_cast<std::uint64_t>(clock_.now().time_since_epoch().count());
-    auto& record = version.record;
-    record.chain_id = facts_.chain_id;
-    record.contract = facts_.studies;
-    record.institution = facts_.institution;
-    record.study_key = evidence::study_key(secrets.blind(), study_uid);
-    record.version = latest ? latest->record.version + 1 : 1;
-    if (latest) record.previous = latest->record.hash();
-    record.root = tree.root;
-    record.count = tree.count;
-    record.patient_ref = evidence::patient_ref(secrets.link(), patient);
+    FID_TRY(version.record, record_of(*study, manifest, manifest_bytes));
+    const auto& record = version.record;
     if (latest && latest->record.root == record.root && latest->record.patient_ref == record.patient_ref) {
         const std::lock_guard lock(mutex_);
         unchanged_[study_uid.text()] = study->revision;
         return false;
     }
-
-    manifest.study_instance_uid = study_uid;
-    manifest.version = record.version;
-    manifest.previous = record.previous;
-    manifest.patient = evidence::PatientIdentity{study->patient.issuer, study->patient.patient_id};
-    record.reasons = manifest.reasons;
-    FID_TRY(const auto manifest_bytes, manifest.encode());
-    record.meta = evidence::meta_hash(secrets, manifest_bytes);
 
     FID_TRY(auto writer, store_.begin_object(study_uid, store::ObjectKind::manifest, manifest_bytes.size()));
     FID_CHECK(writer.write(manifest_bytes));
@@ -131,6 +118,91 @@ Result<bool> Exams::complete(const Uid& study_uid) {
     }));
     outbox_.wake();
     return true;
+}
+
+/// A record is a pure function of its manifest, the study's secrets and the site's facts.
+Result<evidence::StudyRecord> Exams::record_of(const store::StudyRow& study, const evidence::Manifest& manifest, ByteView manifest_bytes) const {
+    FID_TRY(const auto pair, store_.secrets().study_secrets(study.slot));
+    const evidence::StudySecrets secrets(pair.k);
+    FID_TRY(const auto p, store_.secrets().patient_secret(study.patient.slot));
+    FID_TRY(const auto patient, evidence::patient_key(p, study.patient.issuer, study.patient.patient_id));
+    FID_TRY(const auto tree, evidence::study_tree(secrets, manifest.bodies()));
+    evidence::StudyRecord record;
+    record.chain_id = facts_.chain_id;
+    record.contract = facts_.studies;
+    record.institution = facts_.institution;
+    record.study_key = evidence::study_key(secrets.blind(), manifest.study_instance_uid);
+    record.version = manifest.version;
+    record.previous = manifest.previous;
+    record.root = tree.root;
+    record.count = tree.count;
+    record.patient_ref = evidence::patient_ref(secrets.link(), patient);
+    record.meta = evidence::meta_hash(secrets, manifest_bytes);
+    record.reasons = manifest.reasons;
+    return record;
+}
+
+Result<std::uint64_t> Exams::recover_versions() {
+    FID_TRY(const auto studies, store_.database().read([&](database::Transaction& t) { return store_.index().studies_with_unnamed_manifests(t); }));
+    std::uint64_t made = 0;
+    for (const auto& study_uid : studies) {
+        auto recovered = recover_versions_of(study_uid);
+        if (recovered) made += *recovered;
+        else log::error("archive", "the versions of a study could not be recovered from its manifests", {{"study", study_uid.text()}, {"why", recovered.error().message}});
+    }
+    if (made > 0) {
+        log::warning("archive", "versions that the index had lost were made again from their manifests", {{"versions", made}});
+        outbox_.wake();
+    }
+    return made;
+}
+
+Result<std::uint64_t> Exams::recover_versions_of(const Uid& study_uid) {
+    const std::lock_guard study_lock(lock_of(study_uid));
+    auto& index = store_.index();
+    FID_TRY(auto transaction, store_.database().begin_read());
+    FID_TRY(const auto study, index.find_study(transaction, study_uid));
+    if (!study) return 0;
+    FID_TRY(auto objects, index.objects_of_study(transaction, study_uid, store::ObjectKind::manifest));
+    std::sort(objects.begin(), objects.end(), [](const auto& a, const auto& b) { return a.ref.location < b.ref.location; });
+    std::multimap<std::uint64_t, store::StudyVersionRow> candidates;  // those of one version in the order in which they were written
+    std::set<Hash> named;                                             // as `previous`
+    for (const auto& object : objects) {
+        FID_TRY(const auto bytes, read_object(store_, object.ref));
+        FID_TRY(const auto manifest, evidence::Manifest::decode(bytes));
+        store::StudyVersionRow version;
+        version.study_uid = study_uid;
+        version.manifest = object.ref.id;
+        version.created_ms = object.arrival_ms;
+        FID_TRY(version.record, record_of(*study, manifest, bytes));
+        named.insert(manifest.previous);
+        candidates.emplace(manifest.version, std::move(version));
+    }
+    FID_TRY(const auto latest, index.latest_version(transaction, study_uid));
+    auto number = latest ? latest->record.version + 1 : 1;
+    auto previous = latest ? latest->record.hash() : Hash{};
+    std::vector<store::StudyVersionRow> lost;
+    for (;; ++number) {
+        // A manifest may have been written in vain, when its version was not: the right one is named by the next, or is the last.
+        const store::StudyVersionRow* right = nullptr;
+        const auto [first, last] = candidates.equal_range(number);
+        for (auto it = first; it != last; ++it) {
+            if (it->second.record.previous != previous) continue;
+            if (right == nullptr || !named.contains(right->record.hash())) right = &it->second;
+        }
+        if (right == nullptr) break;
+        previous = right->record.hash();
+        lost.push_back(*right);
+    }
+    if (lost.empty()) return 0;
+    FID_CHECK(store_.database().write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        for (const auto& version : lost) {
+            FID_CHECK(index.insert_version(t, version));
+            FID_CHECK(outbox_.enqueue(t, version.record));
+        }
+        return {};
+    }));
+    return lost.size();
 }
 
 Result<std::uint64_t> Exams::complete_older_than(std::uint64_t changed_before_ms) {

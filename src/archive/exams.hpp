@@ -29,11 +29,17 @@ public:
     /// All studies that wait for a version, whatever their quiet time.
     Result<std::uint64_t> complete_all();
 
+    /// Versions that were lost with the database: made again from the manifests that stand in the segments, and handed to the
+    /// outbox anew (a slot of the contract that holds the same record already is a success). Returns: how many.
+    Result<std::uint64_t> recover_versions();
+
     void start();
     void stop();
 
 private:
     void run(std::stop_token stop);
+    Result<evidence::StudyRecord> record_of(const store::StudyRow& study, const evidence::Manifest& manifest, ByteView manifest_bytes) const;
+    Result<std::uint64_t> recover_versions_of(const Uid& study_uid);
     Result<std::uint64_t> complete_older_than(std::uint64_t changed_before_ms);
     std::mutex& lock_of(const Uid& study_uid);
 

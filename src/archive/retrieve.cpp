@@ -34,6 +34,14 @@ Result<StudyIdentity> identify_study(store::Store& store, const store::StudyRow&
     return identity;
 }
 
+Result<Bytes> read_object(const store::Store& store, const store::ObjectRef& ref) {
+    FID_TRY(auto reader, store.open_object(ref));
+    Bytes bytes(reader.size());
+    FID_TRY(const auto got, reader.read(0, bytes));
+    bytes.resize(got);
+    return bytes;
+}
+
 Result<std::shared_ptr<const CheckedVersion>> CheckedVersions::latest(const Uid& study_uid) {
     FID_TRY(auto row, store_.database().read([&](database::Transaction& t) { return store_.index().latest_version(t, study_uid); }));
     if (!row) return fail(ErrorCode::not_found, "study " + study_uid.text() + " has no version yet");
@@ -53,10 +61,7 @@ Result<std::shared_ptr<const CheckedVersion>> CheckedVersions::read(const store:
     const std::string what = "study " + row.study_uid.text() + " version " + std::to_string(row.record.version);
     FID_TRY(const auto object, store_.database().read([&](database::Transaction& t) { return store_.index().find_object(t, row.manifest); }));
     if (!object) return fail(ErrorCode::corrupt, "the manifest of " + what + " is not in the index");
-    FID_TRY(auto reader, store_.open_object(object->ref));
-    Bytes bytes(reader.size());
-    FID_TRY(const auto got, reader.read(0, bytes));
-    bytes.resize(got);
+    FID_TRY(const auto bytes, read_object(store_, object->ref));
     auto checked = std::make_shared<CheckedVersion>();
     checked->row = row;
     FID_TRY(checked->manifest, evidence::Manifest::decode(bytes));

@@ -20,6 +20,9 @@ struct StudyIdentity {
 };
 Result<StudyIdentity> identify_study(store::Store& store, const store::StudyRow& row);
 
+/// Reads a whole object, a manifest for one, into memory. Errors: those of ObjectReader.
+Result<Bytes> read_object(const store::Store& store, const store::ObjectRef& ref);
+
 /// A study version that was checked: its manifest gives the root that stands in the record.
 struct CheckedVersion {
     store::StudyVersionRow row;

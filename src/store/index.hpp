@@ -179,6 +179,8 @@ public:
 
     /// Returns: "study UID version N" for each version of a study that is there whose manifest has no row.
     Result<std::vector<std::string>> lost_manifests(database::Transaction& transaction) const;
+    /// Studies with a manifest that no version names: their versions were lost with the database, or never written.
+    Result<std::vector<Uid>> studies_with_unnamed_manifests(database::Transaction& transaction) const;
 
     Result<IndexCounts> counts(database::Transaction& transaction) const;
     /// Checks every MAC and chain. Returns: what does not fit, one Error each.

@@ -260,6 +260,21 @@ Result<std::optional<StudyVersionRow>> Index::find_version_by_record(database::T
     return as_version(select_row<VersionColumns>(transaction, row_key_, "WHERE t.record_hash = :hash", {to_hex(record)}));
 }
 
+namespace {
+
+/// Reads a statement that gives UIDs into `uid` to its end.
+Result<std::vector<Uid>> uids_of(Statement& select, const std::string& uid) {
+    std::vector<Uid> uids;
+    while (true) {
+        FID_TRY(const bool more, select.next());
+        if (!more) return uids;
+        FID_TRY(auto parsed, uid_of(uid));
+        uids.push_back(std::move(parsed));
+    }
+}
+
+}  // namespace
+
 Result<std::vector<Uid>> Index::studies_without_version(database::Transaction& transaction, std::uint64_t changed_before_ms, std::uint32_t limit) const {
     std::string uid;
     std::string before = std::to_string(changed_before_ms);
@@ -272,13 +287,16 @@ Result<std::vector<Uid>> Index::studies_without_version(database::Transaction& t
                      " ORDER BY s.changed_ms, s.study_uid LIMIT " + std::to_string(limit));
     select.in(before).out(uid);
     FID_CHECK(select.run());
-    std::vector<Uid> uids;
-    while (true) {
-        FID_TRY(const bool more, select.next());
-        if (!more) return uids;
-        FID_TRY(auto parsed, uid_of(uid));
-        uids.push_back(std::move(parsed));
-    }
+    return uids_of(select, uid);
+}
+
+Result<std::vector<Uid>> Index::studies_with_unnamed_manifests(database::Transaction& transaction) const {
+    std::string uid;
+    Statement select(transaction, "SELECT DISTINCT s.study_uid FROM objects o JOIN studies s ON s.id = o.study WHERE o.kind = " + std::to_string(static_cast<int>(ObjectKind::manifest)) +
+                                      " AND NOT EXISTS (SELECT 1 FROM study_versions v WHERE v.manifest = o.object_id) ORDER BY s.study_uid");
+    select.out(uid);
+    FID_CHECK(select.run());
+    return uids_of(select, uid);
 }
 
 }  // namespace fiducial::store

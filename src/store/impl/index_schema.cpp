@@ -47,6 +47,7 @@ CREATE TABLE study_versions (
   reasons {int} NOT NULL, chain_id {text} NOT NULL, contract {text} NOT NULL, institution {text} NOT NULL, study_key {text} NOT NULL,
   previous {text} NOT NULL, root {text} NOT NULL, patient_ref {text} NOT NULL, meta {text} NOT NULL, uploads {text} NOT NULL,
   manifest {text} NOT NULL, created_ms {int} NOT NULL, study_revision {int} NOT NULL, mac {text} NOT NULL, UNIQUE (study_uid, version, study_key));
+CREATE INDEX study_versions_manifest ON study_versions (manifest);
 
 CREATE TABLE store_facts (name {text} PRIMARY KEY, value {text} NOT NULL);
 )sql";
