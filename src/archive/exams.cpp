@@ -10,6 +10,7 @@ namespace fiducial::archive {
 namespace {
 
 constexpr std::uint32_t kStudiesAtOnce = 500;
+constexpr std::chrono::seconds kFirstRetry{2}, kLastRetry{600};  // of a study that cannot be completed
 
 evidence::ManifestInstance manifest_instance(const store::InstanceRow& row) {
     evidence::ManifestInstance instance;
@@ -68,10 +69,6 @@ Result<bool> Exams::complete(const Uid& study_uid) {
         FID_TRY(auto transaction, store_.database().begin_read());
         FID_TRY(study, index.find_study(transaction, study_uid));
         if (!study) return fail(ErrorCode::not_found, "there is no study " + study_uid.text());
-        {
-            const std::lock_guard lock(mutex_);
-            if (const auto seen = unchanged_.find(study_uid.text()); seen != unchanged_.end() && seen->second == study->revision) return false;
-        }
         FID_TRY(latest, index.latest_version(transaction, study_uid));
         FID_TRY(const auto rows, index.instances_of_study(transaction, study_uid));
         for (const auto& row : rows) manifest.instances.push_back(manifest_instance(row));
@@ -95,8 +92,10 @@ Result<bool> Exams::complete(const Uid& study_uid) {
     FID_TRY(version.record, record_of(*study, manifest, manifest_bytes));
     const auto& record = version.record;
     if (latest && latest->record.root == record.root && latest->record.patient_ref == record.patient_ref) {
-        const std::lock_guard lock(mutex_);
-        unchanged_[study_uid.text()] = study->revision;
+        if (latest->study_revision != study->revision) {
+            const auto same = latest->record.hash();
+            FID_CHECK(store_.database().write(database::Durability::full, [&](database::Transaction& t) { return index.cover_revision(t, same, study->revision); }));
+        }
         return false;
     }
 
@@ -207,16 +206,31 @@ Result<std::uint64_t> Exams::recover_versions_of(const Uid& study_uid) {
 
 Result<std::uint64_t> Exams::complete_older_than(std::uint64_t changed_before_ms) {
     std::uint64_t made = 0;
+    std::size_t failed = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        failed = failed_.size();
+    }
     FID_TRY(const auto waiting, store_.database().read([&](database::Transaction& t) {
-        return store_.index().studies_without_version(t, changed_before_ms, kStudiesAtOnce);
+        return store_.index().studies_without_version(t, changed_before_ms, kStudiesAtOnce + static_cast<std::uint32_t>(failed));
     }));
     for (const auto& study_uid : waiting) {
-        auto completed = complete(study_uid);
-        if (!completed) {
-            log::error("archive", "a study could not be completed", {{"study", study_uid.text()}, {"why", completed.error().message}});
-        } else if (*completed) {
-            made += 1;
+        const auto now = clock_.steady_now();
+        {
+            const std::lock_guard lock(mutex_);
+            if (const auto found = failed_.find(study_uid.text()); found != failed_.end() && now < found->second.again_at) continue;
         }
+        auto completed = complete(study_uid);
+        const std::lock_guard lock(mutex_);
+        if (!completed) {
+            auto& entry = failed_[study_uid.text()];
+            entry.wait = std::clamp(entry.wait * 2, kFirstRetry, kLastRetry);
+            entry.again_at = now + entry.wait;
+            log::error("archive", "a study could not be completed", {{"study", study_uid.text()}, {"why", completed.error().message}, {"again_in_s", entry.wait.count()}});
+            continue;
+        }
+        failed_.erase(study_uid.text());
+        if (*completed) made += 1;
     }
     return made;
 }

@@ -37,6 +37,10 @@ public:
     void stop();
 
 private:
+    struct Failed {
+        SteadyTime again_at{};
+        std::chrono::seconds wait{};
+    };
     void run(std::stop_token stop);
     Result<evidence::StudyRecord> record_of(const store::StudyRow& study, const evidence::Manifest& manifest, ByteView manifest_bytes) const;
     Result<std::uint64_t> recover_versions_of(const Uid& study_uid);
@@ -53,7 +57,7 @@ private:
     std::array<std::mutex, 64> study_locks_;
     std::mutex mutex_;
     std::condition_variable_any wake_;
-    std::map<std::string, std::uint64_t> unchanged_;  // studies looked at in vain: their revision at that time
+    std::map<std::string, Failed> failed_;  // studies that could not be completed
     std::jthread thread_;
 };
 

@@ -60,7 +60,12 @@ Result<Operations::StudyCheck> Operations::check_study(const std::string& study_
             check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", "the ledger holds another record for version " + std::to_string(record.version)}});
         }
     }
-    FID_TRY(const auto rows, service_.select(what));
+    auto found = service_.select(what);
+    if (!found && found.error().code != ErrorCode::not_found) return fail(found.error());
+    const auto rows = found ? std::move(*found) : std::vector<store::InstanceRow>();
+    auto listed = check_listed(rows, what, version ? version->get() : nullptr, study.row.revision);
+    if (!listed) check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", listed.error().message}});
+    else if (!found) return fail(found.error());
     Bytes buffer(kPiece);
     for (const auto& row : rows) {
         if (stop_.load()) break;
@@ -101,8 +106,10 @@ Result<json::object> Operations::verify(const Arguments& arguments) {
     if (studies.empty() && !everything) return fail(ErrorCode::invalid_argument, "name a study or an instance, or ask for all");
     std::uint64_t objects = 0, bytes = 0, settled = 0;
     json::array damaged, states;
+    std::size_t done = 0;
     for (std::size_t i = 0; i < studies.size() && !stop_.load(); ++i) {
         FID_TRY(auto check, check_study(studies[i], instance));
+        if (!stop_.load()) done += 1;
         objects += check.objects;
         bytes += check.bytes;
         settled += check.state == "settled" ? 1 : 0;
@@ -110,7 +117,7 @@ Result<json::object> Operations::verify(const Arguments& arguments) {
         for (auto& item : check.damaged) damaged.push_back(std::move(item));
         emit_({{"progress", {{"studiesDone", i + 1}, {"studiesTotal", studies.size()}, {"objects", objects}, {"bytes", bytes}}}});
     }
-    return json::object{{"studies", studies.size()}, {"objects", objects}, {"bytes", bytes}, {"settled", settled}, {"states", std::move(states)},
+    return json::object{{"studies", done}, {"studiesAsked", studies.size()}, {"objects", objects}, {"bytes", bytes}, {"settled", settled}, {"states", std::move(states)},
                         {"damaged", std::move(damaged)}, {"interrupted", stop_.load()}};
 }
 
@@ -172,6 +179,7 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     if (argument::flag(arguments, "rebuildIndex")) {
         FID_TRY(const auto rebuilt, service_.store_->rebuild_index(argument::flag(arguments, "force"), [&](const store::Progress& now) { emit_({{"progress", {{"bytesDone", now.done}, {"bytesTotal", now.total}}}}); }));
         answer["rebuilt"] = rebuilt;
+        FID_TRY(answer["versionsRecovered"], service_.exams_->recover_versions());
     }
     store::FsckOptions options;
     options.read_everything = !argument::flag(arguments, "quick");
@@ -211,7 +219,8 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     answer["bytes"] = report.bytes;
     answer["rows"] = report.rows;
     answer["traceEntries"] = trace.size;
-    answer["clean"] = findings.empty();
+    answer["interrupted"] = stop_.load();
+    answer["clean"] = findings.empty() && !stop_.load() && !answer.contains("ledger");
     answer["findings"] = std::move(findings);
     return answer;
 }

@@ -1,5 +1,7 @@
 #include "archive/retrieve.hpp"
 
+#include <set>
+
 #include "crypto/hash.hpp"
 #include "dicom/data_set_scanner.hpp"
 
@@ -79,13 +81,34 @@ Result<std::shared_ptr<const CheckedVersion>> CheckedVersions::read(const store:
     return checked;
 }
 
-Result<void> check_against_version(const store::InstanceRow& row, const CheckedVersion* version, std::uint64_t changed_ms) {
+namespace {
+
+/// Whether the version's instances are what the study should hold now: nothing came or changed since.
+bool is_current(const CheckedVersion& version, std::uint64_t study_revision) { return version.row.study_revision > 0 && study_revision <= version.row.study_revision; }
+
+}  // namespace
+
+Result<void> check_listed(std::span<const store::InstanceRow> rows, const Selector& what, const CheckedVersion* version, std::uint64_t study_revision) {
+    if (version == nullptr || !is_current(*version, study_revision)) return {};
+    std::set<std::string_view> here;
+    for (const auto& row : rows) here.insert(row.sop_uid.text());
+    for (const auto& listed : version->manifest.instances) {
+        if (what.level != Level::study && !what.series_uid.empty() && listed.series_instance_uid.text() != what.series_uid) continue;
+        if (what.level == Level::instance && listed.sop_instance_uid.text() != what.sop_uid) continue;
+        if (here.contains(listed.sop_instance_uid.text())) continue;
+        return fail(ErrorCode::corrupt, "instance " + listed.sop_instance_uid.text() + " stands in version " + std::to_string(version->row.record.version) +
+                                            " of its study and is missing in the index: rebuild the index (fsck --rebuild-index)");
+    }
+    return {};
+}
+
+Result<void> check_against_version(const store::InstanceRow& row, const CheckedVersion* version, std::uint64_t study_revision) {
     if (version == nullptr) return {};
     const auto found = version->by_uid.find(row.sop_uid.text());
     if (found == version->by_uid.end()) return {};  // came after the version: its row's MAC stands for it until the next one
     const auto& listed = version->manifest.instances[found->second];
     if (listed.body() == body_of(row)) return {};
-    if (changed_ms > version->row.created_ms) return {};  // changed since: the next version is on its way
+    if (!is_current(*version, study_revision)) return {};  // changed since: the next version is on its way
     return fail(ErrorCode::corrupt, "the index row of instance " + row.sop_uid.text() + " is not what version " +
                                         std::to_string(version->row.record.version) + " of its study anchored");
 }
@@ -126,8 +149,8 @@ Result<std::uint64_t> Tracer::write(const Requester& who, Operation operation, c
 }
 
 StoreRetrieval::StoreRetrieval(store::Store& store, std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version,
-                               std::uint64_t changed_ms, OnDamage on_damage)
-    : store_(store), instances_(std::move(instances)), version_(std::move(version)), changed_ms_(changed_ms), on_damage_(std::move(on_damage)) {}
+                               std::uint64_t study_revision, OnDamage on_damage)
+    : store_(store), instances_(std::move(instances)), version_(std::move(version)), study_revision_(study_revision), on_damage_(std::move(on_damage)) {}
 
 Error StoreRetrieval::damaged(const Error& error) {
     const auto& row = instances_[next_ - 1];
@@ -150,7 +173,7 @@ Result<void> StoreRetrieval::open(const store::InstanceRow& row) {
     if (row.object.state == store::ObjectState::quarantined) {
         return fail(ErrorCode::corrupt, "instance " + row.sop_uid.text() + " is in quarantine: it was found damaged and is not served");
     }
-    FID_CHECK(check_against_version(row, version_.get(), changed_ms_));
+    FID_CHECK(check_against_version(row, version_.get(), study_revision_));
     FID_TRY(auto reader, store_.open_object(row.object.ref));
     FID_TRY(prefix_, reader.prefix());
     if (prefix_.empty()) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <unordered_map>
 
@@ -68,7 +69,7 @@ using OnDamage = std::function<void(const store::InstanceRow& instance, const Er
 class StoreRetrieval final : public Retrieval {
 public:
     StoreRetrieval(store::Store& store, std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version,
-                   std::uint64_t changed_ms, OnDamage on_damage);
+                   std::uint64_t study_revision, OnDamage on_damage);
     std::size_t instance_count() const override { return instances_.size(); }
     Result<std::optional<RetrievedInstance>> next_instance() override;
     Result<std::size_t> read(MutableByteView out) override;
@@ -80,7 +81,7 @@ private:
     store::Store& store_;
     const std::vector<store::InstanceRow> instances_;
     const std::shared_ptr<const CheckedVersion> version_;  // null: none yet
-    const std::uint64_t changed_ms_;  // of the study
+    const std::uint64_t study_revision_;
     const OnDamage on_damage_;
     std::size_t next_ = 0;
     std::optional<store::ObjectReader> reader_;
@@ -90,6 +91,10 @@ private:
 
 /// Opens a reader for an instance after its row was compared with the checked version: what is served is what was anchored.
 /// Errors: corrupt when they differ.
-Result<void> check_against_version(const store::InstanceRow& row, const CheckedVersion* version, std::uint64_t changed_ms);
+Result<void> check_against_version(const store::InstanceRow& row, const CheckedVersion* version, std::uint64_t study_revision);
+
+/// Nothing that the version lists may be missing among the rows, unless the study changed since.
+/// Errors: corrupt, naming the first that is.
+Result<void> check_listed(std::span<const store::InstanceRow> rows, const Selector& what, const CheckedVersion* version, std::uint64_t study_revision);
 
 }  // namespace fiducial::archive

@@ -55,12 +55,22 @@ Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger) {
     }
     FID_TRY(service->trace_, audit::Trace::open(site.layout().trace(), site.derive(kTraceLabel)));
     service->accounts_ = std::make_unique<Accounts>(service->store_->database(), site.derive(kAccountsLabel));
+    FID_CHECK(service->restore_operator());
     service->versions_ = std::make_unique<CheckedVersions>(*service->store_);
     service->tracer_ = std::make_unique<Tracer>(*service->trace_, *service->store_, site.derive(kTraceStaffLabel));
     FID_TRY(const auto trust, read_file(site.layout().trust_file(), kMaxTrustBytes));
     service->trust_text_ = as_text(trust);
     FID_CHECK(service->open_ledger(ledger));
     return service;
+}
+
+/// A database that was lost takes people and tokens with it; whoever has the passphrase is the operator that `init` made.
+Result<void> Service::restore_operator() {
+    FID_TRY(const auto people, accounts_->all());
+    if (!people.empty()) return {};
+    log::warning("archive", "no people are known: the index was lost; the operator is known again, others must be added again", {});
+    const Person person{site_.facts().operator_person, InitOptions{}.operator_name, kAdministrator | kCustodian, system_clock().now().time_since_epoch().count()};
+    return store_->database().write(database::Durability::full, [&](database::Transaction& t) { return accounts_->add(t, person); });
 }
 
 Result<void> Service::open_ledger(Ledger how) {
@@ -110,6 +120,7 @@ Result<void> Service::open_ledger(Ledger how) {
     outbox_ = std::make_unique<ledger::Outbox>(store_->database(), *outbox_rpc_, outbox_settings, std::move(gateway), site_.derive(kOutboxLabel));
     outbox_->on_incident([this](const ledger::LedgerIncident& incident) { raise("ledger_incident", incident.text); });
     exams_ = std::make_unique<Exams>(*store_, *versions_, *outbox_, facts, std::chrono::seconds(configuration.ingest_quiet_s));
+    if (store_->recovered() > 0) FID_CHECK(exams_->recover_versions());
 
     ledger::FollowerSettings settings;
     settings.chain_id = facts.chain_id;
@@ -157,6 +168,10 @@ Result<Decision> Service::permit(const Requester& who, const StudyIdentity* stud
         FID_CHECK(tracer_->write(who, operation, decision, study, study != nullptr ? study->study_key : kZero32, ErrorCode::denied));
     }
     FID_CHECK(decision.require());
+    if (decision.obligation != 0) {
+        FID_CHECK(tracer_->write(who, operation, decision, study, study != nullptr ? study->study_key : kZero32, ErrorCode::unsupported));
+        return fail(ErrorCode::unsupported, "only de-identified data may be given out for this purpose, and this version cannot make them yet");
+    }
     return decision;
 }
 
@@ -197,10 +212,13 @@ Result<StudyIdentity> Service::identify(std::string_view study_uid) {
 Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const Selector& what) {
     FID_TRY(const auto study, identify(what.study_uid));
     FID_TRY(const auto decision, permit(who, &study, Operation::read));
-    if (decision.obligation != 0) {
-        return fail(ErrorCode::unsupported, "only de-identified images may be given out for this purpose, and this version cannot make them yet");
-    }
     auto rows = select(what);
+    auto version = versions_->latest(study.row.study_uid);
+    const CheckedVersion* checked = version ? version->get() : nullptr;
+    if (rows || rows.error().code == ErrorCode::not_found) {
+        const auto found = rows ? std::span<const store::InstanceRow>(*rows) : std::span<const store::InstanceRow>();
+        if (auto listed = check_listed(found, what, checked, study.row.revision); !listed) rows = fail(listed.error());
+    }
     Bytes32 object{};
     if (rows && what.level == Level::instance) object = rows->front().object.ref.id;
     const auto outcome = rows ? std::optional<ErrorCode>() : rows.error().code;
@@ -209,14 +227,13 @@ Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const
         if (rows.error().code == ErrorCode::corrupt) raise("damaged_row", rows.error().message);
         return fail(rows.error());
     }
-    auto version = versions_->latest(study.row.study_uid);
     if (!version && version.error().code != ErrorCode::not_found) {
         raise("damaged_version", version.error().message);
         return fail(version.error());
     }
     retrieved_ += rows->size();
     return std::unique_ptr<Retrieval>(std::make_unique<StoreRetrieval>(
-        *store_, std::move(*rows), version ? *version : nullptr, study.row.changed_ms,
+        *store_, std::move(*rows), version ? *version : nullptr, study.row.revision,
         [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); }));
 }
 

@@ -69,6 +69,7 @@ public:
 private:
     friend class Operations;
     explicit Service(Site site) : site_(std::move(site)) {}
+    Result<void> restore_operator();
     Result<void> open_ledger(Ledger ledger);
     Result<std::vector<store::InstanceRow>> select(const Selector& what);
     Result<StudyIdentity> identify(std::string_view study_uid);

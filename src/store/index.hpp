@@ -170,6 +170,8 @@ public:
 
     /// Errors: conflict when that version of the study exists with another record. Requires: Durability::full.
     Result<void> insert_version(database::Transaction& transaction, const StudyVersionRow& row);
+    /// The version's instances are also those of a later revision of its study. Errors: not_found.
+    Result<void> cover_revision(database::Transaction& transaction, const Hash& record, std::uint64_t revision);
     Result<std::optional<StudyVersionRow>> find_version(database::Transaction& transaction, const Uid& study_uid, std::uint64_t version) const;
     Result<std::optional<StudyVersionRow>> latest_version(database::Transaction& transaction, const Uid& study_uid) const;
     Result<std::vector<StudyVersionRow>> versions_of(database::Transaction& transaction, const Uid& study_uid) const;

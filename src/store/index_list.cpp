@@ -213,6 +213,13 @@ Result<void> Index::insert_version(database::Transaction& transaction, const Stu
     return insert_row(transaction, row_key_, columns);
 }
 
+Result<void> Index::cover_revision(database::Transaction& transaction, const Hash& record, std::uint64_t revision) {
+    FID_TRY(auto row, select_row<VersionColumns>(transaction, row_key_, "WHERE t.record_hash = :hash", {to_hex(record)}));
+    if (!row) return fail(ErrorCode::not_found, "there is no version with record " + to_hex(record));
+    row->study_revision = static_cast<long long>(revision);
+    return update_row(transaction, row_key_, *row);
+}
+
 namespace {
 
 Result<std::optional<StudyVersionRow>> as_version(Result<std::optional<VersionColumns>> found) {
