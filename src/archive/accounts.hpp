@@ -35,6 +35,7 @@ struct Person {
     std::string name;  // unique at the site
     std::uint32_t roles = 0;
     std::int64_t created_ms = 0;
+    std::uint32_t token_epoch = 0;  // counts how often the tokens were taken back: those of an earlier epoch open nothing
 };
 
 /// People's names and their tokens. Tokens are kept as hashes only. Each row carries a MAC, so that whoever can write to the
@@ -56,13 +57,14 @@ public:
     Result<crypto::Secret> make_token(const Bytes32& person, std::uint64_t valid_seconds, std::string_view note);
     /// Returns: whose token it is. Errors: unauthenticated when unknown, expired or taken back.
     Result<Bytes32> check_token(std::string_view token);
-    /// Returns: how many were taken back.
+    /// Also closed to rows of tokens that are put back later. Returns: how many were taken back. Errors: not_found.
     Result<std::uint64_t> revoke_tokens(const Bytes32& person);
 
 private:
     std::string mac_of(const Person& person) const;
-    std::string mac_of_token(std::string_view hash, std::string_view person, std::int64_t expires_ms) const;
+    std::string mac_of_token(std::string_view hash, std::string_view person, std::uint32_t epoch, std::int64_t expires_ms) const;
     Result<Person> read_person(database::Transaction& transaction, std::string_view column, const std::string& value) const;
+    Result<std::vector<Person>> read_people(database::Transaction& transaction, const std::string& condition, const std::string& value) const;
 
     database::Database& database_;
     const crypto::Secret row_key_;

@@ -59,8 +59,17 @@ TEST_F(AccountsTest, TokensOpenUntilTheyExpireOrAreTakenBack) {
     EXPECT_EQ(accounts_->check_token(text).value(), ada.id);
     EXPECT_EQ(accounts_->check_token(text + "0").error().code, ErrorCode::unauthenticated);
     EXPECT_EQ(accounts_->check_token(std::string(1000, 'x')).error().code, ErrorCode::unauthenticated);
+    const auto change = [&](const std::string& statement) {
+        ASSERT_TRUE(database_->write(database::Durability::full, [&](database::Transaction& t) { return database::attempt("tampering", [&] { t.sql() << statement; }); }));
+    };
+    change("CREATE TABLE kept AS SELECT * FROM tokens");
     EXPECT_EQ(accounts_->revoke_tokens(ada.id).value(), 1u);
     EXPECT_EQ(accounts_->check_token(text).error().code, ErrorCode::unauthenticated);
+    change("INSERT INTO tokens SELECT * FROM kept");
+    EXPECT_EQ(accounts_->check_token(text).error().code, ErrorCode::unauthenticated) << "put back behind our back";
+    EXPECT_TRUE(accounts_->check_token(as_text(accounts_->make_token(ada.id, 3600, "")->view())));
+    EXPECT_EQ(accounts_->make_token(crypto::random_bytes32(), 1, "").error().code, ErrorCode::not_found);
+    EXPECT_EQ(accounts_->revoke_tokens(crypto::random_bytes32()).error().code, ErrorCode::not_found);
 }
 
 TEST_F(AccountsTest, RowsChangedBehindOurBackAreFound) {
@@ -75,7 +84,7 @@ TEST_F(AccountsTest, RowsChangedBehindOurBackAreFound) {
     change("UPDATE tokens SET person = '" + to_hex(ada.id) + "'");
     EXPECT_EQ(accounts_->check_token(as_text(token->view())).error().code, ErrorCode::corrupt);
     const std::string forged = to_hex(crypto::sha256(as_bytes("fid_forged")));
-    change("INSERT INTO tokens (hash, person, created_ms, expires_ms, note, mac) VALUES ('" + forged + "', '" + to_hex(ada.id) + "', 0, 0, '', '')");
+    change("INSERT INTO tokens (hash, person, epoch, created_ms, expires_ms, note, mac) VALUES ('" + forged + "', '" + to_hex(ada.id) + "', 0, 0, 0, '', '')");
     EXPECT_EQ(accounts_->check_token("fid_forged").error().code, ErrorCode::corrupt);
     change("UPDATE people SET roles = 256 WHERE name = 'eve'");
     EXPECT_EQ(accounts_->by_name("eve").error().code, ErrorCode::corrupt);

@@ -32,7 +32,7 @@ protected:
         settings.chain_id = facts_.chain_id;
         settings.studies = facts_.studies;
         settings.institution = facts_.institution;
-        outbox_ = std::make_unique<ledger::Outbox>(store_->database(), rpc_, settings, key(2));
+        outbox_ = std::make_unique<ledger::Outbox>(store_->database(), rpc_, settings, key(2), key(3));
         versions_ = std::make_unique<CheckedVersions>(*store_);
         exams_ = std::make_unique<Exams>(*store_, *versions_, *outbox_, facts_, std::chrono::seconds(3600));
     }

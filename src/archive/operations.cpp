@@ -219,6 +219,18 @@ Result<json::object> Operations::add_person(const Arguments& arguments) {
     return json::object{{"id", to_hex(person.id)}, {"name", name}, {"roles", roles_text(roles)}, {"usable", usable}};
 }
 
+Result<void> Operations::administer(const Bytes32& person, bool takes_away) {
+    const auto who = service_.command_requester();
+    auto decision = service_.permit(who, nullptr, Operation::inventory);
+    if (!decision && takes_away && decision.error().code == ErrorCode::unavailable) {
+        decision = Decision{};
+        decision->allowed = decision->node_away = true;
+    }
+    FID_CHECK(decision);
+    FID_CHECK(service_.tracer_->write(who, Operation::inventory, *decision, nullptr, person, {}));
+    return {};
+}
+
 Result<json::object> Operations::list_people(const Arguments&) {
     FID_TRY(const auto people, service_.accounts_->all());
     json::array out;
@@ -230,6 +242,7 @@ Result<json::object> Operations::make_token(const Arguments& arguments) {
     FID_TRY(const auto name, argument::required_text(arguments, "person"));
     FID_TRY(const auto person, service_.accounts_->by_name(name));
     FID_TRY(const auto days, argument::number(arguments, "days", 30, 0, 3650));  // 0: until it is taken back
+    FID_CHECK(administer(person.id, false));
     FID_TRY(const auto token, service_.accounts_->make_token(person.id, static_cast<std::uint64_t>(days) * 86400, argument::text(arguments, "note")));
     return json::object{{"token", std::string(as_text(token.view()))}, {"person", name}, {"days", days}};
 }
@@ -237,6 +250,7 @@ Result<json::object> Operations::make_token(const Arguments& arguments) {
 Result<json::object> Operations::revoke_tokens(const Arguments& arguments) {
     FID_TRY(const auto name, argument::required_text(arguments, "person"));
     FID_TRY(const auto person, service_.accounts_->by_name(name));
+    FID_CHECK(administer(person.id, true));
     FID_TRY(const auto count, service_.accounts_->revoke_tokens(person.id));
     return json::object{{"revoked", count}};
 }
@@ -294,9 +308,10 @@ Result<json::object> Operations::decide_set_aside(const Arguments& arguments) {
     const bool accept = argument::flag(arguments, "accept");
     FID_TRY(const auto row, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().find_instance_of(t, id); }));
     if (!row) return fail(ErrorCode::not_found, "there is no such object");
-    FID_TRY(const auto study, service_.identify(row->study_uid.text()));
-    FID_TRY(const auto decision, service_.permit(service_.command_requester(), &study, Operation::correct));
-    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::correct, decision, &study, id, {}));
+    FID_TRY(const auto identity, service_.identify_if_taken(row->study_uid));
+    const auto* study = identity ? &*identity : nullptr;
+    FID_TRY(const auto decision, service_.permit(service_.command_requester(), study, Operation::correct));
+    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::correct, decision, study, id, {}));
     FID_CHECK(service_.store_->change_state(id, accept ? store::ObjectState::current : store::ObjectState::discarded, argument::text(arguments, "reason")));
     if (accept) FID_CHECK(service_.exams_->complete(row->study_uid));
     return json::object{{"object", id_text}, {"state", accept ? "current" : "discarded"}};

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/json.hpp"
 #include "base/result.hpp"
 
@@ -39,6 +40,9 @@ private:
     Result<void> each_study(const std::function<Result<void>(const store::StudyRow& study)>& with_study);
     /// Those named in `studies`, or every one where `all` is set.
     Result<std::vector<std::string>> named_studies(const boost::json::object& arguments);
+
+    /// Decides and traces work on somebody's account. What only takes away is never held up by a node that is away.
+    Result<void> administer(const Bytes32& person, bool takes_away);
 
     using Arguments = boost::json::object;
     using Answer = Result<boost::json::object>;

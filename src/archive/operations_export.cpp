@@ -177,9 +177,10 @@ Result<void> Operations::export_study(Export& out, const std::string& study_uid)
 /// One object that is not served: each is a look of its own. A damaged one is named and does not keep the others from being exported.
 Result<void> Operations::export_apart(Export& out, const store::InstanceRow& row, std::string_view folder) {
     const auto who = service_.command_requester();
-    FID_TRY(const auto study, service_.identify(row.study_uid.text()));
-    FID_TRY(const auto decision, service_.permit(who, &study, Operation::read));
-    FID_CHECK(service_.tracer_->write(who, Operation::read, decision, &study, row.object.ref.id, {}));
+    FID_TRY(const auto identity, service_.identify_if_taken(row.study_uid));
+    const auto* study = identity ? &*identity : nullptr;
+    FID_TRY(const auto decision, service_.permit(who, study, Operation::read));
+    FID_CHECK(service_.tracer_->write(who, Operation::read, decision, study, row.object.ref.id, {}));
     const auto path = out.folder / folder / (row.sop_uid.text() + "_" + to_hex(row.object.ref.id).substr(0, 16));
     StoreRetrieval retrieval(*service_.store_, {row}, nullptr, 0, [this](const store::InstanceRow& instance, const Error& error) { service_.damaged(instance, error); });
     const auto written = write_instance(out, path, retrieval, row);

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t kMaxTrustBytes = std::uint64_t{4} << 20;
 constexpr std::size_t kMostAlarms = 1000;
+constexpr std::uint64_t kLeastFreeBytes = std::uint64_t{64} << 20;  // for an extent of each writer, the index and the trace
 
 Result<store::StudyRow> find_study(store::Store& store, const Uid& study_uid) {
     FID_TRY(auto row, store.database().read([&](database::Transaction& t) { return store.index().find_study(t, study_uid); }));
@@ -209,6 +210,13 @@ Result<StudyIdentity> Service::identify(std::string_view study_uid) {
     return identify_study(*store_, row);
 }
 
+Result<std::optional<StudyIdentity>> Service::identify_if_taken(const Uid& study_uid) {
+    auto identity = identify(study_uid.text());
+    if (identity) return std::optional<StudyIdentity>(std::move(*identity));
+    if (identity.error().code == ErrorCode::not_found) return std::nullopt;
+    return fail(identity.error());
+}
+
 Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const Selector& what) {
     FID_TRY(const auto study, identify(what.study_uid));
     FID_TRY(const auto decision, permit(who, &study, Operation::read));
@@ -346,7 +354,14 @@ Result<std::string> Service::describe_study(const Requester& who, std::string_vi
 
 Health Service::health() {
     Health health;
-    health.ready = true;
+    const auto prevents = [&](std::string why) { health.notes.push_back(std::move(why)); };
+    if (const auto failure = store_->vault().failure()) prevents("store: " + failure->message);
+    if (const auto failure = trace_->failure()) prevents("trace: " + failure->message);
+    std::error_code ec;
+    const auto space = std::filesystem::space(site_.layout().store(), ec);
+    if (ec) prevents("store: its free space cannot be read: " + ec.message());
+    else if (space.available < kLeastFreeBytes) prevents("store: the disk is full, " + std::to_string(space.available >> 20) + " MiB are free");
+    health.ready = health.notes.empty();
     const auto status = ledger::collect_status(*follower_, *outbox_, node_.get());
     if (!status.node_problem.empty()) health.notes.push_back("ledger node: " + status.node_problem);
     if (status.chain.behind || !status.chain.problem.empty()) health.notes.push_back("ledger: " + (status.chain.problem.empty() ? std::string("no recent answer from the node") : status.chain.problem));

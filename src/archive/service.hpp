@@ -73,6 +73,8 @@ private:
     Result<void> open_ledger(Ledger ledger);
     Result<std::vector<store::InstanceRow>> select(const Selector& what);
     Result<StudyIdentity> identify(std::string_view study_uid);
+    /// Nothing where all that came of the study was set aside: it then has no patient yet.
+    Result<std::optional<StudyIdentity>> identify_if_taken(const Uid& study_uid);
     /// decide and, when denied, trace. Returns: the decision, allowed.
     Result<Decision> permit(const Requester& who, const StudyIdentity* study, Operation operation);
     void damaged(const store::InstanceRow& instance, const Error& error);

@@ -212,6 +212,11 @@ Result<std::shared_ptr<State>> prepare(const Entry& entry, const EntryKeys& keys
 
 }  // namespace
 
+std::optional<Error> Trace::failure() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->failed;
+}
+
 Result<Trace::Ticket> Trace::append(const Entry& entry, const EntryKeys& keys) {
     FID_TRY(auto pending, prepare<Ticket::State>(entry, keys));
     std::unique_lock lock(state_->mutex);

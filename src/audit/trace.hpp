@@ -76,6 +76,8 @@ public:
     /// append and wait_durable; waits for room in the queue instead of failing.
     Result<std::uint64_t> append_durable(const Entry& entry, const EntryKeys& keys);
 
+    /// Why the log takes no more entries until it is opened again; nothing while all is well.
+    std::optional<Error> failure() const;
     std::uint64_t size() const;  // durable entries
     Hash root() const;           // of the durable entries
     TraceHead head() const;      // both, of one moment

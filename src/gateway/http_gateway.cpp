@@ -67,7 +67,15 @@ Door::Door(archive::Archive& used, HttpGatewaySettings given)
       questions("questions", 2, settings.max_waiting),
       retrieving("retrieving", settings.retrieve_threads, settings.max_waiting),
       ingesting("ingesting", settings.ingest_threads, settings.max_waiting),
+      retrievals(settings.max_waiting),
+      stores(settings.max_waiting),
       secure(settings.tls.has_value()) {}
+
+Result<Admission::Ticket> Admission::enter() {
+    if (inside_.fetch_add(1) < most_) return Ticket(*this);
+    inside_ -= 1;
+    return fail(ErrorCode::unavailable, "too many requests of this kind are under way; try again shortly");
+}
 
 void Door::stop() {
     questions.stop();

@@ -428,6 +428,19 @@ TEST_F(HttpGatewayTest, EvidenceIsPassedOnByteByByte) {
     EXPECT_EQ(code_of(away), "unavailable");
 }
 
+TEST(Admission, LetsInNoMoreThanItsPoolCanTake) {
+    impl::Admission admission(1);
+    auto first = admission.enter();
+    ASSERT_TRUE(first);
+    EXPECT_EQ(admission.enter().error().code, ErrorCode::unavailable);
+    EXPECT_EQ(admission.enter().error().code, ErrorCode::unavailable) << "a refusal leaves nothing behind";
+    const auto moved = std::move(*first);
+    first = fail(ErrorCode::internal, "gone");
+    EXPECT_FALSE(admission.enter());
+    { const auto last = std::move(const_cast<impl::Admission::Ticket&>(moved)); }
+    EXPECT_TRUE(admission.enter());
+}
+
 TEST_F(HttpGatewayTest, ReadinessAndMetrics) {
     EXPECT_EQ(get("/readyz").status, 200u);
     archive_.state = {false, {"the disk is full"}};

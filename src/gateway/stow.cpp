@@ -180,6 +180,7 @@ net::Task<Result<void>> serve_store(Call& call) {
     if (form->multipart) {
         FID_CO_TRY(reader, net::MultipartReader::create(form->boundary));
     }
+    FID_CO_TRY(const auto ticket, call.door.stores.enter());
     auto begin = [&call]() { return call.door.archive.begin_ingest(call.who, "stow-rs"); };
     FID_CO_TRY(auto session, co_await call.door.ingesting.run(begin));
     StoreRun run(std::move(session), std::move(reader), call.parameters.empty() ? std::string() : call.parameters[0]);

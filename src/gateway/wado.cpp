@@ -151,6 +151,7 @@ net::Task<Result<void>> send_body(Call& call, DicomBody& body, bool multipart, B
 net::Task<Result<void>> serve_retrieve(Call& call, archive::Selector what) {
     auto acceptable = negotiate(call.request, what.level);
     if (!acceptable) co_return co_await call.refuse(acceptable.error(), acceptable.error().code == ErrorCode::unsupported ? 406 : 400);
+    FID_CO_TRY(const auto ticket, call.door.retrievals.enter());
     auto open = [&]() { return call.door.archive.retrieve(call.who, what); };
     FID_CO_TRY(auto retrieval, co_await call.door.retrieving.run(open));
     DicomBody body(std::move(retrieval), *acceptable);

@@ -211,6 +211,11 @@ Result<std::unique_ptr<Vault>> Vault::open(std::unique_ptr<SegmentBackend> backe
     return std::unique_ptr<Vault>(new Vault(std::move(state)));
 }
 
+std::optional<Error> Vault::failure() const {
+    const std::lock_guard lock(state_->commit_mutex);
+    return state_->poisoned;
+}
+
 Result<ObjectWriter> Vault::begin_object(Slot study_slot, ObjectKind kind, std::uint64_t expected_size) {
     {
         const std::lock_guard lock(state_->commit_mutex);

@@ -156,6 +156,8 @@ public:
     /// has heard of; no number up to it is given to a new segment, even where the segment is missing.
     static Result<std::unique_ptr<Vault>> open(std::unique_ptr<SegmentBackend> backend, const ShredStore& secrets, const Bytes32& site_id,
                                                const VaultOptions& options, Location known_block, std::uint32_t known_segment);
+    /// Why no more can be stored until the vault is opened again; nothing while all is well.
+    std::optional<Error> failure() const;
     /// The highest number that a segment has, or had.
     std::uint32_t highest_segment() const;
     ~Vault();

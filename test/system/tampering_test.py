@@ -113,16 +113,69 @@ class Tampering(SystemTest):
         database.close()
         self.assert_found(site, self.study, self.uids[0])
 
-    def test_an_older_index(self):
-        """The whole file set back: the ledger knows of a version that the archive does not."""
+    def test_a_study_shown_short(self):
+        """An instance taken away with all its rows, and the study's own row put back to before it came: everything left is genuine."""
         site = self.copy()
-        for file in (site.folder / "store").glob("index.db*"):
-            file.unlink()
-        for file in (self.prepared / "earlier/store").glob("index.db*"):
-            shutil.copy(file, site.folder / "store")
+        database = site.database()
+        database.execute("ATTACH ? AS earlier", [str(self.prepared / "earlier/store/index.db")])
+        gone = database.execute("SELECT object_id FROM instances WHERE object_id NOT IN (SELECT object_id FROM earlier.instances)").fetchall()
+        self.assertEqual(len(gone), 1)
+        for table in ("instances", "objects"):
+            database.execute(f"DELETE FROM {table} WHERE object_id = ?", list(gone[0]))
+        database.execute("DELETE FROM instances WHERE sop_uid = ?", [self.uids[0]])
+        database.execute("INSERT INTO instances SELECT * FROM earlier.instances WHERE sop_uid = ?", [self.uids[0]])
+        database.execute("DELETE FROM objects WHERE object_id IN (SELECT object_id FROM earlier.instances WHERE sop_uid = ?)", [self.uids[0]])
+        database.execute("INSERT INTO objects SELECT * FROM earlier.objects WHERE object_id IN (SELECT object_id FROM earlier.instances WHERE sop_uid = ?)", [self.uids[0]])
+        database.execute("DELETE FROM studies WHERE study_uid = ?", [self.study])
+        database.execute("INSERT INTO studies SELECT * FROM earlier.studies WHERE study_uid = ?", [self.study])
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
+        self.assert_found(site, self.uids[0], self.study, mends=("fsck", "--rebuild-index"))
+
+    def put_back(self, site, *names):
+        for name in names:
+            for path in (site.folder / "store").glob(name):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            for path in (self.prepared / "earlier/store").glob(name):
+                shutil.copytree(path, site.folder / "store" / path.name) if path.is_dir() else shutil.copy(path, site.folder / "store")
+
+    def test_an_older_index(self):
+        """The database set back: objects and versions come back from the segments."""
+        site = self.copy()
+        self.put_back(site, "index.db*")
+        self.assertTrue(site.run("fsck")["clean"])
+        self.assert_versions_are_settled(site)
+
+    def test_an_older_store(self):
+        """Database and segments set back: the ledger knows of a version that the archive does not."""
+        site = self.copy()
+        self.put_back(site, "index.db*", "segments", "secrets")
         found = site.raw("--json", "fsck", codes=None)
         self.assertEqual(found.returncode, DAMAGED, found.stdout + found.stderr)
         self.assertIn("lost_version", found.stdout)
+        self.assert_other_is_whole(site)
+
+    def test_a_lost_index(self):
+        """All that is not in the database comes back at the next start, versions too; people must be added again."""
+        site = self.copy()
+        for file in (site.folder / "store").glob("index.db*"):
+            file.unlink()
+        found = site.raw("--json", "list")
+        self.assertIn("versions that the index had lost were made again", found.stderr)
+        self.assert_versions_are_settled(site)
+        self.assertTrue(site.run("fsck")["clean"])
+        self.assertEqual(site.run("verify", "--all")["damaged"], [])
+        self.assertEqual([person["name"] for person in site.run("person", "list")["people"]], ["operator"])
+        report = site.run("import", *self.files[1:], *self.other_files)
+        self.assertEqual((report["stored"], report["duplicates"]), (0, len(self.files)))
+        self.assert_versions_are_settled(site)
+
+    def assert_versions_are_settled(self, site):
+        site.run("ledger", "status")
+        versions = site.run("show", self.study)["versions"]
+        self.assertEqual([v["version"] for v in versions], [1, 2])
+        outbox = site.run("ledger", "status")["outbox"]
+        self.assertEqual(outbox["incidents"], 0, outbox)
         self.assert_other_is_whole(site)
 
     def test_swapped_places(self):

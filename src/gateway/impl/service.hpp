@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "archive/archive.hpp"
@@ -32,6 +33,31 @@ private:
     std::map<std::pair<std::string, unsigned>, Count> counts_;
 };
 
+/// Lets so many requests in at a time. Each has at most one job in its pool, so that whoever was let in never finds the pool full
+/// halfway through a body.
+class Admission {
+public:
+    explicit Admission(std::size_t most) : most_(most) {}
+    class Ticket {
+    public:
+        explicit Ticket(Admission& from) : from_(&from) {}
+        Ticket(Ticket&& other) noexcept : from_(std::exchange(other.from_, nullptr)) {}
+        Ticket& operator=(Ticket&&) = delete;
+        ~Ticket() {
+            if (from_ != nullptr) from_->inside_ -= 1;
+        }
+
+    private:
+        Admission* from_;
+    };
+    /// Errors: unavailable when as many are inside already. Threads: safe.
+    Result<Ticket> enter();
+
+private:
+    const std::size_t most_;
+    std::atomic<std::size_t> inside_{0};
+};
+
 /// What all requests share.
 struct Door {
     archive::Archive& archive;
@@ -39,6 +65,7 @@ struct Door {
     net::BlockingPool questions;  // short ones: tokens, health, metrics
     net::BlockingPool retrieving;
     net::BlockingPool ingesting;
+    Admission retrievals, stores;
     RequestCounts counts;
     std::function<net::HttpServerCounters()> server_counters;
     std::atomic<std::uint16_t> port = 0;
