@@ -77,6 +77,7 @@ Result<bool> Exams::complete(const Uid& study_uid) {
     if (latest) {
         FID_TRY(const auto before, versions_.read(*latest));
         manifest.reasons = reasons_of(before->manifest.instances, manifest.instances);
+        if ((manifest.reasons & evidence::kReasonRemoved) != 0) FID_CHECK(check_removed(*before, manifest));
     }
 
     manifest.study_instance_uid = study_uid;
@@ -117,6 +118,22 @@ Result<bool> Exams::complete(const Uid& study_uid) {
     }));
     outbox_.wake();
     return true;
+}
+
+/// An instance leaves a study when another one under its UID was accepted elsewhere; its row then stays. What left no row was
+/// lost, and no version may make that official.
+Result<void> Exams::check_removed(const CheckedVersion& before, const evidence::Manifest& now) const {
+    std::set<std::string_view> here;
+    for (const auto& instance : now.instances) here.insert(instance.sop_instance_uid.text());
+    for (const auto& instance : before.manifest.instances) {
+        const auto& uid = instance.sop_instance_uid;
+        if (here.contains(uid.text())) continue;
+        FID_TRY(const auto rows, store_.database().read([&](database::Transaction& t) { return store_.index().find_all_instances(t, uid); }));
+        if (std::any_of(rows.begin(), rows.end(), [&](const store::InstanceRow& row) { return row.study_uid == before.row.study_uid; })) continue;
+        return fail(ErrorCode::corrupt, "instance " + uid.text() + " stands in version " + std::to_string(before.row.record.version) +
+                                            " and is missing in the index: rebuild the index (fsck --rebuild-index)");
+    }
+    return {};
 }
 
 /// A record is a pure function of its manifest, the study's secrets and the site's facts.

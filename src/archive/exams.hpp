@@ -43,6 +43,7 @@ private:
     };
     void run(std::stop_token stop);
     Result<evidence::StudyRecord> record_of(const store::StudyRow& study, const evidence::Manifest& manifest, ByteView manifest_bytes) const;
+    Result<void> check_removed(const CheckedVersion& before, const evidence::Manifest& now) const;
     Result<std::uint64_t> recover_versions_of(const Uid& study_uid);
     Result<std::uint64_t> complete_older_than(std::uint64_t changed_before_ms);
     std::mutex& lock_of(const Uid& study_uid);

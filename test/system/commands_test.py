@@ -262,6 +262,23 @@ class SetAside(SystemTest):
         self.assertEqual(came_out[uids[1]], sha256(files[1]))
         self.assertEqual(site.run("fsck")["findings"], [])
 
+    def test_all_that_came_of_a_study(self):
+        """A known UID comes as the first of another study: that study has nothing else, and still its image goes out and can be decided about."""
+        site = self.site()
+        file = sorted(self.samples().rglob("*.dcm"))[0]
+        image = pydicom.dcmread(file)
+        site.run("import", file)
+        image.StudyInstanceUID += ".1"
+        image.save_as(self.folder / "elsewhere.dcm")
+        self.assertEqual(site.run("import", self.folder / "elsewhere.dcm", codes=(1,))["setAside"], 1)
+        self.assertEqual(site.run("export", "--set-aside", "--to", self.folder / "out")["files"], 1)
+        self.assertEqual(sha256(files_of(self.folder / "out")[0]), sha256(self.folder / "elsewhere.dcm"))
+        (waiting,) = site.run("set-aside", "list")["setAside"]
+        self.assertEqual(site.run("set-aside", "accept", waiting["objectId"], "--reason", "it was the wrong study")["state"], "current")
+        self.assertTrue(site.run("ledger", "wait")["settled"])
+        self.assertEqual(site.run("export", image.StudyInstanceUID, "--to", self.folder / "accepted")["files"], 1)
+        self.assertEqual(site.run("fsck")["findings"], [])
+
 
 class Superseded(SystemTest):
     """An X-ray that came as PNG, and then again as DICOM with another header: the earlier version goes out as it came."""
