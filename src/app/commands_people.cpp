@@ -49,6 +49,79 @@ void add_person_list(CLI::App& person, Globals& globals, Action& action) {
     });
 }
 
+void add_person_activity(CLI::App& person, Globals& globals, Action& action, bool active) {
+    auto name = std::make_shared<std::string>();
+    auto* command = person.add_subcommand(active ? "activate" : "deactivate", active ? "Give a person's rights back" : "Take all of a person's rights and tokens away, at once");
+    command->add_option("NAME", *name, "Log-in name")->required();
+    if (!active) command->footer("It counts here from the moment the command returns, also with the ledger's node away; run it again then, so that the ledger\nlearns of it. What the person did stays in the trace.");
+    command->callback([&globals, &action, name, active] {
+        action = [&globals, name, active]() -> Result<int> {
+            const json::object arguments{{"name", *name}, {"active", active}};
+            FID_TRY(const auto answer, perform(globals, "person activity", arguments, [](const json::object&) {}, archive::Service::Ledger::optional));
+            const bool on_ledger = answer.at("onLedger").as_bool();
+            if (globals.json) print_json(answer);
+            else if (active) std::printf("%s is active again; tokens must be made anew\n", name->c_str());
+            else std::printf("%s may do nothing any more; %s taken back\n", name->c_str(), shown::counted(shown::number(answer, "tokensRevoked"), "token", "tokens").c_str());
+            if (!globals.json && !on_ledger) std::printf("The ledger does not know of it yet: its node is away. Run the command again when it is back.\n");
+            return on_ledger ? 0 : 7;
+        };
+    });
+}
+
+void add_deny(CLI::App& cli, Globals& globals, Action& action) {
+    struct Options {
+        std::string person, study, reason;
+        std::int64_t id = 0;
+    };
+    auto* deny = cli.add_subcommand("deny", "Deny at this site, at once, whatever the ledger says");
+    deny->require_subcommand(1);
+    auto options = std::make_shared<Options>();
+
+    auto* add = deny->add_subcommand("add", "Deny a person everything, everybody a study's patient, or a person that patient");
+    add->add_option("--person", options->person, "Whom; default: everybody");
+    add->add_option("--study", options->study, "A study of the patient; default: all patients");
+    add->add_option("--reason", options->reason, "For people, without a patient's name")->required();
+    add->footer("A denial stands above grants, restrictions and emergencies, with the ledger's node away too. It is this site's own: other\nhospitals do not learn of it.\nExample:\n  fiducial deny add --site clinic --person bob --study 1.2.840.1 --reason 'court order 12/26'");
+    add->callback([&globals, &action, options] {
+        action = [&globals, options]() -> Result<int> {
+            const json::object arguments{{"person", options->person}, {"study", options->study}, {"reason", options->reason}};
+            FID_TRY(const auto answer, perform(globals, "deny add", arguments, [](const json::object&) {}, archive::Service::Ledger::optional));
+            if (globals.json) print_json(answer);
+            else std::printf("denied from now on; to take it back: fiducial deny remove %llu\n", shown::count(answer, "id"));
+            return 0;
+        };
+    });
+    auto* remove = deny->add_subcommand("remove", "Take a denial back");
+    remove->add_option("ID", options->id, "As deny list shows it")->required();
+    remove->callback([&globals, &action, options] {
+        action = [&globals, options]() -> Result<int> {
+            FID_TRY(const auto answer, perform(globals, "deny remove", json::object{{"id", options->id}}, [](const json::object&) {}, archive::Service::Ledger::optional));
+            if (globals.json) print_json(answer);
+            else std::printf("taken back\n");
+            return 0;
+        };
+    });
+    auto* list = deny->add_subcommand("list", "List the denials that stand");
+    list->callback([&globals, &action] {
+        action = [&globals]() -> Result<int> {
+            FID_TRY(const auto answer, perform(globals, "deny list", {}, [](const json::object&) {}, archive::Service::Ledger::none));
+            const auto& denials = answer.at("denials").get_array();
+            if (globals.json) {
+                print_json(answer);
+                return 0;
+            }
+            if (denials.empty()) std::printf("nobody is denied\n");
+            for (const auto& item : denials) {
+                const auto& denial = item.get_object();
+                const auto person = shown::text(denial, "person"), patient = shown::text(denial, "patientKey");
+                std::printf("%4llu  %s  %s  %s  %s\n", shown::count(denial, "id"), shown::text(denial, "since").c_str(), shown::padded(person.empty() ? "everybody" : person, 20).c_str(),
+                            patient.empty() ? "all patients" : patient.substr(0, 16).c_str(), shown::text(denial, "reason").c_str());
+            }
+            return 0;
+        };
+    });
+}
+
 void add_token(CLI::App& cli, Globals& globals, Action& action) {
     struct Options {
         std::string person, note;
@@ -65,7 +138,7 @@ void add_token(CLI::App& cli, Globals& globals, Action& action) {
     command->callback([&globals, &action, options] {
         action = [&globals, options]() -> Result<int> {
             const json::object arguments{{"person", options->person}, {"days", options->days}, {"note", options->note}};
-            FID_TRY(const auto answer, perform(globals, options->revoke ? "token revoke" : "token", arguments, [](const json::object&) {}, archive::Service::Ledger::none));
+            FID_TRY(const auto answer, perform(globals, options->revoke ? "token revoke" : "token", arguments, [](const json::object&) {}, archive::Service::Ledger::optional));
             if (globals.json) print_json(answer);
             else if (options->revoke) std::printf("%s taken back\n", shown::counted(shown::number(answer, "revoked"), "token", "tokens").c_str());
             else std::printf("%s\n", shown::text(answer, "token").c_str());
@@ -81,6 +154,9 @@ void add_people_commands(CLI::App& cli, Globals& globals, Action& action) {
     person->require_subcommand(1);
     add_person_add(*person, globals, action);
     add_person_list(*person, globals, action);
+    add_person_activity(*person, globals, action, false);
+    add_person_activity(*person, globals, action, true);
+    add_deny(cli, globals, action);
     add_token(cli, globals, action);
 }
 

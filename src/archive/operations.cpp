@@ -4,7 +4,6 @@
 
 #include "archive/arguments.hpp"
 #include "archive/importer.hpp"
-#include "archive/people_on_ledger.hpp"
 #include "archive/service.hpp"
 #include "base/file.hpp"
 #include "base/hex.hpp"
@@ -17,7 +16,6 @@ namespace json = boost::json;
 using std::chrono::milliseconds;
 
 constexpr std::int64_t kMaxWaitSeconds = 86400;
-constexpr std::chrono::seconds kSettlePatience{30};  // for a person's registration
 
 json::object shown(const ImportedFile& file) {
     json::object out{{"path", file.path}, {"outcome", std::string(name_of(file.outcome))}};
@@ -63,6 +61,10 @@ const Operations::Row* Operations::find(std::string_view name) {
         {"fsck", &Operations::fsck},
         {"person add", &Operations::add_person},
         {"person list", &Operations::list_people},
+        {"person activity", &Operations::set_person_active},
+        {"deny add", &Operations::add_denial},
+        {"deny remove", &Operations::remove_denial},
+        {"deny list", &Operations::list_denials},
         {"token", &Operations::make_token},
         {"token revoke", &Operations::revoke_tokens},
         {"ledger status", &Operations::ledger_status},
@@ -199,60 +201,6 @@ Result<json::object> Operations::evidence(const Arguments& arguments) {
     what.level = what.sop_uid.empty() ? Level::study : Level::instance;
     FID_TRY(const auto bundle, service_.evidence(service_.command_requester(), what));
     return json::object{{"bundle", bundle}, {"trustFile", service_.trust_text_}};
-}
-
-Result<json::object> Operations::add_person(const Arguments& arguments) {
-    FID_TRY(const auto name, argument::required_text(arguments, "name"));
-    FID_TRY(const auto role_names, argument::required_text(arguments, "roles"));
-    FID_TRY(const auto roles, parse_roles(role_names));
-    FID_TRY(const auto administrator, service_.site_.key(kOperatorKey));
-    if (service_.accounts_->by_name(name)) return fail(ErrorCode::conflict, "there is a person of this name already");
-    Person person{crypto::random_bytes32(), name, roles, system_clock().now().time_since_epoch().count()};
-    FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::inventory));
-    // On the ledger first: a person known here without rights there could do nothing, one known there alone can be added again.
-    FID_TRY(const auto block, register_person(*service_.rpc_, service_.site_.facts(), administrator, person.id, roles));
-    FID_CHECK(service_.store_->database().write(database::Durability::full, [&](database::Transaction& t) { return service_.accounts_->add(t, person); }));
-    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, decision, nullptr, person.id, {}));
-    // A right counts once it is settled, and stands in our own table of rights from then on.
-    service_.follower_->wake();
-    const bool usable = service_.follower_->wait_until([&](const ledger::FollowerStatus& chain) { return chain.any && chain.settled >= block; }, kSettlePatience);
-    return json::object{{"id", to_hex(person.id)}, {"name", name}, {"roles", roles_text(roles)}, {"usable", usable}};
-}
-
-Result<void> Operations::administer(const Bytes32& person, bool takes_away) {
-    const auto who = service_.command_requester();
-    auto decision = service_.permit(who, nullptr, Operation::inventory);
-    if (!decision && takes_away && decision.error().code == ErrorCode::unavailable) {
-        decision = Decision{};
-        decision->allowed = decision->node_away = true;
-    }
-    FID_CHECK(decision);
-    FID_CHECK(service_.tracer_->write(who, Operation::inventory, *decision, nullptr, person, {}));
-    return {};
-}
-
-Result<json::object> Operations::list_people(const Arguments&) {
-    FID_TRY(const auto people, service_.accounts_->all());
-    json::array out;
-    for (const auto& person : people) out.push_back({{"id", to_hex(person.id)}, {"name", person.name}, {"roles", roles_text(person.roles)}});
-    return json::object{{"people", std::move(out)}};
-}
-
-Result<json::object> Operations::make_token(const Arguments& arguments) {
-    FID_TRY(const auto name, argument::required_text(arguments, "person"));
-    FID_TRY(const auto person, service_.accounts_->by_name(name));
-    FID_TRY(const auto days, argument::number(arguments, "days", 30, 0, 3650));  // 0: until it is taken back
-    FID_CHECK(administer(person.id, false));
-    FID_TRY(const auto token, service_.accounts_->make_token(person.id, static_cast<std::uint64_t>(days) * 86400, argument::text(arguments, "note")));
-    return json::object{{"token", std::string(as_text(token.view()))}, {"person", name}, {"days", days}};
-}
-
-Result<json::object> Operations::revoke_tokens(const Arguments& arguments) {
-    FID_TRY(const auto name, argument::required_text(arguments, "person"));
-    FID_TRY(const auto person, service_.accounts_->by_name(name));
-    FID_CHECK(administer(person.id, true));
-    FID_TRY(const auto count, service_.accounts_->revoke_tokens(person.id));
-    return json::object{{"revoked", count}};
 }
 
 Result<json::object> Operations::ledger_status(const Arguments&) {

@@ -53,10 +53,6 @@ private:
     Answer list(const Arguments& arguments);
     Answer show(const Arguments& arguments);
     Answer evidence(const Arguments& arguments);
-    Answer add_person(const Arguments& arguments);
-    Answer list_people(const Arguments& arguments);
-    Answer make_token(const Arguments& arguments);
-    Answer revoke_tokens(const Arguments& arguments);
     Answer ledger_status(const Arguments& arguments);
     Answer wait_settled(const Arguments& arguments);
     Answer list_set_aside(const Arguments& arguments);
@@ -73,6 +69,15 @@ private:
     Result<void> export_superseded(Export& out, const std::string& study_uid);
     Result<void> export_set_aside(Export& out);
     Result<void> export_apart(Export& out, const store::InstanceRow& row, std::string_view folder);
+    // operations_people.cpp
+    Answer add_person(const Arguments& arguments);
+    Answer list_people(const Arguments& arguments);
+    Answer set_person_active(const Arguments& arguments);
+    Answer add_denial(const Arguments& arguments);
+    Answer remove_denial(const Arguments& arguments);
+    Answer list_denials(const Arguments& arguments);
+    Answer make_token(const Arguments& arguments);
+    Answer revoke_tokens(const Arguments& arguments);
     // operations_check.cpp
     Answer verify(const Arguments& arguments);
     Answer fsck(const Arguments& arguments);

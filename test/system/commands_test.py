@@ -9,6 +9,8 @@ import socket
 import struct
 import subprocess
 import unittest
+import urllib.error
+import urllib.request
 import zlib
 
 import pydicom
@@ -126,6 +128,49 @@ class NodeAway(SystemTest):
         self.assertNotIn(": clean", site.raw("fsck", codes=(7,)).stdout)
         self.assertEqual(site.run("verify", "--all", codes=(7,))["damaged"], [])
         self.assertIn("nothing was compared", site.raw("verify", "--all", codes=(7,)).stdout)
+
+
+class People(SystemTest):
+    def looks(self, site, token, study):
+        request = urllib.request.Request(f"{site.url}/studies/{study}/record", headers={"Authorization": f"Bearer {token}"})
+        try:
+            return urllib.request.urlopen(request, timeout=30).status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def test_what_is_taken_away_counts_at_once(self):
+        site = self.site()
+        site.run("import", sorted(self.samples().rglob("*.dcm"))[0])
+        study = site.run("list")["studies"][0]["studyInstanceUid"]
+        site.run("person", "add", "ada", "--role", "doctor")
+        with site.serving():
+            token = site.token("ada")
+            self.assertEqual(self.looks(site, token, study), 200)
+            denial = site.run("deny", "add", "--person", "ada", "--study", study, "--reason", "a court order")["id"]
+            self.assertEqual(self.looks(site, token, study), 403)
+            self.assertEqual([(one["person"], one["reason"]) for one in site.run("deny", "list")["denials"]], [("ada", "a court order")])
+            site.run("deny", "remove", str(denial))
+            self.assertEqual(self.looks(site, token, study), 200)
+            gone = site.run("person", "deactivate", "ada")
+            self.assertEqual((gone["tokensRevoked"], gone["onLedger"]), (1, True))
+            self.assertEqual(self.looks(site, token, study), 401)
+            self.assertEqual(self.looks(site, site.token("ada"), study), 403)
+            site.run("person", "activate", "ada")
+            self.assertEqual(site.run("deny", "list")["denials"], [])
+            self.assertEqual(self.looks(site, token, study), 401)
+            self.assertEqual(self.looks(site, site.token("ada"), study), 200)
+            site.run("person", "deactivate", "operator", codes=(2,))
+
+    def test_with_the_node_away(self):
+        site = self.site()
+        site.run("person", "add", "ada", "--role", "doctor")
+        configuration = site.folder / "fiducial.toml"
+        configuration.write_text(configuration.read_text().replace('geth = ""', 'geth = "/nonexistent/geth"'))
+        self.assertFalse(site.run("person", "deactivate", "ada", codes=(7,))["onLedger"])
+        self.assertEqual([one["person"] for one in site.run("deny", "list")["denials"]], ["ada"])
+        configuration.write_text(configuration.read_text().replace('geth = "/nonexistent/geth"', 'geth = ""'))
+        self.assertTrue(site.run("person", "deactivate", "ada")["onLedger"])
+        self.assertEqual(len(site.run("deny", "list")["denials"]), 1)
 
 
 class NoNode(SystemTest):
