@@ -89,6 +89,22 @@ def check_text(path):
                 breach(path, number, what)
 
 
+def check_named_tests(files):
+    """docs/design/threats.md names the test that shows each cell: there must be such a test."""
+    known = set()
+    for path in files:
+        if path.stem.endswith("_test") and path.suffix in {".cpp", ".py"} or path.name.endswith(".t.sol"):
+            text = path.read_text()
+            known.update(".".join(names) for names in re.findall(r"^TEST(?:_[FP])?\((\w+), (\w+)\)", text, re.M))
+            known.update(re.findall(r"function (test\w+)\(", text))
+            known.update(f"{path.stem.removesuffix('_test')}.{name}" for name in re.findall(r"def (test_\w+)\(self", text))
+    page = ROOT / "docs/design/threats.md"
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        for name in re.findall(r"`(\w+\.\w+|test\w*)`", line):
+            if name not in known and not (ROOT / "contracts/test" / name).exists() and not name.endswith((".py", ".db", ".sol")):
+                breach(page, number, f"there is no test {name}")
+
+
 def main():
     files = tracked()
     check_levels()
@@ -97,6 +113,7 @@ def main():
             check_includes(path)
         check_text(path)
     check_built(files)
+    check_named_tests(files)
     for room in rooms:
         if (ROOT / "src" / room).is_dir() and not (ROOT / "src" / room / "README.md").exists():
             breaches.append(f"src/{room}: a room needs its README.md")
