@@ -164,13 +164,14 @@ Result<Decision> Access::without_node(const Requester& who, const Subject& about
     FID_TRY(const bool denied_here, is_denied_here(who.subject, about.patient_key));
     FID_TRY(auto transaction, database_.begin_read());
     FID_TRY(const auto known, rights_.state(transaction));
-    if (known.first_block == 0 || known.first_block > std::max<std::uint64_t>(facts_.from_block, 1) || known.settled_block == 0) {
+    // Never answered: the table has not reached the node's head yet, and what was taken away since may be missing.
+    if (known.first_block == 0 || known.first_block > std::max<std::uint64_t>(facts_.from_block, 1) || known.settled_block == 0 || known.answered == 0) {
         if (operation == Operation::store) return store_by_accounts(who, denied_here, why);
         return fail(ErrorCode::unavailable, "the ledger node is away and not enough is known here to go on without it: " + why);
     }
     const auto status = follower_ != nullptr ? follower_->status() : ledger::FollowerStatus{};
     const auto now = unix_seconds(clock_.now());
-    const auto last_answer = std::max(known.answered, status.last_answer ? unix_seconds(*status.last_answer) : 0);
+    const auto last_answer = known.answered;  // the table's, not the follower's: only then was the table as new as the answer
     // A clock that was set back says nothing about how long the node has been away.
     const bool within_a_day = last_answer != 0 && last_answer <= now + kClockSlack_s && now <= last_answer + kMostAway_s;
     const auto state = within_a_day ? NodeState::away : NodeState::away_longer;

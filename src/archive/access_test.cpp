@@ -382,8 +382,55 @@ TEST_F(NodeAwayOnChain, nothing_is_served_from_a_table_with_a_gap_or_an_event_th
     write([&](database::Transaction& t) { return rights_->apply(t, head + 1, now(), std::vector{gone}); });
     expect_denied(decide(doctor_, Operation::read), Reason::subject_inactive);
     expect_flagged(decide(technologist_, Operation::read));
-    write([&](database::Transaction& t) { return rights_->apply(t, head + 3, now(), {}); });
+    write([&](database::Transaction& t) { return rights_->replace(t, {facts_.from_block + 1, head + 1, now(), head, {}}); });
     expect_unavailable(decide(technologist_, Operation::read));
+}
+
+TEST_F(NodeAwayOnChain, a_follower_that_begins_anew_leaves_the_table_as_it_was_until_it_is_at_the_head) {
+    const auto before = state();
+    ASSERT_TRUE(members(contracts::set_person_active_call(doctor_, false)));
+    must(site_->rpc->raw("anvil_mine", "[\"0x80\"]"));
+    must(database_->write(database::Durability::full, [&](database::Transaction& t) {
+        return database::attempt("damage", [&] { t.sql() << "update ledger_blocks set header = 'zz'"; });
+    }));
+    clock_.ahead = std::chrono::hours(23);
+    site_->follower_settings.blocks_at_once = 4;
+    start();
+    must(follower_->step());
+    // The node answers, and nothing is judged at the old block that was followed.
+    EXPECT_EQ(follower_->status().settled, facts_.from_block + 3);
+    EXPECT_TRUE(follower_->status().behind);
+    expect_flagged(decide(technologist_, Operation::read));
+    EXPECT_EQ(state().latest_block, before.latest_block);
+    EXPECT_EQ(state().changes, before.changes);
+    EXPECT_EQ(state().answered, before.answered);
+    // Should it go away now, the day counts from when the table was at its head.
+    clock_.ahead = std::chrono::hours(24) + std::chrono::seconds(60);
+    must(follower_->step());
+    expect_unavailable(decide(technologist_, Operation::read));
+    follow();
+    EXPECT_EQ(state().latest_block, follower_->status().head);
+    EXPECT_EQ(state().changes, before.changes + 1);
+    EXPECT_GT(state().answered, before.answered);
+    EXPECT_FALSE(decide(doctor_, Operation::read)->allowed);
+    EXPECT_TRUE(decide(technologist_, Operation::read)->allowed);
+}
+
+TEST_F(NodeAwayOnChain, nobody_is_served_from_a_table_that_has_not_reached_the_head_yet) {
+    must(database_->write(database::Durability::full, [&](database::Transaction& t) {
+        return database::attempt("a new database", [&] {
+            for (const char* table : {"ledger_blocks", "rights_changes", "rights_state"}) t.sql() << "delete from " + std::string(table);
+        });
+    }));
+    site_->follower_settings.blocks_at_once = 4;
+    start();
+    must(follower_->step());
+    EXPECT_GT(state().settled_block, 0U);
+    EXPECT_EQ(state().answered, 0U);
+    expect_unavailable(decide(technologist_, Operation::read));
+    expect_unavailable(decide(id(90), Operation::read));
+    stop_node();
+    expect_unavailable(decide(technologist_, Operation::break_glass, Purpose::emergency));
 }
 
 TEST_F(NodeAwayOnChain, storing_goes_on_by_the_accounts_where_the_table_knows_nothing) {
@@ -396,7 +443,7 @@ TEST_F(NodeAwayOnChain, storing_goes_on_by_the_accounts_where_the_table_knows_no
     const auto head = state().latest_block;
     stop_node();
     clock_.ahead = std::chrono::hours(30);
-    must(database_->write(database::Durability::full, [&](database::Transaction& t) { return rights_->apply(t, head + 3, now(), {}); }));  // a gap
+    must(database_->write(database::Durability::full, [&](database::Transaction& t) { return rights_->replace(t, {head, head + 3, now(), head, {}}); }));  // a gap
     expect_unavailable(decide(technologist_, Operation::store));
     access_->set_accounts(&accounts);
     expect_flagged(decide(technologist_, Operation::store));
@@ -425,7 +472,7 @@ TEST_F(NodeAwayOnChain, a_table_that_is_not_whole_is_read_from_the_chain_again) 
     EXPECT_TRUE(sound());
     EXPECT_TRUE(same());
     // A gap.
-    write([&](database::Transaction& t) { return rights_->apply(t, before.latest_block + 3, now(), {}); });
+    write([&](database::Transaction& t) { return rights_->replace(t, {before.latest_block, before.latest_block, now(), before.latest_block, {}}); });
     EXPECT_EQ(state().changes, 0u);
     start();
     follow();

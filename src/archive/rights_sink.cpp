@@ -147,13 +147,13 @@ std::optional<store::RightsChange> rights_change(const ledger::Log& log, const S
 /// A damaged table is the table's affair; anything else is tried again.
 Result<void> RightsSink::go_on_if_damaged(Result<void> outcome) {
     if (outcome || (outcome.error().code != ErrorCode::corrupt && outcome.error().code != ErrorCode::conflict)) return outcome;
-    log::error("archive", "the table of rights is damaged; it is read from the ledger again", {{"why", outcome.error().message}});
+    log::error("archive", "the table of rights is damaged or does not fit the chain; it is read from the ledger again", {{"why", outcome.error().message}});
     whole_ = false;
     return {};
 }
 
 Result<void> RightsSink::apply(database::Transaction& transaction, const ledger::Block& block, std::span<const ledger::Log> logs) {
-    if (head_ != block.number() - 1) whole_.reset();  // the first since the start, or a gap
+    if (head_ != block.number() - 1 && whole_ != false) whole_.reset();  // the first since the start, or a gap
     head_ = block.number();
     head_time_ = block.header.timestamp;
     if (whole_ == false) return {};
@@ -226,6 +226,7 @@ void RightsSink::answered(SystemTime at) {
         if (problem_ != mended.error().message) log::error("archive", "the table of rights cannot be read from the ledger again", {{"why", mended.error().message}});
         problem_ = mended.error().message;
     }
+    if (whole_ != true) return;  // what stands in the table is older than this answer
     if (noted_ && at >= *noted_ && at - *noted_ < kNoteEvery) return;
     noted_ = at;
     const auto done = database_.write(database::Durability::rebuildable, [&](database::Transaction& t) { return rights_.note_answer(t, unix_seconds(at)); });

@@ -18,7 +18,8 @@ std::optional<store::RightsChange> rights_change(const ledger::Log& log, const S
 
 /// Feeds the table of rights from the chain that is followed.
 /// What is damaged in the table never stops the following: whoever asks it is told so, and with the node's next answer the whole
-/// history is read from the chain again. A table that begins after the contracts' first block is made whole in the same way.
+/// history is read from the chain again. A table that begins after the contracts' first block is made whole in the same way, and so is
+/// one that the follower, which began anew, tells blocks that it has already: until then it stands as it was.
 /// Threads: as LedgerChanges.
 class RightsSink final : public ledger::LedgerChanges {
 public:
@@ -29,7 +30,7 @@ public:
     Result<void> apply(database::Transaction& transaction, const ledger::Block& block, std::span<const ledger::Log> logs) override;
     Result<void> undo(database::Transaction& transaction, const ledger::Block& block, bool was_settled) override;
     Result<void> settle(database::Transaction& transaction, const ledger::Block& block) override;
-    /// Writes down when the node last answered, at most once a minute, so that it survives a restart; mends the table where it must.
+    /// Mends the table where it must; writes down when the node last answered and the table was whole, at most once a minute.
     void answered(SystemTime at) override;
 
 private:

@@ -31,6 +31,11 @@ Result<void> remove_blocks_from(database::Transaction& transaction, std::uint64_
     return database::attempt("remove blocks", [&] { transaction.sql() << "delete from ledger_blocks where number >= :n", soci::use(first); });
 }
 
+Result<void> remove_blocks_below(database::Transaction& transaction, std::uint64_t number) {
+    const auto first = static_cast<long long>(number);
+    return database::attempt("remove blocks", [&] { transaction.sql() << "delete from ledger_blocks where number < :n", soci::use(first); });
+}
+
 Result<void> settle_blocks_to(database::Transaction& transaction, std::uint64_t number, std::uint64_t keep_from) {
     const auto last = static_cast<long long>(number);
     const auto keep = static_cast<long long>(keep_from);
@@ -72,9 +77,10 @@ Result<void> Follower::load() {
             }
             std::string hash;
             std::string header;
+            long long number = 0;
             long long settled = 0;
-            soci::statement statement =
-                (sql.prepare << "select hash, header, settled from ledger_blocks order by number", soci::into(hash), soci::into(header), soci::into(settled));
+            soci::statement statement = (sql.prepare << "select number, hash, header, settled from ledger_blocks order by number", soci::into(number), soci::into(hash),
+                                         soci::into(header), soci::into(settled));
             statement.execute(false);
             const auto read = [&]() -> Result<Kept> {
                 Kept kept;
@@ -83,21 +89,35 @@ Result<void> Follower::load() {
                 FID_TRY(kept.block.header, ethereum::decode_header(rlp, {.require_base_fee = false, .allow_later_fields = true}));
                 kept.settled = settled != 0;
                 const auto& h = kept.block.header;
+                if (static_cast<long long>(h.number) != number) return fail(ErrorCode::corrupt, "the row of block " + std::to_string(number) + " holds another block");
                 if (settings_.seals && h.hash() != kept.block.hash) return fail(ErrorCode::corrupt, "block " + std::to_string(h.number) + " has another hash");
-                if (!chain.empty() && (h.number != chain.back().block.number() + 1 || h.parent_hash != chain.back().block.hash)) {
-                    return fail(ErrorCode::corrupt, "there is a gap before block " + std::to_string(h.number));
-                }
                 return kept;
             };
-            Result<void> intact;
-            while (intact && statement.fetch()) {
+            std::string damage;
+            bool last_is_sound = true;
+            while (statement.fetch()) {
                 auto kept = read();
-                if (kept) chain.push_back(std::move(*kept));
-                else intact = fail(kept.error());
+                last_is_sound = kept.has_value();
+                if (!kept) {
+                    damage = kept.error().message;
+                    chain.clear();
+                    continue;
+                }
+                const auto& h = kept->block.header;
+                if (!chain.empty() && (h.number != chain.back().block.number() + 1 || h.parent_hash != chain.back().block.hash)) {
+                    damage = "block " + std::to_string(h.number) + " does not follow the row before it";
+                    chain.clear();
+                }
+                chain.push_back(std::move(*kept));
             }
-            if (intact) return {};
-            // All of it can be read from the chain again; whoever is told of the first block once more begins anew.
-            log::warning("ledger", "the followed blocks in the database are damaged; the chain is followed again from the start", {{"why", intact.error().message}});
+            if (damage.empty()) return {};
+            // What is sound up to the newest block is enough to go on from it, as long as something settled is in it. Otherwise all of it
+            // is read from the chain again, and whoever has been told of it before must know.
+            if (last_is_sound && !chain.empty() && chain.front().settled) {
+                log::warning("ledger", "followed blocks in the database are damaged; they are let go", {{"below", chain.front().block.number()}, {"why", damage}});
+                return remove_blocks_below(transaction, chain.front().block.number());
+            }
+            log::warning("ledger", "the followed blocks in the database are damaged; the chain is followed again from the start", {{"why", damage}});
             chain.clear();
             return remove_blocks_from(transaction, 0);
         });
@@ -184,9 +204,10 @@ Result<bool> Follower::step() {
         note_problem(outcome.error());
         return outcome;
     }
-    // Only now: a node that answers while its blocks cannot be taken tells nothing of what was revoked in them.
-    answered();
-    for (auto* sink : sinks_) sink->answered(clock_.now());
+    // Only now: a node that answers while its blocks cannot be taken, or are still to be taken, tells nothing of what was revoked in them.
+    if (answered()) {
+        for (auto* sink : sinks_) sink->answered(clock_.now());
+    }
     return outcome;
 }
 
@@ -331,8 +352,12 @@ Result<std::vector<std::uint64_t>> Follower::newly_settled(std::span<const Kept>
     return numbers;
 }
 
+std::uint64_t Follower::next_block() const {
+    return chain_.empty() ? std::max<std::uint64_t>(settings_.from_block, 1) : chain_.back().block.number() + 1;
+}
+
 Result<bool> Follower::extend(const Block& node_head) {
-    const auto next = chain_.empty() ? std::max<std::uint64_t>(settings_.from_block, 1) : chain_.back().block.number() + 1;
+    const auto next = next_block();
     if (node_head.number() < next) return false;
     std::vector<Block> blocks;
     if (node_head.number() == next) blocks.push_back(node_head);
@@ -395,13 +420,20 @@ Result<bool> Follower::extend(const Block& node_head) {
     return true;
 }
 
-void Follower::answered() {
+// Returns: whether everything up to the node's head was told.
+bool Follower::answered() {
     const std::lock_guard lock(mutex_);
+    const auto next = next_block();
+    const auto missing = status_.node_head < next ? 0 : status_.node_head - next + 1;
     status_.reachable = true;
-    status_.problem.clear();
-    status_.last_answer = clock_.now();
-    last_answer_steady_ = clock_.steady_now();
+    // One poll more is waited for; where it takes longer, whoever waits is told.
+    status_.problem = missing <= settings_.blocks_at_once ? std::string() : "blocks " + std::to_string(next) + " to " + std::to_string(status_.node_head) + " are still to be followed";
+    if (missing == 0) {
+        status_.last_answer = clock_.now();
+        last_answer_steady_ = clock_.steady_now();
+    }
     changed_.notify_all();
+    return missing == 0;
 }
 
 void Follower::note_problem(const Error& error) {

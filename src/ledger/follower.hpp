@@ -42,7 +42,7 @@ public:
     virtual Result<void> settle(database::Transaction& transaction, const Block& block) = 0;
     /// After the commit of one or more of the above. Wake up whoever waits.
     virtual void committed() {}
-    /// The node answered a poll, and all that it told was taken. Outside of any transaction, at every poll: be quick.
+    /// The node answered a poll, and every block up to its head was taken. Outside of any transaction, at every such poll: be quick.
     virtual void answered(SystemTime) {}
 };
 
@@ -65,10 +65,10 @@ struct FollowerSettings {
 /// The chain as this archive has followed it.
 struct FollowerStatus {
     bool reachable = false;            // the last poll was answered, for the right chain, by a node that is not syncing, and followed
-    bool behind = true;                // the last such poll is older than max(3 periods, 10 s), or there was none
+    bool behind = true;                // the last such poll that reached the node's head is older than max(3 periods, 10 s), or there was none
     bool current = false;              // not behind, the last poll succeeded, and no more blocks are still to be told than one poll takes
-    std::string problem;               // of the last poll, for people
-    std::optional<SystemTime> last_answer;
+    std::string problem;               // of the last poll, for people; also while more is still to be told than one poll takes
+    std::optional<SystemTime> last_answer;  // of the last poll that reached the node's head
     std::uint64_t head = 0;            // followed, not the node's own when we are still catching up
     Hash head_hash{};
     std::uint64_t head_time = 0;       // seconds
@@ -91,7 +91,8 @@ public:
              const Clock& clock = system_clock());
     ~Follower();
 
-    /// Reads its position from the database; where that is damaged, the chain is followed from the start once more.
+    /// Reads its position from the database. Where rows are damaged it keeps the sound ones above them; where the newest row is, or
+    /// nothing settled is left, the chain is followed from the start once more, and the sinks are told all of it again.
     /// Errors: conflict when it belongs to another chain.
     Result<void> load();
     /// load(), then the thread.
@@ -125,7 +126,8 @@ private:
     Result<std::size_t> settled_by_votes(std::span<const Kept> blocks);
     Result<ethereum::CliqueSnapshot> signers_by_votes(const ethereum::BlockHeader& header);
     const evidence::SignerSet* signers_at(std::uint64_t number) const;
-    void answered();
+    bool answered();
+    std::uint64_t next_block() const;
     void publish();
     void note_problem(const Error& error);
 

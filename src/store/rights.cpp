@@ -132,13 +132,9 @@ Result<RightsState> Rights::state(database::Transaction& transaction) const {
 Result<void> Rights::apply(database::Transaction& transaction, std::uint64_t block, std::uint64_t time, std::span<const RightsChange> changes) {
     FID_TRY(auto writer, Writer::open(transaction, row_key_));
     auto& state = writer.row;
-    if (state.first_block == 0 || value(state.latest_block) + 1 != block) {
-        if (state.first_block != 0) {
-            log::warning("store", "blocks are missing in the table of rights; it begins anew", {{"after", state.latest_block}, {"at", block}});
-            FID_CHECK(writer.clear());
-            state.settled_block = 0;
-        }
-        state.first_block = column(block);
+    if (state.first_block == 0) state.first_block = column(block);
+    else if (value(state.latest_block) + 1 != block) {
+        return fail(ErrorCode::conflict, "the table of rights stands at block " + std::to_string(state.latest_block) + ", and block " + std::to_string(block) + " was told next");
     }
     state.latest_block = column(block);
     state.latest_time = column(time);

@@ -91,7 +91,7 @@ public:
     Result<RightsState> state(database::Transaction& transaction) const;
 
     /// A block became part of the chain. Requires: changes ascend by log_index.
-    /// A gap before the block makes the table begin anew at it: `first_block` then says that what came before is not known.
+    /// Errors: conflict when it does not follow the latest block; the table stands as it was, and only replace() brings it on.
     Result<void> apply(database::Transaction& transaction, std::uint64_t block, std::uint64_t time, std::span<const RightsChange> changes);
     /// The latest block is no longer part of it. Blocks that were never applied are let pass.
     Result<void> undo(database::Transaction& transaction, std::uint64_t block);

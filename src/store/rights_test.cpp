@@ -106,12 +106,16 @@ TEST_F(RightsTest, undoing_brings_the_former_state_back) {
     EXPECT_TRUE(problems().empty());
 }
 
-TEST_F(RightsTest, begins_anew_after_a_gap) {
+TEST_F(RightsTest, a_block_that_does_not_follow_changes_nothing) {
     apply(5, {change(RightsFact::person_registered, 0, id(1))});
-    apply(7, {});
-    EXPECT_EQ(state().first_block, 7u);
-    EXPECT_EQ(state().changes, 0u);
-    EXPECT_TRUE(about(id(1), 7).value().empty());
+    apply(6, {});
+    for (const std::uint64_t block : {5, 6, 8}) {
+        const auto outcome = store_->database().write(database::Durability::full, [&](database::Transaction& t) { return rights_->apply(t, block, 1, {}); });
+        EXPECT_EQ(outcome.error().code, ErrorCode::conflict) << block;
+    }
+    EXPECT_EQ(state().first_block, 5u);
+    EXPECT_EQ(state().latest_block, 6u);
+    EXPECT_EQ(about(id(1), 7).value().size(), 1u);
     EXPECT_TRUE(problems().empty());
 }
 
