@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -43,6 +44,7 @@ std::string_view name_of(Finding::Kind kind) {
         case Finding::Kind::damaged_segment: return "damaged_segment";
         case Finding::Kind::unused_segment: return "unused_segment";
         case Finding::Kind::damaged_database: return "damaged_database";
+        case Finding::Kind::damaged_secrets: return "damaged_secrets";
     }
     return "unknown";
 }
@@ -62,13 +64,18 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     std::unordered_map<ObjectId, Location, BytesHash> stored;
     std::vector<ScannedEntry> unknown;
     std::set<std::uint32_t> used;
+    std::vector<ScannedEntry> unreadable;
+    std::map<std::uint32_t, std::uint64_t> wrong_pages;  // number → objects
     const auto visit = [&](ScannedEntry&& entry) -> Result<void> {
         used.insert(entry.segments.begin(), entry.segments.end());
         if (entry.problem) {
             // Erased studies' records stay until compaction, unreadable for good.
             if (entry.problem->code != ErrorCode::not_found) {
                 stored.emplace(entry.id, entry.location);
-                check.find(Kind::damaged_object, to_hex(entry.id), describe(entry.location), entry.problem->message, "restore the segment from a backup");
+                // The row vouches for the header, and the header for the secrets.
+                const auto row = database_->read([&](database::Transaction& t) { return index_->find_object(t, entry.id); });
+                if (entry.other_secrets && row && *row && (*row)->ref.header_hash == entry.header_hash) ++wrong_pages[entry.slot / kSlotsPerPage];
+                if (unreadable.size() < kMaxFindings) unreadable.push_back(std::move(entry));
             }
             return {};
         }
@@ -81,6 +88,13 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     };
     FID_TRY(const auto scanned, vault_->scan({}, visit));
     for (const auto& error : scanned.damage) check.find(Kind::damaged_segment, "segment", "segments", error.message, "restore the segment from a backup, then fsck --rebuild-index");
+    for (const auto& [page, objects] : wrong_pages) {
+        check.find(Kind::damaged_secrets, "study page " + std::to_string(page), "store/secrets", std::to_string(objects) + " objects cannot be opened with the secrets that are there", "restore store/secrets from a backup");
+    }
+    const auto has_wrong_secrets = [&](Slot slot) { return wrong_pages.contains(slot / kSlotsPerPage); };
+    for (const auto& entry : unreadable) {
+        if (!has_wrong_secrets(entry.slot)) check.find(Kind::damaged_object, to_hex(entry.id), describe(entry.location), entry.problem->message, "restore the segment from a backup");
+    }
     // Index → segments.
     Progress now;
     FID_TRY(const auto counts, database_->read([&](database::Transaction& t) { return index_->counts(t); }));
@@ -101,7 +115,7 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
                 if (is_lost(row)) check.find(Kind::missing_object, after, "", "an instance of study " + row.study_uid.text() + " is lost with the segment that held it", "restore the segment from a backup, then fsck --rebuild-index; or send the instance again");
             } else if (!stored.contains(row.ref.id)) {
                 check.find(Kind::missing_object, after, describe(row.ref.location), "the segments do not hold this object of study " + row.study_uid.text(), "restore the segment from a backup");
-            } else if (row.state != ObjectState::discarded && row.state != ObjectState::torn) {
+            } else if (row.state != ObjectState::discarded && row.state != ObjectState::torn && !has_wrong_secrets(row.ref.slot)) {
                 auto whole = Result<void>();
                 if (options.read_everything) {
                     whole = vault_->check_object(row.ref);

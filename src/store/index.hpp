@@ -191,7 +191,7 @@ public:
     Result<void> clear(database::Transaction& transaction);
     /// Forgets a study and its objects, but not its versions.
     Result<void> remove_study(database::Transaction& transaction, const Uid& study_uid);
-    /// Tells the shred store which slots are taken.
+    /// Tells the shred store which slots are taken. Errors: corrupt where one of them is in no page.
     Result<void> mark_slots_used(database::Transaction& transaction) const;
     /// Leaves only what is indexed.
     dicom::Attributes keep_indexed(const dicom::Attributes& attributes) const;

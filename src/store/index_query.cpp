@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "base/hex.hpp"
+#include "base/log.hpp"
 #include "crypto/hash.hpp"
 #include "store/impl/convert.hpp"
 #include "store/index.hpp"
@@ -83,6 +84,18 @@ Result<void> Index::mark_slots_used(database::Transaction& transaction) const {
     select.out(study).out(object).out(patient);
     FID_CHECK(select.run());
     FID_CHECK(select.next());
+    // Above what the pages hold: the secrets are lost, unless the row was forged, which hinders nobody from opening the site.
+    const auto within = [&]<typename Columns>(Columns, std::string_view kind, long long highest, std::uint64_t slots) -> Result<long long> {
+        if (highest < static_cast<long long>(slots)) return highest;
+        const auto rows = select_rows<Columns>(transaction, row_key_, "WHERE t.slot = :slot", {std::to_string(highest)});
+        if (rows) return fail(secrets_missing(kind, static_cast<std::uint64_t>(highest), slots));
+        if (rows.error().code != ErrorCode::corrupt) return fail(rows.error());
+        log::error("store", rows.error().message);
+        return static_cast<long long>(slots) - 1;
+    };
+    FID_TRY(study, within(StudyColumns{}, "study", study, secrets_->study_slots()));
+    FID_TRY(object, within(ObjectColumns{}, "study", object, secrets_->study_slots()));
+    FID_TRY(patient, within(PatientColumns{}, "patient", patient, secrets_->patient_slots()));
     if (std::max(study, object) >= 0) secrets_->mark_study_slots_used(static_cast<Slot>(std::max(study, object)));
     if (patient >= 0) secrets_->mark_patient_slots_used(static_cast<Slot>(patient));
     return {};

@@ -20,6 +20,11 @@ std::string_view word_for(Kind kind) { return kind == Kind::study ? "study" : "p
 
 }  // namespace
 
+Error secrets_missing(std::string_view kind, std::uint64_t slot, std::uint64_t slots) {
+    return {ErrorCode::corrupt, "the secrets are missing or older than what is stored (" + std::string(kind) + " slot " + std::to_string(slot) + " is in use, the pages hold " +
+                                    std::to_string(slots) + "): restore store/secrets from a backup; nothing was stored"};
+}
+
 struct ShredStore::State {
     std::filesystem::path folder;
     crypto::Secret wrapping_key;
@@ -115,12 +120,12 @@ struct ShredStore::State {
         next_free[kind] = std::max(next_free[kind], highest + 1);
     }
 
+    std::uint64_t slots(Kind kind) const { return std::uint64_t{page_counts.at(kind)} * kSlotsPerPage; }  // under the mutex
+
     Result<crypto::Secret> secrets(Kind kind, Slot slot) const {
         const std::lock_guard lock(mutex);
         const auto number = slot / kSlotsPerPage;
-        if (number >= page_counts.at(kind)) {
-            return fail(ErrorCode::not_found, std::string(word_for(kind)) + " slot " + std::to_string(slot) + " was never made");
-        }
+        if (number >= page_counts.at(kind)) return fail(secrets_missing(word_for(kind), slot, slots(kind)));
         FID_TRY(const auto page, load(kind, number));
         if (page->is_destroyed(slot % kSlotsPerPage)) {
             return fail(ErrorCode::not_found, "the secrets of " + std::string(word_for(kind)) + " slot " + std::to_string(slot) + " were destroyed");
@@ -147,7 +152,7 @@ struct ShredStore::State {
     Result<void> destroy(Kind kind, Slot slot) {
         const std::lock_guard lock(mutex);
         const auto number = slot / kSlotsPerPage;
-        if (number >= page_counts[kind]) return fail(ErrorCode::not_found, std::string(word_for(kind)) + " slot " + std::to_string(slot) + " was never made");
+        if (number >= page_counts[kind]) return fail(secrets_missing(word_for(kind), slot, slots(kind)));
         FID_TRY(const auto page, load(kind, number));
         if (page->is_destroyed(slot % kSlotsPerPage)) return {};
         auto changed = std::make_shared<ShredPage>();
@@ -166,7 +171,7 @@ struct ShredStore::State {
 ShredStore::ShredStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
 ShredStore::~ShredStore() = default;
 
-Result<std::unique_ptr<ShredStore>> ShredStore::open(const std::filesystem::path& folder, const Keyring& keyring) {
+Result<std::unique_ptr<ShredStore>> ShredStore::open(const std::filesystem::path& folder, const Keyring& keyring, bool may_make) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
     if (error) return fail(error_from_errno(error.value(), "making the folder", folder));
@@ -177,6 +182,7 @@ Result<std::unique_ptr<ShredStore>> ShredStore::open(const std::filesystem::path
     FID_CHECK(state->count_pages());
     for (const auto kind : {Kind::study, Kind::patient}) {
         if (state->page_counts[kind] == 0) {
+            if (!may_make) return fail(secrets_missing(word_for(kind), 0, 0).with(folder.string()));
             FID_CHECK(state->add_page(kind));
         } else if (auto first = state->load(kind, 0); !first) {
             auto problem = std::move(first).error();
@@ -191,6 +197,15 @@ Result<Slot> ShredStore::allocate_study_slot() { return state_->allocate(Kind::s
 Result<Slot> ShredStore::allocate_patient_slot() { return state_->allocate(Kind::patient); }
 void ShredStore::mark_study_slots_used(Slot highest) { state_->mark_used(Kind::study, highest); }
 void ShredStore::mark_patient_slots_used(Slot highest) { state_->mark_used(Kind::patient, highest); }
+
+std::uint64_t ShredStore::study_slots() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->slots(Kind::study);
+}
+std::uint64_t ShredStore::patient_slots() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->slots(Kind::patient);
+}
 
 Result<StudySecretPair> ShredStore::study_secrets(Slot slot) const {
     FID_TRY(const auto both, state_->secrets(Kind::study, slot));

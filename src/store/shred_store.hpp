@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string_view>
 
 #include "base/bytes.hpp"
 #include "crypto/secret.hpp"
@@ -25,8 +26,8 @@ struct StudySecretPair {
 /// Threads: safe. Survives kill -9 at any moment: a page is the old one or the new one.
 class ShredStore {
 public:
-    /// Opens the folder, or makes it with a first page of each kind.
-    static Result<std::unique_ptr<ShredStore>> open(const std::filesystem::path& folder, const Keyring& keyring);
+    /// Opens the folder. Where it holds no page, the first of each kind is made if `may_make` (nothing is stored under them yet).
+    static Result<std::unique_ptr<ShredStore>> open(const std::filesystem::path& folder, const Keyring& keyring, bool may_make = true);
     ~ShredStore();
 
     /// Takes the next free slot; a page is made (and synced) when none is left. Which slots are taken is told by the index
@@ -36,8 +37,11 @@ public:
     /// All slots up to and including this one are taken.
     void mark_study_slots_used(Slot highest);
     void mark_patient_slots_used(Slot highest);
+    /// How many slots the pages hold. What was stored under a higher one cannot be read: secrets_missing().
+    std::uint64_t study_slots() const;
+    std::uint64_t patient_slots() const;
 
-    /// Errors: not_found: destroyed (says so), or never made.
+    /// Errors: not_found: destroyed. corrupt: no page holds the slot.
     Result<StudySecretPair> study_secrets(Slot slot) const;
     Result<crypto::Secret> patient_secret(Slot slot) const;
 
@@ -54,5 +58,8 @@ private:
     explicit ShredStore(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };
+
+/// What is said where something is stored under secrets that no page holds. kind: "study" or "patient".
+Error secrets_missing(std::string_view kind, std::uint64_t slot, std::uint64_t slots);
 
 }  // namespace fiducial::store

@@ -74,7 +74,9 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
     if (error) return fail(error_from_errno(error.value(), "making the folder", folder));
     FID_CHECK(store->take_lock());
     FID_CHECK(store->make_keyring(site_key));
-    FID_TRY(store->secrets_, ShredStore::open(folder / "secrets", *store->keyring_));
+    // Pages are made before anything is stored under them: where anything was, missing ones are lost.
+    const bool is_new = !std::filesystem::exists(folder / "index.db", error) && (!std::filesystem::exists(folder / "segments", error) || std::filesystem::is_empty(folder / "segments", error));
+    FID_TRY(store->secrets_, ShredStore::open(folder / "secrets", *store->keyring_, is_new));
 
     std::vector<database::Migration> migrations(index_migrations().begin(), index_migrations().end());
     migrations.insert(migrations.end(), options.other_migrations.begin(), options.other_migrations.end());
@@ -148,6 +150,7 @@ Result<void> Store::recover() {
     };
     FID_CHECK(vault_->scan(known, [&](ScannedEntry&& entry) -> Result<void> {
         if (entry.block == known) return {};
+        if (entry.slot >= secrets_->study_slots()) return fail(secrets_missing("study", entry.slot, secrets_->study_slots()).with(describe(entry.location)));
         if (entry.problem) {
             if (entry.problem->code != ErrorCode::not_found) log::error("store", entry.problem->message);
             return {};
@@ -163,6 +166,9 @@ Result<void> Store::recover() {
         if (!there && there.error().code != ErrorCode::corrupt) return fail(there.error());
         if (!there) log::error("store", there.error().message);  // a changed row hinders nobody from opening the site and repairing it
         if (!there || *there) return {};
+        if (const auto slot = entry.object->description.patient_slot; slot && *slot >= secrets_->patient_slots()) {
+            return fail(secrets_missing("patient", *slot, secrets_->patient_slots()).with(describe(entry.location)));
+        }
         ++recovered_;
         block = entry.block;
         if (auto whole = vault_->check_object(entry.object->ref); !whole) {

@@ -35,6 +35,7 @@ struct Finding {
         damaged_segment,     // a block is not readable
         unused_segment,      // a large object's file that nothing names
         damaged_database,    // the database's own structure
+        damaged_secrets,     // a page of secrets that is not the one under which objects were stored
     };
     Kind kind = Kind::damaged_object;
     std::string subject;     // object id, UID

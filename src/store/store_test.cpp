@@ -35,5 +35,78 @@ TEST_F(StoreTest, GivesBackWhatItWasGiven) {
     EXPECT_EQ(get(*store_, stored.ref), instance.bytes);
 }
 
+class SecretsLostTest : public StoreTest {
+protected:
+    std::filesystem::path secrets() const { return folder_ / "store" / "secrets"; }
+    void lose_index() {
+        for (const auto* name : {"index.db", "index.db-wal", "index.db-shm"}) std::filesystem::remove(folder_ / "store" / name);
+    }
+    void expect_refused() {
+        const auto opened = try_open();
+        ASSERT_FALSE(opened);
+        EXPECT_EQ(opened.error().code, ErrorCode::corrupt);
+        EXPECT_NE(opened.error().message.find("restore store/secrets"), std::string::npos) << opened.error().message;
+    }
+};
+
+TEST_F(SecretsLostTest, AllOfThemAreNotMadeAnew) {
+    open();
+    const auto stored = put(TestInstance{});
+    store_.reset();
+    std::filesystem::rename(secrets(), folder_ / "kept");
+    for (const bool index_too : {false, true}) {
+        if (index_too) lose_index();
+        expect_refused();
+        EXPECT_TRUE(std::filesystem::is_empty(secrets()));
+    }
+    std::filesystem::remove(secrets());
+    std::filesystem::rename(folder_ / "kept", secrets());
+    open();
+    EXPECT_EQ(get(*store_, stored.ref), TestInstance{}.bytes);
+    EXPECT_TRUE(fsck().clean());
+}
+
+TEST_F(SecretsLostTest, TheLastPageIsNotMadeAnew) {
+    open();
+    store_->secrets().mark_study_slots_used(kSlotsPerPage - 1);
+    store_->secrets().mark_patient_slots_used(kSlotsPerPage - 1);
+    const auto stored = put(TestInstance{});
+    ASSERT_EQ(stored.ref.slot, kSlotsPerPage);
+    store_.reset();
+    for (const bool index_too : {false, true}) {
+        if (index_too) lose_index();
+        for (const auto* page : {"study-000001.page", "patient-000001.page"}) {
+            std::filesystem::rename(secrets() / page, folder_ / "kept");
+            expect_refused();
+            EXPECT_FALSE(std::filesystem::exists(secrets() / page));
+            std::filesystem::rename(folder_ / "kept", secrets() / page);
+        }
+    }
+    open();
+    EXPECT_EQ(store_->recovered(), 1u);
+    EXPECT_EQ(get(*store_, stored.ref), TestInstance{}.bytes);
+    EXPECT_TRUE(fsck().clean());
+}
+
+TEST_F(SecretsLostTest, OtherOnesAreNamedByFsckAndNothingIsQuarantined) {
+    open();
+    const auto stored = put(TestInstance{});
+    ASSERT_TRUE(ShredStore::open(folder_ / "other", store_->keyring()));
+    store_.reset();
+    const auto page = secrets() / "study-000000.page";
+    std::filesystem::rename(page, folder_ / "kept");
+    std::filesystem::rename(folder_ / "other" / "study-000000.page", page);
+    open();
+    const auto report = fsck(true);
+    ASSERT_EQ(report.findings.size(), 1u) << text_of(report);
+    EXPECT_EQ(report.findings[0].kind, Finding::Kind::damaged_secrets);
+    EXPECT_EQ(report.findings[0].advice, "restore store/secrets from a backup");
+    store_.reset();
+    std::filesystem::rename(folder_ / "kept", page);
+    open();
+    EXPECT_EQ(get(*store_, stored.ref), TestInstance{}.bytes);
+    EXPECT_TRUE(fsck().clean());
+}
+
 }  // namespace
 }  // namespace fiducial::store

@@ -139,6 +139,8 @@ struct ScannedEntry {
     std::optional<Mark> mark;
     std::vector<std::uint32_t> segments;   // that hold the object's bytes
     std::optional<Error> problem;          // not_found: its study was erased; else corrupt
+    bool other_secrets = false;            // the problem: its secrets are not there, or not those that its header commits to
+    Hash header_hash{};                    // of an object
 };
 struct ScanResult {
     std::uint64_t entries = 0;

@@ -179,8 +179,12 @@ ScannedEntry read_entry(const ShredStore& secrets, Location block, const BlockRe
         if (auto* object = std::get_if<ObjectRecord>(&*record)) {
             entry.id = object->header.id;
             entry.slot = object->header.slot;
+            entry.header_hash = object->header.hash();
             for (const auto& extent : object->extents) entry.segments.push_back(extent.segment);
-            FID_TRY(const auto pair, secrets.study_secrets(entry.slot));
+            auto pair_or_error = secrets.study_secrets(entry.slot);
+            entry.other_secrets = pair_or_error ? derive_stream_key(pair_or_error->d, entry.id, "fid.object1").commitment != object->header.commitment
+                                                : pair_or_error.error().code == ErrorCode::corrupt;
+            FID_TRY(const auto pair, std::move(pair_or_error));
             FID_TRY(auto opened, open_record(std::move(*object), pair.d));
             StoredObject stored;
             stored.ref = {entry.id, opened.record.header.hash(), opened.chunk_root, opened.record.size, entry.slot, entry.location};
