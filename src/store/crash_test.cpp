@@ -33,6 +33,10 @@ protected:
             threads.emplace_back([&, w] {
                 for (int n = 0;; ++n) {
                     const int writer = round * 2 + w;
+                    if (n % 3 == 0) {  // given up, as a duplicate is: its place is taken again
+                        auto writer_of_none = store.begin_object(uid("1.2.3"));
+                        if (!writer_of_none || !writer_of_none->write(random_bytes(1'200'000, 1))) ::_exit(6);
+                    }
                     if (!put(store, numbered(writer, n))) ::_exit(4);
                     const std::int32_t said[2] = {writer, n};
                     if (::write(out, said, sizeof(said)) != sizeof(said)) ::_exit(5);

@@ -56,13 +56,44 @@ Result<void> VaultShared::forget_segment(std::uint32_t number) {
 
 Result<VaultShared::Place> VaultShared::reserve(std::uint64_t size) {
     const std::lock_guard lock(tail_mutex);
+    for (auto at = unused.begin(); at != unused.end(); ++at) {
+        const auto [offset, room] = *at;
+        if (room < size) continue;
+        unused.erase(at);
+        if (room > size) unused[offset + size] = room - size;
+        return Place{current, offset};
+    }
     return reserve_aligned(size, 1);
+}
+
+void VaultShared::give_back(std::span<const Extent> extents) {
+    const std::lock_guard lock(tail_mutex);
+    for (const auto& extent : extents) {
+        if (!current || extent.segment != current->number()) continue;  // nothing is written to a former segment any more
+        auto at = unused.emplace(extent.offset, extent.size).first;
+        if (const auto next = std::next(at); next != unused.end() && at->first + at->second == next->first) {
+            at->second += next->second;
+            unused.erase(next);
+        }
+        if (at != unused.begin()) {
+            if (const auto before = std::prev(at); before->first + before->second == at->first) {
+                before->second += at->second;
+                unused.erase(at);
+                at = before;
+            }
+        }
+        if (at->first + at->second == tail) {
+            tail = at->first;
+            unused.erase(at);
+        }
+    }
 }
 
 Result<VaultShared::Place> VaultShared::reserve_aligned(std::uint64_t size, std::uint64_t alignment) {
     auto offset = (tail + alignment - 1) / alignment * alignment;
     if (!current || (offset + size > options.segment_bytes && tail > kSegmentHeaderSize)) {
         FID_TRY(current, make_segment(false));
+        unused.clear();
         sequence = 0;
         previous_block = 0;
         offset = kSegmentHeaderSize;

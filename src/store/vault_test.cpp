@@ -113,6 +113,61 @@ TEST_F(VaultTest, AnAbandonedObjectLeavesNothing) {
     EXPECT_EQ(report.objects, 1u);
 }
 
+TEST_F(VaultTest, WhatAbandonedObjectsTookIsTakenAgain) {
+    constexpr std::size_t kObject = 5'000'000;
+    open();
+    auto stored = store_bytes(random_bytes(kObject, 1), kObject, 1);
+    ASSERT_TRUE(stored);
+    const auto size = std::filesystem::file_size(segment_path());
+    for (std::uint64_t n = 0; n < 4; ++n) {  // duplicates, two at a time, with another object's block behind their bytes
+        auto one = store_->begin_object(uid("1.2.3")), two = store_->begin_object(uid("1.2.3"));
+        ASSERT_TRUE(one && two);
+        for (std::size_t at = 0; at < kObject; at += 1'000'000) {
+            ASSERT_TRUE(one->write(random_bytes(1'000'000, n)));
+            ASSERT_TRUE(two->write(random_bytes(1'000'000, n + 10)));
+        }
+        ASSERT_TRUE(store_bytes(random_bytes(10, n), 10, static_cast<int>(n) + 2));
+    }
+    EXPECT_LT(std::filesystem::file_size(segment_path()), size + 2 * kObject + 100'000);
+    const auto next = store_bytes(random_bytes(kObject, 20), kObject, 10), last = store_bytes(random_bytes(kObject, 21), kObject, 11);
+    ASSERT_TRUE(next && last);
+    EXPECT_LT(std::filesystem::file_size(segment_path()), size + 2 * kObject + 2'000'000) << "one extent of slack each";
+    for (const bool again : {false, true}) {
+        if (again) open();
+        EXPECT_EQ(get(*store_, stored->ref), random_bytes(kObject, 1));
+        EXPECT_EQ(get(*store_, next->ref), random_bytes(kObject, 20));
+        EXPECT_EQ(get(*store_, last->ref), random_bytes(kObject, 21));
+        const auto report = fsck();
+        EXPECT_TRUE(report.clean()) << text_of(report);
+    }
+}
+
+// Threads that store and threads that give up share one segment's extents.
+TEST_F(VaultTest, AbandonedObjectsOverwriteNothing) {
+    open();
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&, t] {
+            for (int n = 0; n < 12; ++n) {
+                const auto number = t * 100 + n + 1;
+                auto given_up = store_->begin_object(uid("1.2.3"));
+                ASSERT_TRUE(given_up);
+                ASSERT_TRUE(given_up->write(random_bytes(2'500'000, static_cast<std::uint64_t>(number) + 5000)));
+                const auto size = static_cast<std::size_t>(1 + number * 104'729 % 3'000'000);
+                if (n % 2 == 0) given_up->abandon();
+                ASSERT_TRUE(store_bytes(random_bytes(size, static_cast<std::uint64_t>(number)), size, number));
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    for (int pass = 0; pass < 2; ++pass) {
+        const auto report = fsck();  // reads all of them
+        EXPECT_TRUE(report.clean()) << text_of(report);
+        EXPECT_EQ(report.objects, 48u);
+        open();
+    }
+}
+
 TEST_F(VaultTest, AChangedBitOfAChunkIsNamedAndNothingOfItServed) {
     open();
     const auto bytes = random_bytes(200'000, 5);

@@ -137,6 +137,7 @@ Result<Bytes> ObjectWriter::State::make_record(const PendingObject& object, Stor
 }
 
 ObjectWriter::State::~State() {
+    if (!committed) vault->give_back(extents);
     if (!own) return;
     const auto number = own->number();
     own.reset();

@@ -37,6 +37,7 @@ struct VaultShared {
     std::mutex tail_mutex;
     std::shared_ptr<Segment> current;       // none until the first write
     std::uint64_t tail = 0;
+    std::map<std::uint64_t, std::uint64_t> unused;   // offset → size in `current`, before `tail`: given back by uploads that were abandoned
     std::uint64_t sequence = 0;             // of the last block in `current`
     std::uint64_t previous_block = 0;
     std::uint32_t highest_number = 0;
@@ -60,12 +61,14 @@ struct VaultShared {
     void remember(const std::shared_ptr<Segment>& segment) const;
     /// Requires: tail_mutex. Makes a segment and writes its header.
     Result<std::shared_ptr<Segment>> make_segment(bool data_only);
-    /// Room for `size` bytes that belong to one extent. Begins a new segment where the current one is full.
+    /// Room for `size` bytes that belong to one extent: what was given back first. Begins a new segment where the current one is full.
     struct Place {
         std::shared_ptr<Segment> segment;
         std::uint64_t offset = 0;
     };
     Result<Place> reserve(std::uint64_t size);
+    /// Requires: no record names the extents, none ever will, and nobody writes to them any more.
+    void give_back(std::span<const Extent> extents);
     /// Requires: tail_mutex.
     Result<Place> reserve_aligned(std::uint64_t size, std::uint64_t alignment);
 
