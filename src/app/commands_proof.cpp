@@ -7,9 +7,12 @@
 #include "app/shown.hpp"
 #include "app/terminal.hpp"
 #include "base/file.hpp"
+#include "base/hex.hpp"
 #include "evidence/bundle.hpp"
 #include "evidence/file_fingerprint.hpp"
 #include "evidence/verifier.hpp"
+#include "ledger/node/geth.hpp"
+#include "ledger/node/network.hpp"
 
 namespace fiducial::app {
 namespace {
@@ -211,6 +214,35 @@ void add_ledger(CLI::App& cli, Globals& globals, Action& action) {
                 std::printf("  %-12s %s\n", std::string(name).c_str(), std::string(address.get_string()).c_str());
             }
             return answer.at("healthy").get_bool() ? 0 : 7;
+        };
+    });
+    auto network = std::make_shared<ledger::NetworkSettings>();
+    auto folder = std::make_shared<std::string>();
+    auto* make = ledger->add_subcommand("network", "Make a network of signers on this machine, to try a consortium out");
+    make->add_option("N", network->signers, "How many signers; an odd number")->required()->check(CLI::Range(1, 25));
+    make->add_option("DIR", *folder, "New folder for it")->required();
+    make->add_option("--period", network->period, "Seconds between blocks")->capture_default_str()->check(CLI::Range(1, 3600));
+    make->add_option("--first-port", network->first_port, "Of the nodes among themselves, counting up; 0: any free ones")->capture_default_str();
+    make->footer("For trying out: all keys and passwords lie in DIR, and all nodes listen on loopback only.\n\nExample:\n  fiducial ledger network 3 net\n  net/start\n"
+                 "  fiducial init --site clinic --ledger net/node1/geth.ipc --deployer-key net/deployer.key\n  net/stop node3        one signer away: it goes on\n  net/stop");
+    make->callback([&globals, &action, network, folder] {
+        action = [&globals, network, folder]() -> Result<int> {
+            network->folder = *folder;
+            FID_TRY(network->geth, ledger::find_geth({}));
+            FID_TRY(const auto report, ledger::create_network(*network));
+            if (globals.json) {
+                json::array signers;
+                for (const auto& signer : report.signers) signers.push_back(json::value(to_0x(signer)));
+                print_json({{"folder", *folder}, {"chainId", report.chain_id}, {"signers", std::move(signers)}, {"ledger", report.sockets.front().string()},
+                            {"deployerKey", report.deployer_key.string()}});
+                return 0;
+            }
+            std::printf("%s of chain %llu lie in %s. A block is settled when %u of them stand on it, and as many blocks more.\n",
+                        shown::counted(report.signers.size(), "signer", "signers").c_str(), static_cast<unsigned long long>(report.chain_id), folder->c_str(), network->signers / 2 + 1);
+            if (network->signers % 2 == 0) std::printf("%s an even number of signers can halt for ever when the network is cut in two halves.\n", bad("Beware:").c_str());
+            std::printf("\nNext:\n  %s/start\n  fiducial init --site SITE --ledger %s --deployer-key %s\n  %s/stop\n", folder->c_str(), report.sockets.front().c_str(),
+                        report.deployer_key.c_str(), folder->c_str());
+            return 0;
         };
     });
     auto seconds = std::make_shared<int>(60);

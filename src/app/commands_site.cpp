@@ -48,24 +48,29 @@ void print_init(const Globals& globals, const archive::InitReport& report, unsig
 
 void add_init(CLI::App& cli, Globals& globals, Action& action) {
     auto options = std::make_shared<archive::InitOptions>();
-    auto geth = std::make_shared<std::string>();
+    auto geth = std::make_shared<std::string>(), deployer_key = std::make_shared<std::string>();
     auto memory_mib = std::make_shared<std::uint32_t>(options->argon2.memory_kib / 1024);
     auto* command = cli.add_subcommand("init", "Make a site: keys, configuration, ledger, contracts, trust file");
     command->add_option("--name", options->name, "What people call this archive")->capture_default_str();
     command->add_option("--operator", options->operator_name, "Name of the first administrator and custodian")->capture_default_str();
     command->add_option("--ledger", options->ledger_url, "JSON-RPC of an Ethereum node (http://…, or the path of an IPC socket); default: a local node of its own");
+    command->add_option("--deployer-key", *deployer_key, "With --ledger: file with the private key (64 hex digits) of an account that holds ether there; it administers the institution afterwards")->check(CLI::ExistingFile);
+    command->add_option("--clique-period", options->clique_period, "With --ledger: seconds between blocks, where the node does not tell");
+    command->add_option("--clique-epoch", options->clique_epoch, "With --ledger: blocks between checkpoints, likewise");
     command->add_option("--geth", *geth, "Path of geth 1.13.15; default: looked for");
     command->add_option("--shares", options->recovery_shares, "Recovery shares to make")->capture_default_str();
     command->add_option("--shares-needed", options->recovery_needed, "Shares that give the key back")->capture_default_str();
     command->add_option("--argon2-memory-mib", *memory_mib, "Memory that turning the passphrase into a key takes, MiB")->check(CLI::Range(8, 4096))->capture_default_str();
     command->footer("The passphrase comes from --passphrase-file, FIDUCIAL_PASSPHRASE, or a prompt.\n\nExamples:\n  fiducial init --site clinic --name 'St. Luke Radiology'\n"
-                    "  fiducial init --site clinic --ledger http://127.0.0.1:8545");
-    command->callback([&globals, &action, options, geth, memory_mib] {
-        action = [&globals, options, geth, memory_mib]() -> Result<int> {
+                    "  fiducial init --site clinic --ledger http://127.0.0.1:8545\n"
+                    "  fiducial init --site clinic --ledger net/node1/geth.ipc --deployer-key net/deployer.key    (see fiducial ledger network)");
+    command->callback([&globals, &action, options, geth, deployer_key, memory_mib] {
+        action = [&globals, options, geth, deployer_key, memory_mib]() -> Result<int> {
             options->argon2.memory_kib = *memory_mib * 1024;
             log::set_level(globals.verbose ? log::Level::debug : log::Level::warning);
             options->folder = globals.site;
             options->geth = *geth;
+            options->deployer_key = *deployer_key;
             FID_TRY(const auto passphrase, obtain_passphrase(globals.passphrase_file, "new passphrase for the site", true));
             FID_TRY(const auto report, archive::init_site(*options, passphrase));
             print_init(globals, report, options->recovery_needed);

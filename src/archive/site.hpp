@@ -97,6 +97,8 @@ struct InitOptions {
     std::string operator_name = "operator";
     std::string ledger_url;              // empty: a local node
     std::filesystem::path geth;          // empty: looked for
+    std::filesystem::path deployer_key;  // 64 hex digits: of an account with ether on that ledger; empty: a development chain's own
+    std::uint64_t clique_period = 0, clique_epoch = 0;  // of that ledger, where its node does not tell (admin_nodeInfo); 0: ask it
     unsigned recovery_needed = 2;        // shares that give the site key back …
     unsigned recovery_shares = 3;        // … of so many
     crypto::Argon2Parameters argon2;

@@ -77,6 +77,19 @@ private:
         for (const auto& folder : left) fs::remove_all(folder, ec);
     }
 
+    static Result<crypto::Secret> read_private_key(const fs::path& path) {
+        FID_TRY(auto text, read_file(path, 1024));
+        auto digits = as_text(text);
+        if (digits.starts_with("0x")) digits.remove_prefix(2);
+        while (!digits.empty() && (digits.back() == '\n' || digits.back() == '\r')) digits.remove_suffix(1);
+        auto key = fixed_from_hex<32>(digits, "private key");
+        crypto::wipe(text);
+        if (!key) return fail(ErrorCode::malformed, path.string() + " holds no private key: 64 hex digits are wanted");
+        auto secret = crypto::Secret::copy_of(*key);
+        crypto::wipe(*key);
+        return secret;
+    }
+
     Result<void> steps() {
         FID_CHECK(make_keys());
         FID_CHECK(write_configuration());
@@ -107,7 +120,10 @@ private:
         site_.root_key_ = std::move(keys.root_key);
         const auto wrapping = site_.derive(kKeyFilesLabel);
         for (const auto name : {kDeployerKey, kOperatorKey, kGatewayKey, kSealerKey}) {
-            const auto key = crypto::generate_private_key();
+            auto key = crypto::generate_private_key();
+            if (name == kDeployerKey && !options_.deployer_key.empty()) {
+                FID_TRY(key, read_private_key(options_.deployer_key));
+            }
             FID_CHECK(write_file_atomically(layout.key(name), crypto::seal_small(wrapping.view(), as_bytes(name), key.view())));
         }
         done("keys made: site key under your passphrase, " + std::to_string(options_.recovery_shares) + " recovery shares made and tested");
@@ -171,19 +187,46 @@ private:
         FID_TRY(const auto version, rpc_->client_version());
         const bool clique = version.starts_with("Geth/v1.13.") && genesis->header.extra_data.size() >= ethereum::kCliqueVanitySize + 20 + ethereum::kCliqueSealSize;
         facts.development = !clique;
-        if (clique) {
-            FID_TRY(signers_, ethereum::clique_checkpoint_signers(genesis->header));
-        }
+        if (clique) FID_CHECK(ask_for_seals(*genesis));
         FID_CHECK(fund_deployer());
-        done("ledger reached: " + version + (facts.development ? ", a development chain: its blocks carry no seals and prove nothing to a stranger" : ""));
+        done("ledger reached: " + version + (facts.development ? ", a development chain: its blocks carry no seals and prove nothing to a stranger"
+                                                               : ", sealed by " + std::to_string(signers_.signers.size()) + " signers every " + std::to_string(clique_.period_s) + " s"));
         return {};
     }
 
-    /// On a development chain the node's own accounts have ether to give; elsewhere somebody must have sent some.
+    /// Who seals, and by which period and epoch: what the trust file says of a chain that others made.
+    Result<void> ask_for_seals(const ledger::Block& genesis) {
+        clique_ = {options_.clique_period, options_.clique_epoch};
+        if (const auto info = rpc_->raw("admin_nodeInfo", "[]"); info && clique_.epoch == 0) {
+            boost::system::error_code ec;
+            const auto told = [&](const char* pointer) {
+                const auto* value = info->find_pointer(pointer, ec);
+                return value == nullptr ? 0 : value->to_number<std::uint64_t>(ec);
+            };
+            clique_ = {told("/protocols/eth/config/clique/period"), told("/protocols/eth/config/clique/epoch")};
+        }
+        if (clique_.epoch == 0) {
+            return fail(ErrorCode::invalid_argument, "the node does not tell the chain's period and epoch: name its IPC socket, or pass --clique-period and --clique-epoch");
+        }
+        FID_TRY(signers_.signers, ethereum::clique_checkpoint_signers(genesis.header));
+        FID_TRY(const auto head, rpc_->block_number());
+        const auto checkpoint = head - head % clique_.epoch;
+        if (checkpoint == 0) return {};
+        FID_TRY(const auto block, rpc_->block(checkpoint));
+        if (!block) return fail(ErrorCode::unavailable, "the node has no block " + std::to_string(checkpoint));
+        FID_TRY(auto now, ethereum::clique_checkpoint_signers(block->header));
+        if (now != signers_.signers) signers_ = {checkpoint + 1, std::nullopt, std::move(now)};
+        return {};
+    }
+
+    /// On a development chain the node's own accounts have ether to give; elsewhere the deployer's own account must hold some.
     Result<void> fund_deployer() {
         FID_TRY(const auto deployer, account(kDeployerKey));
+        if (!site_.facts_.development && options_.deployer_key.empty()) {
+            return fail(ErrorCode::invalid_argument, "this ledger's ether is real: pass --deployer-key FILE with the key (64 hex digits) of an account that holds some");
+        }
         FID_TRY(const auto accounts, rpc_->raw("eth_accounts", "[]"));
-        if (accounts.is_array() && !accounts.get_array().empty()) {
+        if (options_.deployer_key.empty() && accounts.is_array() && !accounts.get_array().empty()) {
             const std::string from(accounts.get_array().front().as_string());
             const std::string params = R"([{"from":")" + from + R"(","to":")" + to_0x(deployer) + R"(","value":"0x8ac7230489e80000"}])";  // 10 ether
             FID_CHECK(rpc_->raw("eth_sendTransaction", params));
@@ -228,12 +271,16 @@ private:
         trust.chain_id = facts.chain_id;
         trust.genesis_hash = facts.genesis_hash;
         trust.client = facts.development ? evidence::ClientKind::development : evidence::ClientKind::clique;
+        if (!facts.own_node && !facts.development) {
+            trust.period = clique_.period_s;
+            trust.epoch = clique_.epoch;
+        }
         evidence::SignerSet set;
         if (facts.own_node) {
             FID_TRY(const auto sealer, account(kSealerKey));
             set.signers = {sealer};
         } else {
-            set.signers = signers_;
+            set = signers_;
         }
         if (!facts.development) trust.signer_sets = {set};
         for (const auto& contract : deployment_.all()) {
@@ -268,7 +315,8 @@ private:
     std::unique_ptr<ledger::LocalNode> node_;
     std::unique_ptr<ledger::Rpc> rpc_;
     ledger::contracts::Deployment deployment_;
-    std::vector<Address> signers_;
+    evidence::SignerSet signers_;      // of a ledger that others made
+    ethereum::CliqueConfig clique_;    // likewise
 };
 
 Result<InitReport> init_site(const InitOptions& options, const crypto::Secret& passphrase) { return SiteMaker(options, passphrase).make(); }

@@ -41,12 +41,18 @@ Result<void> check_private_key(const Secret& key) {
     return {};
 }
 
+std::array<std::uint8_t, 64> point_of(const secp256k1_pubkey& key) {
+    std::array<std::uint8_t, 65> tagged;
+    std::size_t size = tagged.size();
+    secp256k1_ec_pubkey_serialize(context(), tagged.data(), &size, &key, SECP256K1_EC_UNCOMPRESSED);
+    FID_INVARIANT(size == tagged.size(), "an uncompressed public key has 65 bytes");
+    std::array<std::uint8_t, 64> point;
+    std::memcpy(point.data(), tagged.data() + 1, point.size());
+    return point;
+}
+
 Address address_of_public_key(const secp256k1_pubkey& key) {
-    std::array<std::uint8_t, 65> point;
-    std::size_t size = point.size();
-    secp256k1_ec_pubkey_serialize(context(), point.data(), &size, &key, SECP256K1_EC_UNCOMPRESSED);
-    FID_INVARIANT(size == point.size(), "an uncompressed public key has 65 bytes");
-    const Hash hash = keccak256(ByteView(point).subspan(1));
+    const Hash hash = keccak256(point_of(key));
     Address address;
     std::memcpy(address.data(), hash.data() + 12, address.size());
     return address;
@@ -114,6 +120,13 @@ Result<Address> address_of(const Secret& private_key) {
     secp256k1_pubkey key;
     FID_INVARIANT(secp256k1_ec_pubkey_create(context(), &key, private_key.view().data()) == 1, "a valid private key has a public key");
     return address_of_public_key(key);
+}
+
+Result<std::array<std::uint8_t, 64>> public_key_of(const Secret& private_key) {
+    FID_CHECK(check_private_key(private_key));
+    secp256k1_pubkey key;
+    FID_INVARIANT(secp256k1_ec_pubkey_create(context(), &key, private_key.view().data()) == 1, "a valid private key has a public key");
+    return point_of(key);
 }
 
 Secret generate_private_key() {

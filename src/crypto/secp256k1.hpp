@@ -21,6 +21,8 @@ Result<RecoverableSignature> sign_recoverable(const Secret& private_key, const H
 /// Errors: unverified when no key fits; malformed for a high s or v not 0/1.
 Result<Address> recover_address(const Hash& digest, const RecoverableSignature& signature);
 Result<Address> address_of(const Secret& private_key);
+/// The point as x ‖ y, as devp2p names nodes (EIP-778). Errors: invalid_argument.
+Result<std::array<std::uint8_t, 64>> public_key_of(const Secret& private_key);
 /// A fresh private key.
 Secret generate_private_key();
 
