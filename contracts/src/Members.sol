@@ -145,7 +145,10 @@ contract Members is Consortium {
         if (roles & ~Roles.ALL != 0) revert MembersRolesInvalid(roles);
         uint32 previous = _people[person].roles;
         if (roles & Roles.CUSTODIAN & ~previous != 0) revert MembersCustodianNeedsTwo(person);
-        if (roles & Roles.ADMINISTRATOR & ~previous != 0) _shareVoice(person, _people[person].institution);
+        if (roles & Roles.ADMINISTRATOR & ~previous != 0) {
+            _shareVoice(person, _people[person].institution);
+            delete _recoveries[person]; // begun for somebody who was less
+        }
         _people[person].roles = roles;
         delete _custodianProposedBy[person];
         emit PersonRolesChanged(person, roles, previous);

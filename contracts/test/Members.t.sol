@@ -279,6 +279,23 @@ contract MembersTest is World {
         members.acceptAccount(id(971));
     }
 
+    function test_recoveryBegunBeforeAPromotionGivesNoSecondVoice() public {
+        IMembers.Founder[] memory founders = new IMembers.Founder[](1);
+        founders[0] = IMembers.Founder(id(970), vm.addr(970), Roles.ADMINISTRATOR, IMembers.Custody.kept);
+        members.addFounders(HOSPITAL_B, founders);
+        vm.startPrank(vm.addr(ADMIN_B));
+        members.registerPerson(id(973), HOSPITAL_B, vm.addr(973), Roles.DOCTOR, IMembers.Custody.wallet);
+        members.recoverAccount(id(973), address(12), IMembers.Custody.kept);
+        vm.stopPrank();
+        vm.prank(vm.addr(970));
+        members.setRoles(id(973), Roles.DOCTOR | Roles.ADMINISTRATOR);
+        vm.warp(NOW + 7 days);
+        vm.expectRevert(abi.encodeWithSelector(IMembers.MembersNotAllowed.selector, address(12)));
+        vm.prank(address(12));
+        members.acceptAccount(id(973));
+        equal(members.accountOf(id(973)), vm.addr(973));
+    }
+
     // ---- accounts
 
     function test_rotation() public {

@@ -89,7 +89,7 @@ void add_import(CLI::App& cli, Globals& globals, Action& action) {
                     std::printf("nothing to import was found in what you named\n");
                 } else if (const auto waiting = shown::number(report, "unsettled"); waiting > 0) {
                     std::printf("%s for the ledger; sent as soon as the archive runs and reaches it\n", shown::counted(waiting, "study record waits", "study records wait").c_str());
-                } else {
+                } else if (report.at("failure").is_null() && shown::text(report, "incomplete").empty()) {
                     std::printf("%s\n", good("every fingerprint is settled on the ledger").c_str());
                 }
             }

@@ -70,6 +70,12 @@ Result<bool> Exams::complete(const Uid& study_uid) {
         FID_TRY(study, index.find_study(transaction, study_uid));
         if (!study) return fail(ErrorCode::not_found, "there is no study " + study_uid.text());
         FID_TRY(latest, index.latest_version(transaction, study_uid));
+        {
+            const std::lock_guard lock(mutex_);
+            if (const auto found = unrecovered_.find(study_uid.text()); found != unrecovered_.end()) {
+                return fail(ErrorCode::corrupt, "earlier versions of the study were lost with the index and could not be made again (" + found->second + "): no new one may take their place");
+            }
+        }
         FID_TRY(const auto rows, index.instances_of_study(transaction, study_uid));
         for (const auto& row : rows) manifest.instances.push_back(manifest_instance(row));
         if (manifest.instances.empty()) return false;
@@ -163,8 +169,14 @@ Result<std::uint64_t> Exams::recover_versions() {
     std::uint64_t made = 0;
     for (const auto& study_uid : studies) {
         auto recovered = recover_versions_of(study_uid);
-        if (recovered) made += *recovered;
-        else log::error("archive", "the versions of a study could not be recovered from its manifests", {{"study", study_uid.text()}, {"why", recovered.error().message}});
+        const std::lock_guard lock(mutex_);
+        unrecovered_.erase(study_uid.text());
+        if (recovered) {
+            made += *recovered;
+            continue;
+        }
+        unrecovered_.emplace(study_uid.text(), recovered.error().message);
+        log::error("archive", "the versions of a study could not be recovered from its manifests", {{"study", study_uid.text()}, {"why", recovered.error().message}});
     }
     if (made > 0) {
         log::warning("archive", "versions that the index had lost were made again from their manifests", {{"versions", made}});
@@ -183,7 +195,11 @@ Result<std::uint64_t> Exams::recover_versions_of(const Uid& study_uid) {
     std::sort(objects.begin(), objects.end(), [](const auto& a, const auto& b) { return a.ref.location < b.ref.location; });
     std::multimap<std::uint64_t, store::StudyVersionRow> candidates;  // those of one version in the order in which they were written
     std::set<Hash> named;                                             // as `previous`
+    std::set<store::ObjectId> standing;
+    FID_TRY(const auto versions, index.versions_of(transaction, study_uid));
+    for (const auto& version : versions) standing.insert(version.manifest);
     for (const auto& object : objects) {
+        if (standing.contains(object.ref.id)) continue;
         FID_TRY(const auto bytes, read_object(store_, object.ref));
         FID_TRY(const auto manifest, evidence::Manifest::decode(bytes));
         store::StudyVersionRow version;
@@ -231,6 +247,12 @@ Result<std::uint64_t> Exams::complete_older_than(std::uint64_t changed_before_ms
     FID_TRY(const auto waiting, store_.database().read([&](database::Transaction& t) {
         return store_.index().studies_without_version(t, changed_before_ms, kStudiesAtOnce + static_cast<std::uint32_t>(failed));
     }));
+    if (failed > 0 && waiting.size() < kStudiesAtOnce + failed) {  // all that wait are here: forget those that wait no more
+        std::set<std::string_view> still;
+        for (const auto& study_uid : waiting) still.insert(study_uid.text());
+        const std::lock_guard lock(mutex_);
+        std::erase_if(failed_, [&](const auto& entry) { return !still.contains(entry.first); });
+    }
     for (const auto& study_uid : waiting) {
         const auto now = clock_.steady_now();
         {

@@ -59,6 +59,7 @@ private:
     std::mutex mutex_;
     std::condition_variable_any wake_;
     std::map<std::string, Failed> failed_;  // studies that could not be completed
+    std::map<std::string, std::string> unrecovered_;  // studies whose lost versions could not be made again, and why
     std::jthread thread_;
 };
 

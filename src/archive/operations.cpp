@@ -16,6 +16,7 @@ namespace json = boost::json;
 using std::chrono::milliseconds;
 
 constexpr std::int64_t kMaxWaitSeconds = 86400;
+constexpr std::chrono::seconds kNodeMayCome{35};
 
 json::object shown(const ImportedFile& file) {
     json::object out{{"path", file.path}, {"outcome", std::string(name_of(file.outcome))}};
@@ -95,18 +96,20 @@ Result<json::object> Service::operate(std::string_view name, const json::object&
     }
 }
 
-/// Waits until everything is settled, at most so long, and not for a ledger that never answered since the archive was opened: nobody
-/// knows when it will. (One that went away later is waited for.) Returns: how many study records are not settled yet.
+/// Waits until everything is settled, at most so long; for a ledger that never answered since the archive was opened no longer than
+/// a node of ours may take between two attempts to start. Returns: how many study records are not settled yet.
 std::uint64_t Operations::wait_until_settled(std::chrono::seconds patience) {
-    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const auto begin = std::chrono::steady_clock::now();
+    const auto deadline = begin + patience;
     for (;;) {
         if (service_.outbox_->wait_until_settled(milliseconds(250))) return 0;
         const auto status = service_.outbox_->status();
         const auto waiting = status.stored + status.submitted + status.included;
         emit_({{"waiting", waiting}});
         const auto chain = service_.follower_->status();
-        const bool never_answered = !chain.last_answer && !chain.problem.empty();
-        if (stop_.load() || never_answered || std::chrono::steady_clock::now() >= deadline) return waiting;
+        const auto now = std::chrono::steady_clock::now();
+        const bool given_up = !chain.last_answer && !chain.problem.empty() && now >= begin + kNodeMayCome;
+        if (stop_.load() || given_up || now >= deadline) return waiting;
     }
 }
 

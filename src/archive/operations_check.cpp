@@ -60,12 +60,13 @@ Result<Operations::StudyCheck> Operations::check_study(const std::string& study_
             check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", "the ledger holds another record for version " + std::to_string(record.version)}});
         }
     }
-    auto found = service_.select(what);
-    if (!found && found.error().code != ErrorCode::not_found) return fail(found.error());
-    const auto rows = found ? std::move(*found) : std::vector<store::InstanceRow>();
-    auto listed = check_listed(rows, what, version ? version->get() : nullptr, study.row.revision);
-    if (!listed) check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", listed.error().message}});
-    else if (!found) return fail(found.error());
+    FID_TRY(const auto selected, service_.select(what));
+    const auto& rows = selected.rows;
+    if (const auto listed = check_listed(rows, what, version ? version->get() : nullptr, selected.study_revision); !listed) {
+        check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", listed.error().message}});
+    } else if (rows.empty()) {
+        return fail(ErrorCode::not_found, "there is no such study or instance");
+    }
     Bytes buffer(kPiece);
     for (const auto& row : rows) {
         if (stop_.load()) break;

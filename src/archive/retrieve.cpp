@@ -50,7 +50,12 @@ Result<std::shared_ptr<const CheckedVersion>> CheckedVersions::latest(const Uid&
     const auto hash = row->record.hash();
     {
         const std::lock_guard lock(mutex_);
-        if (const auto found = kept_.find(study_uid.text()); found != kept_.end() && found->second->row.record.hash() == hash) return found->second;
+        if (const auto found = kept_.find(study_uid.text()); found != kept_.end() && found->second->row.record.hash() == hash) {
+            if (found->second->row.study_revision == row->study_revision) return found->second;
+            auto covered = std::make_shared<CheckedVersion>(*found->second);  // the same version, of a later revision too
+            covered->row = *row;
+            return found->second = covered;
+        }
     }
     FID_TRY(auto checked, read(*row));
     const std::lock_guard lock(mutex_);

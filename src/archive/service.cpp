@@ -121,7 +121,7 @@ Result<void> Service::open_ledger(Ledger how) {
     outbox_ = std::make_unique<ledger::Outbox>(store_->database(), *outbox_rpc_, outbox_settings, std::move(gateway), site_.derive(kOutboxLabel));
     outbox_->on_incident([this](const ledger::LedgerIncident& incident) { raise("ledger_incident", incident.text); });
     exams_ = std::make_unique<Exams>(*store_, *versions_, *outbox_, facts, std::chrono::seconds(configuration.ingest_quiet_s));
-    if (store_->recovered() > 0) FID_CHECK(exams_->recover_versions());
+    FID_CHECK(exams_->recover_versions());
 
     ledger::FollowerSettings settings;
     settings.chain_id = facts.chain_id;
@@ -184,11 +184,14 @@ Result<std::unique_ptr<IngestSession>> Service::begin_ingest(const Requester& wh
     return std::unique_ptr<IngestSession>(std::make_unique<StoreSession>(*store_, *exams_, limits, std::string(source)));
 }
 
-Result<std::vector<store::InstanceRow>> Service::select(const Selector& what) {
+Result<Service::Selected> Service::select(const Selector& what) {
     FID_TRY(const auto study, Uid::parse(what.study_uid));
     FID_TRY(auto transaction, store_->database().begin_read());
     auto& index = store_->index();
-    std::vector<store::InstanceRow> rows;
+    Selected selected;
+    FID_TRY(const auto row_of_study, index.find_study(transaction, study));
+    if (row_of_study) selected.study_revision = row_of_study->revision;
+    auto& rows = selected.rows;
     if (what.level == Level::study) {
         FID_TRY(rows, index.instances_of_study(transaction, study));
     } else if (what.level == Level::series) {
@@ -200,8 +203,7 @@ Result<std::vector<store::InstanceRow>> Service::select(const Selector& what) {
         const bool fits = row && row->study_uid == study && (what.series_uid.empty() || row->series_uid.text() == what.series_uid);
         if (fits) rows.push_back(std::move(*row));
     }
-    if (rows.empty()) return fail(ErrorCode::not_found, "there is no such study, series or instance");
-    return rows;
+    return selected;
 }
 
 Result<StudyIdentity> Service::identify(std::string_view study_uid) {
@@ -220,28 +222,28 @@ Result<std::optional<StudyIdentity>> Service::identify_if_taken(const Uid& study
 Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const Selector& what) {
     FID_TRY(const auto study, identify(what.study_uid));
     FID_TRY(const auto decision, permit(who, &study, Operation::read));
-    auto rows = select(what);
+    // The version first: what came since is then of a later revision than it covers, never the other way round.
     auto version = versions_->latest(study.row.study_uid);
-    const CheckedVersion* checked = version ? version->get() : nullptr;
-    if (rows || rows.error().code == ErrorCode::not_found) {
-        const auto found = rows ? std::span<const store::InstanceRow>(*rows) : std::span<const store::InstanceRow>();
-        if (auto listed = check_listed(found, what, checked, study.row.revision); !listed) rows = fail(listed.error());
+    auto selected = select(what);
+    if (selected) {
+        if (auto listed = check_listed(selected->rows, what, version ? version->get() : nullptr, selected->study_revision); !listed) selected = fail(listed.error());
+        else if (selected->rows.empty()) selected = fail(ErrorCode::not_found, "there is no such study, series or instance");
     }
     Bytes32 object{};
-    if (rows && what.level == Level::instance) object = rows->front().object.ref.id;
-    const auto outcome = rows ? std::optional<ErrorCode>() : rows.error().code;
+    if (selected && what.level == Level::instance) object = selected->rows.front().object.ref.id;
+    const auto outcome = selected ? std::optional<ErrorCode>() : selected.error().code;
     FID_CHECK(tracer_->write(who, Operation::read, decision, &study, object, outcome));
-    if (!rows) {
-        if (rows.error().code == ErrorCode::corrupt) raise("damaged_row", rows.error().message);
-        return fail(rows.error());
+    if (!selected) {
+        if (selected.error().code == ErrorCode::corrupt) raise("damaged_row", selected.error().message);
+        return fail(selected.error());
     }
     if (!version && version.error().code != ErrorCode::not_found) {
         raise("damaged_version", version.error().message);
         return fail(version.error());
     }
-    retrieved_ += rows->size();
+    retrieved_ += selected->rows.size();
     return std::unique_ptr<Retrieval>(std::make_unique<StoreRetrieval>(
-        *store_, std::move(*rows), version ? *version : nullptr, study.row.revision,
+        *store_, std::move(selected->rows), version ? *version : nullptr, selected->study_revision,
         [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); }));
 }
 

@@ -71,7 +71,12 @@ private:
     explicit Service(Site site) : site_(std::move(site)) {}
     Result<void> restore_operator();
     Result<void> open_ledger(Ledger ledger);
-    Result<std::vector<store::InstanceRow>> select(const Selector& what);
+    /// Current instances, and the revision of their study at the same moment. None: the rows are empty.
+    struct Selected {
+        std::vector<store::InstanceRow> rows;
+        std::uint64_t study_revision = 0;
+    };
+    Result<Selected> select(const Selector& what);
     Result<StudyIdentity> identify(std::string_view study_uid);
     /// Nothing where all that came of the study was set aside: it then has no patient yet.
     Result<std::optional<StudyIdentity>> identify_if_taken(const Uid& study_uid);

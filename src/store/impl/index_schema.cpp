@@ -32,6 +32,7 @@ CREATE TABLE objects (
   arrival_ms {int} NOT NULL, header_hash {text} NOT NULL, chunk_root {text} NOT NULL, sha256 {text} NOT NULL, pixel_sha256 {text} NOT NULL,
   source_sha256 {text} NOT NULL, prefix_sha256 {text} NOT NULL, fragment_sha256 {text} NOT NULL, source {text} NOT NULL, mac {text} NOT NULL);
 CREATE INDEX objects_study ON objects (study);
+CREATE INDEX objects_manifests ON objects (study) WHERE kind = 2;
 CREATE INDEX objects_state ON objects (state) WHERE state <> 1;
 
 CREATE TABLE instances (
