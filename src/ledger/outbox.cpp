@@ -121,6 +121,8 @@ struct Outbox::Impl {
     Result<bool> send_again(const std::vector<store::Open>& open, bool all);
     Result<void> after_send(const store::Open& open, const SendAnswer& answer);
     Result<ethereum::SignedTransaction> stored_transaction(const store::Open& open);
+    Result<ethereum::SignedTransaction> own_transaction(std::uint64_t nonce, const store::Attempt& attempt) const;
+    Result<void> drop_altered(const store::Open& open, const std::string& why);
     Result<void> sign_again(const store::Open& open);
     Result<ethereum::Uint256> fee_for(const ethereum::Uint256& base_fee) const;
     Result<bool> send_new(const std::vector<store::Open>& open, std::uint64_t chain_count, bool flush_now);
@@ -373,17 +375,24 @@ Result<bool> Outbox::Impl::send_again(const std::vector<store::Open>& open, bool
     std::vector<const store::Open*> late;
     std::vector<Bytes> raws;
     bool first = true;
+    bool dropped = false;
     for (const auto& one : open) {
         const auto& newest = one.attempts.back();
         // Only the lowest nonce is waited for; the others wait for it.
         const bool overdue = first && now - newest.sent_ms >= settings.resend_after.count();
         first = false;
         if (newest.sent_ms != 0 && newest.sent_ms <= now && !overdue && !all) continue;
-        FID_TRY(const auto stored, stored_transaction(one));
+        const auto stored = stored_transaction(one);
+        if (!stored && stored.error().code != ErrorCode::corrupt) return fail(stored.error());
+        if (!stored) {
+            FID_CHECK(drop_altered(one, stored.error().message));
+            dropped = true;
+            continue;
+        }
         late.push_back(&one);
-        raws.push_back(stored.encode());
+        raws.push_back(stored->encode());
     }
-    if (late.empty()) return false;
+    if (late.empty()) return dropped;
     FID_TRY(const auto answers, rpc.send_raw_transactions(raws));
     {
         const std::lock_guard lock(mutex);
@@ -395,13 +404,31 @@ Result<bool> Outbox::Impl::send_again(const std::vector<store::Open>& open, bool
 
 // The newest of the signed bytes under a nonce. They carry no MAC but our own signature.
 Result<ethereum::SignedTransaction> Outbox::Impl::stored_transaction(const store::Open& open) {
-    FID_TRY(const auto raw, database.read([&](auto& t) { return store::raw_of(t, open.nonce, open.attempts.back().number); }));
-    auto decoded = ethereum::decode_transaction(raw);
+    auto newest = open.attempts.back();
+    FID_TRY(newest.raw, database.read([&](auto& t) { return store::raw_of(t, open.nonce, newest.number); }));
+    return own_transaction(open.nonce, newest);
+}
+
+Result<ethereum::SignedTransaction> Outbox::Impl::own_transaction(std::uint64_t nonce, const store::Attempt& attempt) const {
+    auto decoded = ethereum::decode_transaction(attempt.raw);
     const auto sender = decoded ? decoded->sender() : Result<Address>(fail(decoded.error()));
-    if (!sender || *sender != account || decoded->transaction.nonce != open.nonce || decoded->transaction.chain_id != settings.chain_id) {
-        return fail(ErrorCode::corrupt, "the signed bytes stored for nonce " + std::to_string(open.nonce) + " were changed behind our back; find out who can write to the index");
+    if (!sender || *sender != account || decoded->hash() != attempt.hash || decoded->transaction.nonce != nonce || decoded->transaction.chain_id != settings.chain_id) {
+        return fail(ErrorCode::corrupt, "the signed bytes stored for nonce " + std::to_string(nonce) + " were changed behind our back; find out who can write to the index");
     }
     return decoded;
+}
+
+// What was signed is not known any more: its items are signed anew. Should a node have it all the same, it takes its nonce (used_by_another).
+Result<void> Outbox::Impl::drop_altered(const store::Open& open, const std::string& why) {
+    auto outcome = database.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        FID_TRY(const auto items, store::items_of(t, row_key, open.nonce));
+        for (const auto& item : items) FID_CHECK(item.intact ? store::set_stored(t, item.id, why, 0) : altered(t, item));
+        incidents.push_back({LedgerIncident::Kind::altered_row, 0, {}, 0, why});
+        return store::forget_transaction(t, open.nonce);
+    });
+    if (!outcome) incidents.clear();
+    report();
+    return outcome;
 }
 
 Result<void> Outbox::Impl::after_send(const store::Open& open, const SendAnswer& answer) {
@@ -719,6 +746,15 @@ Result<OutboxItem> Outbox::call(database::Transaction& transaction, std::string_
 }
 
 Result<std::vector<AlteredRow>> Outbox::altered_rows(database::Transaction& transaction) const { return store::altered_rows(transaction, impl_->row_key); }
+Result<std::vector<std::uint64_t>> Outbox::altered_transactions(database::Transaction& transaction) const {
+    FID_TRY(const auto kept, store::kept_transactions(transaction));
+    std::vector<std::uint64_t> nonces;
+    for (const auto& one : kept) {
+        const bool sound = std::all_of(one.attempts.begin(), one.attempts.end(), [&](const auto& attempt) { return impl_->own_transaction(one.nonce, attempt).has_value(); });
+        if (!sound) nonces.push_back(one.nonce);
+    }
+    return nonces;
+}
 Result<void> Outbox::remove(database::Transaction& transaction, std::span<const AlteredRow> rows) { return store::remove_items(transaction, rows); }
 
 Result<evidence::StudyRecord> Outbox::record(database::Transaction& transaction, const Hash& study_key, std::uint64_t version) const {

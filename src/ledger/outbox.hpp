@@ -78,7 +78,7 @@ struct OutboxStatus {
 struct LedgerIncident {
     enum class Kind : std::uint8_t { other_record_in_slot, predecessor_missing, settled_undone, call_reverted, altered_row, anchors_refused };
     Kind kind = Kind::other_record_in_slot;
-    std::uint64_t item = 0;        // 0: none in particular
+    std::uint64_t item = 0;        // 0: none in particular (altered_row: a transaction's signed bytes)
     Hash study_key{};
     std::uint64_t version = 0;
     std::string text;
@@ -94,7 +94,8 @@ struct AlteredRow {
 /// What must reach the chain, kept until it is settled there; one commit with whatever it belongs to.
 /// All transactions of one account go through here, one nonce after the other. docs/design/outbox.md says why it is safe
 /// to kill it anywhere.
-/// Security: each row carries a MAC, so that whoever can write to the database cannot make the gateway sign anything.
+/// Security: what an item says carries a MAC, so that whoever can write to the database cannot make the gateway sign anything that was
+/// never asked of it. How far an item has come does not: one that was sent can be set back and is sent again (docs/design/outbox.md).
 /// Threads: safe. One thread of its own between start() and stop(). As LedgerChanges it must be among the follower's sinks.
 class Outbox final : public LedgerChanges {
 public:
@@ -127,7 +128,9 @@ public:
 
     /// Rows whose MAC does not fit: they are never sent. For fsck.
     Result<std::vector<AlteredRow>> altered_rows(database::Transaction& transaction) const;
-    /// Takes them away, so that the records among them can be stored again.
+    /// Nonces whose signed bytes, or their hash, are not as they were stored: they are not sent, and their items are signed anew. For fsck.
+    Result<std::vector<std::uint64_t>> altered_transactions(database::Transaction& transaction) const;
+    /// Takes them away. The records among them must be stored again in the same transaction.
     Result<void> remove(database::Transaction& transaction, std::span<const AlteredRow> rows);
 
     void start();

@@ -164,8 +164,42 @@ TEST(Outbox, SignedBytesThatSomebodyElseStoredAreNeitherSentNorSignedAgain) {
     must(site.database->write(database::Durability::full, [&](database::Transaction& t) {
         return database::attempt("alter", [&] { t.sql() << "update ledger_transactions set sent_ms = 0, raw = " + quoted(raw, '\''); });
     }));
-    EXPECT_EQ(site.outbox->step(true).error().code, ErrorCode::corrupt);
-    EXPECT_EQ(must(site.rpc->raw("eth_getBlockByNumber", R"(["pending", false])")).at("transactions").as_array().size(), 1U);
+    const auto found = [&] { return must(site.database->read([&](database::Transaction& t) { return site.outbox->altered_transactions(t); })); };
+    EXPECT_EQ(found(), std::vector<std::uint64_t>{forged.nonce});
+    // An incident, and neither this record nor the next waits for what is lost.
+    const auto next = site.enqueue(site.record(2));
+    must(site.outbox->step(true));
+    ASSERT_EQ(site.incidents.size(), 1U);
+    EXPECT_EQ(site.incidents[0].kind, LedgerIncident::Kind::altered_row);
+    EXPECT_TRUE(found().empty());
+    ASSERT_TRUE(eventually([&] {
+        must(site.outbox->step(true));
+        site.raw("evm_mine", "[]");
+        must(site.follower->step());
+        return site.item(id).state == OutboxState::settled && site.item(next).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
+    EXPECT_EQ(site.on_chain(site.record(1)), site.record(1).hash());
+    EXPECT_EQ(site.on_chain(site.record(2)), site.record(2).hash());
+    EXPECT_EQ(must(site.rpc->balance(Address{9})), ethereum::Uint256(0));
+}
+
+TEST(Outbox, AHashThatCannotBeReadStopsNothing) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    site.raw("evm_setAutomine", "[false]");
+    const auto id = site.enqueue(site.record(1));
+    must(site.outbox->step(true));
+    must(site.database->write(database::Durability::full, [&](database::Transaction& t) {
+        return database::attempt("alter", [&] { t.sql() << "update ledger_transactions set sent_ms = 0, hash = 'zz'"; });
+    }));
+    must(site.follower->load());
+    ASSERT_TRUE(eventually([&] {
+        must(site.outbox->step(true));
+        site.raw("evm_mine", "[]");
+        must(site.follower->step());
+        return site.item(id).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
+    EXPECT_EQ(site.incidents.size(), 1U);
 }
 
 TEST(Outbox, AnUnderpricedTransactionIsSignedAgainUnderTheSameNonce) {

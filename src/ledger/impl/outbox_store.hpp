@@ -74,8 +74,11 @@ Result<std::vector<AlteredRow>> altered_rows(database::Transaction& t, const cry
 Result<void> remove_items(database::Transaction& t, std::span<const AlteredRow> rows);
 Result<std::vector<Pending>> items_of(database::Transaction& t, const crypto::Secret& key, std::uint64_t nonce);
 
+/// A hash that cannot be read is zero.
 Result<std::vector<Open>> open_transactions(database::Transaction& t);
-/// The signed bytes. Errors: not_found when they are gone.
+/// All whose bytes are kept, with the bytes; empty where they cannot be read.
+Result<std::vector<Open>> kept_transactions(database::Transaction& t);
+/// The signed bytes; empty when they are gone or cannot be read.
 Result<Bytes> raw_of(database::Transaction& t, std::uint64_t nonce, std::uint64_t attempt);
 /// One more than the highest nonce that is in a block; 0 where there is none.
 Result<std::uint64_t> nonce_after_mined(database::Transaction& t);
