@@ -488,6 +488,37 @@ TEST_F(NodeAwayOnChain, a_table_that_is_not_whole_is_read_from_the_chain_again) 
     expect_flagged(decide(technologist_, Operation::read));
 }
 
+TEST_F(NodeAwayOnChain, a_damaged_state_of_the_table_is_mended_with_pauses_and_keeps_the_denials) {
+    const auto before = state();
+    must(access_->add_denial(doctor_, {}, "left in anger"));
+    const auto alter = [&](const std::string& sql) {
+        must(database_->write(database::Durability::full, [&](database::Transaction& t) { return database::attempt("alter", [&] { t.sql() << sql; }); }));
+    };
+    alter("update rights_state set settled_block = settled_block + 1");
+    alter("update local_denials set since_s = since_s + 1");
+    start();
+    EXPECT_EQ(decide(technologist_, Operation::read).error().code, ErrorCode::corrupt);
+    ASSERT_TRUE(members(contracts::set_roles_call(desk_, roles::kAuditor)));
+    for (int i = 0; i < 9; ++i) {  // a denial is damaged too: each attempt fails, and the next comes later
+        clock_.ahead += std::chrono::seconds(300);
+        follow();
+    }
+    alter("update local_denials set since_s = since_s - 1");
+    follow();
+    EXPECT_EQ(decide(technologist_, Operation::read).error().code, ErrorCode::corrupt);
+    clock_.ahead += std::chrono::seconds(301);
+    follow();
+    EXPECT_EQ(state().first_block, before.first_block);
+    EXPECT_EQ(state().changes, before.changes + 1);
+    EXPECT_TRUE(must(database_->read([&](database::Transaction& t) { return rights_->check_all(t); })).empty());
+    expect_denied(decide(doctor_, Operation::read), Reason::locally_denied);
+    EXPECT_TRUE(decide(technologist_, Operation::read)->allowed);
+    stop_node();
+    clock_.ahead += std::chrono::seconds(11);
+    expect_denied(decide(doctor_, Operation::read), Reason::locally_denied);
+    expect_flagged(decide(technologist_, Operation::read));
+}
+
 TEST_F(NodeAwayOnChain, an_allowance_of_the_latest_block_alone_does_not_count) {
     auto database = must(database::Database::open({.path = site_->folder.path() / "other.db"}, [] {
         std::vector<database::Migration> all(store::index_migrations().begin(), store::index_migrations().end());

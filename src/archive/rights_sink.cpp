@@ -182,7 +182,9 @@ Result<void> RightsSink::look_whether_whole() {
     if (whole_) return {};
     FID_TRY(auto transaction, database_.begin_read());
     const auto first = std::max<std::uint64_t>(facts_.from_block, 1);
-    FID_TRY(const auto state, rights_.state(transaction));
+    const auto read = rights_.state(transaction);
+    if (!read && read.error().code == ErrorCode::corrupt) return go_on_if_damaged(fail(read.error()));
+    FID_TRY(const auto state, read);
     if (state.first_block == 0) return {};  // nothing was followed yet
     if (head_ == 0) {
         head_ = state.latest_block;
@@ -215,13 +217,19 @@ Result<void> RightsSink::read_again() {
     }
     FID_CHECK(database_.write(database::Durability::full, [&](database::Transaction& t) { return rights_.replace(t, history); }));
     whole_ = true;
+    noted_.reset();
     log::info("archive", "the table of rights was read from the ledger again", {{"blocks", head_}, {"changes", history.changes.size()}});
     return {};
 }
 
 void RightsSink::answered(SystemTime at) {
     auto mended = look_whether_whole();
-    if (mended && whole_ == false && head_ != 0) mended = read_again();
+    const bool due = at >= again_at_ || at + pause_ < again_at_;  // the latter: the clock was set back
+    if (mended && whole_ == false && head_ != 0 && due) {
+        mended = read_again();
+        again_at_ = at + pause_;
+        pause_ = mended ? kFirstPause : std::min(pause_ * 2, kLongestPause);
+    }
     if (!mended) {
         if (problem_ != mended.error().message) log::error("archive", "the table of rights cannot be read from the ledger again", {{"why", mended.error().message}});
         problem_ = mended.error().message;

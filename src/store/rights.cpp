@@ -122,6 +122,17 @@ Result<std::vector<LocalDenialColumns>> denial_rows(database::Transaction& trans
     return select_rows<LocalDenialColumns>(transaction, row_key, "ORDER BY t.id");
 }
 
+/// In place of a row that cannot be read: vouches for the denials that are left, whichever went with it. Errors: corrupt: one of them.
+Result<void> write_state_anew(database::Transaction& transaction, const crypto::Secret& row_key) {
+    FID_TRY(const auto denials, denial_rows(transaction, row_key));
+    FID_CHECK(execute(transaction, "DELETE FROM rights_state"));
+    RightsStateColumns row;
+    row.denials = chain_of(row_key, denials);
+    log::error("store", "the state of the table of rights was changed behind our back and is written anew; whether a local denial was removed with it cannot be told: look whether all are there",
+               {{"denials", denials.size()}});
+    return insert_row(transaction, row_key, row);
+}
+
 }  // namespace
 
 Result<RightsState> Rights::state(database::Transaction& transaction) const {
@@ -143,6 +154,7 @@ Result<void> Rights::apply(database::Transaction& transaction, std::uint64_t blo
 }
 
 Result<void> Rights::replace(database::Transaction& transaction, const RightsHistory& history) {
+    if (const auto known = state(transaction); !known && known.error().code == ErrorCode::corrupt) FID_CHECK(write_state_anew(transaction, row_key_));
     FID_TRY(auto writer, Writer::open(transaction, row_key_));
     FID_CHECK(writer.clear());
     writer.row.first_block = column(history.first_block);

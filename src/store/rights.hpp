@@ -96,7 +96,9 @@ public:
     /// The latest block is no longer part of it. Blocks that were never applied are let pass.
     Result<void> undo(database::Transaction& transaction, std::uint64_t block);
     Result<void> settle(database::Transaction& transaction, std::uint64_t block);
-    /// Puts a whole history in place of what stands there. Local denials and the last answer stay.
+    /// Puts a whole history in place of what stands there. Local denials and the last answer stay; where the state's own row cannot be
+    /// read, a new one vouches for the denials that are left, says so in the log, and knows no last answer.
+    /// Errors: corrupt when a denial's row is damaged as well: nobody is served until a person has looked.
     /// Requires: changes ascend by block and log_index, none is later than the latest block.
     Result<void> replace(database::Transaction& transaction, const RightsHistory& history);
     Result<void> note_answer(database::Transaction& transaction, std::uint64_t seconds);

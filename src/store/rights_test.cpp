@@ -169,6 +169,26 @@ TEST_F(RightsTest, local_denials_come_and_go) {
     EXPECT_EQ(list().value().size(), 1u);
     EXPECT_TRUE(problems().empty());
 
+    // A damaged state vouches for nothing; a new one for the denials that are left, and for none that was altered.
+    apply(5, {change(RightsFact::person_registered, 0, id(1))});
+    const auto replace = [&] {
+        const RightsHistory history{5, 6, 1006, 5, {{5, change(RightsFact::person_registered, 0, id(1))}}};
+        return store_->database().write(database::Durability::full, [&](database::Transaction& t) { return rights_->replace(t, history); });
+    };
+    behind_our_back("UPDATE rights_state SET settled_block = 77");
+    EXPECT_EQ(list().error().code, ErrorCode::corrupt);
+    behind_our_back("UPDATE local_denials SET subject = '" + std::string(64, '2') + "', patient_key = ''");
+    EXPECT_EQ(replace().error().code, ErrorCode::corrupt);
+    EXPECT_EQ(list().error().code, ErrorCode::corrupt);
+    behind_our_back("UPDATE local_denials SET subject = '', patient_key = '" + to_hex(id(50)) + "'");
+    ASSERT_TRUE(replace());
+    ASSERT_EQ(list().value().size(), 1u);
+    EXPECT_EQ(list().value()[0].patient_key, id(50));
+    EXPECT_EQ(state().settled_block, 5u);
+    EXPECT_EQ(state().latest_block, 6u);
+    EXPECT_EQ(about(id(1), 6).value().size(), 1u);
+    EXPECT_TRUE(problems().empty());
+
     behind_our_back("DELETE FROM local_denials");
     EXPECT_EQ(list().error().code, ErrorCode::corrupt);
     EXPECT_EQ(add({0, id(1), {}, "again", 1}).error().code, ErrorCode::corrupt);
