@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,9 @@
 #include "base/json.hpp"
 #include "base/result.hpp"
 
+namespace fiducial::ledger {
+struct AlteredRow;
+}
 namespace fiducial::store {
 struct InstanceRow;
 struct StudyRow;
@@ -84,6 +88,7 @@ private:
     struct StudyCheck;
     Result<StudyCheck> check_study(const std::string& study_uid, const std::string& sop_uid);
     Result<boost::json::array> compare_with_ledger(bool repair);
+    Result<void> mend_outbox(std::span<const ledger::AlteredRow> altered);
 
     Service& service_;
     const EmitEvent& emit_;

@@ -47,15 +47,22 @@ Result<Operations::StudyCheck> Operations::check_study(const std::string& study_
     } else {
         const auto& record = (*version)->row.record;
         check.version = record.version;
-        FID_TRY(const auto anchor, service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->anchor(t, study.study_key, record.version); }));
-        check.state = ledger::name_of(anchor.state);
-        check.block = anchor.block_number;
+        const auto anchor = service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->anchor(t, study.study_key, record.version); });
+        if (anchor) {
+            check.state = ledger::name_of(anchor->state);
+            check.block = anchor->block_number;
+        } else if (anchor.error().code == ErrorCode::not_found) {
+            check.state = "not queued";
+            check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", "the outbox does not know of version " + std::to_string(record.version) + ": run fsck --repair"}});
+        } else {
+            return fail(anchor.error());
+        }
         auto held = record_on_ledger(*service_.rpc_, record);
         if (!held) {
             check.state = "ledger not reached";
         } else if (*held == kZero32) {
-            if (anchor.block_number != 0) check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", "the ledger no longer holds this version"}});
-            check.state = "not on the ledger yet";
+            if (check.block != 0) check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", "the ledger no longer holds this version"}});
+            if (anchor) check.state = "not on the ledger yet";
         } else if (*held != record.hash()) {
             check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", "the ledger holds another record for version " + std::to_string(record.version)}});
         }
@@ -173,6 +180,36 @@ Result<json::array> Operations::compare_with_ledger(bool repair) {
     return findings;
 }
 
+/// In one commit: a row that went before its record is there again would be a record that is never anchored. Asks no node.
+Result<void> Operations::mend_outbox(std::span<const ledger::AlteredRow> altered) {
+    if (altered.empty()) return {};
+    auto& database = service_.store_->database();
+    std::vector<evidence::StudyRecord> records;  // those without a sound row
+    FID_CHECK(each_study([&](const store::StudyRow& study) {
+        return database.read([&](database::Transaction& t) -> Result<void> {
+            FID_TRY(const auto versions, service_.store_->index().versions_of(t, study.study_uid));
+            for (const auto& version : versions) {
+                const auto anchor = service_.outbox_->anchor(t, version.record.study_key, version.record.version);
+                if (!anchor || anchor->state == ledger::OutboxState::incident) records.push_back(version.record);
+            }
+            return {};
+        });
+    }));
+    if (stop_.load()) return {};
+    FID_CHECK(database.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        FID_CHECK(service_.outbox_->remove(t, altered));
+        for (const auto& record : records) {
+            const auto anchor = service_.outbox_->anchor(t, record.study_key, record.version);
+            if (anchor) continue;  // an incident of another kind
+            if (anchor.error().code != ErrorCode::not_found) return fail(anchor.error());
+            FID_CHECK(service_.outbox_->enqueue(t, record));
+        }
+        return {};
+    }));
+    service_.outbox_->wake();
+    return {};
+}
+
 Result<json::object> Operations::fsck(const Arguments& arguments) {
     FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::inventory));
     FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, decision, nullptr, {}, {}));
@@ -201,8 +238,17 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
                                    row.is_call ? "find out who can write to the index; fsck --repair takes it away, and what it stood for must be asked for again"
                                                : "find out who can write to the index; fsck --repair puts the version's record in its place"));
     }
+    FID_TRY(const auto signed_bytes, service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->altered_transactions(t); }));
+    for (const auto nonce : signed_bytes) {
+        findings.push_back(finding("altered_transaction", "nonce " + std::to_string(nonce) + " in ledger_transactions", "its signed bytes or their hash were changed behind our back, and are not sent",
+                                   "find out who can write to the index; what stood in it is signed anew when it would be sent again"));
+    }
     if (argument::flag(arguments, "repair")) {
-        FID_CHECK(service_.store_->database().write(database::Durability::full, [&](database::Transaction& t) { return service_.outbox_->remove(t, altered); }));
+        if (const auto mended = mend_outbox(altered); !mended && mended.error().code == ErrorCode::corrupt) {
+            findings.push_back(finding("not_mended", "outbox", "the records cannot be read from the index: " + mended.error().message, "fsck --rebuild-index, then fsck --repair again"));
+        } else if (!mended) {
+            return fail(mended.error());
+        }
         FID_TRY(const auto completed, service_.exams_->complete_all());
         answer["completed"] = completed;
     }

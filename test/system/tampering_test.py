@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -200,6 +201,27 @@ class Tampering(SystemTest):
             self.assertEqual([tuple(row) for row in database.execute("SELECT state, nonce FROM ledger_outbox WHERE problem LIKE '%behind our back%'")], [(4, None)] * 2)
         site.raw("fsck", "--repair", codes=(0, DAMAGED))
         self.assertEqual(site.run("fsck")["findings"], [])
+        self.assertEqual(site.run("verify", "--all")["damaged"], [])
+
+    def test_rows_of_the_outbox_mended_with_the_node_away(self):
+        """No record is lost by a repair that could not ask the ledger; a version without a row is a finding, not the end of the command."""
+        site = self.copy()
+        configuration = site.folder / "fiducial.toml"
+        text = configuration.read_text()
+        with contextlib.closing(site.database()) as database:
+            records = sorted(row[0] for row in database.execute("SELECT record FROM ledger_outbox WHERE kind = 0"))
+        self.change(site, "UPDATE ledger_outbox SET fields = replace(fields, '1', '2') WHERE kind = 0")
+        configuration.write_text(re.sub(r'(?m)^geth = ".*"$', 'geth = "/nonexistent/geth"', text))
+        self.assertIn('"/nonexistent/geth"', configuration.read_text())
+        site.raw("fsck", "--repair", codes=(DAMAGED,))
+        with contextlib.closing(site.database()) as database:
+            self.assertEqual(sorted(row[0] for row in database.execute("SELECT record FROM ledger_outbox WHERE kind = 0 AND state IN (0, 1)")), records)
+        configuration.write_text(text)
+        site.run("ledger", "wait", "--seconds", "60")
+        self.assertEqual(site.run("fsck")["findings"], [])
+        self.change(site, "DELETE FROM ledger_outbox WHERE kind = 0")
+        self.assertIn("the outbox does not know of version", site.raw("--json", "verify", "--all", codes=(DAMAGED,)).stdout)
+        site.raw("fsck", "--repair", codes=(0, DAMAGED))
         self.assertEqual(site.run("verify", "--all")["damaged"], [])
 
     # Bytes of the store
