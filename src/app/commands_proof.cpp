@@ -178,6 +178,7 @@ void add_fsck(CLI::App& cli, Globals& globals, Action& action) {
                 std::printf("%s %s: %s\n  %s\n", bad(shown::text(found, "kind")).c_str(), shown::text(found, "subject").c_str(), shown::text(found, "what").c_str(),
                             shown::text(found, "advice").c_str());
             }
+            if (const auto healed = shown::number(answer, "healed"); healed > 0) std::printf("%s with a good copy in place\n", shown::counted(healed, "damaged object", "damaged objects").c_str());
             if (!ledger.empty()) std::printf("%s\n", bad("ledger " + ledger).c_str());
             std::string verdict = good("clean");
             if (code == 7) verdict = bad("nothing wrong here, but not compared with the ledger; run fsck again when it is back");

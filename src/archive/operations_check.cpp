@@ -265,6 +265,7 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     answer["objects"] = report.objects;
     answer["bytes"] = report.bytes;
     answer["rows"] = report.rows;
+    answer["healed"] = report.healed;
     answer["traceEntries"] = trace.size;
     answer["interrupted"] = stop_.load();
     answer["clean"] = findings.empty() && !stop_.load() && !answer.contains("ledger");

@@ -91,9 +91,18 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     for (const auto& [page, objects] : wrong_pages) {
         check.find(Kind::damaged_secrets, "study page " + std::to_string(page), "store/secrets", std::to_string(objects) + " objects cannot be opened with the secrets that are there", "restore store/secrets from a backup");
     }
+    // The good copy is checked in its own turn.
+    const auto is_healed = [&](const ObjectId& id) -> Result<bool> {
+        return database_->read([&](database::Transaction& t) -> Result<bool> {
+            FID_TRY(const auto damaged, index_->find_instance_of(t, id));
+            if (!damaged) return false;
+            FID_TRY(const auto current, index_->find_instance(t, damaged->sop_uid));
+            return current && current->object.ref.id != id && current->object.sha256 == damaged->object.sha256;
+        });
+    };
     const auto has_wrong_secrets = [&](Slot slot) { return wrong_pages.contains(slot / kSlotsPerPage); };
     for (const auto& entry : unreadable) {
-        if (!has_wrong_secrets(entry.slot)) check.find(Kind::damaged_object, to_hex(entry.id), describe(entry.location), entry.problem->message, "restore the segment from a backup");
+        if (!has_wrong_secrets(entry.slot) && !is_healed(entry.id).value_or(false)) check.find(Kind::damaged_object, to_hex(entry.id), describe(entry.location), entry.problem->message, "restore the segment from a backup");
     }
     // Index → segments.
     Progress now;
@@ -122,7 +131,9 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
                 } else if (auto opened = vault_->open_object(row.ref); !opened) {
                     whole = fail(opened.error());
                 }
-                if (!whole) {
+                if (!whole && is_healed(row.ref.id).value_or(false)) {
+                    report.healed += 1;
+                } else if (!whole) {
                     const bool known = row.state == ObjectState::quarantined;
                     check.find(Kind::damaged_object, after, describe(row.ref.location), whole.error().message, known ? "it is in quarantine; restore the segment from a backup" : "quarantine it (fsck --repair), restore the segment from a backup");
                     if (options.repair && !known) FID_CHECK(quarantine(row.ref.id, "found by fsck"));

@@ -696,14 +696,26 @@ TEST_F(IndexTest, AGoodCopyHealsWhatIsInQuarantine) {
         EXPECT_EQ(rows->front().object.ref.chunk_root, damaged.ref.chunk_root) << "the study's root is what it was";
         EXPECT_EQ(get(*store_, rows->front().object.ref), i.bytes);
     };
+    const auto expect_clean = [&](std::uint64_t healed) {
+        const auto report = fsck(true);
+        EXPECT_TRUE(report.clean()) << text_of(report);
+        EXPECT_EQ(report.healed, healed);
+    };
     check();
+    expect_clean(1);
     ASSERT_TRUE(store_->rebuild_index());
     check();
+    expect_clean(1);
     flip(segment_path(), 600);  // mended after all
     ASSERT_TRUE(store_->restore(damaged.ref.id));
     check();
-    EXPECT_TRUE(fsck().clean());
+    expect_clean(0);
     EXPECT_EQ(put(i).admission, Admission::duplicate);
+    // Damage to the copy, too, is found, whatever it had healed.
+    const auto at = copy.ref.location.offset - 1000;
+    flip(segment_path(), at);
+    EXPECT_FALSE(fsck().clean());
+    flip(segment_path(), at);
 }
 
 TEST_F(IndexTest, QuarantineAndRestore) {

@@ -51,6 +51,7 @@ struct FsckOptions {
 };
 struct FsckReport {
     std::uint64_t objects = 0, bytes = 0, rows = 0;
+    std::uint64_t healed = 0;        // damaged objects of which a good copy has taken the place: no findings
     std::vector<Finding> findings;   // at most 10,000
     bool clean() const { return findings.empty(); }
 };
