@@ -32,7 +32,8 @@ Result<boost::json::object> perform(const Globals& globals, std::string_view ope
     const auto control_key = site.derive(archive::kControlLabel);
     auto asked = ask_running_archive(socket, control_key, operation, arguments, emit, stop_requested());
     if (asked || asked.error().code != ErrorCode::not_found || !asked.error().message.starts_with("no archive is running")) return asked;
-    FID_TRY(auto service, archive::Service::open(std::move(site), ledger));
+    const auto* rebuild = arguments.if_contains("rebuildIndex");
+    FID_TRY(auto service, archive::Service::open(std::move(site), ledger, operation == "fsck" && rebuild != nullptr && rebuild->is_bool() && rebuild->get_bool()));
     return service->operate(operation, arguments, emit, stop_requested());
 }
 

@@ -36,7 +36,7 @@ Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configurat
     return tags;
 }
 
-Result<std::unique_ptr<store::Store>> open_store(const Site& site) {
+Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_damaged_index) {
     const auto& configuration = site.configuration();
     store::StoreOptions options;
     options.vault.segment_bytes = static_cast<std::uint64_t>(configuration.store_segment_mib) << 20;
@@ -44,13 +44,14 @@ Result<std::unique_ptr<store::Store>> open_store(const Site& site) {
     std::vector<database::Migration> migrations(archive::migrations().begin(), archive::migrations().end());
     migrations.insert(migrations.end(), ledger::migrations().begin(), ledger::migrations().end());
     options.other_migrations = migrations;
+    options.replace_damaged_index = replace_damaged_index;
     return store::Store::open(site.layout().store(), site.root_key(), options);
 }
 
-Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger) {
+Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger, bool replace_damaged_index) {
     std::unique_ptr<Service> service(new Service(std::move(opened)));
     const auto& site = service->site_;
-    FID_TRY(service->store_, open_store(site));
+    FID_TRY(service->store_, open_store(site, replace_damaged_index));
     if (service->store_->recovered() > 0) {
         log::info("archive", "objects that a crash had left out of the index were added", {{"objects", service->store_->recovered()}});
     }

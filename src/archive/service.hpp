@@ -29,7 +29,7 @@ Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configurat
 
 /// The store of a site, with the tables of this room and of the ledger's in its index.
 /// Errors: locked when an archive runs on the site; those of Store::open; invalid_argument for an attribute that is none.
-Result<std::unique_ptr<store::Store>> open_store(const Site& site);
+Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_damaged_index = false);
 
 /// Something that people should look at. Kept for the process's life, newest last, at most 1,000.
 struct Alarm {
@@ -47,8 +47,8 @@ public:
         optional,  // goes on without, as the design's node-away table says
         none,      // does not start or ask a node (fsck of the store alone, list)
     };
-    /// Errors: locked when an archive runs on the site; those of its parts.
-    static Result<std::unique_ptr<Service>> open(Site site, Ledger ledger);
+    /// replace_damaged_index: as in StoreOptions. Errors: locked when an archive runs on the site; those of its parts.
+    static Result<std::unique_ptr<Service>> open(Site site, Ledger ledger, bool replace_damaged_index = false);
     ~Service() override;
 
     Result<Requester> authenticate(std::string_view bearer_token) override;

@@ -250,6 +250,33 @@ Result<void> migrate(Database& database, const Dialect& dialect, const std::file
     return {};
 }
 
+std::vector<std::string> tables_of(soci::session& sql) {  // may throw
+    std::vector<std::string> names;
+    const soci::rowset<std::string> rows = (sql.prepare << "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name");
+    for (const auto& name : rows) names.push_back(name);
+    return names;
+}
+
+// What the migrations make must be there.
+Result<void> check_tables(Database& database, const Dialect& dialect, const std::filesystem::path& path, std::span<const Migration> migrations) {
+    soci::session model(soci::sqlite3, "db=:memory:");
+    for (const auto& migration : migrations) {
+        FID_TRY(const auto translated, dialect.translate(migration.sql));
+        FID_CHECK(attempt("making a model of the schema", [&] {
+            for (const auto& statement : split_statements(translated)) model << statement;
+        }));
+    }
+    return database.read([&](Transaction& transaction) {
+        return attempt("reading the schema", [&]() -> Result<void> {
+            const auto there = tables_of(transaction.sql());
+            for (const auto& name : tables_of(model)) {
+                if (!std::binary_search(there.begin(), there.end(), name)) return fail(ErrorCode::corrupt, path.string() + ": the table " + name + " is missing");
+            }
+            return {};
+        });
+    });
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Database>> Database::open(const Options& options, std::span<const Migration> migrations) {
@@ -265,6 +292,7 @@ Result<std::unique_ptr<Database>> Database::open(const Options& options, std::sp
     FID_CHECK(state->connect(0));
     std::unique_ptr<Database> database(new Database(std::move(state)));
     FID_CHECK(migrate(*database, *database->state_->dialect, options.path, migrations));
+    FID_CHECK(check_tables(*database, *database->state_->dialect, options.path, migrations));
     return database;
 }
 

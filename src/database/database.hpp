@@ -69,7 +69,7 @@ class Database {
 public:
     /// Opens the database and brings its schema up to date, each migration in a transaction of its own.
     /// Errors: unsupported when a newer program has been here (migrations that we do not know); corrupt when a migration that
-    /// was applied is not the one we know, or the file is no database; permission, locked, io.
+    /// was applied is not the one we know, a table is missing, or the file is no database; permission, locked, io.
     static Result<std::unique_ptr<Database>> open(const Options& options, std::span<const Migration> migrations);
     ~Database();
     Database(const Database&) = delete;

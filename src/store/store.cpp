@@ -65,6 +65,32 @@ Result<void> Store::make_keyring(const crypto::Secret& site_key) {
     return write_file_atomically(path, bytes);
 }
 
+Result<void> Store::open_database(const StoreOptions& options) {
+    std::vector<database::Migration> migrations(index_migrations().begin(), index_migrations().end());
+    migrations.insert(migrations.end(), options.other_migrations.begin(), options.other_migrations.end());
+    database::Options database_options;
+    database_options.path = folder_ / "index.db";
+    const auto open_it = [&]() -> Result<void> {
+        FID_TRY(database_, database::Database::open(database_options, migrations));
+        return options.replace_damaged_index ? database_->check_integrity() : Result<void>();
+    };
+    auto opened = open_it();
+    if (opened || opened.error().code != ErrorCode::corrupt) return opened;
+    if (!options.replace_damaged_index) {
+        opened.error().message += "; restore store/index.db from a backup, or let fiducial fsck --rebuild-index make it again from the stored objects: people, tokens and local denials must then be added again";
+        return opened;
+    }
+    database_.reset();
+    const auto kept = "index.db.damaged-" + std::to_string(now_ms());
+    for (const std::string part : {"", "-wal", "-shm"}) {
+        std::error_code error;
+        std::filesystem::rename(folder_ / ("index.db" + part), folder_ / (kept + part), error);
+        if (error && error != std::errc::no_such_file_or_directory) return fail(error_from_errno(error.value(), "moving aside", folder_ / ("index.db" + part)));
+    }
+    log::warning("store", "a damaged index was moved aside; it is made again from the stored objects", {{"kept", kept}, {"why", opened.error().message}});
+    return open_it();
+}
+
 Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, const crypto::Secret& site_key, const StoreOptions& options) {
     if (site_key.size() != 32) return fail(ErrorCode::invalid_argument, "a site key has 32 bytes");
     std::unique_ptr<Store> store(new Store());
@@ -78,11 +104,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
     const bool is_new = !std::filesystem::exists(folder / "index.db", error) && (!std::filesystem::exists(folder / "segments", error) || std::filesystem::is_empty(folder / "segments", error));
     FID_TRY(store->secrets_, ShredStore::open(folder / "secrets", *store->keyring_, is_new));
 
-    std::vector<database::Migration> migrations(index_migrations().begin(), index_migrations().end());
-    migrations.insert(migrations.end(), options.other_migrations.begin(), options.other_migrations.end());
-    database::Options database_options;
-    database_options.path = folder / "index.db";
-    FID_TRY(store->database_, database::Database::open(database_options, migrations));
+    FID_CHECK(store->open_database(options));
     store->index_ = std::make_unique<Index>(*store->keyring_, *store->secrets_, options.extra_attributes);
 
     FID_CHECK(store->database_->read([&](database::Transaction& t) { return store->index_->mark_slots_used(t); }));

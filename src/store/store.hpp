@@ -23,6 +23,7 @@ struct StoreOptions {
     VaultOptions vault;
     std::vector<dicom::Tag> extra_attributes;                 // indexed besides dicom::query_attributes()
     std::span<const database::Migration> other_migrations;    // of rooms whose tables lie in the same database
+    bool replace_damaged_index = false;                       // a damaged index.db is moved aside and made again from the segments
 };
 
 /// What fsck found wrong.
@@ -65,6 +66,7 @@ struct Progress {
 class Store {
 public:
     /// Makes an empty store where the folder has none. Objects that are durable but not indexed (power cut) are indexed here.
+    /// A damaged index.db is an error, or is kept as index.db.damaged-<ms since 1970>: with options.replace_damaged_index.
     /// Errors: locked, naming the process that has it open; wrong_passphrase when the site key is another's; corrupt;
     /// unsupported when a newer program has been here; permission.
     static Result<std::unique_ptr<Store>> open(const std::filesystem::path& folder, const crypto::Secret& site_key, const StoreOptions& options = {});
@@ -110,6 +112,7 @@ private:
     Store() = default;
     Result<void> take_lock();
     Result<void> make_keyring(const crypto::Secret& site_key);
+    Result<void> open_database(const StoreOptions& options);
     Result<Slot> patient_slot(const ObjectDescription& description);
     Result<Index::Known> known();
     Result<void> recover();

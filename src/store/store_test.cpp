@@ -35,6 +35,38 @@ TEST_F(StoreTest, GivesBackWhatItWasGiven) {
     EXPECT_EQ(get(*store_, stored.ref), instance.bytes);
 }
 
+TEST_F(StoreTest, ADamagedDatabaseIsReplacedOnlyWhenAskedFor) {
+    open();
+    const auto stored = put(TestInstance{});
+    for (const bool garbage : {true, false}) {
+        if (garbage) {
+            store_.reset();
+            ASSERT_TRUE(write_file_atomically(folder_ / "store" / "index.db", random_bytes(40'000, 5)));
+        } else {
+            ASSERT_TRUE(store_->database().checkpoint());
+            store_.reset();
+            sqlite3* database = nullptr;
+            ASSERT_EQ(sqlite3_open((folder_ / "store" / "index.db").c_str(), &database), SQLITE_OK);
+            ASSERT_EQ(sqlite3_exec(database, "DROP TABLE instances", nullptr, nullptr, nullptr), SQLITE_OK);
+            sqlite3_close(database);
+        }
+        const auto refused = try_open();
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, ErrorCode::corrupt);
+        EXPECT_NE(refused.error().message.find("fsck --rebuild-index"), std::string::npos) << refused.error().message;
+        options_.replace_damaged_index = true;
+        open();
+        options_.replace_damaged_index = false;
+        EXPECT_EQ(store_->recovered(), 1u);
+        EXPECT_EQ(get(*store_, stored.ref), TestInstance{}.bytes);
+        EXPECT_TRUE(fsck().clean());
+        open();
+        EXPECT_EQ(store_->recovered(), 0u);
+    }
+    const std::filesystem::directory_iterator files(folder_ / "store");
+    EXPECT_EQ(std::count_if(begin(files), end(files), [](const auto& file) { return file.path().filename().string().starts_with("index.db.damaged-"); }), 2);
+}
+
 class SecretsLostTest : public StoreTest {
 protected:
     std::filesystem::path secrets() const { return folder_ / "store" / "secrets"; }
