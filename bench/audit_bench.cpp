@@ -44,7 +44,7 @@ struct Setup {
     Folder folder;
     crypto::Secret staff_key = crypto::random_secret(32);
     crypto::Secret patient_key = crypto::random_secret(32);
-    std::unique_ptr<audit::Trace> trace = *audit::Trace::open(folder.path, crypto::Secret(32));
+    std::unique_ptr<audit::Trace> trace = *audit::Trace::create(folder.path, crypto::Secret(32));
     audit::Entry entry;
     audit::EntryKeys keys{{Bytes32{1}, &staff_key}, {Bytes32{2}, &patient_key}};
 

@@ -302,7 +302,7 @@ private:
         Accounts accounts(store->database(), site_.derive(kAccountsLabel));
         const Person person{site_.facts_.operator_person, options_.operator_name, kAdministrator | kCustodian, system_clock().now().time_since_epoch().count()};
         FID_CHECK(store->database().write(database::Durability::full, [&](database::Transaction& t) { return accounts.add(t, person); }));
-        FID_TRY(const auto trace, audit::Trace::open(site_.layout_.trace(), site_.derive(kTraceLabel)));
+        FID_TRY(const auto trace, audit::Trace::create(site_.layout_.trace(), site_.derive(kTraceLabel)));
         done("store and trace made; '" + options_.operator_name + "' is administrator and custodian");
         report_.facts = site_.facts_;
         return {};

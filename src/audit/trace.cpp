@@ -1,6 +1,7 @@
 #include "audit/trace.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -19,6 +20,7 @@ namespace {
 
 constexpr std::size_t kMostInGroup = 4096;       // entries in one write and sync
 constexpr std::uint64_t kSparseStep = 128;       // every so many entries an offset is remembered
+constexpr std::chrono::minutes kTellHeadAfter{1};
 constexpr std::uint64_t kHeadFileLimit = 65536;
 constexpr std::size_t kPieceForOne = 65536;       // read at once to find one entry
 constexpr std::size_t kPieceForMany = std::size_t{1} << 20;
@@ -49,13 +51,19 @@ Result<Opened> make_new(Opened opened, const std::filesystem::path& folder) {
     return opened;
 }
 
-Result<Opened> open_files(const std::filesystem::path& folder, crypto::Secret mac_key) {
+Error lost(std::string_view what) {
+    return {ErrorCode::corrupt, "trace: " + std::string(what) + "; put the folder trace/ back from the backup, and find out who can write to it"};
+}
+
+Result<Opened> open_files(const std::filesystem::path& folder, crypto::Secret mac_key, bool may_make) {
     if (mac_key.size() != 32) return fail(ErrorCode::invalid_argument, "trace: the MAC key has 32 bytes");
     Opened opened;
     opened.key.key = std::move(mac_key);
     std::error_code ignored;
     const bool had_head = std::filesystem::exists(folder / impl::kHeadName, ignored);
-    FID_TRY(opened.log, File::open(folder / impl::kLogName, File::Mode::read_write_create));
+    auto log = File::open(folder / impl::kLogName, may_make ? File::Mode::read_write_create : File::Mode::read_write);
+    if (!log && !may_make && log.error().code == ErrorCode::not_found) return tl::make_unexpected(lost("trace.log is missing"));
+    FID_TRY(opened.log, std::move(log));
     FID_CHECK(opened.log.lock_exclusively());
     FID_TRY(const auto log_size, opened.log.size());
     FID_TRY(opened.head_file, File::open(folder / impl::kHeadName, File::Mode::read_write_create));
@@ -64,6 +72,7 @@ Result<Opened> open_files(const std::filesystem::path& folder, crypto::Secret ma
         if (had_head && !head_bytes.empty()) {
             return fail(ErrorCode::corrupt, "trace: trace.head is there, but trace.log holds " + std::to_string(log_size) + " bytes: it was cut or replaced");
         }
+        if (!may_make) return tl::make_unexpected(lost("trace.log is empty"));
         return make_new(std::move(opened), folder);
     }
     Bytes header(kHeaderSize);
@@ -72,8 +81,8 @@ Result<Opened> open_files(const std::filesystem::path& folder, crypto::Secret ma
     const auto head = impl::newest_head(head_bytes, opened.key);
     if (head) {
         opened.head = *head;
-    } else if (log_size > kHeaderSize) {
-        return fail(ErrorCode::corrupt, "trace: trace.log holds entries, but trace.head is missing or damaged");
+    } else if (!may_make || log_size > kHeaderSize) {
+        return tl::make_unexpected(lost("trace.head is missing or damaged"));
     }
     if (log_size < opened.head.bytes) {
         return fail(ErrorCode::corrupt, "trace: the log ends at byte " + std::to_string(log_size) + ", but " + std::to_string(opened.head.tree.size()) +
@@ -137,7 +146,8 @@ struct Trace::State {
     Head head;                     // what is durable
     std::optional<Error> failed;
     bool stopping = false;
-    std::uint64_t synced_head_size = 0;  // the writer's own
+    std::uint64_t synced_head_size = 0, told_head_size = 0;  // the writer's own
+    std::chrono::steady_clock::time_point told_head = std::chrono::steady_clock::now();  // the same
 
     mutable std::mutex sparse_mutex;
     mutable std::vector<std::uint64_t> sparse{kHeaderSize};  // [i]: offset of entry i * kSparseStep
@@ -147,6 +157,7 @@ struct Trace::State {
     Result<Ticket> enqueue(std::unique_lock<std::mutex>& lock, Pending pending);
     void run();
     void write_group(std::vector<Pending> group);
+    void tell_head();
     Head snapshot() const {
         const std::lock_guard lock(mutex);
         return head;
@@ -164,15 +175,23 @@ struct Trace::State {
 Trace::Trace(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<Trace>> Trace::open(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options) {
-    FID_TRY(auto opened, open_files(folder, std::move(mac_key)));
+    return start(folder, std::move(mac_key), std::move(options), false);
+}
+
+Result<std::unique_ptr<Trace>> Trace::create(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options) {
+    return start(folder, std::move(mac_key), std::move(options), true);
+}
+
+Result<std::unique_ptr<Trace>> Trace::start(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options, bool may_make) {
+    FID_TRY(auto opened, open_files(folder, std::move(mac_key), may_make));
     FID_CHECK(recover_tail(opened));
     auto state = std::make_unique<State>();
-    state->options = options;
+    state->options = std::move(options);
     state->key = std::move(opened.key);
     state->log = std::move(opened.log);
     state->head_file = std::move(opened.head_file);
     state->head = std::move(opened.head);
-    state->synced_head_size = state->head.tree.size();
+    state->synced_head_size = state->told_head_size = state->head.tree.size();
     std::unique_ptr<Trace> trace(new Trace(std::move(state)));
     trace->state_->writer = std::thread([shared = trace->state_.get()] { shared->run(); });
     return trace;
@@ -185,6 +204,7 @@ Trace::~Trace() {
         state_->work.notify_all();
     }
     state_->writer.join();
+    if (state_->options.on_head) state_->options.on_head(head());
     if (!state_->failed) {
         if (auto synced = state_->head_file.sync_data(); !synced) log::error("audit", "the trace's head could not be synced", {{"reason", synced.error().message}});
     }
@@ -267,6 +287,7 @@ void Trace::State::run() {
         }
         write_group(std::move(group));
         group.clear();
+        tell_head();
     }
 }
 
@@ -311,6 +332,17 @@ void Trace::State::write_group(std::vector<Pending> group) {
         head = std::move(next);
     }
     for (std::size_t i = 0; i < group.size(); ++i) group[i]->settle(first + i);
+}
+
+void Trace::State::tell_head() {
+    if (!options.on_head) return;
+    const Head durable = snapshot();
+    const auto size = durable.tree.size();
+    const auto now = std::chrono::steady_clock::now();
+    if (size == told_head_size || (size - told_head_size < options.tell_head_every && now - told_head < kTellHeadAfter)) return;
+    told_head_size = size;
+    told_head = now;
+    options.on_head({size, durable.tree.root()});
 }
 
 std::uint64_t Trace::size() const {
@@ -368,6 +400,20 @@ Result<StoredEntry> Trace::read(std::uint64_t index) const {
     }));
     FID_INVARIANT(result.has_value(), "an entry below the trace's size was not visited");
     return *std::move(result);
+}
+
+Result<Hash> Trace::root_at(std::uint64_t size) const {
+    const Head now = state_->snapshot();
+    if (size > now.tree.size()) return fail(ErrorCode::not_found, "trace: there are only " + std::to_string(now.tree.size()) + " entries");
+    if (size == now.tree.size()) return now.tree.root();
+    crypto::MerkleAccumulator tree;
+    if (size > 0) {
+        FID_CHECK(for_each(0, [&](std::uint64_t index, const StoredEntry& entry) {
+            tree.add(entry_leaf_hash(entry.bytes));
+            return index + 1 < size;
+        }));
+    }
+    return tree.root();
 }
 
 Result<void> Trace::for_each(std::uint64_t from, const std::function<bool(std::uint64_t, const StoredEntry&)>& visit) const {

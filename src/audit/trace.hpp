@@ -10,9 +10,17 @@
 
 namespace fiducial::audit {
 
+struct TraceHead {
+    std::uint64_t size = 0;
+    Hash root{};
+};
+
 struct TraceOptions {
     std::size_t most_queued = 65536;               // entries waiting for the disk
     std::uint64_t sync_head_every = 4096;          // entries between two synced heads
+    /// Told of the durable head by the writer's thread every tell_head_every entries, with the first entry a minute after the last time, and at closing.
+    std::function<void(const TraceHead&)> on_head{};
+    std::uint64_t tell_head_every = 256;
 };
 
 /// One thing that a check found wrong.
@@ -31,16 +39,11 @@ struct TraceReport {
     bool clean() const { return faults.empty(); }
 };
 
-struct TraceHead {
-    std::uint64_t size = 0;
-    Hash root{};
-};
-
 /// The trace: an append-only list of entries, hashed as RFC 6962 does, one file and one fdatasync for many entries.
 /// Spec: RFC 6962 §2.1; docs/formats/trace.md.
 /// Threads: safe. A writer thread of its own collects what waits, writes it in one piece, syncs once and tells all who wait.
 /// Security: what an outsider changes is found by `check`; cutting the log *and* putting back an older head is found only against a
-/// head kept elsewhere (the chain's `Checkpoints`).
+/// head kept elsewhere (`on_head`; the chain's `Checkpoints`).
 class Trace {
 public:
     /// A place in the queue.
@@ -55,10 +58,12 @@ public:
     };
     using Callback = std::function<void(Result<std::uint64_t> index)>;
 
-    /// Opens, or makes, the log in folder (which must exist). `mac_key` is 32 bytes, for this log only.
+    /// Opens the log in folder. `mac_key` is 32 bytes, for this log only.
     /// A torn tail after the last synced group is cut, and logged. Entries before the head are checked by `check`, not here.
-    /// Errors: locked when another process has it; corrupt, naming the place, for anything that a crash cannot do; io; permission.
+    /// Errors: locked when another process has it; corrupt, naming the place, for anything that a crash cannot do, a missing log included; io; permission.
     static Result<std::unique_ptr<Trace>> open(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options = {});
+    /// The same, and makes the log where there is none, or finishes a making that was interrupted: for `init` alone. Requires: folder exists.
+    static Result<std::unique_ptr<Trace>> create(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options = {});
     /// Writes what waits, syncs log and head.
     ~Trace();
     Trace(const Trace&) = delete;
@@ -81,6 +86,8 @@ public:
     std::uint64_t size() const;  // durable entries
     Hash root() const;           // of the durable entries
     TraceHead head() const;      // both, of one moment
+    /// Of the first `size` entries: reads them all, but for the present size. Errors: not_found beyond the size; corrupt; io.
+    Result<Hash> root_at(std::uint64_t size) const;
 
     /// Errors: not_found beyond the size; corrupt, naming the entry.
     Result<StoredEntry> read(std::uint64_t index) const;
@@ -94,6 +101,7 @@ public:
 private:
     struct State;
     explicit Trace(std::unique_ptr<State> state);
+    static Result<std::unique_ptr<Trace>> start(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options, bool may_make);
     std::unique_ptr<State> state_;
 };
 

@@ -24,7 +24,7 @@ struct Original {
         folder = name;
         log::set_level(log::Level::error);
         {
-            auto trace = audit::Trace::open(folder, mac_key());
+            auto trace = audit::Trace::create(folder, mac_key());
             for (std::uint64_t i = 0; i < kEntries; ++i) {
                 audit::Entry entry;
                 entry.block_number = i;

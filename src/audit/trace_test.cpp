@@ -31,7 +31,7 @@ protected:
 
     static crypto::Secret mac_key() { return crypto::Secret::copy_of(Bytes(32, 0x4d)); }
     std::unique_ptr<Trace> open(TraceOptions options = {}) {
-        auto trace = Trace::open(folder_, mac_key(), options);
+        auto trace = Trace::create(folder_, mac_key(), std::move(options));
         EXPECT_TRUE(trace) << trace.error().message;
         return trace ? *std::move(trace) : nullptr;
     }
@@ -225,13 +225,50 @@ TEST_F(TraceTest, ASecondOpeningIsRefused) {
 }
 
 TEST_F(TraceTest, RefusesBadKeysAndMissingFolders) {
-    EXPECT_EQ(Trace::open(folder_, crypto::Secret(31)).error().code, ErrorCode::invalid_argument);
-    EXPECT_EQ(Trace::open(folder_ / "nothing", mac_key()).error().code, ErrorCode::not_found);
+    EXPECT_EQ(Trace::create(folder_, crypto::Secret(31)).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(Trace::create(folder_ / "nothing", mac_key()).error().code, ErrorCode::not_found);
     EXPECT_EQ(Trace::check_folder(folder_, mac_key()).error().code, ErrorCode::not_found);
     open();
     const auto other = Trace::open(folder_, crypto::Secret(32));
     EXPECT_EQ(other.error().code, ErrorCode::corrupt);
     EXPECT_FALSE(Trace::check_folder(folder_, crypto::Secret(32))->clean());
+}
+
+TEST_F(TraceTest, OnlyCreateMakesALog) {
+    const auto lost = [&](const char* what) {
+        const Error error = refusal();
+        EXPECT_EQ(error.code, ErrorCode::corrupt);
+        EXPECT_NE(error.message.find(what), std::string::npos) << error.message;
+        EXPECT_NE(error.message.find("from the backup"), std::string::npos) << error.message;
+    };
+    lost("trace.log is missing");
+    EXPECT_FALSE(fs::exists(folder_ / impl::kLogName)) << "a refusal leaves nothing behind";
+    EXPECT_FALSE(fs::exists(folder_ / impl::kHeadName));
+    add(*open(), 0, 3);
+    const auto log = log_bytes();
+    fs::remove(folder_ / impl::kHeadName);
+    put_log({});
+    lost("trace.log is empty");
+    put_log(ByteView(log).first(impl::kHeaderSize));
+    fs::remove(folder_ / impl::kHeadName);
+    lost("trace.head is missing or damaged");
+}
+
+TEST_F(TraceTest, HeadsAreToldAndFitWhatIsThereLater) {
+    std::vector<TraceHead> told;
+    {
+        const auto trace = open({.on_head = [&](const TraceHead& head) { told.push_back(head); }, .tell_head_every = 10});
+        EXPECT_TRUE(told.empty()) << "who opens compares first";
+        add(*trace, 0, 25);
+    }
+    ASSERT_EQ(told.size(), 3U);
+    EXPECT_EQ(told[0].size, 10U);
+    EXPECT_EQ(told[1].size, 20U);
+    EXPECT_EQ(told[2].size, 25U);
+    const auto trace = open();
+    for (const auto& head : told) EXPECT_EQ(trace->root_at(head.size).value(), head.root);
+    EXPECT_EQ(trace->root_at(0).value(), crypto::merkle_empty_root());
+    EXPECT_EQ(trace->root_at(26).error().code, ErrorCode::not_found);
 }
 
 TEST_F(TraceTest, ErasingAPatientsKeyLeavesTheTreeAndTheOtherPart) {
@@ -264,7 +301,7 @@ TEST_F(TraceTest, KilledProcessLosesNoAcknowledgedEntry) {
         ASSERT_GE(child, 0);
         if (child == 0) {  // four threads append and report each acknowledged index with its content
             ::close(pipe_ends[0]);
-            auto trace = Trace::open(folder_, mac_key());
+            auto trace = Trace::create(folder_, mac_key());
             if (!trace) ::_exit(3);
             std::vector<std::thread> threads;
             for (std::uint64_t t = 0; t < 4; ++t) {
