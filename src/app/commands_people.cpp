@@ -44,6 +44,9 @@ void add_person_list(CLI::App& person, Globals& globals, Action& action) {
             for (const auto& item : answer.at("people").get_array()) {
                 std::printf("%s %-28s %s\n", shown::padded(shown::text(item.get_object(), "name"), 20).c_str(), shown::text(item.get_object(), "roles").c_str(), shown::text(item.get_object(), "id").c_str());
             }
+            for (const auto& item : answer.at("damaged").get_array()) {
+                std::fprintf(stderr, "person %s %s: %s; run fsck\n", shown::text(item.get_object(), "name").c_str(), shown::text(item.get_object(), "id").c_str(), shown::text(item.get_object(), "what").c_str());
+            }
             return 0;
         };
     });

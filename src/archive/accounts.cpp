@@ -2,8 +2,11 @@
 
 #include <soci/soci.h>
 
+#include <algorithm>
 #include <array>
+#include <map>
 
+#include "archive/facts.hpp"
 #include "base/clock.hpp"
 #include "base/hex.hpp"
 #include "crypto/hash.hpp"
@@ -27,8 +30,13 @@ constexpr std::array<RoleName, 10> kRoles{{{kDoctor, "doctor"},
                                            {kPatient, "patient"}}};
 
 constexpr std::string_view kTokenPrefix = "fid_";
+constexpr std::string_view kPeopleFact = "people";
+constexpr std::string_view kAdvice = "; find out who can write to the index, then run fsck --repair";
 
 std::int64_t now_ms() { return system_clock().now().time_since_epoch().count(); }
+
+/// From the clock, so that tokens from before a lost database do not fit.
+std::uint32_t next_epoch(std::uint32_t epoch) { return std::max(epoch + 1, static_cast<std::uint32_t>(now_ms() / 1000)); }
 
 Bytes big_endian(std::int64_t value) {
     Bytes out;
@@ -78,10 +86,91 @@ std::string Accounts::mac_of_token(std::string_view hash, std::string_view perso
     return to_hex(crypto::tagged_hmac_sha256(row_key_.view(), "fid.token1", {as_bytes(hash), as_bytes(person), big_endian(epoch), big_endian(expires_ms)}));
 }
 
+struct Accounts::View {
+    database::Transaction& transaction;
+    std::uint64_t least = 0;
+};
+
+struct Accounts::Row {
+    Person person;
+    std::string id, mac;  // as they stand there
+    bool whole = false;   // the MAC fits
+};
+
+/// All people's ids and the MACs of their rows, both in hex.
+struct Accounts::Register {
+    std::uint64_t count = 0;       // of its changes
+    std::uint64_t trace_size = 0;  // when it was last changed
+    std::map<std::string, std::string> macs;
+    bool names(const Row& row) const {
+        const auto found = macs.find(row.id);
+        return found != macs.end() && found->second == row.mac;
+    }
+};
+
+/// What may be seen is settled before the transaction begins: a later change can then not look like an earlier one.
+template <typename Body>
+auto Accounts::read(Body&& body) {
+    const auto least = seen_.load();
+    return database_.read([&](database::Transaction& t) {
+        View view{t, least};
+        return body(view);
+    });
+}
+
+Result<std::optional<Accounts::Register>> Accounts::load(View& view) {
+    FID_TRY(const auto text, read_fact(view.transaction, row_key_, kPeopleFact));
+    if (!text) {
+        if (view.least > 0) return fail(ErrorCode::corrupt, "the register of people was taken away behind our back" + std::string(kAdvice));
+        return std::optional<Register>();
+    }
+    FID_TRY(const auto bytes, from_hex(*text));
+    ByteReader reader(bytes);
+    Register people;
+    FID_TRY(people.count, reader.u64("register of people: count"));
+    FID_TRY(people.trace_size, reader.u64("register of people: trace size"));
+    while (!reader.at_end()) {
+        FID_TRY(const auto id, reader.take(32, "register of people: id"));
+        FID_TRY(const auto mac, reader.take(32, "register of people: MAC"));
+        people.macs.emplace(to_hex(id), to_hex(mac));
+    }
+    if (people.count < view.least) return fail(ErrorCode::corrupt, "the register of people was put back from an earlier time" + std::string(kAdvice));
+    auto seen = seen_.load();
+    while (seen < people.count && !seen_.compare_exchange_weak(seen, people.count)) {}
+    return std::optional<Register>(std::move(people));
+}
+
+Result<void> Accounts::save(database::Transaction& transaction, Register& people) {
+    people.count += 1;
+    people.trace_size = trace_size_ ? trace_size_() : 0;
+    Bytes bytes;
+    append_be(bytes, people.count);
+    append_be(bytes, people.trace_size);
+    for (const auto& [id, mac] : people.macs) {
+        for (const auto& part : {id, mac}) {
+            FID_TRY(const auto raw, fixed_from_hex<32>(part, "register of people"));
+            append(bytes, raw);
+        }
+    }
+    return write_fact(transaction, row_key_, kPeopleFact, to_hex(bytes));
+}
+
+/// Writes the person's MAC into the register; what it says of others stays.
+Result<void> Accounts::enter(View& view, const Person& person) {
+    FID_TRY(auto people, load(view));
+    if (!people) {
+        FID_TRY(const auto others, read_rows(view.transaction, "", ""));
+        if (others.size() > 1) return fail(ErrorCode::corrupt, "there is no register of people" + std::string(kAdvice));
+        people.emplace();
+    }
+    people->macs[to_hex(person.id)] = mac_of(person);
+    return save(view.transaction, *people);
+}
+
 /// `condition` names at most the one value :value.
-Result<std::vector<Person>> Accounts::read_people(database::Transaction& transaction, const std::string& condition, const std::string& value) const {
-    return database::attempt("reading people", [&]() -> Result<std::vector<Person>> {
-        std::vector<Person> people;
+Result<std::vector<Accounts::Row>> Accounts::read_rows(database::Transaction& transaction, const std::string& condition, const std::string& value) const {
+    return database::attempt("reading people", [&]() -> Result<std::vector<Row>> {
+        std::vector<Row> rows;
         std::string id, name, mac;
         long long roles = 0, created = 0, epoch = 0;
         soci::statement statement(transaction.sql());
@@ -97,18 +186,26 @@ Result<std::vector<Person>> Accounts::read_people(database::Transaction& transac
         statement.define_and_bind();
         statement.execute();
         while (statement.fetch()) {
-            FID_TRY(const auto bytes, fixed_from_hex<32>(id, "person id"));
-            people.push_back({bytes, name, static_cast<std::uint32_t>(roles), created, static_cast<std::uint32_t>(epoch)});
-            if (mac != mac_of(people.back())) return fail(ErrorCode::corrupt, "the table people: the row of person " + id + " was changed behind our back");
+            Row row{{{}, name, static_cast<std::uint32_t>(roles), created, static_cast<std::uint32_t>(epoch)}, id, mac, false};
+            if (const auto bytes = fixed_from_hex<32>(id, "person id")) {
+                row.person.id = *bytes;
+                row.whole = id == to_hex(*bytes) && mac == mac_of(row.person);
+            }
+            rows.push_back(std::move(row));
         }
-        return people;
+        return rows;
     });
 }
 
-Result<Person> Accounts::read_person(database::Transaction& transaction, std::string_view column, const std::string& value) const {
-    FID_TRY(auto people, read_people(transaction, "WHERE " + std::string(column) + " = :value", value));
-    if (people.empty()) return fail(ErrorCode::not_found, "there is no such person at this site");
-    return std::move(people.front());
+Result<Person> Accounts::read_person(View& view, std::string_view column, const std::string& value) {
+    FID_TRY(auto rows, read_rows(view.transaction, "WHERE " + std::string(column) + " = :value", value));
+    if (rows.empty()) return fail(ErrorCode::not_found, "there is no such person at this site");
+    auto& row = rows.front();
+    FID_TRY(const auto people, load(view));
+    if (!people) return fail(ErrorCode::corrupt, "there is no register of people" + std::string(kAdvice));
+    if (!row.whole) return fail(ErrorCode::corrupt, "the table people: the row of person " + row.id + " was changed behind our back" + std::string(kAdvice));
+    if (!people->names(row)) return fail(ErrorCode::corrupt, "the table people: the row of person " + row.id + " was put back from an earlier time" + std::string(kAdvice));
+    return std::move(row.person);
 }
 
 Result<void> Accounts::add(database::Transaction& transaction, const Person& person) {
@@ -121,19 +218,83 @@ Result<void> Accounts::add(database::Transaction& transaction, const Person& per
             soci::use(person.name), soci::use(roles), soci::use(created), soci::use(epoch), soci::use(mac);
     });
     if (!added && added.error().code == ErrorCode::conflict) return fail(ErrorCode::conflict, "there is a person of this name already");
-    return added;
+    FID_CHECK(added);
+    View view{transaction, seen_.load()};
+    return enter(view, person);
 }
 
 Result<Person> Accounts::by_name(std::string_view name) {
-    return database_.read([&](database::Transaction& t) { return read_person(t, "name", std::string(name)); });
+    return read([&](View& view) { return read_person(view, "name", std::string(name)); });
 }
 
 Result<Person> Accounts::by_id(const Bytes32& id) {
-    return database_.read([&](database::Transaction& t) { return read_person(t, "id", to_hex(id)); });
+    return read([&](View& view) { return read_person(view, "id", to_hex(id)); });
 }
 
-Result<std::vector<Person>> Accounts::all() {
-    return database_.read([&](database::Transaction& t) { return read_people(t, "", ""); });
+Result<People> Accounts::all() {
+    return read([&](View& view) -> Result<People> {
+        FID_TRY(auto rows, read_rows(view.transaction, "", ""));
+        FID_TRY(auto known, load(view));
+        if (!known && !rows.empty()) return fail(ErrorCode::corrupt, "there is no register of people" + std::string(kAdvice));
+        People people;
+        for (auto& row : rows) {
+            if (row.whole && known->names(row)) people.people.push_back(std::move(row.person));
+            else people.damaged.push_back({row.id, row.person.name, row.whole ? "it was put back from an earlier time" : "it was changed behind our back"});
+            known->macs.erase(row.id);
+        }
+        if (known) {
+            for (const auto& gone : known->macs) people.damaged.push_back({gone.first, "", "it was deleted behind our back"});
+        }
+        return people;
+    });
+}
+
+Result<bool> Accounts::is_new() {
+    return database_.read([&](database::Transaction& t) {
+        return database::attempt("counting people", [&] {
+            long long rows = 0, facts = 0;
+            t.sql() << "SELECT COUNT(*) FROM people", soci::into(rows);
+            t.sql() << "SELECT COUNT(*) FROM archive_facts", soci::into(facts);
+            return rows == 0 && facts == 0;
+        });
+    });
+}
+
+Result<std::optional<std::uint64_t>> Accounts::changed_at() {
+    return read([&](View& view) -> Result<std::optional<std::uint64_t>> {
+        FID_TRY(const auto people, load(view));
+        return people ? std::optional(people->trace_size) : std::nullopt;
+    });
+}
+
+Result<void> Accounts::repair(bool all_tokens) {
+    return database_.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        View view{t, seen_.load()};
+        auto loaded = load(view);
+        if (!loaded && loaded.error().code != ErrorCode::corrupt) return fail(loaded.error());
+        const bool ours = loaded && loaded->has_value();
+        Register people;
+        people.count = std::max(view.least, ours ? (*loaded)->count : 0);
+        FID_TRY(auto rows, read_rows(t, "", ""));
+        return database::attempt("repairing the table of people", [&]() -> Result<void> {
+            for (auto& row : rows) {
+                if (!row.whole || (ours && !(*loaded)->names(row))) {
+                    t.sql() << "DELETE FROM people WHERE id = :id", soci::use(row.id);
+                    t.sql() << "DELETE FROM tokens WHERE person = :id", soci::use(row.id);
+                    continue;
+                }
+                if (!ours || all_tokens) {
+                    row.person.token_epoch = next_epoch(row.person.token_epoch);
+                    const long long epoch = row.person.token_epoch;
+                    const std::string mac = mac_of(row.person);
+                    t.sql() << "UPDATE people SET token_epoch = :epoch, mac = :mac WHERE id = :id", soci::use(epoch), soci::use(mac), soci::use(row.id);
+                }
+                people.macs.emplace(row.id, mac_of(row.person));
+            }
+            if (!ours || all_tokens) t.sql() << "DELETE FROM tokens";
+            return save(t, people);
+        });
+    });
 }
 
 Result<crypto::Secret> Accounts::make_token(const Bytes32& person, std::uint64_t valid_seconds, std::string_view note) {
@@ -144,7 +305,8 @@ Result<crypto::Secret> Accounts::make_token(const Bytes32& person, std::uint64_t
     const long long created = now_ms();
     const long long expires = valid_seconds == 0 ? 0 : created + static_cast<long long>(valid_seconds) * 1000;
     FID_CHECK(database_.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
-        FID_TRY(const auto whose, read_person(t, "id", id));
+        View view{t, seen_.load()};
+        FID_TRY(const auto whose, read_person(view, "id", id));
         return database::attempt("storing a token", [&] {
             const long long epoch = whose.token_epoch;
             const std::string mac = mac_of_token(hash, id, whose.token_epoch, expires);
@@ -158,7 +320,8 @@ Result<crypto::Secret> Accounts::make_token(const Bytes32& person, std::uint64_t
 Result<Bytes32> Accounts::check_token(std::string_view token) {
     if (token.size() > 200) return fail(ErrorCode::unauthenticated, "this token is not known here");
     const std::string hash = to_hex(crypto::sha256(as_bytes(token)));
-    return database_.read([&](database::Transaction& t) -> Result<Bytes32> {
+    return read([&](View& view) -> Result<Bytes32> {
+        auto& t = view.transaction;
         std::string person, mac;
         long long expires = 0, epoch = 0;
         FID_CHECK(database::attempt("looking up a token", [&]() -> Result<void> {
@@ -168,7 +331,7 @@ Result<Bytes32> Accounts::check_token(std::string_view token) {
         }));
         if (mac != mac_of_token(hash, person, static_cast<std::uint32_t>(epoch), expires)) return fail(ErrorCode::corrupt, "the table tokens: a row was changed behind our back");
         if (expires != 0 && expires <= now_ms()) return fail(ErrorCode::unauthenticated, "this token has expired");
-        FID_TRY(const auto whose, read_person(t, "id", person));
+        FID_TRY(const auto whose, read_person(view, "id", person));
         if (whose.token_epoch != static_cast<std::uint32_t>(epoch)) return fail(ErrorCode::unauthenticated, "this token was taken back");
         return whose.id;
     });
@@ -177,8 +340,10 @@ Result<Bytes32> Accounts::check_token(std::string_view token) {
 Result<std::uint64_t> Accounts::revoke_tokens(const Bytes32& person) {
     const std::string id = to_hex(person);
     return database_.write(database::Durability::full, [&](database::Transaction& t) -> Result<std::uint64_t> {
-        FID_TRY(auto whose, read_person(t, "id", id));
-        whose.token_epoch += 1;
+        View view{t, seen_.load()};
+        FID_TRY(auto whose, read_person(view, "id", id));
+        whose.token_epoch = next_epoch(whose.token_epoch);
+        FID_CHECK(enter(view, whose));
         return database::attempt("taking back tokens", [&]() -> Result<std::uint64_t> {
             const long long epoch = whose.token_epoch;
             const std::string mac = mac_of(whose);
@@ -191,12 +356,13 @@ Result<std::uint64_t> Accounts::revoke_tokens(const Bytes32& person) {
 }
 
 std::span<const database::Migration> migrations() {
-    static constexpr std::array<database::Migration, 1> kMigrations{{
+    static constexpr std::array<database::Migration, 2> kMigrations{{
         {"archive", 1,
          "CREATE TABLE people (id {text} PRIMARY KEY, name {text} NOT NULL UNIQUE, roles {int} NOT NULL, created_ms {int} NOT NULL, token_epoch {int} NOT NULL,"
          " mac {text} NOT NULL);\n"
          "CREATE TABLE tokens (hash {text} PRIMARY KEY, person {text} NOT NULL, epoch {int} NOT NULL, created_ms {int} NOT NULL, expires_ms {int} NOT NULL, note {text} NOT NULL, mac {text} NOT NULL);\n"
          "CREATE INDEX tokens_person ON tokens (person);\n"},
+        {"archive", 2, "CREATE TABLE archive_facts (name {text} PRIMARY KEY, value {text} NOT NULL, mac {text} NOT NULL);\n"},
     }};
     return kMigrations;
 }

@@ -1,5 +1,7 @@
 #pragma once
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,9 +40,24 @@ struct Person {
     std::uint32_t token_epoch = 0;  // counts how often the tokens were taken back: those of an earlier epoch open nothing
 };
 
+/// A person whose row is not what was written, or is gone. All of it is as it stands there: nothing to rely on.
+struct DamagedPerson {
+    std::string id;    // hex where it is an id at all
+    std::string name;  // empty where the row is gone
+    std::string what;
+};
+
+struct People {
+    std::vector<Person> people;          // by name
+    std::vector<DamagedPerson> damaged;
+};
+
 /// People's names and their tokens. Tokens are kept as hashes only. Each row carries a MAC, so that whoever can write to the
-/// database cannot make a token or give one to somebody else.
-/// Errors: corrupt when a row's MAC does not fit.
+/// database cannot make a token or give one to somebody else; a register under a MAC of its own names all rows' MACs, so that none
+/// can be deleted or put back from an earlier time. The register counts its changes: one put back while this object lives is found.
+/// One put back together with the rows, before the archive starts, is found by `changed_at` and the trace.
+/// Spec: docs/formats/index.md#people
+/// Errors: corrupt, for this person alone, when row or register does not fit; for everybody when the register is not ours.
 /// Threads: safe.
 class Accounts {
 public:
@@ -51,7 +68,17 @@ public:
     /// Errors: not_found.
     Result<Person> by_name(std::string_view name);
     Result<Person> by_id(const Bytes32& id);
-    Result<std::vector<Person>> all();
+    /// Damaged rows hinder no others. Errors: corrupt when the register is not ours.
+    Result<People> all();
+    /// Neither people nor a register: a new database.
+    Result<bool> is_new();
+    /// The trace's size when the register was last changed; nothing without a register.
+    Result<std::optional<std::uint64_t>> changed_at();
+    /// Asked for the trace's size at each change. Without one: 0. Requires: before any change.
+    void set_trace_size(std::function<std::uint64_t()> trace_size) { trace_size_ = std::move(trace_size); }
+    /// Drops the damaged rows with their tokens. Where the register is not ours, or `all_tokens`, the rows that are whole go on and all
+    /// tokens are taken back.
+    Result<void> repair(bool all_tokens);
 
     /// A fresh bearer token: 256 random bits as text, shown once. valid_seconds 0: until it is taken back.
     Result<crypto::Secret> make_token(const Bytes32& person, std::uint64_t valid_seconds, std::string_view note);
@@ -63,11 +90,22 @@ public:
 private:
     std::string mac_of(const Person& person) const;
     std::string mac_of_token(std::string_view hash, std::string_view person, std::uint32_t epoch, std::int64_t expires_ms) const;
-    Result<Person> read_person(database::Transaction& transaction, std::string_view column, const std::string& value) const;
-    Result<std::vector<Person>> read_people(database::Transaction& transaction, const std::string& condition, const std::string& value) const;
+    /// A transaction's view, with the register's least count that it may show.
+    struct View;
+    struct Row;
+    struct Register;
+    template <typename Body>
+    auto read(Body&& body);
+    Result<std::optional<Register>> load(View& view);
+    Result<void> save(database::Transaction& transaction, Register& people);
+    Result<void> enter(View& view, const Person& person);
+    Result<std::vector<Row>> read_rows(database::Transaction& transaction, const std::string& condition, const std::string& value) const;
+    Result<Person> read_person(View& view, std::string_view column, const std::string& value);
 
     database::Database& database_;
     const crypto::Secret row_key_;
+    std::function<std::uint64_t()> trace_size_;
+    std::atomic<std::uint64_t> seen_{0};  // the highest count of the register that was read
 };
 
 /// The tables of this room, for Database::open.

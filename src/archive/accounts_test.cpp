@@ -30,6 +30,16 @@ protected:
     Result<void> add(const Person& person) {
         return database_->write(database::Durability::full, [&](database::Transaction& t) { return accounts_->add(t, person); });
     }
+    void change(const std::string& statement) {
+        ASSERT_TRUE(database_->write(database::Durability::full, [&](database::Transaction& t) { return database::attempt("tampering", [&] { t.sql() << statement; }); }));
+    }
+    std::string damaged() {
+        std::string names;
+        const auto all = accounts_->all();
+        EXPECT_TRUE(all) << all.error().message;
+        if (all) for (const auto& one : all->damaged) names += one.name;
+        return names;
+    }
     std::filesystem::path folder_;
     std::unique_ptr<database::Database> database_;
     std::unique_ptr<Accounts> accounts_;
@@ -46,8 +56,9 @@ TEST_F(AccountsTest, PeopleAreFoundByNameAndIdAndNamesAreUnique) {
     EXPECT_EQ(accounts_->by_name("nobody").error().code, ErrorCode::not_found);
     const auto all = accounts_->all();
     ASSERT_TRUE(all) << all.error().message;
-    ASSERT_EQ(all->size(), 2u);
-    EXPECT_EQ(all->front().roles, ada.roles);
+    ASSERT_EQ(all->people.size(), 2u);
+    EXPECT_EQ(all->people.front().roles, ada.roles);
+    EXPECT_TRUE(all->damaged.empty());
 }
 
 TEST_F(AccountsTest, TokensOpenUntilTheyExpireOrAreTakenBack) {
@@ -59,9 +70,6 @@ TEST_F(AccountsTest, TokensOpenUntilTheyExpireOrAreTakenBack) {
     EXPECT_EQ(accounts_->check_token(text).value(), ada.id);
     EXPECT_EQ(accounts_->check_token(text + "0").error().code, ErrorCode::unauthenticated);
     EXPECT_EQ(accounts_->check_token(std::string(1000, 'x')).error().code, ErrorCode::unauthenticated);
-    const auto change = [&](const std::string& statement) {
-        ASSERT_TRUE(database_->write(database::Durability::full, [&](database::Transaction& t) { return database::attempt("tampering", [&] { t.sql() << statement; }); }));
-    };
     change("CREATE TABLE kept AS SELECT * FROM tokens");
     EXPECT_EQ(accounts_->revoke_tokens(ada.id).value(), 1u);
     EXPECT_EQ(accounts_->check_token(text).error().code, ErrorCode::unauthenticated);
@@ -78,9 +86,6 @@ TEST_F(AccountsTest, RowsChangedBehindOurBackAreFound) {
     ASSERT_TRUE(add(eve));
     const auto token = accounts_->make_token(eve.id, 0, "test");
     ASSERT_TRUE(token);
-    const auto change = [&](const std::string& statement) {
-        ASSERT_TRUE(database_->write(database::Durability::full, [&](database::Transaction& t) { return database::attempt("tampering", [&] { t.sql() << statement; }); }));
-    };
     change("UPDATE tokens SET person = '" + to_hex(ada.id) + "'");
     EXPECT_EQ(accounts_->check_token(as_text(token->view())).error().code, ErrorCode::corrupt);
     const std::string forged = to_hex(crypto::sha256(as_bytes("fid_forged")));
@@ -88,8 +93,68 @@ TEST_F(AccountsTest, RowsChangedBehindOurBackAreFound) {
     EXPECT_EQ(accounts_->check_token("fid_forged").error().code, ErrorCode::corrupt);
     change("UPDATE people SET roles = 256 WHERE name = 'eve'");
     EXPECT_EQ(accounts_->by_name("eve").error().code, ErrorCode::corrupt);
-    EXPECT_EQ(accounts_->all().error().code, ErrorCode::corrupt);
     EXPECT_TRUE(accounts_->by_name("ada"));
+    EXPECT_EQ(damaged(), "eve");
+    ASSERT_TRUE(accounts_->repair(false));
+    EXPECT_EQ(damaged(), "");
+    EXPECT_EQ(accounts_->by_name("eve").error().code, ErrorCode::not_found);
+    EXPECT_TRUE(add(eve));
+}
+
+TEST_F(AccountsTest, RowsPutBackFromAnEarlierTimeOpenNothing) {
+    const Person ada{crypto::random_bytes32(), "ada", kDoctor, 5}, eve{crypto::random_bytes32(), "eve", kDesk, 6};
+    ASSERT_TRUE(add(ada));
+    ASSERT_TRUE(add(eve));
+    const std::string hers(as_text(accounts_->make_token(ada.id, 0, "")->view())), other(as_text(accounts_->make_token(eve.id, 0, "")->view()));
+    for (const std::string table : {"people", "tokens", "archive_facts"}) change("CREATE TABLE kept_" + table + " AS SELECT * FROM " + table);
+    const auto put_back = [&](const std::string& table) {
+        change("DELETE FROM " + table);
+        change("INSERT INTO " + table + " SELECT * FROM kept_" + table);
+    };
+    ASSERT_TRUE(accounts_->revoke_tokens(ada.id));
+    put_back("people");
+    put_back("tokens");
+    EXPECT_EQ(accounts_->check_token(hers).error().code, ErrorCode::corrupt);
+    EXPECT_EQ(accounts_->by_name("ada").error().code, ErrorCode::corrupt);
+    EXPECT_EQ(damaged(), "ada");
+    EXPECT_EQ(accounts_->check_token(other).value(), eve.id) << "one person's row shuts nobody else out";
+    put_back("archive_facts");
+    EXPECT_EQ(accounts_->check_token(hers).error().code, ErrorCode::corrupt) << "the register was seen to be further";
+    EXPECT_EQ(accounts_->all().error().code, ErrorCode::corrupt);
+    change("DELETE FROM archive_facts");
+    EXPECT_EQ(accounts_->check_token(hers).error().code, ErrorCode::corrupt);
+    EXPECT_EQ(accounts_->all().error().code, ErrorCode::corrupt);
+    ASSERT_TRUE(accounts_->repair(false));
+    for (const auto& token : {hers, other}) EXPECT_EQ(accounts_->check_token(token).error().code, ErrorCode::unauthenticated) << "nobody knows which were taken back";
+    put_back("tokens");
+    for (const auto& token : {hers, other}) EXPECT_EQ(accounts_->check_token(token).error().code, ErrorCode::unauthenticated);
+    EXPECT_EQ(accounts_->all()->people.size(), 2u);
+}
+
+TEST_F(AccountsTest, DeletedPeopleAreMissed) {
+    EXPECT_TRUE(accounts_->is_new().value());
+    const Person ada{crypto::random_bytes32(), "ada", kDoctor, 5};
+    ASSERT_TRUE(add(ada));
+    change("DELETE FROM people");
+    EXPECT_FALSE(accounts_->is_new().value()) << "not a lost index";
+    ASSERT_EQ(accounts_->all()->damaged.size(), 1u);
+    EXPECT_EQ(accounts_->all()->damaged[0].id, to_hex(ada.id));
+    ASSERT_TRUE(accounts_->repair(false));
+    EXPECT_TRUE(accounts_->all()->damaged.empty());
+}
+
+TEST_F(AccountsTest, TheRegisterSaysWhereTheTraceStood) {
+    std::uint64_t size = 7;
+    accounts_->set_trace_size([&] { return size; });
+    EXPECT_EQ(accounts_->changed_at().value(), std::nullopt);
+    const Person ada{crypto::random_bytes32(), "ada", kDoctor, 5};
+    ASSERT_TRUE(add(ada));
+    EXPECT_EQ(accounts_->changed_at().value(), 7u);
+    size = 9;
+    ASSERT_TRUE(accounts_->make_token(ada.id, 0, ""));
+    EXPECT_EQ(accounts_->changed_at().value(), 7u) << "a new token is no change to people";
+    ASSERT_TRUE(accounts_->revoke_tokens(ada.id));
+    EXPECT_EQ(accounts_->changed_at().value(), 9u);
 }
 
 TEST(Roles, AreReadByName) {

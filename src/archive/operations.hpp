@@ -46,7 +46,8 @@ private:
     Result<std::vector<std::string>> named_studies(const boost::json::object& arguments);
 
     /// Decides and traces work on somebody's account. What only takes away is never held up by a node that is away.
-    Result<void> administer(const Bytes32& person, bool takes_away);
+    /// `flags`: audit::people where a change to the table of people follows.
+    Result<void> administer(const Bytes32& person, bool takes_away, std::uint32_t flags = 0);
 
     using Arguments = boost::json::object;
     using Answer = Result<boost::json::object>;
@@ -89,6 +90,7 @@ private:
     Result<StudyCheck> check_study(const std::string& study_uid, const std::string& sop_uid);
     Result<boost::json::array> compare_with_ledger(bool repair);
     Result<void> mend_outbox(std::span<const ledger::AlteredRow> altered);
+    Result<void> check_trace_and_people(boost::json::array& findings, bool repair);
 
     Service& service_;
     const EmitEvent& emit_;

@@ -210,6 +210,40 @@ Result<void> Operations::mend_outbox(std::span<const ledger::AlteredRow> altered
     return {};
 }
 
+/// Each by the other: the index keeps the trace's head, the trace tells of each change to people and tokens.
+Result<void> Operations::check_trace_and_people(json::array& findings, bool repair) {
+    auto& accounts = *service_.accounts_;
+    if (const auto problem = service_.trace_witness_->problem(); !problem.empty()) {
+        findings.push_back(finding("older_trace", "the trace", problem, "find out who can write to it and put the newest trace/ there is back; fsck --repair goes on from the one that is there"));
+        if (repair) FID_CHECK(service_.trace_witness_->accept(*service_.trace_));
+    }
+    bool set_back = false;
+    const auto people = accounts.all();
+    if (!people) {
+        if (people.error().code != ErrorCode::corrupt) return fail(people.error());
+        findings.push_back(finding("damaged_row", "people", people.error().message, "all tokens are refused; fsck --repair takes them back, and people go on"));
+        if (!repair) return {};
+    } else {
+        for (const auto& one : people->damaged) {
+            findings.push_back(finding("damaged_row", "person " + (one.name.empty() ? one.id : one.name), one.what, "find out who can write to the index; fsck --repair takes the row and its tokens away, then: fiducial person add"));
+        }
+        FID_TRY(const auto changed_at, accounts.changed_at());
+        const auto read = service_.trace_->for_each(changed_at.value_or(0), [&](std::uint64_t, const audit::StoredEntry& entry) {
+            set_back = (entry.clear.flags & audit::people) != 0;
+            return !set_back;
+        });
+        if (!read && read.error().code != ErrorCode::corrupt) return fail(read.error());  // what cannot be read of it was found already
+        if (set_back) {
+            findings.push_back(finding("older_people", "people and tokens", "the trace tells of a change to them that the index does not have: it was interrupted, or the index put back from an earlier time",
+                                       "tokens that were taken back may open again: fsck --repair takes all of them back; add or deactivate again whom it concerned"));
+        }
+        if (!repair || (people->damaged.empty() && !set_back)) return {};
+    }
+    FID_CHECK(accounts.repair(set_back));
+    const auto custodian = accounts.by_id(service_.site_.facts().operator_person);
+    return !custodian && custodian.error().code == ErrorCode::not_found ? service_.restore_operator() : Result<void>();
+}
+
 Result<json::object> Operations::fsck(const Arguments& arguments) {
     FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::inventory));
     FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, decision, nullptr, {}, {}));
@@ -231,6 +265,7 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     for (const auto& fault : trace.faults) {
         findings.push_back(finding("trace", "entry " + std::to_string(fault.index), fault.message, "the trace was altered behind our back: keep the file and tell the privacy officer"));
     }
+    FID_CHECK(check_trace_and_people(findings, options.repair));
     // Not only what is still to be sent: a row that was altered afterwards would be sent again after a reorganisation.
     FID_TRY(const auto altered, service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->altered_rows(t); }));
     for (const auto& row : altered) {

@@ -22,20 +22,22 @@ Result<json::object> Operations::add_person(const Arguments& arguments) {
     FID_TRY(const auto role_names, argument::required_text(arguments, "roles"));
     FID_TRY(const auto roles, parse_roles(role_names));
     FID_TRY(const auto administrator, service_.site_.key(kOperatorKey));
-    if (service_.accounts_->by_name(name)) return fail(ErrorCode::conflict, "there is a person of this name already");
+    const auto there = service_.accounts_->by_name(name);
+    if (there) return fail(ErrorCode::conflict, "there is a person of this name already");
+    if (there.error().code != ErrorCode::not_found) return fail(there.error());
     Person person{crypto::random_bytes32(), name, roles, system_clock().now().time_since_epoch().count()};
     FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::inventory));
     // On the ledger first: a person known here without rights there could do nothing, one known there alone can be added again.
     FID_TRY(const auto block, register_person(*service_.rpc_, service_.site_.facts(), administrator, person.id, roles));
+    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, decision, nullptr, person.id, {}, audit::people));
     FID_CHECK(service_.store_->database().write(database::Durability::full, [&](database::Transaction& t) { return service_.accounts_->add(t, person); }));
-    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, decision, nullptr, person.id, {}));
     // A right counts once it is settled, and stands in our own table of rights from then on.
     service_.follower_->wake();
     const bool usable = service_.follower_->wait_until([&](const ledger::FollowerStatus& chain) { return chain.any && chain.settled >= block; }, kSettlePatience);
     return json::object{{"id", to_hex(person.id)}, {"name", name}, {"roles", roles_text(roles)}, {"usable", usable}};
 }
 
-Result<void> Operations::administer(const Bytes32& person, bool takes_away) {
+Result<void> Operations::administer(const Bytes32& person, bool takes_away, std::uint32_t flags) {
     const auto who = service_.command_requester();
     auto decision = service_.permit(who, nullptr, Operation::inventory);
     if (!decision && takes_away && decision.error().code == ErrorCode::unavailable) {
@@ -43,15 +45,17 @@ Result<void> Operations::administer(const Bytes32& person, bool takes_away) {
         decision->allowed = decision->node_away = true;
     }
     FID_CHECK(decision);
-    FID_CHECK(service_.tracer_->write(who, Operation::inventory, *decision, nullptr, person, {}));
+    FID_CHECK(service_.tracer_->write(who, Operation::inventory, *decision, nullptr, person, {}, flags));
     return {};
 }
 
 Result<json::object> Operations::list_people(const Arguments&) {
     FID_TRY(const auto people, service_.accounts_->all());
     json::array out;
-    for (const auto& person : people) out.push_back({{"id", to_hex(person.id)}, {"name", person.name}, {"roles", roles_text(person.roles)}});
-    return json::object{{"people", std::move(out)}};
+    for (const auto& person : people.people) out.push_back({{"id", to_hex(person.id)}, {"name", person.name}, {"roles", roles_text(person.roles)}});
+    json::array damaged;
+    for (const auto& person : people.damaged) damaged.push_back({{"id", person.id}, {"name", person.name}, {"what", person.what}});
+    return json::object{{"people", std::move(out)}, {"damaged", std::move(damaged)}};
 }
 
 /// Taking away counts here at once, whatever the node does: a local denial and no tokens; the ledger is told where it can be.
@@ -60,7 +64,7 @@ Result<json::object> Operations::set_person_active(const Arguments& arguments) {
     const bool active = argument::flag(arguments, "active");
     FID_TRY(const auto person, service_.accounts_->by_name(name));
     if (person.id == service_.site_.facts().operator_person) return fail(ErrorCode::invalid_argument, "the operator cannot be deactivated: commands act as this person");
-    FID_CHECK(administer(person.id, !active));
+    FID_CHECK(administer(person.id, !active, active ? 0U : audit::people));
     FID_TRY(const auto denials, service_.access_->denials());
     const auto mine = std::find_if(denials.begin(), denials.end(), [&](const auto& denial) {
         return denial.subject == person.id && denial.patient_key == kZero32 && denial.reason == kDeactivated;
@@ -105,7 +109,8 @@ Result<json::object> Operations::remove_denial(const Arguments& arguments) {
 }
 
 Result<json::object> Operations::list_denials(const Arguments&) {
-    FID_TRY(const auto people, service_.accounts_->all());
+    FID_TRY(const auto everybody, service_.accounts_->all());
+    const auto& people = everybody.people;
     FID_TRY(const auto denials, service_.access_->denials());
     json::array out;
     for (const auto& denial : denials) {
@@ -130,7 +135,7 @@ Result<json::object> Operations::make_token(const Arguments& arguments) {
 Result<json::object> Operations::revoke_tokens(const Arguments& arguments) {
     FID_TRY(const auto name, argument::required_text(arguments, "person"));
     FID_TRY(const auto person, service_.accounts_->by_name(name));
-    FID_CHECK(administer(person.id, true));
+    FID_CHECK(administer(person.id, true, audit::people));
     FID_TRY(const auto count, service_.accounts_->revoke_tokens(person.id));
     return json::object{{"revoked", count}};
 }

@@ -122,7 +122,7 @@ Tracer::Tracer(audit::Trace& trace, store::Store& store, crypto::Secret staff_ke
     : trace_(trace), store_(store), staff_key_(std::move(staff_key)), clock_(clock) {}
 
 Result<std::uint64_t> Tracer::write(const Requester& who, Operation operation, const Decision& decision, const StudyIdentity* study,
-                                    const Bytes32& object, std::optional<ErrorCode> result) {
+                                    const Bytes32& object, std::optional<ErrorCode> result, std::uint32_t flags) {
     audit::Entry entry;
     entry.time = clock_.now();
     entry.operation = static_cast<std::uint8_t>(operation);
@@ -132,6 +132,7 @@ Result<std::uint64_t> Tracer::write(const Requester& who, Operation operation, c
     entry.obligation = decision.obligation;
     entry.block_number = decision.block_number;
     entry.block_hash = decision.block_hash;
+    entry.flags = flags;
     if (decision.node_away) entry.flags |= audit::node_away;
     if (who.door == "command") entry.flags |= audit::command;
     entry.result = result ? static_cast<std::uint16_t>(static_cast<int>(*result) + 1) : std::uint16_t{0};

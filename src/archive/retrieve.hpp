@@ -51,9 +51,9 @@ private:
 class Tracer {
 public:
     Tracer(audit::Trace& trace, store::Store& store, crypto::Secret staff_key, const Clock& clock = system_clock());
-    /// `study` may be null: a look at nothing in particular.
+    /// `study` may be null: a look at nothing in particular. `flags`: of audit::Flag, besides those that who and decision make.
     Result<std::uint64_t> write(const Requester& who, Operation operation, const Decision& decision, const StudyIdentity* study, const Bytes32& object,
-                                std::optional<ErrorCode> result);
+                                std::optional<ErrorCode> result, std::uint32_t flags = 0);
 
 private:
     audit::Trace& trace_;

@@ -55,9 +55,7 @@ Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger, bool 
     if (service->store_->recovered() > 0) {
         log::info("archive", "objects that a crash had left out of the index were added", {{"objects", service->store_->recovered()}});
     }
-    FID_TRY(service->trace_, audit::Trace::open(site.layout().trace(), site.derive(kTraceLabel)));
-    service->accounts_ = std::make_unique<Accounts>(service->store_->database(), site.derive(kAccountsLabel));
-    FID_CHECK(service->restore_operator());
+    FID_CHECK(service->open_trace_and_people());
     service->versions_ = std::make_unique<CheckedVersions>(*service->store_);
     service->tracer_ = std::make_unique<Tracer>(*service->trace_, *service->store_, site.derive(kTraceStaffLabel));
     FID_TRY(const auto trust, read_file(site.layout().trust_file(), kMaxTrustBytes));
@@ -66,12 +64,27 @@ Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger, bool 
     return service;
 }
 
+/// A trace or a person's row that is not what it was keeps nobody else out: it is named, and fsck says what to do.
+Result<void> Service::open_trace_and_people() {
+    trace_witness_ = std::make_unique<TraceWitness>(store_->database(), site_.derive(kAccountsLabel));
+    audit::TraceOptions options;
+    options.on_head = [witness = trace_witness_.get()](const audit::TraceHead& head) { witness->keep(head); };
+    FID_TRY(trace_, audit::Trace::open(site_.layout().trace(), site_.derive(kTraceLabel), std::move(options)));
+    accounts_ = std::make_unique<Accounts>(store_->database(), site_.derive(kAccountsLabel));
+    accounts_->set_trace_size([trace = trace_.get()] { return trace->size(); });
+    FID_TRY(const bool index_is_new, accounts_->is_new());
+    FID_CHECK(trace_witness_->compare(*trace_, index_is_new));
+    if (const auto problem = trace_witness_->problem(); !problem.empty()) raise("damaged_trace", "the trace: " + problem);
+    if (!index_is_new) return {};
+    log::warning("archive", "no people are known: the index was lost; the operator is known again, others must be added again", {});
+    return restore_operator();
+}
+
 /// A database that was lost takes people and tokens with it; whoever has the passphrase is the operator that `init` made.
 Result<void> Service::restore_operator() {
-    FID_TRY(const auto people, accounts_->all());
-    if (!people.empty()) return {};
-    log::warning("archive", "no people are known: the index was lost; the operator is known again, others must be added again", {});
-    const Person person{site_.facts().operator_person, InitOptions{}.operator_name, kAdministrator | kCustodian, system_clock().now().time_since_epoch().count()};
+    const auto now_ms = system_clock().now().time_since_epoch().count();
+    const auto epoch = static_cast<std::uint32_t>(now_ms / 1000);  // later than that of any token there was
+    const Person person{site_.facts().operator_person, site_.facts().operator_name, kAdministrator | kCustodian, now_ms, epoch};
     return store_->database().write(database::Durability::full, [&](database::Transaction& t) { return accounts_->add(t, person); });
 }
 

@@ -9,6 +9,7 @@
 #include "archive/accounts.hpp"
 #include "archive/archive.hpp"
 #include "archive/exams.hpp"
+#include "archive/facts.hpp"
 #include "archive/ingest.hpp"
 #include "archive/operations.hpp"
 #include "archive/retrieve.hpp"
@@ -69,6 +70,7 @@ public:
 private:
     friend class Operations;
     explicit Service(Site site) : site_(std::move(site)) {}
+    Result<void> open_trace_and_people();
     Result<void> restore_operator();
     Result<void> open_ledger(Ledger ledger);
     /// Current instances, and the revision of their study at the same moment. None: the rows are empty.
@@ -87,6 +89,7 @@ private:
 
     Site site_;
     std::unique_ptr<store::Store> store_;
+    std::unique_ptr<TraceWitness> trace_witness_;  // told of the trace's last head when the trace closes
     std::unique_ptr<audit::Trace> trace_;
     std::unique_ptr<Accounts> accounts_;
     std::unique_ptr<CheckedVersions> versions_;

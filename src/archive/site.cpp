@@ -41,6 +41,7 @@ std::string SiteFacts::to_json() const {
                               {"siteId", to_hex(site_id)},
                               {"institution", to_hex(institution)},
                               {"operatorPerson", to_hex(operator_person)},
+                              {"operatorName", operator_name},
                               {"chainId", chain_id},
                               {"genesisHash", to_hex(genesis_hash)},
                               {"ownNode", own_node},
@@ -65,6 +66,7 @@ Result<SiteFacts> SiteFacts::parse(std::string_view text) {
     FID_CHECK(read_hex(object, "siteId", facts.site_id));
     FID_CHECK(read_hex(object, "institution", facts.institution));
     FID_CHECK(read_hex(object, "operatorPerson", facts.operator_person));
+    if (const auto* name = object.if_contains("operatorName"); name != nullptr && name->is_string()) facts.operator_name = name->get_string();
     FID_TRY(facts.chain_id, read_number(object, "chainId"));
     FID_CHECK(read_hex(object, "genesisHash", facts.genesis_hash));
     facts.own_node = read_flag(object, "ownNode");

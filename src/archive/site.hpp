@@ -33,6 +33,7 @@ struct SiteFacts {
     Bytes32 site_id{};
     Bytes32 institution{};       // id in Members
     Bytes32 operator_person{};   // the custodian that init made: for whom commands act
+    std::string operator_name = "operator";  // this person's log-in name
     std::uint64_t chain_id = 0;
     Hash genesis_hash{};
     bool own_node = true;        // the archive runs the node
@@ -94,7 +95,7 @@ private:
 struct InitOptions {
     std::filesystem::path folder;
     std::string name = "Fiducial archive";
-    std::string operator_name = "operator";
+    std::string operator_name = SiteFacts{}.operator_name;
     std::string ledger_url;              // empty: a local node
     std::filesystem::path geth;          // empty: looked for
     std::filesystem::path deployer_key;  // 64 hex digits: of an account with ether on that ledger; empty: a development chain's own

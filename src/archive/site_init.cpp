@@ -2,6 +2,7 @@
 #include <boost/json.hpp>
 
 #include "archive/accounts.hpp"
+#include "archive/facts.hpp"
 #include "archive/service.hpp"
 #include "archive/site.hpp"
 #include "base/file.hpp"
@@ -114,6 +115,7 @@ private:
         facts.site_id = crypto::random_bytes32();
         facts.institution = crypto::random_bytes32();
         facts.operator_person = crypto::random_bytes32();
+        facts.operator_name = options_.operator_name;
         KeyFile keys{crypto::random_secret(32), crypto::random_secret(32)};
         FID_TRY(report_.shares, make_tested_shares(keys.site_key, options_.recovery_needed, options_.recovery_shares));
         FID_CHECK(keys.write(layout.site_key(), passphrase_, options_.argon2));
@@ -303,6 +305,7 @@ private:
         const Person person{site_.facts_.operator_person, options_.operator_name, kAdministrator | kCustodian, system_clock().now().time_since_epoch().count()};
         FID_CHECK(store->database().write(database::Durability::full, [&](database::Transaction& t) { return accounts.add(t, person); }));
         FID_TRY(const auto trace, audit::Trace::create(site_.layout_.trace(), site_.derive(kTraceLabel)));
+        FID_CHECK(TraceWitness(store->database(), site_.derive(kAccountsLabel)).accept(*trace));
         done("store and trace made; '" + options_.operator_name + "' is administrator and custodian");
         report_.facts = site_.facts_;
         return {};

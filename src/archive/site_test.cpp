@@ -24,9 +24,11 @@ TEST_F(SiteTest, FactsAreReadBack) {
     facts.chain_id = 12345;
     facts.members[3] = 7;
     facts.demo = true;
+    facts.operator_name = "op1";
     const auto read = SiteFacts::parse(facts.to_json());
     ASSERT_TRUE(read) << read.error().message;
     EXPECT_EQ(read->to_json(), facts.to_json());
+    EXPECT_EQ(read->operator_name, "op1");
     EXPECT_EQ(SiteFacts::parse("{}").error().code, ErrorCode::malformed);
     EXPECT_EQ(SiteFacts::parse(R"({"format":2})").error().code, ErrorCode::unsupported);
     EXPECT_EQ(SiteFacts::parse("no JSON").error().code, ErrorCode::malformed);

@@ -16,6 +16,7 @@ enum Flag : std::uint32_t {
     device = 1U << 2,       // a device asked, no person
     command = 1U << 3,      // a command on the machine, not a door
     deidentified = 1U << 4, // what was given out had its identity removed
+    people = 1U << 5,       // a change to the site's people or to who holds tokens follows
 };
 
 /// Who asked, and from where. Encrypted under a key of that person or device.

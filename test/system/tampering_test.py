@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import tempfile
 import unittest
+import urllib.error
+import urllib.request
 
 import pydicom
 
@@ -159,6 +161,9 @@ class Tampering(SystemTest):
     def test_a_lost_index(self):
         """All that is not in the database comes back at the next start, versions too; people must be added again."""
         site = self.copy()
+        facts = json.loads((site.folder / "site.json").read_text())
+        self.assertEqual(facts["operatorName"], "operator")
+        (site.folder / "site.json").write_text(json.dumps({**facts, "operatorName": "op1"}))
         for file in (site.folder / "store").glob("index.db*"):
             file.unlink()
         found = site.raw("--json", "list")
@@ -166,7 +171,7 @@ class Tampering(SystemTest):
         self.assert_versions_are_settled(site)
         self.assertTrue(site.run("fsck")["clean"])
         self.assertEqual(site.run("verify", "--all")["damaged"], [])
-        self.assertEqual([person["name"] for person in site.run("person", "list")["people"]], ["operator"])
+        self.assertEqual([person["name"] for person in site.run("person", "list")["people"]], ["op1"])
         report = site.run("import", *self.files[1:], *self.other_files)
         self.assertEqual((report["stored"], report["duplicates"]), (0, len(self.files)))
         self.assert_versions_are_settled(site)
@@ -308,6 +313,89 @@ class Tampering(SystemTest):
         found = site.raw("--json", "fsck", codes=None)
         self.assertEqual(found.returncode, DAMAGED, found.stdout + found.stderr)
         self.assertIn("trace", found.stdout + found.stderr)
+
+    def test_a_lost_trace(self):
+        site = self.copy()
+        for file in (site.folder / "trace").iterdir():
+            file.unlink()
+        for command in ("fsck", "list"):
+            found = site.raw("--json", command, codes=(DAMAGED,))
+            self.assertIn("trace.log is missing; put the folder trace/ back", found.stdout + found.stderr)
+        self.assertEqual(list((site.folder / "trace").iterdir()), [])
+
+    def test_an_older_trace_with_its_head(self):
+        """Whole and genuine, and not the latest: told of until somebody decides to go on from it."""
+        site = self.copy()
+        shutil.rmtree(site.folder / "trace")
+        shutil.copytree(self.prepared / "earlier/trace", site.folder / "trace")
+        for _ in range(2):
+            self.assertEqual([f["kind"] for f in site.run("fsck", codes=(DAMAGED,))["findings"]], ["older_trace"])
+        self.assertIn("older_trace", site.raw("--json", "fsck", "--repair", codes=(0, DAMAGED)).stdout)
+        self.assertEqual(site.run("fsck")["findings"], [])
+        with self.subTest("the index says no more how long it is"):
+            self.change(site, "DELETE FROM archive_facts WHERE name = 'trace'")
+            self.assertIn("older_trace", site.raw("--json", "fsck", codes=(DAMAGED,)).stdout)
+
+    # People and tokens
+
+    def test_a_changed_person(self):
+        """One row of people shuts out one person."""
+        site = self.copy()
+        for name in ("dora", "theo"):
+            site.run("person", "add", name, "--role", "doctor")
+        tokens = {name: site.token(name) for name in ("dora", "theo")}
+        self.change(site, "UPDATE people SET roles = 1023 WHERE name IN ('operator', 'dora')")
+        listed = site.run("person", "list")
+        self.assertEqual([person["name"] for person in listed["people"]], ["theo"])
+        self.assertEqual({person["name"] for person in listed["damaged"]}, {"operator", "dora"})
+        site.run("list")
+        self.assert_tokens(site, {tokens["dora"]: False, tokens["theo"]: True})
+        self.assertEqual([f["kind"] for f in site.run("fsck", codes=(DAMAGED,))["findings"]], ["damaged_row"] * 2)
+        site.raw("fsck", "--repair", codes=(0, DAMAGED))
+        self.assertEqual(site.run("fsck")["findings"], [])
+        self.assertEqual({person["name"] for person in site.run("person", "list")["people"]}, {"operator", "theo"})
+        site.run("person", "add", "dora", "--role", "doctor")
+        self.assert_tokens(site, {tokens["dora"]: False, tokens["theo"]: True, site.token("dora"): True})
+
+    def test_people_and_tokens_put_back(self):
+        """A token that was taken back stays so, with rows, register and all put back; deleted people are missed."""
+        site = self.copy()
+        for name in ("dora", "theo"):
+            site.run("person", "add", name, "--role", "doctor")
+        token = site.token("dora")
+        tables = ("people", "tokens", "archive_facts")
+        self.change(site, *(f"CREATE TABLE kept_{table} AS SELECT * FROM {table}" for table in tables))
+        site.run("token", "--person", "dora", "--revoke")
+
+        def put_back(*names):
+            self.change(site, *(s for table in names for s in (f"DELETE FROM {table}", f"INSERT INTO {table} SELECT * FROM kept_{table}")))
+        put_back("people", "tokens")
+        self.assert_tokens(site, {token: False})
+        found = site.run("fsck", codes=(DAMAGED,))["findings"]
+        self.assertEqual([(f["kind"], f["subject"]) for f in found], [("damaged_row", "person dora")])
+        with self.subTest("the register too: the trace tells"):
+            put_back("people", "tokens", "archive_facts")
+            self.assertEqual([f["kind"] for f in site.run("fsck", codes=(DAMAGED,))["findings"]], ["older_people"])
+            site.raw("fsck", "--repair", codes=(0, DAMAGED))
+            self.assertEqual(site.run("fsck")["findings"], [])
+            self.assert_tokens(site, {token: False})
+        with self.subTest("deleted"):
+            self.change(site, "DELETE FROM people")
+            self.assertEqual([f["kind"] for f in site.run("fsck", codes=(DAMAGED,))["findings"]], ["damaged_row"] * 3)
+            site.raw("fsck", "--repair", codes=(0, DAMAGED))
+            self.assertEqual([person["name"] for person in site.run("person", "list")["people"]], ["operator"])
+
+    def assert_tokens(self, site, opens):
+        with site.serving() as url:
+            for token, expected in opens.items():
+                request = urllib.request.Request(f"{url}/studies/{self.other}/record", headers={"Authorization": f"Bearer {token}"})
+                try:
+                    with urllib.request.urlopen(request) as answer:
+                        opened = answer.status == 200
+                except urllib.error.HTTPError as refused:
+                    opened = False
+                    self.assertIn(refused.code, (401, 500), refused.read())
+                self.assertEqual(opened, expected)
 
     # Who may
 
