@@ -176,6 +176,20 @@ TEST(PS3_10_Part10, WhatIsNotDicomIsRefused) {
     EXPECT_FALSE(DataSetScanner::for_data_set("1.2.3"));
 }
 
+TEST(PS3_10_Part10, Group0002IsItsElementsAndNoneStandsTwice) {
+    const auto whole = joined(prefix(kExplicitVrLittleEndian), rich(Form::explicit_le));
+    auto longer = whole;
+    longer[128 + 4 + 8] = static_cast<std::uint8_t>(longer[128 + 4 + 8] + 16);  // the value of (0002,0000)
+    const auto right = scan_file(whole), wrong = scan_file(longer);
+    ASSERT_TRUE(right && wrong);
+    EXPECT_EQ(wrong->identity.sop_instance, right->identity.sop_instance);
+    EXPECT_THAT(wrong->warnings, Contains("the length of group 0002 is wrong"));
+    Builder again(Form::explicit_le);
+    again.text(0x00020010, "UI", std::string(kImplicitVrLittleEndian));
+    const auto twice = joined(joined(prefix(kExplicitVrLittleEndian), again.out), rich(Form::explicit_le));
+    EXPECT_THAT(error_of(scan_file(twice)), HasSubstr("twice or out of order"));
+}
+
 TEST(PS3_5_Uids, EachIdentifyingUidMustBeThereAndValid) {
     struct Case {
         Tag tag;

@@ -24,14 +24,15 @@ bool has_long_length(std::string_view vr) {  // PS3.5 §7.1.2
 
 Result<Part10Split> split_part10(ByteView head) {
     Part10Split out;
-    if (head.size() < kPreamble + 4 || as_text(head.subspan(kPreamble, 4)) != "DICM") return out;
+    const bool has_magic = head.size() >= kPreamble + 4 && as_text(head.subspan(kPreamble, 4)) == "DICM";
+    const bool has_group = head.size() >= 8 && u16le(head, 0) == 0x0002;  // no data set begins so: the preamble is missing
+    if (!has_magic && !has_group) return out;
     out.has_prefix = true;
-    std::size_t at = kPreamble + 4;
+    std::size_t at = has_magic ? kPreamble + 4 : 0;
     const auto bad = [&](std::string_view what) {
         return fail(ErrorCode::malformed, "DICOM file meta information: " + std::string(what) + " at byte " + std::to_string(at));
     };
     int last = -1;
-    std::optional<std::uint64_t> group_end;  // as (0002,0000) says
     while (true) {
         if (at == head.size()) break;  // no data set follows; its size of 0 is refused where it is hashed
         if (head.size() - at < 8) return bad("an element is cut off");
@@ -49,10 +50,6 @@ Result<Part10Split> split_part10(ByteView head) {
             length = u16le(head, at + 6);
         }
         if (length > head.size() - at - header) return bad("an element is longer than what is left of the first MiB");
-        if (element == 0x0000) {
-            if (length != 4) return bad("a group length that is none");
-            group_end = at + header + 4 + u32le(head, at + header);
-        }
         if (element == 0x0010) {
             auto value = as_text(head.subspan(at + header, static_cast<std::size_t>(length)));
             while (!value.empty() && (value.back() == '\0' || value.back() == ' ')) value.remove_suffix(1);
@@ -61,8 +58,6 @@ Result<Part10Split> split_part10(ByteView head) {
         }
         at += header + static_cast<std::size_t>(length);
     }
-    // Where a reader that goes by the length would begin elsewhere, it would show something else.
-    if (group_end && *group_end != at) return bad("the group length does not name where the data set begins,");
     out.data_set_offset = at;
     return out;
 }

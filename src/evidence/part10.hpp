@@ -14,10 +14,11 @@ struct Part10Split {
 };
 inline constexpr std::size_t kMaxPart10PrefixBytes = std::size_t{1} << 20;
 
-/// Finds the end of group 0002, without reading more of DICOM than that takes.
+/// Finds the end of group 0002, without reading more of DICOM than that takes. The group is its elements: a wrong (0002,0000) moves
+/// nothing, and neither does a missing preamble.
 /// Spec: PS3.10 §7.1, PS3.5 §7.1. Requires: head is the file's beginning: all of it, or at least kMaxPart10PrefixBytes.
 /// Errors: malformed when the file says it is DICOM and group 0002 does not end within `head`, or can be read in two ways: an element
-/// twice or out of order, a group length that is wrong.
+/// twice or out of order.
 Result<Part10Split> split_part10(ByteView head);
 
 }  // namespace fiducial::evidence

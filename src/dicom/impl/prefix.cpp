@@ -62,14 +62,12 @@ Result<bool> PrefixReader::walk_meta(ByteView file, bool at_end) {
     constexpr Encoding kMeta{true, false};
     for (;;) {
         const auto rest = file.subspan(at_);
-        if (meta_seen_ && meta_end_ != 0 && at_ == meta_end_) break;
         if (rest.size() < 2 || (rest[0] == 2 && rest[1] == 0 && rest.size() < 8)) {
             if (!at_end) return false;
             if (rest.empty() && meta_seen_) break;
             return fail(ErrorCode::malformed, "the input ends at offset " + std::to_string(file.size()) + " in group 0002");
         }
         if (rest[0] != 2 || rest[1] != 0) {
-            if (meta_end_ != 0) warnings_.emplace_back("the length of group 0002 is wrong");
             break;
         }
         const auto size = head_size(rest.first(8), kMeta);
@@ -78,6 +76,9 @@ Result<bool> PrefixReader::walk_meta(ByteView file, bool at_end) {
             const auto head = read_head(rest.first(*size), kMeta);
             if (at_ + head.length > kMaxMeta + kPreamble) return fail(ErrorCode::limit_exceeded, "group 0002 is larger than 1 MiB");
             if (rest.size() - *size >= head.length) {
+                // What two readers may read differently is not taken: the evidence would speak of one of two images.
+                if (element_of(head.tag) <= last_meta_) return fail(ErrorCode::malformed, "group 0002 holds an element twice or out of order at offset " + std::to_string(at_));
+                last_meta_ = element_of(head.tag);
                 const auto value = rest.subspan(*size, head.length);
                 at_ += *size + head.length;
                 if (element_of(head.tag) == 0 && head.length == 4) {
@@ -93,6 +94,7 @@ Result<bool> PrefixReader::walk_meta(ByteView file, bool at_end) {
         return fail(ErrorCode::malformed, "the input ends at offset " + std::to_string(file.size()) + " in group 0002");
     }
     if (!meta_seen_) warnings_.emplace_back("the file has no group 0002");
+    if (meta_end_ != 0 && at_ != meta_end_) warnings_.emplace_back("the length of group 0002 is wrong");
     step_ = Step::data_set;
     return true;
 }

@@ -33,6 +33,7 @@ private:
 
     Step step_ = Step::start;
     bool meta_seen_ = false;
+    int last_meta_ = -1;        // element number within group 0002
     std::size_t at_ = 0;
     std::size_t meta_end_ = 0;  // as group length says; 0 where it does not
     std::string syntax_, sop_class_, sop_instance_;
