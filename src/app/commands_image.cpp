@@ -38,6 +38,14 @@ void print_import_report(const json::object& report) {
         const auto& file = item.get_object();
         std::printf("  %-10s %s\n             %s\n", shown::text(file, "outcome").c_str(), shown::text(file, "path").c_str(), shown::text(file, "reason").c_str());
     }
+    if (const auto strangers = shown::number(report, "withoutPatient"); strangers > 0) {
+        std::printf("%s without a patient, each a study of its own: say whose they are in a table (--patients, or patients.csv beside them)\n",
+                    shown::counted(strangers, "image came", "images came").c_str());
+    }
+    if (const auto& unused = report.at("unusedRows").get_array(); !unused.empty()) {
+        std::printf("rows of the patient table that name no image that came:\n");
+        for (const auto& row : unused) std::printf("  %s\n", std::string(row.get_string()).c_str());
+    }
     if (const auto why = shown::text(report, "incomplete"); !why.empty()) std::printf("%s\n", bad(why).c_str());
     if (const auto* failure = report.at("failure").if_object()) {
         std::printf("%s\n", bad("the archive failed: " + shown::text(*failure, "message")).c_str());
@@ -96,6 +104,7 @@ void add_import(CLI::App& cli, Globals& globals, Action& action) {
             if (const auto* failure = report.at("failure").if_object()) return static_cast<int>(shown::number(*failure, "exitCode"));
             if (report.at("interrupted").get_bool()) return 8;
             if (!shown::text(report, "incomplete").empty()) return 1;
+            if (!report.at("unusedRows").get_array().empty()) return 1;
             return !nothing && shown::number(report, "refused") + shown::number(report, "setAside") == 0 ? 0 : 1;
         };
     });

@@ -19,6 +19,7 @@ constexpr std::size_t kReadSize = std::size_t{1} << 20;
 constexpr std::uint64_t kMaxImageBytes = std::uint64_t{100} << 20;
 constexpr std::uint64_t kMaxTableBytes = std::uint64_t{64} << 20;
 constexpr std::size_t kMaxNotable = 10'000;
+constexpr std::size_t kMaxUnusedRows = 1000;
 constexpr std::size_t kMaxNotableBytes = std::size_t{2} << 20;  // the report must fit into one answer of a running archive
 constexpr std::string_view kTableName = "patients.csv";
 
@@ -76,6 +77,7 @@ struct Importer::Patients {
         std::optional<Error> error;                     // why it cannot be used
     };
     std::optional<Table> given;
+    mutable std::set<std::uint64_t> used_lines;  // of the table given
     std::set<fs::path> roots;         // of all that was given
     std::map<fs::path, Table> found;  // patients.csv, by its folder
 
@@ -129,6 +131,7 @@ struct Importer::Patients {
             if (row == nullptr) row = other;
         }
         if (row == nullptr) return not_named(*given, place, roots.size() == 1 ? place.root : own);
+        used_lines.insert(row->line);
         return row->patient;
     }
 
@@ -188,6 +191,12 @@ Result<ImportReport> Importer::run(const ImportOptions& options, const std::atom
         if (progress_) progress_(now_);
     }
     if (auto done = session_.complete(); !done) report_.incomplete = done.error();
+    if (patients_->given && !report_.interrupted && !report_.failure) {
+        for (const auto& [file, row] : patients_->given->rows) {
+            if (report_.unused_rows.size() >= kMaxUnusedRows) break;
+            if (!patients_->used_lines.contains(row.line)) report_.unused_rows.push_back("line " + std::to_string(row.line) + ": " + readable(file));
+        }
+    }
     report_.took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun);
     return std::move(report_);
 }
@@ -322,6 +331,7 @@ Result<void> Importer::take_image(const std::string& shown, const Place& place, 
         refuse(shown, image.error());
         return {};
     }
+    if (patient->patient_id.value.empty()) report_.without_patient += 1;
     InstanceFormat format;
     format.source.value = shown;
     format.source_sha256 = image->source_sha256;

@@ -38,6 +38,8 @@ struct ImportedFile {
 struct ImportReport {
     std::uint64_t stored = 0, duplicates = 0, new_versions = 0, set_aside = 0, refused = 0, skipped = 0;
     std::uint64_t bytes = 0;
+    std::uint64_t without_patient = 0;  // JPEG and PNG of which nothing said whose they are: each is a patient of its own
+    std::vector<std::string> unused_rows;  // of the patient table given, as "line 7: x.jpeg": no image of that name came; at most 1,000
     std::chrono::milliseconds took{0};
     bool interrupted = false;
     std::optional<Error> failure;       // the archive itself failed: what came after was not taken

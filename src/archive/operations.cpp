@@ -142,6 +142,7 @@ Result<json::object> Operations::import(const Arguments& arguments) {
                         {"setAside", report.set_aside},  {"refused", report.refused},       {"skipped", report.skipped},
                         {"bytes", report.bytes},         {"milliseconds", report.took.count()}, {"interrupted", report.interrupted},
                         {"notable", std::move(notable)},
+                         {"withoutPatient", report.without_patient}, {"unusedRows", json::value_from(report.unused_rows)},
                          {"failure", std::move(failure)}, {"incomplete", report.incomplete ? report.incomplete->message : ""},
                          {"unsettled", unsettled}};
 }

@@ -86,13 +86,18 @@ class Import(SystemTest):
             self.assertEqual(report["refused"], 1)
             self.assertEqual(self.reasons(report), {"002.png": f"{table} does not name deep/002.png: add a line that says whose it is"})
         self.assertEqual(self.patients(), [("P1", "", "", 1)])
+        with self.subTest("a line that names no image is told"):
+            extra = self.folder / "extra.csv"
+            extra.write_text("file,patient id\n001.png,P1\ndeep/002.png,P2\ngone.jpeg,P3\n")
+            report = self.bring("--patients", extra, self.given, codes=(1,))
+            self.assertEqual((report["refused"], report["unusedRows"]), (0, ["line 4: gone.jpeg"]))
         with self.subTest("a row that could mean two files means none"):
             other = self.folder / "other"
             (other / "x").mkdir(parents=True)
             (other / "x/001.png").write_bytes(png(9))
             report = self.bring("--patients", table, self.given, other / "x", codes=(1,))
             self.assertIn("001.png", self.reasons(report))
-            self.assertEqual(len(self.patients()), 1)
+            self.assertEqual(len(self.patients()), 2)
         with self.subTest("a table that names a file twice is no table"):
             table.write_text("file,patient id\n001.png,P1\n./001.png,P2\n")
             report = self.bring(self.given, codes=(1,))
@@ -107,6 +112,7 @@ class Import(SystemTest):
                 self.put(f"{folder}/{n}.png", png(next(shades)))
         report = self.bring(*directly, self.given / "root", self.given / "sorted", self.given / "years")
         self.assertEqual(self.counts(report), (10, 0, 0, 0))
+        self.assertEqual(report["withoutPatient"], 10)
         self.assertEqual(self.patients(), [("", "", "", 1)] * 8 + [("", "", "20260105", 1)] * 2)
         self.assertEqual(self.counts(self.bring(*directly, self.given / "root")), (0, 4, 0, 0), "again: duplicates")
         with self.subTest("each is a patient by itself, on the ledger too"):
