@@ -173,7 +173,7 @@ Result<Decision> Access::without_node(const Requester& who, const Subject& about
     const auto now = unix_seconds(clock_.now());
     const auto last_answer = known.answered;  // the table's, not the follower's: only then was the table as new as the answer
     // A clock that was set back says nothing about how long the node has been away.
-    const bool within_a_day = last_answer != 0 && last_answer <= now + kClockSlack_s && now <= last_answer + kMostAway_s;
+    const bool within_a_day = last_answer <= now + kClockSlack_s && now <= last_answer + kMostAway_s;
     const auto state = within_a_day ? NodeState::away : NodeState::away_longer;
 
     const Question question{about.scope_ref, operation, who.purpose, std::max(now, known.latest_time)};

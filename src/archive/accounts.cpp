@@ -197,6 +197,13 @@ Result<std::vector<Accounts::Row>> Accounts::read_rows(database::Transaction& tr
     });
 }
 
+void Accounts::raise_epoch(database::Transaction& transaction, Person& person) const {
+    person.token_epoch = next_epoch(person.token_epoch);
+    const std::string id = to_hex(person.id), mac = mac_of(person);
+    const long long epoch = person.token_epoch;
+    transaction.sql() << "UPDATE people SET token_epoch = :epoch, mac = :mac WHERE id = :id", soci::use(epoch), soci::use(mac), soci::use(id);
+}
+
 Result<Person> Accounts::read_person(View& view, std::string_view column, const std::string& value) {
     FID_TRY(auto rows, read_rows(view.transaction, "WHERE " + std::string(column) + " = :value", value));
     if (rows.empty()) return fail(ErrorCode::not_found, "there is no such person at this site");
@@ -284,10 +291,7 @@ Result<void> Accounts::repair(bool all_tokens) {
                     continue;
                 }
                 if (!ours || all_tokens) {
-                    row.person.token_epoch = next_epoch(row.person.token_epoch);
-                    const long long epoch = row.person.token_epoch;
-                    const std::string mac = mac_of(row.person);
-                    t.sql() << "UPDATE people SET token_epoch = :epoch, mac = :mac WHERE id = :id", soci::use(epoch), soci::use(mac), soci::use(row.id);
+                    raise_epoch(t, row.person);
                 }
                 people.macs.emplace(row.id, mac_of(row.person));
             }
@@ -342,12 +346,9 @@ Result<std::uint64_t> Accounts::revoke_tokens(const Bytes32& person) {
     return database_.write(database::Durability::full, [&](database::Transaction& t) -> Result<std::uint64_t> {
         View view{t, seen_.load()};
         FID_TRY(auto whose, read_person(view, "id", id));
-        whose.token_epoch = next_epoch(whose.token_epoch);
-        FID_CHECK(enter(view, whose));
         return database::attempt("taking back tokens", [&]() -> Result<std::uint64_t> {
-            const long long epoch = whose.token_epoch;
-            const std::string mac = mac_of(whose);
-            t.sql() << "UPDATE people SET token_epoch = :epoch, mac = :mac WHERE id = :id", soci::use(epoch), soci::use(mac), soci::use(id);
+            raise_epoch(t, whose);
+            FID_CHECK(enter(view, whose));
             soci::statement statement = (t.sql().prepare << "DELETE FROM tokens WHERE person = :person", soci::use(id));
             statement.execute(true);
             return static_cast<std::uint64_t>(statement.get_affected_rows());

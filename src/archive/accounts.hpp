@@ -99,6 +99,8 @@ private:
     Result<std::optional<Register>> load(View& view);
     Result<void> save(database::Transaction& transaction, Register& people);
     Result<void> enter(View& view, const Person& person);
+    /// A new token epoch in the person's row: no token of an earlier one opens. May throw as SOCI does.
+    void raise_epoch(database::Transaction& transaction, Person& person) const;
     Result<std::vector<Row>> read_rows(database::Transaction& transaction, const std::string& condition, const std::string& value) const;
     Result<Person> read_person(View& view, std::string_view column, const std::string& value);
 

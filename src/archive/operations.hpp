@@ -45,7 +45,7 @@ private:
     /// Those named in `studies`, or every one where `all` is set.
     Result<std::vector<std::string>> named_studies(const boost::json::object& arguments);
 
-    /// Decides and traces work on somebody's account. What only takes away is never held up by a node that is away.
+    /// Decides and traces work on somebody's account, or on the whole archive (zeros). What only takes away is never held up by a node that is away.
     /// `flags`: audit::people where a change to the table of people follows.
     Result<void> administer(const Bytes32& person, bool takes_away, std::uint32_t flags = 0);
 

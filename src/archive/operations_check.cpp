@@ -245,8 +245,7 @@ Result<void> Operations::check_trace_and_people(json::array& findings, bool repa
 }
 
 Result<json::object> Operations::fsck(const Arguments& arguments) {
-    FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::inventory));
-    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, decision, nullptr, {}, {}));
+    FID_CHECK(administer({}, false));
     json::object answer;
     if (argument::flag(arguments, "rebuildIndex")) {
         FID_TRY(const auto rebuilt, service_.store_->rebuild_index(argument::flag(arguments, "force"), [&](const store::Progress& now) { emit_({{"progress", {{"bytesDone", now.done}, {"bytesTotal", now.total}}}}); }));
