@@ -69,6 +69,13 @@ std::string start_script(const NetworkSettings& settings, std::uint64_t chain_id
            "    --txpool.globalslots 100000 --txpool.accountslots 100000 --txpool.accountqueue 100000 --txpool.globalqueue 100000 \\\n"
            "    >>\"$node/geth.log\" 2>&1 &\n"
            "  echo $! >\"$node/pid\"\n"
+           // A node lets go of blocks that reach it before it seals. Signers that start at once can each seal the same height, let go of
+           // the others' block, and wait for each other for ever: geth takes another chain only when it hears of a heavier one.
+           "  for tenth in $(seq 300); do  # until it seals: the next one then hears of its blocks as it connects\n"
+           "    kill -0 \"$(cat \"$node/pid\")\" 2>/dev/null || break\n"
+           "    '" + settings.geth.string() + "' attach --exec eth.mining \"$node/geth.ipc\" 2>/dev/null | grep -q true && break\n"
+           "    sleep 0.1\n"
+           "  done\n"
            "done\n";
 }
 
