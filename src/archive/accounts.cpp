@@ -99,6 +99,7 @@ struct Accounts::Row {
 
 /// All people's ids and the MACs of their rows, both in hex.
 struct Accounts::Register {
+    std::string text;              // that it was read from
     std::uint64_t count = 0;       // of its changes
     std::uint64_t trace_size = 0;  // when it was last changed
     std::map<std::string, std::string> macs;
@@ -118,15 +119,32 @@ auto Accounts::read(Body&& body) {
     });
 }
 
-Result<std::optional<Accounts::Register>> Accounts::load(View& view) {
-    FID_TRY(const auto text, read_fact(view.transaction, row_key_, kPeopleFact));
+Result<std::shared_ptr<const Accounts::Register>> Accounts::load(View& view) {
+    auto people = [&] {
+        const std::lock_guard lock(last_mutex_);
+        return last_;
+    }();
+    FID_TRY(auto text, read_fact(view.transaction, row_key_, kPeopleFact, people ? std::string_view(people->text) : std::string_view()));
     if (!text) {
         if (view.least > 0) return fail(ErrorCode::corrupt, "the register of people was taken away behind our back" + std::string(kAdvice));
-        return std::optional<Register>();
+        return nullptr;
     }
-    FID_TRY(const auto bytes, from_hex(*text));
+    if (!people || people->text != *text) {
+        FID_TRY(people, parse_register(std::move(*text)));
+        const std::lock_guard lock(last_mutex_);
+        last_ = people;
+    }
+    if (people->count < view.least) return fail(ErrorCode::corrupt, "the register of people was put back from an earlier time" + std::string(kAdvice));
+    auto seen = seen_.load();
+    while (seen < people->count && !seen_.compare_exchange_weak(seen, people->count)) {}
+    return people;
+}
+
+Result<std::shared_ptr<const Accounts::Register>> Accounts::parse_register(std::string text) {
+    FID_TRY(const auto bytes, from_hex(text));
     ByteReader reader(bytes);
     Register people;
+    people.text = std::move(text);
     FID_TRY(people.count, reader.u64("register of people: count"));
     FID_TRY(people.trace_size, reader.u64("register of people: trace size"));
     while (!reader.at_end()) {
@@ -134,10 +152,7 @@ Result<std::optional<Accounts::Register>> Accounts::load(View& view) {
         FID_TRY(const auto mac, reader.take(32, "register of people: MAC"));
         people.macs.emplace(to_hex(id), to_hex(mac));
     }
-    if (people.count < view.least) return fail(ErrorCode::corrupt, "the register of people was put back from an earlier time" + std::string(kAdvice));
-    auto seen = seen_.load();
-    while (seen < people.count && !seen_.compare_exchange_weak(seen, people.count)) {}
-    return std::optional<Register>(std::move(people));
+    return std::make_shared<const Register>(std::move(people));
 }
 
 Result<void> Accounts::save(database::Transaction& transaction, Register& people) {
@@ -157,14 +172,14 @@ Result<void> Accounts::save(database::Transaction& transaction, Register& people
 
 /// Writes the person's MAC into the register; what it says of others stays.
 Result<void> Accounts::enter(View& view, const Person& person) {
-    FID_TRY(auto people, load(view));
-    if (!people) {
+    FID_TRY(const auto known, load(view));
+    if (!known) {
         FID_TRY(const auto others, read_rows(view.transaction, "", ""));
         if (others.size() > 1) return fail(ErrorCode::corrupt, "there is no register of people" + std::string(kAdvice));
-        people.emplace();
     }
-    people->macs[to_hex(person.id)] = mac_of(person);
-    return save(view.transaction, *people);
+    auto people = known ? *known : Register();
+    people.macs[to_hex(person.id)] = mac_of(person);
+    return save(view.transaction, people);
 }
 
 /// `condition` names at most the one value :value.
@@ -241,17 +256,16 @@ Result<Person> Accounts::by_id(const Bytes32& id) {
 Result<People> Accounts::all() {
     return read([&](View& view) -> Result<People> {
         FID_TRY(auto rows, read_rows(view.transaction, "", ""));
-        FID_TRY(auto known, load(view));
+        FID_TRY(const auto known, load(view));
         if (!known && !rows.empty()) return fail(ErrorCode::corrupt, "there is no register of people" + std::string(kAdvice));
         People people;
+        auto gone = known ? known->macs : std::map<std::string, std::string>();
         for (auto& row : rows) {
             if (row.whole && known->names(row)) people.people.push_back(std::move(row.person));
             else people.damaged.push_back({row.id, row.person.name, row.whole ? "it was put back from an earlier time" : "it was changed behind our back"});
-            known->macs.erase(row.id);
+            gone.erase(row.id);
         }
-        if (known) {
-            for (const auto& gone : known->macs) people.damaged.push_back({gone.first, "", "it was deleted behind our back"});
-        }
+        for (const auto& [id, mac] : gone) people.damaged.push_back({id, "", "it was deleted behind our back"});
         return people;
     });
 }
@@ -277,9 +291,9 @@ Result<std::optional<std::uint64_t>> Accounts::changed_at() {
 Result<void> Accounts::repair(bool all_tokens) {
     return database_.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
         View view{t, seen_.load()};
-        auto loaded = load(view);
+        const auto loaded = load(view);
         if (!loaded && loaded.error().code != ErrorCode::corrupt) return fail(loaded.error());
-        const bool ours = loaded && loaded->has_value();
+        const bool ours = loaded && *loaded != nullptr;
         Register people;
         people.count = std::max(view.least, ours ? (*loaded)->count : 0);
         FID_TRY(auto rows, read_rows(t, "", ""));

@@ -2,6 +2,8 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -96,7 +98,9 @@ private:
     struct Register;
     template <typename Body>
     auto read(Body&& body);
-    Result<std::optional<Register>> load(View& view);
+    /// Null: there is none.
+    Result<std::shared_ptr<const Register>> load(View& view);
+    static Result<std::shared_ptr<const Register>> parse_register(std::string text);
     Result<void> save(database::Transaction& transaction, Register& people);
     Result<void> enter(View& view, const Person& person);
     /// A new token epoch in the person's row: no token of an earlier one opens. May throw as SOCI does.
@@ -108,6 +112,8 @@ private:
     const crypto::Secret row_key_;
     std::function<std::uint64_t()> trace_size_;
     std::atomic<std::uint64_t> seen_{0};  // the highest count of the register that was read
+    std::mutex last_mutex_;
+    std::shared_ptr<const Register> last_;  // as last read: every request with a token asks for it
 };
 
 /// The tables of this room, for Database::open.

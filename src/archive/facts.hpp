@@ -11,8 +11,10 @@
 namespace fiducial::archive {
 
 /// A text that the index keeps under a name (docs/formats/index.md#people). Nothing where there is none.
+/// checked: what was read under this name before; the same text again is not authenticated again.
 /// Errors: corrupt when its MAC does not fit.
-Result<std::optional<std::string>> read_fact(database::Transaction& transaction, const crypto::Secret& row_key, std::string_view name);
+Result<std::optional<std::string>> read_fact(database::Transaction& transaction, const crypto::Secret& row_key, std::string_view name,
+                                             std::string_view checked = {});
 Result<void> write_fact(database::Transaction& transaction, const crypto::Secret& row_key, std::string_view name, const std::string& value);
 
 /// Keeps size and root of the trace in the index, so that a trace put back from an earlier time, head and all, is found.
