@@ -4,8 +4,11 @@
 #include <benchmark/benchmark.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
+#include <thread>
 
 #include "crypto/hash.hpp"
 #include "crypto/secp256k1.hpp"
@@ -16,6 +19,7 @@
 #include "ledger/outbox.hpp"
 #include "ledger/proofs.hpp"
 #include "net/client.hpp"
+#include "store/store.hpp"
 
 namespace {
 
@@ -131,6 +135,69 @@ void anchor_records(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(anchor_records)->Arg(1)->Arg(100)->Arg(10'000)->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(3);
+
+/// Images come in, one after the other, as from a scanner that never stops.
+class Importing {
+public:
+    Importing() : store_(must(store::Store::open(bench->folder / "store", crypto::Secret(32)))), thread_([this](std::stop_token stop) { run(stop); }) {}
+    std::uint64_t stored() const { return stored_; }
+
+private:
+    void run(const std::stop_token& stop) {
+        Bytes bytes(524'288);  // a CT slice
+        crypto::fill_random(bytes);
+        store::ObjectDescription description;
+        description.study_uid = must(Uid::parse("1.2.826.0.1"));
+        description.series_uid = must(Uid::parse("1.2.826.0.1.1"));
+        description.transfer_syntax_uid = must(Uid::parse("1.2.840.10008.1.2.1"));
+        description.sop_class_uid = must(Uid::parse("1.2.840.10008.5.1.4.1.1.2"));
+        while (!stop.stop_requested()) {
+            description.sop_uid = must(Uid::parse("1.2.826.0.1.1." + std::to_string(stored_.load())));
+            auto writer = must(store_->begin_object(description.study_uid));
+            must(writer.write(bytes));
+            must(store_->commit({std::move(writer), description, {}, {}}));
+            stored_ += 1;
+        }
+    }
+    std::unique_ptr<store::Store> store_;
+    std::atomic<std::uint64_t> stored_{0};
+    std::jthread thread_;
+};
+
+/// As many as settle in a minute, never more than so many waiting, so that each one's time from its commit to settled says something.
+void settle_while_importing(benchmark::State& state) {
+    constexpr std::uint64_t kMostWaiting = 2000, kAtOnce = 20;
+    using Clock = std::chrono::steady_clock;
+    std::vector<Clock::time_point> queued, settled;
+    for (auto _ : state) {
+        Importing importing;
+        const auto end = Clock::now() + std::chrono::minutes(1);
+        while (Clock::now() < end) {
+            const auto status = bench->outbox->status();
+            const auto now = Clock::now();
+            const auto waiting = status.stored + status.submitted + status.included;
+            settled.resize(queued.size() - std::min<std::uint64_t>(waiting, queued.size()), now);  // in the order of their commits
+            if (waiting + kAtOnce > kMostWaiting) {
+                std::this_thread::sleep_for(std::chrono::milliseconds(5));
+                continue;
+            }
+            must(bench->database->write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+                for (std::uint64_t i = 0; i < kAtOnce; ++i) FID_CHECK(bench->outbox->enqueue(t, bench->record(bench->next++)));
+                return {};
+            }));
+            queued.resize(queued.size() + kAtOnce, now);
+            bench->outbox->wake();
+        }
+        state.counters["imported_per_s"] = static_cast<double>(importing.stored()) / 60;
+    }
+    std::vector<double> waited;
+    for (std::size_t i = 0; i < settled.size(); ++i) waited.push_back(std::chrono::duration<double>(settled[i] - queued[i]).count());
+    std::sort(waited.begin(), waited.end());
+    state.counters["settled_per_s"] = static_cast<double>(settled.size()) / 60;
+    state.counters["p50_s"] = waited.empty() ? 60 : waited[waited.size() / 2];
+    if (!bench->outbox->wait_until_settled(std::chrono::minutes(1))) state.SkipWithError("not settled");
+}
+BENCHMARK(settle_while_importing)->Unit(benchmark::kSecond)->UseRealTime()->Iterations(1);
 
 void decide_on_the_node(benchmark::State& state) {
     const contracts::DecideQuestion question{crypto::random_bytes32(), bench->institution, crypto::random_bytes32(), {}, 0, 0, 1'800'000'000};

@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "base/file.hpp"
+#include "crypto/hash.hpp"
 #include "store/store.hpp"
 
 namespace {
@@ -120,6 +121,55 @@ void read_checked(benchmark::State& state) {
     }
     count(state);
 }
+
+/// A store of 200 CT slices, warm in the page cache for both.
+struct Filled {
+    Filled() {
+        const auto bytes = incompressible(kCt);
+        store::ObjectDescription description;
+        description.study_uid = *Uid::parse("1.2.3");
+        description.series_uid = *Uid::parse("1.2.3.1");
+        for (int i = 0; i < 200; ++i) {
+            description.sop_uid = *Uid::parse("1.2.3.1." + std::to_string(i));
+            auto writer = site.store->begin_object(description.study_uid);
+            FID_INVARIANT(writer && writer->write(bytes), "the store takes nothing");
+            FID_INVARIANT(site.store->commit({*std::move(writer), description, {}, {}}).has_value(), "the store takes nothing");
+        }
+    }
+    Import site;
+};
+
+void fsck_objects(benchmark::State& state) {
+    Filled filled;
+    for (auto _ : state) {
+        const auto report = filled.site.store->fsck({});
+        if (!report || !report->clean() || report->objects != 200) state.SkipWithError("not clean");
+    }
+    state.SetBytesProcessed(state.iterations() * 200 * kCt);
+}
+
+/// The floor: the same files read from one end to the other, and hashed.
+void read_and_hash(benchmark::State& state) {
+    Filled filled;
+    Bytes piece(std::size_t{1} << 20);
+    for (auto _ : state) {
+        for (const auto& entry : fs::directory_iterator(filled.site.folder.path / "store" / "segments")) {
+            const auto file = File::open(entry.path(), File::Mode::read).value();
+            const auto size = entry.file_size();
+            crypto::Sha256 hash;
+            for (std::uint64_t at = 0; at < size; at += piece.size()) {
+                const auto part = MutableByteView(piece).first(std::min<std::uint64_t>(piece.size(), size - at));
+                if (!file.read_exactly_at(at, part)) state.SkipWithError("not readable");
+                hash.update(part);
+            }
+            auto done = hash.finish();
+            benchmark::DoNotOptimize(done);
+        }
+    }
+    state.SetBytesProcessed(state.iterations() * 200 * kCt);
+}
+BENCHMARK(read_and_hash)->UseRealTime();
+BENCHMARK(fsck_objects)->UseRealTime();
 
 BENCHMARK(append_and_sync)->ArgName("bytes")->Arg(kCt)->Arg(kCxr)->Threads(1)->Threads(4)->UseRealTime()->Setup([](const benchmark::State&) { plain = std::make_unique<Plain>(); })->Teardown([](const benchmark::State&) { plain.reset(); });
 BENCHMARK(import_durably)->ArgName("bytes")->Arg(kCt)->Arg(kCxr)->Threads(1)->Threads(4)->UseRealTime()->Setup([](const benchmark::State&) { import_ = std::make_unique<Import>(); })->Teardown([](const benchmark::State&) { import_.reset(); });
