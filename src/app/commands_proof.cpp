@@ -4,12 +4,14 @@
 #include <cstdio>
 
 #include "app/commands.hpp"
+#include "app/qr_code.hpp"
 #include "app/shown.hpp"
 #include "app/terminal.hpp"
 #include "base/file.hpp"
 #include "base/hex.hpp"
 #include "evidence/bundle.hpp"
 #include "evidence/file_fingerprint.hpp"
+#include "evidence/trust_file.hpp"
 #include "evidence/verifier.hpp"
 #include "ledger/node/geth.hpp"
 #include "ledger/node/network.hpp"
@@ -142,13 +144,14 @@ void add_evidence(CLI::App& cli, Globals& globals, Action& action) {
 
 void add_fsck(CLI::App& cli, Globals& globals, Action& action) {
     struct Options {
-        bool repair = false, rebuild = false, force = false, quick = false;
+        bool repair = false, rebuild = false, force = false, new_trace = false, quick = false;
     };
     auto options = std::make_shared<Options>();
     auto* command = cli.add_subcommand("fsck", "Check objects, index, trace and ledger against each other");
     command->add_flag("--repair", options->repair, "Put damaged objects into quarantine, queue what was left out, remove what killed uploads left");
     command->add_flag("--rebuild-index", options->rebuild, "Make the index again from the stored objects first");
     command->add_flag("--force", options->force, "With --rebuild-index: although segments are damaged; what is lost stands as missing")->needs("--rebuild-index");
+    command->add_flag("--new-trace", options->new_trace, "Begin a new trace where the old one is lost; what is left of it is put aside, all tokens are taken back");
     command->add_flag("--quick", options->quick, "Records and rows only; objects are not read");
     command->footer("Exit codes: 0 clean; 7 nothing found, but the ledger was not reached; 8 interrupted; 10 something was found (named, with what to do)");
     command->callback([&globals, &action, options] {
@@ -160,7 +163,7 @@ void add_fsck(CLI::App& cli, Globals& globals, Action& action) {
                     line.show(shown::number(now, "bytesDone"), shown::number(now, "bytesTotal"), shown::number(now, "bytesDone") >> 20, shown::number(now, "bytesTotal") >> 20, "MiB");
                 }
             };
-            const json::object arguments{{"repair", options->repair}, {"rebuildIndex", options->rebuild}, {"force", options->force}, {"quick", options->quick}};
+            const json::object arguments{{"repair", options->repair}, {"rebuildIndex", options->rebuild}, {"force", options->force}, {"newTrace", options->new_trace}, {"quick", options->quick}};
             FID_TRY(auto answer, perform(globals, "fsck", arguments, on_event));
             line.clear();
             const auto& findings = answer.at("findings").get_array();
@@ -263,9 +266,17 @@ void add_ledger(CLI::App& cli, Globals& globals, Action& action) {
 
 void add_trust(CLI::App& cli, Globals& globals, Action& action) {
     auto* command = cli.add_subcommand("trust", "Print the trust file, to be given to whoever checks images");
-    command->callback([&globals, &action] {
-        action = [&globals]() -> Result<int> {
+    auto qr = std::make_shared<bool>(false);
+    auto svg = std::make_shared<std::string>();
+    command->add_flag("--qr", *qr, "Print its SHA-256 and a QR code of it instead");
+    command->add_option("--svg", *svg, "Write the QR code to this file, for letters");
+    command->callback([&globals, &action, qr, svg] {
+        action = [&globals, qr, svg]() -> Result<int> {
             FID_TRY(const auto bytes, read_file(archive::SiteLayout{globals.site}.trust_file(), kMaxTrustBytes));
+            const auto sha256 = evidence::trust_file_sha256(as_text(bytes));
+            if (!svg->empty()) FID_CHECK(write_file_atomically(*svg, as_bytes(qr_as_svg(trust_file_code(sha256))), 0644));
+            if (*qr) std::printf("%s\n%s", to_hex(sha256).c_str(), qr_for_terminal(trust_file_code(sha256)).c_str());
+            if (*qr || !svg->empty()) return 0;
             std::fwrite(bytes.data(), 1, bytes.size(), stdout);
             return 0;
         };

@@ -5,6 +5,7 @@
 
 #include "app/commands.hpp"
 #include "app/completion.hpp"
+#include "app/qr_code.hpp"
 #include "app/serve.hpp"
 #include "app/terminal.hpp"
 #include "base/file.hpp"
@@ -34,7 +35,8 @@ void print_init(const Globals& globals, const archive::InitReport& report, unsig
     }
     for (const auto& step : report.steps) std::printf("%s %s\n", good("✓").c_str(), step.c_str());
     std::printf("\nThe site lies in %s\n", globals.site.c_str());
-    std::printf("SHA-256 of its trust file (print it on letters; who checks an image compares it):\n  %s\n", strong(to_hex(report.trust_sha256)).c_str());
+    std::printf("SHA-256 of its trust file (print it on letters; who checks an image compares it):\n  %s\n%s", strong(to_hex(report.trust_sha256)).c_str(),
+                qr_for_terminal(trust_file_code(report.trust_sha256)).c_str());
     if (report.facts.own_node) {
         std::printf("\nWhat this ledger proves: that the holder of this site's sealing key sealed a fingerprint, in this order, and has not changed it\n"
                     "since for anyone who kept a copy of a later block. It does not prove the time to a stranger, nor that the holder did not make a\n"
@@ -71,7 +73,9 @@ void add_init(CLI::App& cli, Globals& globals, Action& action) {
             options->folder = globals.site;
             options->geth = *geth;
             options->deployer_key = *deployer_key;
+            FID_CHECK(archive::check_site_place(options->folder));  // before anybody thinks of a passphrase
             FID_TRY(const auto passphrase, obtain_passphrase(globals.passphrase_file, "new passphrase for the site", true));
+            options->stop = &stop_requested();
             FID_TRY(const auto report, archive::init_site(*options, passphrase));
             print_init(globals, report, options->recovery_needed);
             return 0;
@@ -99,6 +103,7 @@ void add_config(CLI::App& cli, Globals& globals, Action& action) {
                 FID_TRY(const auto door, door_settings(configuration, {}));
                 FID_CHECK(gateway::HttpGateway::check(door));
                 FID_CHECK(archive::extra_attributes(configuration));
+                if (const auto facts = archive::Site::read_facts(globals.site)) FID_CHECK(archive::check_ledger_settings(*facts, configuration));
                 if (!configuration.ledger_geth.empty() && configuration.ledger_url.empty()) FID_CHECK(ledger::find_geth(configuration.ledger_geth));
                 if (!configuration.log_file.empty()) {
                     const auto folder = std::filesystem::absolute(configuration.log_file).parent_path();

@@ -81,6 +81,7 @@ Result<void> make_site(Telling& telling, const Globals& globals, const fs::path&
     options.folder = globals.site;
     options.name = "Fiducial demo";
     options.demo = true;
+    options.stop = &stop_requested();
     FID_TRY(const auto report, archive::init_site(options, crypto::Secret::copy_of(as_bytes(random))));
     for (const auto& line : report.steps) step.say("%s %s", good("✓").c_str(), line.c_str());
     return {};

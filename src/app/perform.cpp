@@ -32,8 +32,11 @@ Result<boost::json::object> perform(const Globals& globals, std::string_view ope
     const auto control_key = site.derive(archive::kControlLabel);
     auto asked = ask_running_archive(socket, control_key, operation, arguments, emit, stop_requested());
     if (asked || asked.error().code != ErrorCode::not_found || !asked.error().message.starts_with("no archive is running")) return asked;
-    const auto* rebuild = arguments.if_contains("rebuildIndex");
-    FID_TRY(auto service, archive::Service::open(std::move(site), ledger, operation == "fsck" && rebuild != nullptr && rebuild->is_bool() && rebuild->get_bool()));
+    const auto asked_for = [&](std::string_view flag) {
+        const auto* value = arguments.if_contains(flag);
+        return operation == "fsck" && value != nullptr && value->is_bool() && value->get_bool();
+    };
+    FID_TRY(auto service, archive::Service::open(std::move(site), ledger, {.damaged_index = asked_for("rebuildIndex"), .lost_trace = asked_for("newTrace")}));
     return service->operate(operation, arguments, emit, stop_requested());
 }
 

@@ -33,6 +33,7 @@ Result<gateway::HttpGatewaySettings> door_settings(const Configuration& configur
     settings.port = static_cast<std::uint16_t>(port);
     if (!configuration.http_tls_certificate.empty()) settings.tls = net::TlsSettings{configuration.http_tls_certificate, configuration.http_tls_key};
     settings.limits.max_connections = static_cast<std::size_t>(configuration.http_max_connections);
+    settings.max_waiting = settings.limits.max_connections;  // a connection has one request at a time: whoever gets one is let in
     settings.limits.idle_timeout = std::chrono::seconds(configuration.http_idle_timeout_s);
     settings.max_store_bytes = static_cast<std::uint64_t>(configuration.http_max_body_mib) << 20;
     return settings;

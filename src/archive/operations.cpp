@@ -90,7 +90,9 @@ Result<json::object> Operations::run(std::string_view name, const json::object& 
 
 Result<json::object> Service::operate(std::string_view name, const json::object& arguments, const EmitEvent& emit, const std::atomic<bool>& stop) {
     try {
-        return Operations(*this, emit, stop).run(name, arguments);
+        auto answer = Operations(*this, emit, stop).run(name, arguments);
+        if (!answer) return fail(with_nodes_reason(std::move(answer.error())));
+        return answer;
     } catch (const std::exception& error) {  // a library threw where nobody expected it: this operation ends, the archive does not
         return fail(ErrorCode::internal, "the operation '" + std::string(name) + "' failed unexpectedly: " + error.what());
     }

@@ -133,6 +133,12 @@ Result<json::object> Operations::verify(const Arguments& arguments) {
 Result<json::array> Operations::compare_with_ledger(bool repair) {
     json::array findings;
     const auto& facts = service_.site_.facts();
+    FID_TRY(const auto chain_id, service_.rpc_->chain_id());
+    FID_TRY(const auto genesis, service_.rpc_->block(std::uint64_t{0}));
+    if (chain_id != facts.chain_id || !genesis || genesis->hash != facts.genesis_hash) {
+        return fail(ErrorCode::conflict, "the node is of another chain: it says chain " + std::to_string(chain_id) + ", this site's is chain " + std::to_string(facts.chain_id) +
+                                             " with genesis " + to_hex(facts.genesis_hash));
+    }
     std::set<Hash> ours;
     auto& database = service_.store_->database();
     const auto check_versions = [&](const store::StudyRow& study) -> Result<void> {
@@ -287,8 +293,11 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
         answer["completed"] = completed;
     }
     auto ledger = compare_with_ledger(argument::flag(arguments, "repair"));
+    if (!ledger) ledger = fail(service_.with_nodes_reason(std::move(ledger.error())));
     if (ledger) {
         for (auto& item : *ledger) findings.push_back(std::move(item));
+    } else if (ledger.error().code == ErrorCode::conflict) {
+        findings.push_back(finding("foreign_ledger", "ledger", ledger.error().message, "until it is put right nothing is anchored and nothing is compared: docs/operating/node.md"));
     } else if (ledger.error().code == ErrorCode::corrupt) {  // what was found so far is said all the same
         findings.push_back(finding("not_compared", "ledger", "the index cannot be compared with the ledger: " + ledger.error().message, "fsck --rebuild-index, then fsck again"));
     } else if (ledger.error().code == ErrorCode::unavailable || ledger.error().code == ErrorCode::timeout) {

@@ -48,14 +48,14 @@ Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_
     return store::Store::open(site.layout().store(), site.root_key(), options);
 }
 
-Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger, bool replace_damaged_index) {
+Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger, Replacing replacing) {
     std::unique_ptr<Service> service(new Service(std::move(opened)));
     const auto& site = service->site_;
-    FID_TRY(service->store_, open_store(site, replace_damaged_index));
+    FID_TRY(service->store_, open_store(site, replacing.damaged_index));
     if (service->store_->recovered() > 0) {
         log::info("archive", "objects that a crash had left out of the index were added", {{"objects", service->store_->recovered()}});
     }
-    FID_CHECK(service->open_trace_and_people());
+    FID_CHECK(service->open_trace_and_people(replacing.lost_trace));
     service->versions_ = std::make_unique<CheckedVersions>(*service->store_);
     service->tracer_ = std::make_unique<Tracer>(*service->trace_, *service->store_, site.derive(kTraceStaffLabel));
     FID_TRY(const auto trust, read_file(site.layout().trust_file(), kMaxTrustBytes));
@@ -64,16 +64,39 @@ Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger, bool 
     return service;
 }
 
-/// A trace or a person's row that is not what it was keeps nobody else out: it is named, and fsck says what to do.
-Result<void> Service::open_trace_and_people() {
-    trace_witness_ = std::make_unique<TraceWitness>(store_->database(), site_.derive(kAccountsLabel));
+/// begun: set where the trace was lost and a new one begun.
+Result<std::unique_ptr<audit::Trace>> Service::open_trace(bool replace_lost, bool& begun) {
     audit::TraceOptions options;
     options.on_head = [witness = trace_witness_.get()](const audit::TraceHead& head) { witness->keep(head); };
-    FID_TRY(trace_, audit::Trace::open(site_.layout().trace(), site_.derive(kTraceLabel), std::move(options)));
+    const auto folder = site_.layout().trace();
+    auto opened = audit::Trace::open(folder, site_.derive(kTraceLabel), options);
+    if (opened || !replace_lost) return opened;
+    const auto why = opened.error();
+    if (why.code != ErrorCode::not_found && why.code != ErrorCode::corrupt) return fail(why);
+    auto aside = folder;
+    aside += ".lost-" + std::to_string(system_clock().now().time_since_epoch().count());
+    std::error_code ec;
+    if (std::filesystem::exists(folder, ec)) std::filesystem::rename(folder, aside, ec);
+    if (ec) return fail(error_from_errno(ec.value(), "putting aside", folder));
+    std::filesystem::create_directory(folder, ec);
+    if (!ec) std::filesystem::permissions(folder, std::filesystem::perms::owner_all, ec);
+    if (ec) return fail(error_from_errno(ec.value(), "making folder", folder));
+    FID_CHECK(sync_folder(folder.parent_path()));
+    log::warning("archive", "a new trace is begun: nothing tells any more who looked before", {{"why", why.message}, {"put_aside", aside.string()}});
+    begun = true;
+    return audit::Trace::create(folder, site_.derive(kTraceLabel), std::move(options));
+}
+
+/// A trace or a person's row that is not what it was keeps nobody else out: it is named, and fsck says what to do.
+Result<void> Service::open_trace_and_people(bool replace_lost_trace) {
+    trace_witness_ = std::make_unique<TraceWitness>(store_->database(), site_.derive(kAccountsLabel));
+    bool begun = false;
+    FID_TRY(trace_, open_trace(replace_lost_trace, begun));
     accounts_ = std::make_unique<Accounts>(store_->database(), site_.derive(kAccountsLabel));
     accounts_->set_trace_size([trace = trace_.get()] { return trace->size(); });
     FID_TRY(const bool index_is_new, accounts_->is_new());
-    FID_CHECK(trace_witness_->compare(*trace_, index_is_new));
+    FID_CHECK(begun ? trace_witness_->accept(*trace_) : trace_witness_->compare(*trace_, index_is_new));
+    if (begun && !index_is_new) FID_CHECK(accounts_->repair(true));  // the register counts in entries of the trace; tokens may have been taken back in it
     if (const auto problem = trace_witness_->problem(); !problem.empty()) raise("damaged_trace", "the trace: " + problem);
     if (!index_is_new) return {};
     log::warning("archive", "no people are known: the index was lost; the operator is known again, others must be added again", {});
@@ -276,6 +299,14 @@ void Service::raise(std::string kind, std::string text) {
     alarms_.push_back({system_clock().now(), std::move(kind), std::move(text)});
 }
 
+Error Service::with_nodes_reason(Error error) const {
+    const bool away = error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout;
+    const auto why = away && node_ ? node_->problem() : std::string();
+    if (why.empty()) return error;
+    // What only a person can put right is no passing absence.
+    return {node_->state() == ledger::NodeState::failed ? ErrorCode::conflict : error.code, error.message + "; the node does not run: " + why};
+}
+
 std::vector<Alarm> Service::alarms() const {
     const std::lock_guard lock(alarms_mutex_);
     return alarms_;
@@ -316,7 +347,9 @@ Result<std::string> Service::evidence(const Requester& who, const Selector& what
     const ethereum::CliqueRules seals(ethereum::CliqueConfig{trust.period, trust.epoch});
     if (!site_.facts().development) question.seals = &seals;
     question.signer_sets = trust.signer_sets;
-    FID_TRY(auto proof, ledger::gather_proof(*rpc_, question));
+    auto gathered = ledger::gather_proof(*rpc_, question);
+    if (!gathered) return fail(with_nodes_reason(std::move(gathered.error())));
+    auto& proof = *gathered;
 
     FID_TRY(const auto pair, store_->secrets().study_secrets(study.row.slot));
     const evidence::StudySecrets secrets(pair.k);

@@ -48,8 +48,14 @@ public:
         optional,  // goes on without, as the design's node-away table says
         none,      // does not start or ask a node (fsck of the store alone, list)
     };
-    /// replace_damaged_index: as in StoreOptions. Errors: locked when an archive runs on the site; those of its parts.
-    static Result<std::unique_ptr<Service>> open(Site site, Ledger ledger, bool replace_damaged_index = false);
+    /// What a person asked for because something is lost.
+    struct Replacing {
+        bool damaged_index = false;  // as in StoreOptions
+        bool lost_trace = false;     // a trace that cannot be opened is put aside and a new one begun; all tokens are taken back
+    };
+    /// Errors: locked when an archive runs on the site; those of its parts.
+    static Result<std::unique_ptr<Service>> open(Site site, Ledger ledger, Replacing replacing);
+    static Result<std::unique_ptr<Service>> open(Site site, Ledger ledger) { return open(std::move(site), ledger, Replacing()); }
     ~Service() override;
 
     Result<Requester> authenticate(std::string_view bearer_token) override;
@@ -70,7 +76,8 @@ public:
 private:
     friend class Operations;
     explicit Service(Site site) : site_(std::move(site)) {}
-    Result<void> open_trace_and_people();
+    Result<void> open_trace_and_people(bool replace_lost_trace);
+    Result<std::unique_ptr<audit::Trace>> open_trace(bool replace_lost, bool& begun);
     Result<void> restore_operator();
     Result<void> open_ledger(Ledger ledger);
     /// Current instances, and the revision of their study at the same moment. None: the rows are empty.
@@ -86,6 +93,8 @@ private:
     Result<Decision> permit(const Requester& who, const StudyIdentity* study, Operation operation);
     void damaged(const store::InstanceRow& instance, const Error& error);
     void raise(std::string kind, std::string text);
+    /// An error of the node with what our own node's supervisor knows of it: better than "connection refused".
+    Error with_nodes_reason(Error error) const;
 
     Site site_;
     std::unique_ptr<store::Store> store_;

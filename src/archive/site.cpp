@@ -5,8 +5,10 @@
 #include "base/file.hpp"
 #include "base/hex.hpp"
 #include "base/json.hpp"
+#include "base/log.hpp"
 #include "crypto/aead.hpp"
 #include "crypto/hash.hpp"
+#include "net/client.hpp"
 
 namespace fiducial::archive {
 namespace {
@@ -90,11 +92,37 @@ Result<SiteFacts> Site::read_facts(const std::filesystem::path& folder) {
     return fail(std::move(error));
 }
 
+Result<void> check_ledger_settings(const SiteFacts& facts, const Configuration& configuration) {
+    if (facts.own_node && !configuration.ledger_url.empty()) {
+        return fail(ErrorCode::invalid_argument, "[ledger] url is set, but this site was made with a chain of its own, which its records stand on; leave it empty, or make a site with: fiducial init --ledger URL");
+    }
+    if (!facts.own_node && configuration.ledger_url.empty()) {
+        return fail(ErrorCode::invalid_argument, "[ledger] url is empty, but this site was made on a ledger of others; name a node of chain " + std::to_string(facts.chain_id));
+    }
+    return net::check_transport(configuration.ledger_url);
+}
+
+namespace {
+
+/// Whoever can read the key file can try passphrases at leisure.
+void warn_of_open_key_file(const std::filesystem::path& path) {
+    std::error_code ec;
+    const auto mode = std::filesystem::status(path, ec).permissions();
+    using std::filesystem::perms;
+    if (!ec && (mode & (perms::group_all | perms::others_all)) != perms::none) {
+        log::warning("archive", "the key file can be read by others; chmod 600 it", {{"file", path.string()}});
+    }
+}
+
+}  // namespace
+
 Result<Site> Site::open(const std::filesystem::path& folder, const crypto::Secret& passphrase) {
     Site site;
     site.layout_.root = std::filesystem::absolute(folder).lexically_normal();
     FID_TRY(site.facts_, read_facts(folder));
     FID_TRY(site.configuration_, Configuration::load(site.layout_.configuration()));
+    if (const auto fits = check_ledger_settings(site.facts_, site.configuration_); !fits) return fail(fits.error().with(site.layout_.configuration().string()));
+    warn_of_open_key_file(site.layout_.site_key());
     FID_TRY(auto keys, KeyFile::open(site.layout_.site_key(), passphrase));
     site.root_key_ = std::move(keys.root_key);
     return site;

@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -63,6 +64,9 @@ inline constexpr std::string_view kAccountsLabel = "fid.accounts1";          // 
 inline constexpr std::string_view kOutboxLabel = "fid.outbox1";               // MACs of the outbox's rows
 inline constexpr std::string_view kKeyFilesLabel = "fid.key-files1";         // seals the key files
 
+/// Whether the settings are of this site's ledger. Errors: invalid_argument where they name one and the site has its own, or name none and it has not.
+Result<void> check_ledger_settings(const SiteFacts& facts, const Configuration& configuration);
+
 /// A site that was opened with its passphrase: its keys, settings and facts. Opens nothing else.
 /// Security: holds the root key in locked memory.
 class Site {
@@ -104,6 +108,7 @@ struct InitOptions {
     unsigned recovery_shares = 3;        // … of so many
     crypto::Argon2Parameters argon2;
     bool demo = false;
+    const std::atomic<bool>* stop = nullptr;  // looked at between the steps
 };
 
 struct InitReport {
@@ -114,8 +119,11 @@ struct InitReport {
     std::vector<std::string> steps;             // what was done, for people
 };
 
+/// Whether a site can be made here. Errors: conflict when the folder exists and is not empty.
+Result<void> check_site_place(const std::filesystem::path& folder);
+
 /// Makes a site: everything or nothing (it is built beside its place and moved there at the end).
-/// Errors: conflict when the folder exists and is not empty; whatever node, chain and disk say.
+/// Errors: those of check_site_place; cancelled; whatever node, chain and disk say.
 Result<InitReport> init_site(const InitOptions& options, const crypto::Secret& passphrase);
 
 /// The site's key file: the site key under a passphrase, and the root key under the site key, replaced in one step.

@@ -23,6 +23,17 @@ constexpr std::uint64_t kStudiesMappingSlot = 0;                  // contracts/R
 
 }  // namespace
 
+Result<void> check_site_place(const fs::path& folder) {
+    std::error_code ec;
+    const auto there = fs::status(folder, ec).type();
+    if (there == fs::file_type::not_found) return {};
+    if (there == fs::file_type::none) return fail(error_from_errno(ec.value(), "looking at", folder));
+    const bool empty = there == fs::file_type::directory && fs::is_empty(folder, ec);
+    if (ec) return fail(error_from_errno(ec.value(), "reading", folder));
+    if (!empty) return fail(ErrorCode::conflict, folder.string() + " exists and is not empty: a site is made in a new folder");
+    return {};
+}
+
 /// Builds a site in a folder beside its place, step by step.
 class SiteMaker {
 public:
@@ -30,17 +41,9 @@ public:
 
     Result<InitReport> make() {
         const auto place = fs::absolute(options_.folder).lexically_normal();
-        std::error_code ec;
-        const auto there = fs::status(place, ec).type();
-        if (there == fs::file_type::none) return fail(error_from_errno(ec.value(), "looking at", place));
-        if (there != fs::file_type::not_found) {
-            const bool empty = fs::is_empty(place, ec);
-            if (ec) return fail(error_from_errno(ec.value(), "reading", place));
-            if (there != fs::file_type::directory || !empty) {
-                return fail(ErrorCode::conflict, options_.folder.string() + " exists and is not empty: a site is made in a new folder");
-            }
-        }
+        FID_CHECK(check_site_place(options_.folder));
         remove_what_was_interrupted(place);
+        std::error_code ec;
         auto beside = place;
         beside += ".making-" + std::to_string(::getpid());
         fs::create_directories(beside, ec);
@@ -92,12 +95,11 @@ private:
     }
 
     Result<void> steps() {
-        FID_CHECK(make_keys());
-        FID_CHECK(write_configuration());
-        FID_CHECK(start_ledger());
-        FID_CHECK(deploy());
-        FID_CHECK(write_trust_file());
-        FID_CHECK(make_store());
+        using Step = Result<void> (SiteMaker::*)();
+        for (const Step step : {&SiteMaker::make_keys, &SiteMaker::write_configuration, &SiteMaker::start_ledger, &SiteMaker::deploy, &SiteMaker::write_trust_file, &SiteMaker::make_store}) {
+            if (options_.stop != nullptr && options_.stop->load()) return fail(ErrorCode::cancelled, "interrupted: no site was made");
+            FID_CHECK((this->*step)());
+        }
         return write_file_atomically(site_.layout_.facts(), as_bytes(site_.facts_.to_json()));
     }
     void done(std::string step) { report_.steps.push_back(std::move(step)); }
@@ -181,6 +183,7 @@ private:
         auto& facts = site_.facts_;
         ledger::RpcSettings settings;
         settings.later_headers = true;
+        FID_CHECK(net::check_transport(options_.ledger_url));
         rpc_ = std::make_unique<ledger::Rpc>(net::transport_to(options_.ledger_url), settings);
         FID_TRY(facts.chain_id, rpc_->chain_id());
         FID_TRY(const auto genesis, rpc_->block(std::uint64_t{0}));

@@ -83,6 +83,8 @@ private:
     HttpClient client_;
 };
 
+/// Errors: invalid_argument for an address that transport_to cannot do with, as ws://….
+Result<void> check_transport(const std::string& url);
 /// By what a node is named with: http(s)://… gives HttpJson, anything else is the path of a Unix socket.
 std::shared_ptr<JsonTransport> transport_to(const std::string& url);
 

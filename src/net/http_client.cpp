@@ -194,6 +194,11 @@ Result<std::string> HttpJson::exchange(std::string_view request, std::chrono::mi
     return fail(code, shown(url_) + " answered with status " + std::to_string(answer.status));
 }
 
+Result<void> check_transport(const std::string& url) {
+    if (url.find("://") == std::string::npos || url.starts_with("http://") || url.starts_with("https://")) return {};
+    return fail(ErrorCode::invalid_argument, "'" + shown(url) + "' names no node that can be reached: http://…, https://… or the path of an IPC socket is wanted");
+}
+
 std::shared_ptr<JsonTransport> transport_to(const std::string& url) {
     if (url.starts_with("http://") || url.starts_with("https://")) return std::make_shared<HttpJson>(url);
     return std::make_shared<UnixSocketJson>(url);

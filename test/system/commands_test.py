@@ -13,8 +13,10 @@ import urllib.error
 import urllib.request
 import zlib
 
+import numpy
 import pydicom
-from harness import BIN, FIDUCIAL, PASSPHRASE, SystemTest, files_of, sha256
+import zxingcpp
+from harness import BIN, FIDUCIAL, PASSPHRASE, SystemTest, files_of, sha256, wait_for
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
@@ -241,10 +243,65 @@ class Settings(SystemTest):
                 self.assertIn(word, refused.stderr)
                 self.assertIn("fiducial.toml", refused.stderr)
 
+    def test_a_ledger_that_is_not_the_sites(self):
+        """Settings and folder of another ledger are refused or found, never taken silently."""
+        site = self.site()
+        configuration = site.folder / "fiducial.toml"
+        as_made = configuration.read_text()
+        for url, word in (("http://127.0.0.1:8545", "a chain of its own"),):
+            configuration.write_text(as_made.replace('url = ""', f'url = "{url}"'))
+            for command in (["config", "check"], ["list"]):
+                refused = site.raw(*command, codes=(2,))
+                self.assertIn(word, refused.stderr)
+                self.assertIn("fiducial.toml", refused.stderr)
+        configuration.write_text(as_made)
+        site.run("import", sorted(self.samples().rglob("*.dcm"))[0])
+        other = self.site("other")
+        (site.folder / "ledger").rename(self.folder / "own-ledger")
+        shutil.copytree(other.folder / "ledger", site.folder / "ledger", ignore=shutil.ignore_patterns("*.ipc"))
+        found = site.run("fsck", codes=(10,))["findings"]
+        self.assertEqual([f["kind"] for f in found], ["foreign_ledger"])
+        self.assertIn("belongs to another chain", found[0]["what"])
+        shutil.rmtree(site.folder / "ledger")
+        (self.folder / "own-ledger").rename(site.folder / "ledger")
+        self.assertEqual(site.run("fsck")["findings"], [])
+
+    def test_a_key_file_that_others_can_read(self):
+        site = self.site()
+        self.assertNotIn("key file", site.raw("list").stderr)
+        (site.folder / "keys/site.key").chmod(0o644)
+        self.assertIn("chmod 600", site.raw("list").stderr)
+
     def test_defaults_and_completion_in_json(self):
         site = self.site(init=False)
         self.assertEqual(site.run("config", "defaults")["http"]["listen"], "127.0.0.1:8043")
         self.assertIn("_fiducial", site.run("completion", "bash")["script"])
+
+
+class TrustFile(SystemTest):
+    def read(self, image):
+        found = zxingcpp.read_barcodes(image)
+        self.assertEqual(len(found), 1)
+        return found[0].text
+
+    def test_its_qr_code(self):
+        """On the screen and on paper, read by another program."""
+        site = self.site(init=False)
+        made = site.raw("init", "--argon2-memory-mib", "8").stdout
+        code = "FIDUCIAL:TRUST:1:" + sha256(site.folder / "trust.json").upper()
+        for text in (made, site.raw("trust", "--qr", "--svg", self.folder / "code.svg").stdout):
+            self.assertIn(sha256(site.folder / "trust.json"), text)
+            rows = []
+            for line in (line for line in text.splitlines() if len(line) > 30 and set(line) <= set("█▀▄ ")):
+                rows.append([character in "█▀" for character in line])
+                rows.append([character in "█▄" for character in line])
+            self.assertEqual(self.read(numpy.kron(numpy.array(rows, dtype=numpy.uint8) * 255, numpy.ones((8, 8), dtype=numpy.uint8))), code)
+        drawing = (self.folder / "code.svg").read_text()
+        side = int(re.search(r'viewBox="0 0 (\d+)', drawing)[1])
+        paper = numpy.full((side, side), 255, dtype=numpy.uint8)
+        for x, y in re.findall(r"M(\d+) (\d+)h1v1h-1z", drawing):
+            paper[int(y), int(x)] = 0
+        self.assertEqual(self.read(numpy.kron(paper, numpy.ones((8, 8), dtype=numpy.uint8))), code)
 
 
 class Usage(SystemTest):
@@ -261,6 +318,23 @@ class Usage(SystemTest):
 
     def test_a_ledger_that_does_not_answer_is_named_with_its_port(self):
         self.assertIn("http://127.0.0.1:1:", self.said("init", "--ledger", "http://127.0.0.1:1", code=7).stderr)
+        self.assertIn("path of an IPC socket", self.said("init", "--ledger", "ws://127.0.0.1:1", code=2).stderr)
+
+    def test_a_place_that_is_taken_is_named_before_a_passphrase_is_asked_for(self):
+        (self.folder / "none").mkdir()
+        (self.folder / "none" / "file").write_text("here already")
+        taken = self.site("none", init=False).raw("init", codes=(6,), environment={"FIDUCIAL_PASSPHRASE": ""})
+        self.assertIn("is not empty", taken.stderr)
+
+    def test_init_interrupted(self):
+        """Nothing is left of a site that was not made."""
+        site = self.site("site", init=False)
+        process = subprocess.Popen([FIDUCIAL, "init"], env=site.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: list(self.folder.glob("site.making-*")), 20, "the site's folder")
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+        self.assertEqual((process.returncode, list(self.folder.iterdir())), (8, []), said)
+        self.assertIn("no site was made", said)
 
     def test_help(self):
         self.assertIn("12 wrong passphrase", self.said("help", "exit-codes", code=0).stdout)

@@ -1,5 +1,6 @@
 """What the system tests share: the real program on real sites in a temporary folder, and nothing left running."""
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -135,9 +136,11 @@ class SystemTest(unittest.TestCase):
     def samples(self, studies=None):
         """The product's own sample exams, drawn once for all tests. Returns the folder."""
         folder = ROOT / "build/samples"
-        if not (folder / ".complete").exists():
-            subprocess.run([FIDUCIAL, "samples", "--to", folder], check=True, capture_output=True)
-            (folder / ".complete").touch()
+        with open(ROOT / "build/samples.lock", "w") as lock:  # tests run side by side
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / ".complete").exists():
+                subprocess.run([FIDUCIAL, "samples", "--to", folder], check=True, capture_output=True)
+                (folder / ".complete").touch()
         return folder
 
 

@@ -184,6 +184,26 @@ class Tampering(SystemTest):
         self.assertEqual(outbox["incidents"], 0, outbox)
         self.assert_other_is_whole(site)
 
+    def test_a_damaged_database_file(self):
+        """Named with what to do; made again from the segments once somebody says so, and the damaged one is kept."""
+        site = self.copy()
+        index = site.folder / "store/index.db"
+        for file in (site.folder / "store").glob("index.db-*"):
+            file.unlink()
+        size = index.stat().st_size
+        with open(index, "r+b") as file:
+            file.seek(4096)
+            file.write(os.urandom(size - 4096))
+        for command in (["list"], ["verify", "--all"], ["fsck"]):
+            found = site.raw(*command, codes=(DAMAGED,))
+            self.assertIn("--rebuild-index", found.stderr + found.stdout)
+        self.assertEqual(index.stat().st_size, size)
+        site.raw("fsck", "--rebuild-index", codes=(0, DAMAGED))
+        self.assertEqual(len(list((site.folder / "store").glob("index.db.damaged-*"))), 1)
+        self.assert_versions_are_settled(site)
+        self.assertEqual(site.run("fsck")["findings"], [])
+        self.assertEqual(site.run("verify", "--all")["damaged"], [])
+
     def test_swapped_places(self):
         site = self.copy()
         a, b = site.row_of(self.uids[1]), site.row_of(self.uids[2])
@@ -289,6 +309,8 @@ class Tampering(SystemTest):
 
     def test_changed_secrets(self):
         site = self.copy()
+        kept = self.folder / "secrets"
+        shutil.copytree(site.folder / "store/secrets", kept)
         for file in sorted((site.folder / "store/secrets").iterdir()):
             data = bytearray(file.read_bytes())
             data[len(data) // 2] ^= 1
@@ -296,6 +318,12 @@ class Tampering(SystemTest):
         found = site.raw("--json", "fsck", codes=None)
         self.assertEqual(found.returncode, DAMAGED, found.stdout + found.stderr)
         self.assertIn("secret", (found.stdout + found.stderr).lower())
+        site.raw("verify", "--all", codes=None)
+        site.raw("export", self.other, "--to", self.folder / "out", codes=None)
+        shutil.rmtree(site.folder / "store/secrets")
+        shutil.copytree(kept, site.folder / "store/secrets")
+        self.assertEqual(site.run("quarantine", "list")["quarantined"], [])  # the objects were never the damaged part
+        self.assertEqual(site.run("fsck")["findings"], [])
 
     # The trace
 
@@ -322,6 +350,13 @@ class Tampering(SystemTest):
             found = site.raw("--json", command, codes=(DAMAGED,))
             self.assertIn("trace.log is missing; put the folder trace/ back", found.stdout + found.stderr)
         self.assertEqual(list((site.folder / "trace").iterdir()), [])
+        with self.subTest("without a backup somebody decides to go on"):
+            begun = site.raw("--json", "fsck", "--new-trace")
+            self.assertIn("a new trace is begun", begun.stderr)
+            self.assertEqual(json.loads(begun.stdout)["findings"], [])
+            self.assertEqual(site.run("verify", "--all")["damaged"], [])
+            self.assertEqual(site.run("fsck", "--new-trace")["findings"], [])
+            self.assertEqual(len(list(site.folder.glob("trace.lost-*"))), 1)  # one that is there is never replaced
 
     def test_an_older_trace_with_its_head(self):
         """Whole and genuine, and not the latest: told of until somebody decides to go on from it."""
