@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <set>
 #include <string>
+#include <thread>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/hex.hpp"
 #include "base/log.hpp"
@@ -17,6 +20,7 @@ namespace {
 
 constexpr std::size_t kMaxFindings = 10'000;
 constexpr std::uint32_t kPage = 1000;
+constexpr std::chrono::seconds kIndexedWithin{10};  // what is durable, where nothing is wrong
 constexpr std::size_t kRebuildBatch = 1000;
 
 class Checker {
@@ -86,6 +90,7 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
         if (!*row) unknown.push_back(std::move(entry));
         return {};
     };
+    FID_TRY(const auto begun_at, known());
     FID_TRY(const auto scanned, vault_->scan({}, visit));
     for (const auto& error : scanned.damage) check.find(Kind::damaged_segment, "segment", "segments", error.message, "restore the segment from a backup, then fsck --rebuild-index");
     for (const auto& [page, objects] : wrong_pages) {
@@ -105,6 +110,7 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
         if (!has_wrong_secrets(entry.slot) && !is_healed(entry.id).value_or(false)) check.find(Kind::damaged_object, to_hex(entry.id), describe(entry.location), entry.problem->message, "restore the segment from a backup");
     }
     // Index → segments.
+    std::vector<ObjectRow> not_seen;
     Progress now;
     FID_TRY(const auto counts, database_->read([&](database::Transaction& t) { return index_->counts(t); }));
     now.total = counts.bytes;
@@ -123,7 +129,7 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
             if (row.ref.location.segment == 0) {
                 if (is_lost(row)) check.find(Kind::missing_object, after, "", "an instance of study " + row.study_uid.text() + " is lost with the segment that held it", "restore the segment from a backup, then fsck --rebuild-index; or send the instance again");
             } else if (!stored.contains(row.ref.id)) {
-                check.find(Kind::missing_object, after, describe(row.ref.location), "the segments do not hold this object of study " + row.study_uid.text(), "restore the segment from a backup");
+                if (not_seen.size() < kMaxFindings) not_seen.push_back(row);
             } else if (row.state != ObjectState::discarded && row.state != ObjectState::torn && !has_wrong_secrets(row.ref.slot)) {
                 auto whole = Result<void>();
                 if (options.read_everything) {
@@ -143,12 +149,33 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
         }
         if (progress) progress(now);
     }
+    // Some of those came while we looked: they stand behind what was indexed when we began.
+    std::unordered_set<ObjectId, BytesHash> came;
+    if (!not_seen.empty()) {
+        FID_CHECK(vault_->scan(begun_at.block, [&](ScannedEntry&& entry) -> Result<void> {
+            came.insert(entry.id);
+            return {};
+        }));
+    }
+    for (const auto& row : not_seen) {
+        if (came.contains(row.ref.id)) continue;
+        check.find(Kind::missing_object, to_hex(row.ref.id), describe(row.ref.location), "the segments do not hold this object of study " + row.study_uid.text(), "restore the segment from a backup");
+    }
     report.rows = counts.patients + counts.studies + counts.series + counts.instances + report.objects;
 
-    // What was stored while we looked has its row by now.
+    // What was stored while we looked has its row by now, or as soon as the transaction of its group is through.
+    const auto patience = std::chrono::steady_clock::now() + kIndexedWithin;
+    const auto is_indexed = [&](const ScannedEntry& entry) {
+        for (;;) {
+            const auto place = known();  // before the row is looked for
+            const auto row = database_->read([&](database::Transaction& t) { return index_->find_object(t, entry.id); });
+            if (row && *row) return true;
+            if (!place || entry.block <= place->block || std::chrono::steady_clock::now() > patience) return false;
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
+    };
     for (const auto& entry : unknown) {
-        const auto row = database_->read([&](database::Transaction& t) { return index_->find_object(t, entry.id); });
-        if (row && *row) continue;
+        if (is_indexed(entry)) continue;
         check.find(Kind::unindexed_object, to_hex(entry.id), describe(entry.location), "the index does not name this object of study " + entry.object->description.study_uid.text(), "fsck --rebuild-index");
     }
 

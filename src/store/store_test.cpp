@@ -67,6 +67,25 @@ TEST_F(StoreTest, ADamagedDatabaseIsReplacedOnlyWhenAskedFor) {
     EXPECT_EQ(std::count_if(begin(files), end(files), [](const auto& file) { return file.path().filename().string().starts_with("index.db.damaged-"); }), 2);
 }
 
+TEST_F(StoreTest, FsckFindsNothingWhileObjectsCome) {
+    open();
+    std::atomic<bool> stop = false;
+    std::thread writer([&] {
+        for (int i = 0; !stop; ++i) {
+            TestInstance instance;
+            instance.sop = "1.2.3.4." + std::to_string(i);
+            instance.bytes = random_bytes(3000, static_cast<std::uint32_t>(i));
+            put(instance);
+        }
+    });
+    for (int i = 0; i < 20; ++i) {
+        const auto report = fsck();
+        EXPECT_TRUE(report.clean()) << text_of(report);
+    }
+    stop = true;
+    writer.join();
+}
+
 class SecretsLostTest : public StoreTest {
 protected:
     std::filesystem::path secrets() const { return folder_ / "store" / "secrets"; }
