@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "app/perform.hpp"
+#include "crypto/recovery_share.hpp"
 
 namespace CLI {
 class App;
@@ -19,8 +20,12 @@ using Action = std::function<Result<int>()>;
 void add_site_commands(CLI::App& cli, Globals& globals, Action& action);      // init, serve, config, key, completion, version
 void add_image_commands(CLI::App& cli, Globals& globals, Action& action);     // import, export, list, show, set-aside, quarantine
 void add_proof_commands(CLI::App& cli, Globals& globals, Action& action);     // verify, evidence, fsck, ledger, trust
+void add_backup_commands(CLI::App& cli, Globals& globals, Action& action);    // backup, restore
 void add_people_commands(CLI::App& cli, Globals& globals, Action& action);    // person, token
 void add_demo_command(CLI::App& cli, Globals& globals, Action& action);
+
+/// Recovery shares, one in each file. Errors: malformed, naming the file and the group that is mistyped.
+Result<std::vector<crypto::RecoveryShare>> read_share_files(const std::vector<std::string>& files);
 
 /// Prints JSON for --json, one text.
 void print_json(const boost::json::object& object);

@@ -214,6 +214,9 @@ void add_ledger(CLI::App& cli, Globals& globals, Action& action) {
             if (const auto* node = answer.if_contains("node")) std::printf("node %s %s\n", shown::text(node->get_object(), "state").c_str(), shown::text(node->get_object(), "problem").c_str());
             std::printf("outbox: %llu stored, %llu submitted, %llu in a block, %llu incidents, %llu failed\n", shown::count(outbox, "stored"),
                         shown::count(outbox, "submitted"), shown::count(outbox, "included"), shown::count(outbox, "incidents"), shown::count(outbox, "failed"));
+            if (answer.contains("foreignNonce")) {
+                std::printf("%s\n", bad("somebody else uses the gateway's account (nonce " + std::to_string(shown::number(answer, "foreignNonce")) + "): a copy of this site is running, or its key is in other hands").c_str());
+            }
             for (const auto& [name, address] : answer.at("contracts").get_object()) {
                 std::printf("  %-12s %s\n", std::string(name).c_str(), std::string(address.get_string()).c_str());
             }

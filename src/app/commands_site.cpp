@@ -172,18 +172,6 @@ void add_rotate(CLI::App& key, Globals& globals, Action& action) {
     });
 }
 
-Result<std::vector<crypto::RecoveryShare>> read_share_files(const std::vector<std::string>& files) {
-    std::vector<crypto::RecoveryShare> shares;
-    for (const auto& file : files) {
-        FID_TRY(auto text, read_file(file, crypto::RecoveryShare::kLongestText));
-        auto share = crypto::RecoveryShare::parse(as_text(text));
-        crypto::wipe(text);
-        if (!share) return fail(share.error().with(file));
-        shares.push_back(std::move(*share));
-    }
-    return shares;
-}
-
 /// Until there are enough; what was mistyped is asked for again. A share ends with its last group, however it is broken into lines.
 Result<std::vector<crypto::RecoveryShare>> ask_for_shares() {
     std::vector<crypto::RecoveryShare> shares;
@@ -257,6 +245,18 @@ void add_completion(CLI::App& cli, Globals& globals, Action& action) {
 }
 
 }  // namespace
+
+Result<std::vector<crypto::RecoveryShare>> read_share_files(const std::vector<std::string>& files) {
+    std::vector<crypto::RecoveryShare> shares;
+    for (const auto& file : files) {
+        FID_TRY(auto text, read_file(file, crypto::RecoveryShare::kLongestText));
+        auto share = crypto::RecoveryShare::parse(as_text(text));
+        crypto::wipe(text);
+        if (!share) return fail(share.error().with(file));
+        shares.push_back(std::move(*share));
+    }
+    return shares;
+}
 
 void add_site_commands(CLI::App& cli, Globals& globals, Action& action) {
     add_init(cli, globals, action);

@@ -55,6 +55,7 @@ const Operations::Row* Operations::find(std::string_view name) {
     static constexpr Row kRows[] = {
         {"import", &Operations::import},
         {"export", &Operations::export_files},
+        {"backup", &Operations::back_up},
         {"list", &Operations::list},
         {"show", &Operations::show},
         {"evidence", &Operations::evidence},
@@ -97,6 +98,8 @@ Result<json::object> Service::operate(std::string_view name, const json::object&
         return fail(ErrorCode::internal, "the operation '" + std::string(name) + "' failed unexpectedly: " + error.what());
     }
 }
+
+Result<json::object> Service::settle_restored(const EmitEvent& emit, const std::atomic<bool>& stop) { return Operations(*this, emit, stop).settle_restored(); }
 
 /// Waits until everything is settled, at most so long; for a ledger that never answered since the archive was opened no longer than
 /// a node of ours may take between two attempts to start. Returns: how many study records are not settled yet.
@@ -228,6 +231,7 @@ Result<json::object> Operations::ledger_status(const Arguments&) {
                      {"outbox", {{"stored", status.outbox.stored}, {"submitted", status.outbox.submitted}, {"included", status.outbox.included},
                                  {"incidents", status.outbox.incidents}, {"failed", status.outbox.failed},
                                  {"oldestUnsettledMs", status.outbox.oldest_unsettled.count()}, {"problem", status.outbox.problem}}}};
+    if (status.outbox.foreign_nonce) out["foreignNonce"] = *status.outbox.foreign_nonce;
     if (status.own_node) {
         out["node"] = {{"state", std::string(ledger::name_of(status.node))}, {"problem", status.node_problem}, {"restarts", status.node_restarts}};
     }

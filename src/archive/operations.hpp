@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +29,7 @@ using EmitEvent = std::function<void(const boost::json::object& event)>;
 using RunOperation = std::function<Result<boost::json::object>(std::string_view name, const boost::json::object& arguments, const EmitEvent& emit,
                                                                const std::atomic<bool>& stop)>;
 
+class BackupWriter;
 class Retrieval;
 class Service;
 
@@ -38,6 +40,8 @@ public:
     Operations(Service& service, const EmitEvent& emit, const std::atomic<bool>& stop) : service_(service), emit_(emit), stop_(stop) {}
     /// Errors: not_found for an unknown name; invalid_argument; those of the operation.
     Result<boost::json::object> run(std::string_view name, const boost::json::object& arguments);
+    /// See Service::settle_restored().
+    Result<boost::json::object> settle_restored();
 
 private:
     /// Every study, in pages, so that no cursor is open while the callback works. Ends early when asked to stop.
@@ -74,6 +78,12 @@ private:
     Result<void> export_superseded(Export& out, const std::string& study_uid);
     Result<void> export_set_aside(Export& out);
     Result<void> export_apart(Export& out, const store::InstanceRow& row, std::string_view folder);
+    // operations_backup.cpp
+    Answer back_up(const Arguments& arguments);
+    struct Moment;
+    Result<Moment> take_moment();
+    Result<std::uint64_t> erase_again(const std::set<Hash>& erased_keys);
+    Result<void> back_up_chain(BackupWriter& backup, Moment& moment, boost::json::object& answer);
     // operations_people.cpp
     Answer add_person(const Arguments& arguments);
     Answer list_people(const Arguments& arguments);
@@ -89,6 +99,8 @@ private:
     struct StudyCheck;
     Result<StudyCheck> check_study(const std::string& study_uid, const std::string& sop_uid);
     Result<boost::json::array> compare_with_ledger(bool repair);
+    struct OnLedger;
+    Result<OnLedger> look_for_unknown_versions();
     Result<void> mend_outbox(std::span<const ledger::AlteredRow> altered);
     Result<void> check_trace_and_people(boost::json::array& findings, bool repair);
 

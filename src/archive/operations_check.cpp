@@ -1,5 +1,6 @@
+#include <algorithm>
 #include <boost/json.hpp>
-#include <set>
+#include <map>
 
 #include "archive/arguments.hpp"
 #include "archive/operations.hpp"
@@ -129,6 +130,66 @@ Result<json::object> Operations::verify(const Arguments& arguments) {
                         {"damaged", std::move(damaged)}, {"interrupted", stop_.load()}};
 }
 
+/// What the ledger holds of this institution and the index does not.
+struct Operations::OnLedger {
+    struct Version {
+        Hash study_key{};
+        std::uint64_t version = 0, block = 0;
+        std::string study_uid;  // empty where no study here has this key
+        std::string name() const { return (study_uid.empty() ? "study key " + to_hex(study_key) : "study " + study_uid) + " version " + std::to_string(version); }
+    };
+    std::vector<Version> versions;   // of studies that were not erased
+    std::set<Hash> erased;           // study keys
+};
+
+Result<Operations::OnLedger> Operations::look_for_unknown_versions() {
+    OnLedger out;
+    const auto& facts = service_.site_.facts();
+    auto& database = service_.store_->database();
+    ledger::LogFilter filter;
+    filter.addresses = {facts.studies};
+    filter.first_topics = {ethereum::event_topic("StudyAnchored(bytes32,bytes32,uint64,bytes32)")};
+    filter.second_topics = {facts.institution};
+    FID_TRY(const auto head, service_.rpc_->block_number());
+    constexpr std::uint64_t kSpan = 5000;
+    std::pair<Hash, std::vector<evidence::StudyRecord>> called;  // by the transaction that was looked at last
+    for (auto first = facts.from_block; first <= head && !stop_.load(); first += kSpan) {
+        FID_TRY(const auto logs, service_.rpc_->logs_in_range(first, std::min(head, first + kSpan - 1), filter));
+        for (const auto& log : logs) {
+            FID_TRY(const auto event, ledger::contracts::decode_studies_event(log));
+            const auto* anchored = std::get_if<ledger::contracts::StudyAnchored>(&event);
+            if (anchored == nullptr || anchored->institution != facts.institution) continue;
+            FID_TRY(const auto known, database.read([&](database::Transaction& t) { return service_.store_->index().find_version_by_record(t, anchored->record); }));
+            if (known) {
+                if ((known->record.reasons & evidence::kReasonErased) != 0) out.erased.insert(anchored->study_key);
+                continue;
+            }
+            // What it says beyond its hash stands in the transaction alone.
+            if (called.first != log.transaction_hash) {
+                FID_TRY(const auto calldata, service_.rpc_->calldata(log.transaction_hash));
+                FID_TRY(called.second, ledger::contracts::decode_anchor_call(calldata));
+                called.first = log.transaction_hash;
+            }
+            const bool erased = std::any_of(called.second.begin(), called.second.end(), [&](const evidence::StudyRecord& record) {
+                return record.study_key == anchored->study_key && record.version == anchored->version && (record.reasons & evidence::kReasonErased) != 0;
+            });
+            if (erased) out.erased.insert(anchored->study_key);
+            else out.versions.push_back({anchored->study_key, anchored->version, log.block_number, {}});
+        }
+    }
+    std::erase_if(out.versions, [&](const auto& one) { return out.erased.contains(one.study_key); });
+    if (out.versions.empty()) return out;
+    std::map<Hash, std::string> uids;
+    FID_CHECK(each_study([&](const store::StudyRow& study) -> Result<void> {
+        if (const auto identity = identify_study(*service_.store_, study)) uids.emplace(identity->study_key, study.study_uid.text());
+        return {};
+    }));
+    for (auto& one : out.versions) {
+        if (const auto found = uids.find(one.study_key); found != uids.end()) one.study_uid = found->second;
+    }
+    return out;
+}
+
 /// Both ways: each version here is on the ledger, each version of ours on the ledger is here.
 Result<json::array> Operations::compare_with_ledger(bool repair) {
     json::array findings;
@@ -139,13 +200,11 @@ Result<json::array> Operations::compare_with_ledger(bool repair) {
         return fail(ErrorCode::conflict, "the node is of another chain: it says chain " + std::to_string(chain_id) + ", this site's is chain " + std::to_string(facts.chain_id) +
                                              " with genesis " + to_hex(facts.genesis_hash));
     }
-    std::set<Hash> ours;
     auto& database = service_.store_->database();
     const auto check_versions = [&](const store::StudyRow& study) -> Result<void> {
         FID_TRY(const auto versions, database.read([&](database::Transaction& t) { return service_.store_->index().versions_of(t, study.study_uid); }));
         for (const auto& version : versions) {
             const auto& record = version.record;
-            ours.insert(record.hash());
             const std::string name = "study " + study.study_uid.text() + " version " + std::to_string(record.version);
             FID_TRY(const auto held, record_on_ledger(*service_.rpc_, record));
             if (held != kZero32 && held != record.hash()) {
@@ -166,24 +225,37 @@ Result<json::array> Operations::compare_with_ledger(bool repair) {
     };
     FID_CHECK(each_study(check_versions));
 
-    ledger::LogFilter filter;
-    filter.addresses = {facts.studies};
-    filter.first_topics = {ethereum::event_topic("StudyAnchored(bytes32,bytes32,uint64,bytes32)")};
-    filter.second_topics = {facts.institution};
-    FID_TRY(const auto head, service_.rpc_->block_number());
-    constexpr std::uint64_t kSpan = 5000;
-    for (auto first = facts.from_block; first <= head && !stop_.load(); first += kSpan) {
-        FID_TRY(const auto logs, service_.rpc_->logs_in_range(first, std::min(head, first + kSpan - 1), filter));
-        for (const auto& log : logs) {
-            FID_TRY(const auto event, ledger::contracts::decode_studies_event(log));
-            const auto* anchored = std::get_if<ledger::contracts::StudyAnchored>(&event);
-            if (anchored == nullptr || anchored->institution != facts.institution || ours.contains(anchored->record)) continue;
-            findings.push_back(finding("lost_version", "study key " + to_hex(anchored->study_key) + " version " + std::to_string(anchored->version),
-                                       "the ledger holds it (block " + std::to_string(log.block_number) + "), this archive does not",
-                                       "the index is older than the ledger: run fsck --rebuild-index, or restore a newer backup"));
-        }
+    FID_TRY(const auto unknown, look_for_unknown_versions());
+    for (const auto& one : unknown.versions) {
+        findings.push_back(finding("lost_version", one.name(), "the ledger holds it (block " + std::to_string(one.block) + "), this archive does not",
+                                   "the index is older than the ledger: run fsck --rebuild-index, or restore a newer backup"));
     }
     return findings;
+}
+
+/// A study that is erased elsewhere, or whose erasure was interrupted.
+Result<std::uint64_t> Operations::erase_again(const std::set<Hash>& erased_keys) {
+    std::vector<Uid> doomed;
+    FID_CHECK(each_study([&](const store::StudyRow& study) -> Result<void> {
+        const auto pair = service_.store_->secrets().study_secrets(study.slot);
+        if (!pair && pair.error().code != ErrorCode::not_found) return fail(pair.error());
+        if (!pair || erased_keys.contains(evidence::study_key(evidence::StudySecrets(pair->k).blind(), study.study_uid))) doomed.push_back(study.study_uid);
+        return {};
+    }));
+    for (const auto& study : doomed) FID_CHECK(service_.store_->erase_study(study));
+    return doomed.size();
+}
+
+Result<json::object> Operations::settle_restored() {
+    FID_TRY(const auto on_ledger, look_for_unknown_versions());
+    FID_TRY(const auto erased, erase_again(on_ledger.erased));
+    // A copy's outbox takes the nonces up where the ledger stands.
+    FID_CHECK(service_.store_->database().write(database::Durability::full, [&](database::Transaction& t) { return service_.outbox_->trust_nonces(t); }));
+    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, Decision{.allowed = true}, nullptr, {}, {}, audit::people));
+    FID_CHECK(service_.accounts_->repair(true));
+    json::array lost;
+    for (const auto& one : on_ledger.versions) lost.push_back({{"studyKey", to_hex(one.study_key)}, {"studyInstanceUid", one.study_uid}, {"version", one.version}, {"block", one.block}});
+    return json::object{{"erased", erased}, {"lost", std::move(lost)}};
 }
 
 /// In one commit: a row that went before its record is there again would be a record that is never anchored. Asks no node.
@@ -282,6 +354,12 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     for (const auto nonce : signed_bytes) {
         findings.push_back(finding("altered_transaction", "nonce " + std::to_string(nonce) + " in ledger_transactions", "its signed bytes or their hash were changed behind our back, and are not sent",
                                    "find out who can write to the index; what stood in it is signed anew when it would be sent again"));
+    }
+    FID_TRY(const auto foreign, service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->foreign_nonce(t); }));
+    if (foreign) {
+        findings.push_back(finding("foreign_transaction", "the gateway's account, nonce " + std::to_string(*foreign), "somebody else made a transaction with this site's gateway key",
+                                   "a copy of the site is running, or the key is in other hands: stop it; then fsck --repair goes on from where the ledger stands"));
+        if (options.repair) FID_CHECK(service_.store_->database().write(database::Durability::full, [&](database::Transaction& t) { return service_.outbox_->trust_nonces(t); }));
     }
     if (argument::flag(arguments, "repair")) {
         if (const auto mended = mend_outbox(altered); !mended && mended.error().code == ErrorCode::corrupt) {

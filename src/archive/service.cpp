@@ -132,7 +132,7 @@ Result<void> Service::open_ledger(Ledger how) {
             FID_TRY(settings.sealer, crypto::address_of(sealer));
             node_ = std::make_unique<ledger::LocalNode>(settings, site_.node_password());
             if (auto started = node_->start(); !started) {
-                if (how == Ledger::required) return fail(started.error());
+                if (how != Ledger::optional) return fail(started.error());
                 log::warning("archive", "the ledger's node does not run; the archive goes on without it", {{"why", started.error().message}});
             }
         }
@@ -175,7 +175,7 @@ Result<void> Service::open_ledger(Ledger how) {
     follower_ = std::make_unique<ledger::Follower>(store_->database(), *follower_rpc_, settings, std::vector<ledger::LedgerChanges*>{outbox_.get(), rights_sink_.get(), access_.get()});
     follower_->on_incident([this](std::uint64_t block) { raise("ledger_incident", "block " + std::to_string(block) + " counted as settled and was undone, with all after it"); });
     outbox_->on_included([this] { follower_->wake(); });
-    if (how == Ledger::none) return {};
+    if (how == Ledger::none || how == Ledger::silent) return {};
     access_->set_follower(follower_.get());
     FID_CHECK(follower_->start());
     outbox_->start();
@@ -417,6 +417,7 @@ Health Service::health() {
     if (status.chain_stalled) health.notes.push_back("ledger: no new blocks are sealed");
     if (!status.outbox.problem.empty()) health.notes.push_back("ledger: " + status.outbox.problem);
     if (status.chain.incidents > 0) health.notes.push_back("ledger: settled blocks were undone");
+    if (status.outbox.foreign_nonce) health.notes.push_back("ledger: somebody else uses the gateway's account (nonce " + std::to_string(*status.outbox.foreign_nonce) + ")");
     if (status.outbox.incidents > 0) health.notes.push_back("ledger: " + std::to_string(status.outbox.incidents) + " incidents wait for a person");
     return health;
 }

@@ -46,6 +46,7 @@ public:
     enum class Ledger : std::uint8_t {
         required,  // fails where the node cannot be reached
         optional,  // goes on without, as the design's node-away table says
+        silent,    // as required, but nothing is followed or sent (the last step of a restore)
         none,      // does not start or ask a node (fsck of the store alone, list)
     };
     /// What a person asked for because something is lost.
@@ -68,6 +69,11 @@ public:
 
     /// Runs an operation for a command. See operations.cpp for their names, arguments and answers.
     Result<boost::json::object> operate(std::string_view name, const boost::json::object& arguments, const EmitEvent& emit, const std::atomic<bool>& stop);
+
+    /// The last step of a restore, before anything else is done with the site: studies that the ledger or the records call erased, and those
+    /// whose secrets are destroyed, are erased here too; all tokens are taken back. Needs the ledger to answer.
+    /// Returns: what was erased, and which versions the ledger holds and this copy does not.
+    Result<boost::json::object> settle_restored(const EmitEvent& emit, const std::atomic<bool>& stop);
 
     /// For whom commands act: the custodian that `init` made.
     Requester command_requester(Purpose purpose = Purpose::administration) const;
@@ -113,6 +119,7 @@ private:
     std::unique_ptr<Exams> exams_;
     std::string trust_text_;
 
+    std::mutex backup_mutex_;  // one backup at a time
     mutable std::mutex alarms_mutex_;
     std::vector<Alarm> alarms_;
     std::atomic<std::uint64_t> ingested_{0}, retrieved_{0}, denied_{0}, quarantined_{0};

@@ -128,11 +128,13 @@ Result<Site> Site::open(const std::filesystem::path& folder, const crypto::Secre
     return site;
 }
 
-crypto::Secret Site::derive(std::string_view label) const {
+crypto::Secret derive_key(const crypto::Secret& root_key, const Bytes32& site_id, std::string_view label) {
     crypto::Secret key(32);
-    crypto::hkdf_sha256(root_key_.view(), facts_.site_id, label, key.bytes());
+    crypto::hkdf_sha256(root_key.view(), site_id, label, key.bytes());
     return key;
 }
+
+crypto::Secret Site::derive(std::string_view label) const { return derive_key(root_key_, facts_.site_id, label); }
 
 crypto::Secret Site::node_password() const {
     const auto key = derive(kNodePasswordLabel);
@@ -156,35 +158,48 @@ struct KeyFileParts {
     Bytes root_key;  // under the site key
 };
 
-Result<KeyFileParts> read_key_file(const std::filesystem::path& path) {
-    FID_TRY(const auto bytes, read_file(path, kMaxSmallFile));
+Result<KeyFileParts> read_key_file(ByteView bytes, const std::string& name) {
     ByteReader reader(bytes);
-    FID_TRY(const auto sealed_bytes, reader.take_lp(path.string() + ": site key"));
-    FID_TRY(const auto root_bytes, reader.take_lp(path.string() + ": root key"));
-    if (!reader.at_end()) return fail(ErrorCode::corrupt, path.string() + " has bytes after its end");
+    FID_TRY(const auto sealed_bytes, reader.take_lp(name + ": site key"));
+    FID_TRY(const auto root_bytes, reader.take_lp(name + ": root key"));
+    if (!reader.at_end()) return fail(ErrorCode::corrupt, name + " has bytes after its end");
     FID_TRY(auto sealed, crypto::SealedKey::parse(sealed_bytes));
     return KeyFileParts{std::move(sealed), to_bytes(root_bytes)};
 }
 
-}  // namespace
-
-Result<KeyFile> KeyFile::open(const std::filesystem::path& path, const crypto::Secret& passphrase) {
-    FID_TRY(const auto parts, read_key_file(path));
-    FID_TRY(auto site_key, crypto::open_key(parts.site_key, passphrase));
-    auto keys = open_with_site_key(path, std::move(site_key));
-    if (!keys && keys.error().code == ErrorCode::conflict) return fail(ErrorCode::corrupt, path.string() + " is damaged: the root key in it cannot be opened");
-    return keys;
-}
-
-Result<KeyFile> KeyFile::open_with_site_key(const std::filesystem::path& path, crypto::Secret site_key) {
-    FID_TRY(const auto parts, read_key_file(path));
+Result<KeyFile> open_parts(const KeyFileParts& parts, const std::string& name, crypto::Secret site_key) {
     KeyFile keys;
     keys.argon2 = parts.site_key.parameters;
     keys.site_key = std::move(site_key);
     auto root = crypto::open_small(keys.site_key.view(), as_bytes(kRootKeyContext), parts.root_key);
-    if (!root) return fail(ErrorCode::conflict, "this is not the key of " + path.string());
+    if (!root) return fail(ErrorCode::conflict, "this is not the key of " + name);
     keys.root_key = std::move(*root);
     return keys;
+}
+
+}  // namespace
+
+Result<KeyFile> KeyFile::open(ByteView file, const std::string& name, const crypto::Secret& passphrase) {
+    FID_TRY(const auto parts, read_key_file(file, name));
+    FID_TRY(auto site_key, crypto::open_key(parts.site_key, passphrase));
+    auto keys = open_parts(parts, name, std::move(site_key));
+    if (!keys) return fail(ErrorCode::corrupt, name + " is damaged: the root key in it cannot be opened");
+    return keys;
+}
+
+Result<KeyFile> KeyFile::open(const std::filesystem::path& path, const crypto::Secret& passphrase) {
+    FID_TRY(const auto bytes, read_file(path, kMaxSmallFile));
+    return open(bytes, path.string(), passphrase);
+}
+
+Result<KeyFile> KeyFile::open_with_site_key(const std::filesystem::path& path, crypto::Secret site_key) {
+    FID_TRY(const auto bytes, read_file(path, kMaxSmallFile));
+    return open_with_site_key(bytes, path.string(), std::move(site_key));
+}
+
+Result<KeyFile> KeyFile::open_with_site_key(ByteView file, const std::string& name, crypto::Secret site_key) {
+    FID_TRY(const auto parts, read_key_file(file, name));
+    return open_parts(parts, name, std::move(site_key));
 }
 
 Result<void> KeyFile::write(const std::filesystem::path& path, const crypto::Secret& passphrase, const crypto::Argon2Parameters& parameters) const {

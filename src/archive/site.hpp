@@ -25,7 +25,9 @@ struct SiteLayout {
     std::filesystem::path trust_file() const { return root / "trust.json"; }
     std::filesystem::path store() const { return root / "store"; }
     std::filesystem::path ledger() const { return root / "ledger"; }
+    std::filesystem::path genesis() const { return ledger() / "genesis.json"; }
     std::filesystem::path trace() const { return root / "trace"; }
+    std::filesystem::path working() const { return root / "working"; }  // what is made on the way; may be removed whenever nothing runs
     std::filesystem::path control_socket() const { return root / "control.sock"; }
 };
 
@@ -62,6 +64,7 @@ inline constexpr std::string_view kTraceStaffLabel = "fid.trace-staff1";     // 
 inline constexpr std::string_view kImageUidLabel = "fid.image-uid1";         // UIDs of images that bring none
 inline constexpr std::string_view kAccountsLabel = "fid.accounts1";          // MACs of people and tokens
 inline constexpr std::string_view kOutboxLabel = "fid.outbox1";               // MACs of the outbox's rows
+inline constexpr std::string_view kBackupLabel = "fid.backup-key1";           // MACs and sealed pieces of backups
 inline constexpr std::string_view kKeyFilesLabel = "fid.key-files1";         // seals the key files
 
 /// Whether the settings are of this site's ledger. Errors: invalid_argument where they name one and the site has its own, or name none and it has not.
@@ -95,6 +98,9 @@ private:
     SiteFacts facts_;
     crypto::Secret root_key_;
 };
+
+/// As Site::derive, where there is no open site yet.
+crypto::Secret derive_key(const crypto::Secret& root_key, const Bytes32& site_id, std::string_view label);
 
 struct InitOptions {
     std::filesystem::path folder;
@@ -132,8 +138,11 @@ struct KeyFile {
     crypto::Secret site_key, root_key;
     crypto::Argon2Parameters argon2{};  // as found by open(); those of a rewritten file stay the same
     static Result<KeyFile> open(const std::filesystem::path& path, const crypto::Secret& passphrase);
+    /// The same of a file that was read already. `name`: for error texts.
+    static Result<KeyFile> open(ByteView file, const std::string& name, const crypto::Secret& passphrase);
     /// Without the passphrase. Errors: conflict when the file is under another site key.
     static Result<KeyFile> open_with_site_key(const std::filesystem::path& path, crypto::Secret site_key);
+    static Result<KeyFile> open_with_site_key(ByteView file, const std::string& name, crypto::Secret site_key);
     Result<void> write(const std::filesystem::path& path, const crypto::Secret& passphrase, const crypto::Argon2Parameters& parameters) const;
 };
 

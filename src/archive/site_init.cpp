@@ -3,6 +3,7 @@
 
 #include "archive/accounts.hpp"
 #include "archive/facts.hpp"
+#include "archive/new_folder.hpp"
 #include "archive/service.hpp"
 #include "archive/site.hpp"
 #include "base/file.hpp"
@@ -40,47 +41,18 @@ public:
     SiteMaker(const InitOptions& options, const crypto::Secret& passphrase) : options_(options), passphrase_(passphrase) {}
 
     Result<InitReport> make() {
-        const auto place = fs::absolute(options_.folder).lexically_normal();
-        FID_CHECK(check_site_place(options_.folder));
-        remove_what_was_interrupted(place);
-        std::error_code ec;
-        auto beside = place;
-        beside += ".making-" + std::to_string(::getpid());
-        fs::create_directories(beside, ec);
-        if (ec) return fail(error_from_errno(ec.value(), "making folder", beside));
-        fs::permissions(beside, fs::perms::owner_all, ec);
-        site_.layout_.root = beside;
+        FID_TRY(auto folder, NewFolder::begin(options_.folder, "making"));
+        site_.layout_.root = folder.path();
         auto made = steps();
         rpc_.reset();
         if (node_) node_->stop();
         node_.reset();
-        if (!made) {
-            fs::remove_all(beside, ec);
-            return fail(made.error());
-        }
-        fs::remove(place, ec);
-        fs::rename(beside, place, ec);
-        if (ec) return fail(error_from_errno(ec.value(), "moving the new site to", place));
-        FID_CHECK(sync_folder(place.parent_path()));
+        FID_CHECK(made);
+        FID_CHECK(folder.put_in_place());
         return std::move(report_);
     }
 
 private:
-    /// An init that was killed leaves `<place>.making-<its process>`: nothing in it was ever used.
-    static void remove_what_was_interrupted(const fs::path& place) {
-        const auto prefix = place.filename().string() + ".making-";
-        std::vector<fs::path> left;
-        std::error_code ec;
-        for (fs::directory_iterator it(place.parent_path(), ec), end; !ec && it != end; it.increment(ec)) {
-            const auto name = it->path().filename().string();
-            if (!name.starts_with(prefix) || name.size() == prefix.size()) continue;
-            const auto process = name.substr(prefix.size());
-            if (process.find_first_not_of("0123456789") != std::string::npos) continue;
-            if (!fs::exists("/proc/" + process, ec)) left.push_back(it->path());
-        }
-        for (const auto& folder : left) fs::remove_all(folder, ec);
-    }
-
     static Result<crypto::Secret> read_private_key(const fs::path& path) {
         FID_TRY(auto text, read_file(path, 1024));
         auto digits = as_text(text);

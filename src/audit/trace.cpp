@@ -355,6 +355,14 @@ TraceHead Trace::head() const {
     return {head.tree.size(), head.tree.root()};
 }
 
+Trace::Copy Trace::copy() const {
+    const Head head = state_->snapshot();
+    Copy out{{head.tree.size(), head.tree.root()}, head.bytes, Bytes(2 * impl::kHeadSlotSize)};
+    const auto slot = impl::make_head_slot(state_->key, head);
+    std::copy(slot.begin(), slot.end(), out.head_file.begin() + static_cast<std::ptrdiff_t>(head.sequence % 2 * impl::kHeadSlotSize));
+    return out;
+}
+
 namespace {
 
 Result<impl::Record> whole_record(impl::Window& window, std::uint64_t offset, std::uint64_t index, const LogKey& key) {

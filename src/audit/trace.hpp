@@ -91,6 +91,15 @@ public:
 
     /// Errors: not_found beyond the size; corrupt, naming the entry.
     Result<StoredEntry> read(std::uint64_t index) const;
+    /// What makes a whole trace of the entries that are durable now: so many bytes of trace.log, and a file trace.head.
+    struct Copy {
+        TraceHead head;
+        std::uint64_t log_bytes = 0;
+        Bytes head_file;
+    };
+    Copy copy() const;
+    static constexpr std::string_view kLogFile = "trace.log", kHeadFile = "trace.head";
+
     /// Reads durable entries in order, from `from` on, until the visitor returns false.
     Result<void> for_each(std::uint64_t from, const std::function<bool(std::uint64_t index, const StoredEntry& entry)>& visit) const;
     /// Hashes everything again and compares with the head. Errors: io only; what is wrong stands in the report.

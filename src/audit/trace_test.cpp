@@ -347,6 +347,27 @@ TEST_F(TraceTest, KilledProcessLosesNoAcknowledgedEntry) {
     }
 }
 
+TEST_F(TraceTest, ACopyIsAWholeTraceOfItsMoment) {
+    const auto there = folder_ / "copy";
+    fs::create_directory(there);
+    {
+        const auto trace = open();
+        add(*trace, 0, 5);
+        const auto copy = trace->copy();
+        add(*trace, 5, 9);
+        const auto log = log_bytes();
+        ASSERT_LT(copy.log_bytes, log.size());
+        ASSERT_TRUE(write_file_atomically(there / Trace::kLogFile, ByteView(log).first(copy.log_bytes)));
+        ASSERT_TRUE(write_file_atomically(there / Trace::kHeadFile, copy.head_file));
+        EXPECT_EQ(copy.head.root, trace->root_at(5).value());
+    }
+    const auto opened = Trace::open(there, mac_key());
+    ASSERT_TRUE(opened) << opened.error().message;
+    EXPECT_EQ((*opened)->size(), 5U);
+    EXPECT_TRUE((*opened)->check()->clean());
+    EXPECT_EQ((*opened)->append_durable(numbered(5), {}).value(), 5U);
+}
+
 TEST_F(TraceTest, AWriteThatFailsIsReportedAndTheLogGoesOn) {
     const auto trace = open();
     add(*trace, 0, 3);

@@ -154,6 +154,26 @@ Result<void> Transaction::commit() {
     return {};
 }
 
+Result<void> Database::copy(Transaction& reading, const std::filesystem::path& file, const std::function<Result<void>(std::uint64_t, std::uint64_t)>& progress) {
+    using namespace sqlite_api;  // where SOCI puts it
+    constexpr int kPagesAtOnce = 4096;
+    { FID_TRY(const auto fresh, File::open(file, File::Mode::create_new)); }  // private from the start
+    return attempt("copying " + state_->options.path.string(), [&]() -> Result<void> {
+        int pages = 0;
+        reading.sql() << "SELECT count(*) FROM sqlite_master", soci::into(pages);  // from here on the transaction has its snapshot
+        soci::session target(soci::sqlite3, "db=\"" + file.string() + "\" synchronous=off");
+        const auto connection = [](soci::session& session) { return static_cast<soci::sqlite3_session_backend*>(session.get_backend())->conn_; };
+        const std::unique_ptr<sqlite3_backup, int (*)(sqlite3_backup*)> copying(sqlite3_backup_init(connection(target), "main", connection(reading.sql()), "main"), sqlite3_backup_finish);
+        if (!copying) throw soci::sqlite3_soci_error(sqlite3_errmsg(connection(target)), sqlite3_errcode(connection(target)));
+        for (;;) {
+            const int outcome = sqlite3_backup_step(copying.get(), kPagesAtOnce);
+            if (outcome != SQLITE_OK && outcome != SQLITE_DONE) throw soci::sqlite3_soci_error(sqlite3_errstr(outcome), outcome);
+            FID_CHECK(progress(static_cast<std::uint64_t>(sqlite3_backup_remaining(copying.get())), static_cast<std::uint64_t>(sqlite3_backup_pagecount(copying.get()))));
+            if (outcome == SQLITE_DONE) return {};
+        }
+    });
+}
+
 Result<void> Database::checkpoint() {
     // Not inside a transaction: take the writer's turn, end the transaction, fold the log.
     FID_TRY(auto turn, begin_write(Durability::full));

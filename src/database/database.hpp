@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -93,6 +94,10 @@ public:
         FID_TRY(auto transaction, begin_read());
         return std::forward<Body>(body)(transaction);
     }
+
+    /// Makes a new file of the database as a reading transaction sees it, page by page; others go on meanwhile (the write-ahead log
+    /// cannot be folded until it is done). Not synced. Errors: conflict when the file exists; cancelled, and others that `progress` gives.
+    Result<void> copy(Transaction& reading, const std::filesystem::path& file, const std::function<Result<void>(std::uint64_t pages_left, std::uint64_t pages)>& progress);
 
     /// Puts everything committed so far on the disk and folds the write-ahead log into the file.
     Result<void> checkpoint();

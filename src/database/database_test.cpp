@@ -71,6 +71,38 @@ TEST_F(DatabaseTest, KeepsWhatIsCommittedAndForgetsTheRest) {
     EXPECT_TRUE((*again)->checkpoint());
 }
 
+TEST_F(DatabaseTest, ACopyIsWhatTheTransactionSeesWhileOthersGoOn) {
+    const auto database = open().value();
+    const auto add_many = [&](int from, int to) {
+        return database->write(Durability::full, [&](Transaction& t) -> Result<void> {
+            for (int i = from; i < to; ++i) FID_CHECK(add(t, "thing " + std::to_string(i) + std::string(500, '.')));
+            return {};
+        });
+    };
+    ASSERT_TRUE(add_many(0, 40'000));
+    auto reading = database->begin_read().value();
+    ASSERT_EQ(count(reading), 40'000);
+    ASSERT_TRUE(add_many(40'000, 40'010));
+    int steps = 0;
+    const auto copied = database->copy(reading, folder_ / "copy.db", [&](std::uint64_t left, std::uint64_t pages) {
+        EXPECT_LE(left, pages);
+        ++steps;
+        return add_many(50'000 + steps * 10, 50'010 + steps * 10);
+    });
+    ASSERT_TRUE(copied) << copied.error().message;
+    EXPECT_GT(steps, 1);
+    Options options;
+    options.path = folder_ / "copy.db";
+    const std::vector<Migration> migrations{kFirst, kSecond};
+    const auto copy = Database::open(options, migrations).value();
+    EXPECT_EQ(copy->read([&](Transaction& t) { return count(t); }), 40'000);
+    EXPECT_TRUE(copy->check_integrity());
+    EXPECT_EQ(database->copy(reading, folder_ / "copy.db", [](auto, auto) { return Result<void>(); }).error().code, ErrorCode::conflict);
+    const auto stopped = database->copy(reading, folder_ / "other.db", [](auto, auto) -> Result<void> { return fail(ErrorCode::cancelled, "no more"); });
+    EXPECT_EQ(stopped.error().code, ErrorCode::cancelled);
+    EXPECT_EQ(count(reading), 40'000);
+}
+
 TEST_F(DatabaseTest, FileIsPrivate) {
     ASSERT_TRUE(open());
     struct stat info {};

@@ -99,6 +99,32 @@ Bytes anchor_call(std::span<const evidence::StudyRecord> records) {
     return arguments.array(items).call(kAnchor);
 }
 
+Result<std::vector<evidence::StudyRecord>> decode_anchor_call(ByteView calldata) {
+    constexpr std::size_t kSelector = 4;
+    const auto empty = anchor_call({});
+    if (calldata.size() < kSelector || !std::equal(calldata.begin(), calldata.begin() + kSelector, empty.begin())) return fail(ErrorCode::malformed, "not a call of Studies.anchor");
+    AbiReader in(calldata.subspan(kSelector));
+    FID_TRY(auto items, in.array("records"));
+    std::vector<evidence::StudyRecord> records(items.count);
+    for (auto& record : records) {
+        FID_TRY(record.study_key, items.items.bytes32("studyKey"));
+        FID_TRY(record.version, items.items.u64("version"));
+        FID_TRY(record.previous, items.items.bytes32("previous"));
+        FID_TRY(record.root, items.items.bytes32("root"));
+        FID_TRY(const auto count, items.items.uint(32, "count"));
+        FID_TRY(record.patient_ref, items.items.bytes32("patientRef"));
+        FID_TRY(record.meta, items.items.bytes32("meta"));
+        FID_TRY(record.uploads, items.items.bytes32("uploads"));
+        FID_TRY(const auto format, items.items.uint(16, "format"));
+        FID_TRY(const auto reasons, items.items.uint(16, "reasons"));
+        record.count = static_cast<std::uint32_t>(count);
+        record.format = static_cast<std::uint16_t>(format);
+        record.reasons = static_cast<std::uint16_t>(reasons);
+    }
+    FID_CHECK(in.finish("call of Studies.anchor"));
+    return records;
+}
+
 Bytes record_of_call(const Bytes32& institution, const Hash& study_key, std::uint64_t version) {
     return AbiWriter().bytes32(institution).bytes32(study_key).u64(version).call(kRecordOf);
 }

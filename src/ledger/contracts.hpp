@@ -67,6 +67,8 @@ struct Target {
 // ---- Studies
 
 Bytes anchor_call(std::span<const evidence::StudyRecord> records);
+/// The records of such a call; chain, contract and institution are the caller's to fill in. Errors: malformed for any other call.
+Result<std::vector<evidence::StudyRecord>> decode_anchor_call(ByteView calldata);
 Bytes record_of_call(const Bytes32& institution, const Hash& study_key, std::uint64_t version);
 Result<Hash> decode_hash(ByteView answer);
 Bytes hash_record_call(const evidence::StudyRecord& record);

@@ -63,6 +63,7 @@ std::string_view name_of(LedgerIncident::Kind kind) {
         case LedgerIncident::Kind::call_reverted: return "call_reverted";
         case LedgerIncident::Kind::altered_row: return "altered_row";
         case LedgerIncident::Kind::anchors_refused: return "anchors_refused";
+        case LedgerIncident::Kind::foreign_transaction: return "foreign_transaction";
     }
     return "call_reverted";
 }
@@ -85,6 +86,8 @@ struct Outbox::Impl {
     std::map<std::uint64_t, SteadyTime> used_up;   // open nonces below the chain's count, without a receipt, since
     std::map<std::uint64_t, SteadyTime> replaced;  // when a nonce was last signed again
     bool node_was_away = true;
+    std::optional<SteadyTime> nonces_looked_at;
+    std::uint64_t explained = 0;                   // below it, every nonce was known to be ours: a reorganisation may have us forget one
     std::string refused;                           // why records are refused as a whole; empty: they are not
     milliseconds refused_pause = kRetryItem;
     std::int64_t anchors_not_before_ms = 0;
@@ -111,6 +114,9 @@ struct Outbox::Impl {
     void run(std::stop_token stop);
     Result<bool> round(bool flush_now);
     Result<void> check_node();
+    void look_at_nonces();
+    Result<void> check_nonces(const std::vector<store::Open>& open, std::uint64_t chain_count);
+    Result<void> used_elsewhere(database::Transaction& t, store::Nonces& nonces, std::uint64_t nonce);
     Result<bool> read_receipts(const std::vector<store::Open>& open, std::uint64_t chain_count);
     Result<void> finish(const store::Open& open, const Receipt& receipt);
     Result<void> finish_anchors(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt, const store::Place& place, bool settled);
@@ -175,7 +181,10 @@ Result<bool> Outbox::Impl::round(bool flush_now) {
     const auto work = [&]() -> Result<bool> {
         FID_TRY(auto open, database.read([](auto& t) { return store::open_transactions(t); }));
         FID_TRY(const auto due, database.read([this](auto& t) { return store::count_due(t, now_ms()); }));
-        if (open.empty() && due.count == 0) return false;
+        if (open.empty() && due.count == 0) {
+            look_at_nonces();
+            return false;
+        }
         if (node_was_away) FID_CHECK(check_node());
         // The count is read before the receipts: a nonce below it without a receipt is not ours.
         auto count = rpc.transaction_count(account, Latest{});
@@ -183,6 +192,7 @@ Result<bool> Outbox::Impl::round(bool flush_now) {
             node_was_away = true;
             return fail(count.error());
         }
+        FID_CHECK(check_nonces(open, *count));
         bool moved = false;
         if (!open.empty()) {
             FID_TRY(const bool received, read_receipts(open, *count));
@@ -214,6 +224,57 @@ Result<void> Outbox::Impl::check_node() {
     if (chain != settings.chain_id) return fail(ErrorCode::conflict, "the node is on chain " + std::to_string(chain) + ", the site's is " + std::to_string(settings.chain_id));
     FID_TRY(const auto syncing, rpc.is_syncing());
     if (syncing) return fail(ErrorCode::unavailable, "the node is still catching up with its peers");
+    return {};
+}
+
+// Also while there is nothing to send. A node that is away hinders nobody then.
+void Outbox::Impl::look_at_nonces() {
+    const auto now = clock.steady_now();
+    if (nonces_looked_at && now - *nonces_looked_at < settings.look_at_nonces) return;
+    nonces_looked_at = now;
+    const auto looked = [&]() -> Result<void> {
+        if (node_was_away) FID_CHECK(check_node());
+        FID_TRY(const auto count, rpc.transaction_count(account, Latest{}));
+        return check_nonces({}, count);
+    }();
+    if (!looked) log::debug("ledger", "the account's nonces were not looked at", {{"why", looked.error().message}});
+}
+
+Result<void> Outbox::Impl::used_elsewhere(database::Transaction& t, store::Nonces& nonces, std::uint64_t nonce) {
+    if (nonces.foreign) return {};
+    nonces.foreign = nonce;
+    incidents.push_back({LedgerIncident::Kind::foreign_transaction, 0, {}, 0,
+                         "a transaction with nonce " + std::to_string(nonce) + " of the gateway's account " + to_0x(account) +
+                             " was not made by this archive: a copy of the site is running, or its gateway key is in other hands. Stop the copy; then fsck --repair here"});
+    return store::set_nonces(t, row_key, nonces);
+}
+
+// A nonce that is neither in a block with one of ours nor open was used with our key elsewhere: a copy of the site is running.
+Result<void> Outbox::Impl::check_nonces(const std::vector<store::Open>& open, std::uint64_t chain_count) {
+    store::Nonces nonces;
+    std::uint64_t ours = 0;
+    FID_CHECK(database.read([&](auto& t) -> Result<void> {
+        FID_TRY(nonces, store::nonces(t, row_key));
+        FID_TRY(ours, store::nonce_after_mined(t));
+        return {};
+    }));
+    std::set<std::uint64_t> expected;
+    for (const auto& one : open) expected.insert(one.nonce);
+    auto next = std::max({nonces.accounted.value_or(chain_count), ours, explained});
+    while (next < chain_count && expected.contains(next)) ++next;
+    if (next >= chain_count) explained = std::max(explained, chain_count);
+    if (!nonces.accounted || (next < chain_count && !nonces.foreign)) {
+        auto kept = database.write(database::Durability::full, [&](auto& t) -> Result<void> {
+            if (nonces.accounted) return used_elsewhere(t, nonces, next);
+            nonces.accounted = chain_count;  // the node's first answer, to this index
+            return store::set_nonces(t, row_key, nonces);
+        });
+        if (!kept) incidents.clear();
+        FID_CHECK(kept);
+        report();
+    }
+    const std::lock_guard lock(mutex);
+    status.foreign_nonce = nonces.foreign;
     return {};
 }
 
@@ -360,12 +421,17 @@ Result<void> Outbox::Impl::finish_calls(database::Transaction& t, std::span<cons
 // Its nonce is in a block, and none of our signatures is: a transaction signed elsewhere with this key took it.
 Result<void> Outbox::Impl::used_by_another(const store::Open& open) {
     log::error("ledger", "a nonce of the gateway's account was used by a transaction that is not in the outbox", {{"nonce", open.nonce}});
-    return database.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+    auto outcome = database.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        FID_TRY(auto nonces, store::nonces(t, row_key));
+        if (nonces.accounted && open.nonce >= *nonces.accounted) FID_CHECK(used_elsewhere(t, nonces, open.nonce));
         FID_TRY(const auto items, store::items_of(t, row_key, open.nonce));
         // A record that is in its slot already is told so by the contract when it comes again.
         for (const auto& item : items) FID_CHECK(store::set_stored(t, item.id, "its nonce was used by another transaction", 0));
         return store::forget_transaction(t, open.nonce);
     });
+    if (!outcome) incidents.clear();
+    report();
+    return outcome;
 }
 
 // ---- sending
@@ -424,6 +490,9 @@ Result<void> Outbox::Impl::drop_altered(const store::Open& open, const std::stri
         FID_TRY(const auto items, store::items_of(t, row_key, open.nonce));
         for (const auto& item : items) FID_CHECK(item.intact ? store::set_stored(t, item.id, why, 0) : altered(t, item));
         incidents.push_back({LedgerIncident::Kind::altered_row, 0, {}, 0, why});
+        FID_TRY(auto nonces, store::nonces(t, row_key));
+        nonces.accounted = std::max(nonces.accounted.value_or(0), open.nonce + 1);  // it is ours, should a node have it
+        FID_CHECK(store::set_nonces(t, row_key, nonces));
         return store::forget_transaction(t, open.nonce);
     });
     if (!outcome) incidents.clear();
@@ -763,6 +832,13 @@ Result<evidence::StudyRecord> Outbox::record(database::Transaction& transaction,
     FID_TRY(auto stored, intact_row(transaction, impl_->row_key, *id));
     return stored.record;
 }
+
+Result<std::optional<std::uint64_t>> Outbox::foreign_nonce(database::Transaction& transaction) const {
+    FID_TRY(const auto nonces, store::nonces(transaction, impl_->row_key));
+    return nonces.foreign;
+}
+
+Result<void> Outbox::trust_nonces(database::Transaction& transaction) { return store::set_nonces(transaction, impl_->row_key, {}); }
 
 void Outbox::start() {
     FID_INVARIANT(!impl_->thread.joinable(), "an outbox is started once");

@@ -58,6 +58,7 @@ struct OutboxSettings {
     std::chrono::milliseconds fast_poll{10};     // for receipts right after sending; doubles up to …
     std::chrono::milliseconds slow_poll{250};
     std::chrono::milliseconds resend_after{3'000};  // and two periods: the same bytes again
+    std::chrono::milliseconds look_at_nonces{10'000};  // so often while nothing is to be sent
 };
 
 struct OutboxStatus {
@@ -72,11 +73,12 @@ struct OutboxStatus {
     std::uint64_t resent = 0;      // since the start
     std::uint64_t replaced = 0;    // signed again because underpriced
     std::string problem;           // why nothing moves; empty when all is well
+    std::optional<std::uint64_t> foreign_nonce;  // of the gateway's account, used by a transaction that this outbox never made
 };
 
 /// Something that a person must look at.
 struct LedgerIncident {
-    enum class Kind : std::uint8_t { other_record_in_slot, predecessor_missing, settled_undone, call_reverted, altered_row, anchors_refused };
+    enum class Kind : std::uint8_t { other_record_in_slot, predecessor_missing, settled_undone, call_reverted, altered_row, anchors_refused, foreign_transaction };
     Kind kind = Kind::other_record_in_slot;
     std::uint64_t item = 0;        // 0: none in particular (altered_row: a transaction's signed bytes)
     Hash study_key{};
@@ -132,6 +134,11 @@ public:
     Result<std::vector<std::uint64_t>> altered_transactions(database::Transaction& transaction) const;
     /// Takes them away. The records among them must be stored again in the same transaction.
     Result<void> remove(database::Transaction& transaction, std::span<const AlteredRow> rows);
+
+    /// As in OutboxStatus; kept until the nonces are trusted.
+    Result<std::optional<std::uint64_t>> foreign_nonce(database::Transaction& transaction) const;
+    /// The account's nonces are taken as they stand at the node's next answer: after a restore, and once a foreign transaction was looked into.
+    Result<void> trust_nonces(database::Transaction& transaction);
 
     void start();
     void stop();

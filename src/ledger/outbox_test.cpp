@@ -258,7 +258,9 @@ TEST(Outbox, ANonceUsedElsewhereCostsNothing) {
         return site.item(id).state == OutboxState::settled;
     })) << site.item(id).problem;
     EXPECT_EQ(site.item(id).nonce, 1U);
-    EXPECT_TRUE(site.incidents.empty());
+    ASSERT_EQ(site.incidents.size(), 1U);  // it costs nothing, and is not kept quiet
+    EXPECT_EQ(site.incidents[0].kind, LedgerIncident::Kind::foreign_transaction);
+    EXPECT_EQ(site.outbox->status().foreign_nonce, 0U);
 }
 
 TEST(Outbox, ANonceThatNothingHoldsIsFilled) {
@@ -577,6 +579,64 @@ TEST(Outbox, ThreeHundredRecordsSurviveTheNodesBeingKilledAndEachHasAProof) {
     wrong = question(site.record(7), head);
     wrong.contract = Address{3};
     EXPECT_EQ(gather_proof(*site.rpc, wrong).error().code, ErrorCode::not_found);
+}
+
+TEST(Outbox, ASiteThatWasCopiedAndStartedTwiceIsNoticed) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    site.outbox_settings.look_at_nonces = milliseconds(0);
+    site.reopen();
+    must(site.follower->load());
+    const auto first = site.enqueue(site.record(1));
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(first).state == OutboxState::settled;
+    }));
+    EXPECT_FALSE(site.outbox->status().foreign_nonce);
+
+    const auto database = must(database::Database::open({.path = site.folder.path() / "copy.db"}, migrations()));
+    const auto rpc = site.chain->rpc();
+    Outbox copy(*database, *rpc, site.outbox_settings, site.chain->gateway.clone(), site.row_key.clone());
+    std::vector<LedgerIncident> of_the_copy;
+    copy.on_incident([&](const LedgerIncident& incident) { of_the_copy.push_back(incident); });
+    const auto send_from_the_copy = [&](std::uint64_t study) {
+        must(database->write(database::Durability::full, [&](database::Transaction& t) { return copy.enqueue(t, site.record(study)); }));
+        ASSERT_TRUE(eventually([&] {
+            must(copy.step(true));
+            return copy.status().included > 0 && site.on_chain(site.record(study)) != Hash{};
+        }));
+    };
+    send_from_the_copy(2);
+    EXPECT_TRUE(of_the_copy.empty());  // an index that begins takes the nonces as they are
+
+    must(site.outbox->step(false));  // with nothing to send
+    ASSERT_EQ(site.incidents.size(), 1U);
+    EXPECT_EQ(site.incidents[0].kind, LedgerIncident::Kind::foreign_transaction);
+    EXPECT_NE(site.incidents[0].text.find("a copy of the site is running"), std::string::npos);
+    EXPECT_EQ(site.outbox->status().foreign_nonce, 1U);
+    EXPECT_FALSE(collect_status(*site.follower, *site.outbox, nullptr).healthy);
+
+    site.reopen();  // said again after a restart, as no new incident
+    must(site.outbox->step(false));
+    EXPECT_EQ(site.outbox->status().foreign_nonce, 1U);
+    EXPECT_EQ(site.incidents.size(), 1U);
+    const auto second = site.enqueue(site.record(3));  // what is acknowledged is anchored all the same
+    must(site.follower->load());
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(second).state == OutboxState::settled;
+    }));
+    must(copy.step(false));
+    ASSERT_EQ(of_the_copy.size(), 1U);  // each of them notices the other
+    EXPECT_EQ(of_the_copy[0].kind, LedgerIncident::Kind::foreign_transaction);
+
+    must(site.database->write(database::Durability::full, [&](database::Transaction& t) { return site.outbox->trust_nonces(t); }));
+    must(site.outbox->step(false));
+    EXPECT_FALSE(site.outbox->status().foreign_nonce);
+    send_from_the_copy(4);
+    must(site.outbox->step(false));
+    EXPECT_EQ(site.outbox->status().foreign_nonce, 3U);  // and it is noticed again
+    EXPECT_EQ(site.incidents.size(), 2U);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/hex.hpp"
+#include "ethereum/rlp.hpp"
 #include "ledger/contracts.hpp"
 #include "ledger/impl/rpc_answers.hpp"
 #include "net/client.hpp"
@@ -274,6 +275,30 @@ Result<std::vector<Block>> Rpc::blocks(std::uint64_t first, std::size_t count) {
         blocks.push_back(std::move(*block));
     }
     return blocks;
+}
+
+Result<Rpc::WholeBlock> Rpc::whole_block(std::uint64_t number) {
+    const ethereum::rlp::Limits limits{kMaxAnswerBytes, 16, std::size_t{1} << 24};
+    const auto name = "block " + std::to_string(number);
+    FID_ASK(getRawBlock, "debug_getRawBlock", {bj::string(quantity_text(number))});
+    WholeBlock whole;
+    FID_TRY(whole.rlp, data_bytes(getRawBlock, name));
+    if (whole.rlp.empty()) return fail(ErrorCode::not_found, "the node has no " + name);
+    FID_TRY(const auto item, ethereum::rlp::decode(whole.rlp, limits));
+    FID_TRY(auto parts, item.list(name));
+    FID_TRY(const auto header, parts.next("header"));
+    FID_TRY(whole.block.header, ethereum::decode_header(header.encoded(), {.require_base_fee = false, .allow_later_fields = settings_.later_headers}));
+    whole.block.hash = whole.block.header.hash();
+    if (whole.block.number() != number) return fail(ErrorCode::malformed, "the node gave another block than the one asked for");
+    return whole;
+}
+
+Result<Bytes> Rpc::calldata(const Hash& transaction) {
+    FID_ASK(getTransactionByHash, "eth_getTransactionByHash", {bj::string(to_0x(transaction))});
+    const auto* object = getTransactionByHash.if_object();
+    const auto* input = object == nullptr ? nullptr : object->if_contains("input");
+    if (input == nullptr) return fail(ErrorCode::not_found, "the node has no transaction " + to_0x(transaction));
+    return data_bytes(*input, "calldata of " + to_0x(transaction));
 }
 
 Result<ethereum::Uint256> Rpc::balance(const Address& account, const BlockId& at) {

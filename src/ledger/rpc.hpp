@@ -90,6 +90,16 @@ public:
     /// Consecutive blocks by number; fewer when the chain ends before.
     Result<std::vector<Block>> blocks(std::uint64_t first, std::size_t count);
 
+    /// One block whole, header, transactions and all, in the RLP that a node takes in again. Only of a node that is our own (debug_getRawBlock).
+    /// Errors: not_found beyond the head.
+    struct WholeBlock {
+        Block block;
+        Bytes rlp;
+    };
+    Result<WholeBlock> whole_block(std::uint64_t number);
+    /// What a transaction in a block called with. Errors: not_found.
+    Result<Bytes> calldata(const Hash& transaction);
+
     Result<ethereum::Uint256> balance(const Address& account, const BlockId& at = Latest{});
     Result<std::uint64_t> transaction_count(const Address& account, const BlockId& at = Latest{});
     Result<Bytes> code(const Address& account, const BlockId& at = Latest{});

@@ -216,6 +216,24 @@ Result<crypto::Secret> ShredStore::patient_secret(Slot slot) const { return stat
 Result<void> ShredStore::destroy_study(Slot slot) { return state_->destroy(Kind::study, slot); }
 Result<void> ShredStore::destroy_patient(Slot slot) { return state_->destroy(Kind::patient, slot); }
 
+Result<void> ShredStore::copy_pages(const std::function<Result<void>(const std::string&, ByteView)>& take) const {
+    for (const auto kind : {Kind::study, Kind::patient}) {
+        for (std::uint32_t number = 0;; ++number) {
+            Bytes page;
+            const auto path = state_->path_of(kind, number);
+            {
+                // A page that is replaced has its former file overwritten: nobody may read it meanwhile.
+                const std::lock_guard lock(state_->mutex);
+                if (number >= state_->page_counts.at(kind)) break;
+                FID_TRY(page, read_file(path, kMaxShredPageBytes));
+                if (auto sound = ShredPage::open(page, state_->wrapping_key); !sound) return fail(sound.error().with(path.string()));
+            }
+            FID_CHECK(take(path.filename().string(), page));
+        }
+    }
+    return {};
+}
+
 Result<void> ShredStore::rewrap(const Keyring& keyring) {
     const std::lock_guard lock(state_->mutex);
     // Pages that an earlier, interrupted run has rewrapped already open under the new key.

@@ -1,7 +1,9 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "base/bytes.hpp"
@@ -49,6 +51,10 @@ public:
     /// as far as the file system permits; a copy in a backup lives until the backup goes.
     Result<void> destroy_study(Slot slot);
     Result<void> destroy_patient(Slot slot);
+
+    /// Hands out every page as it stands in its file, checked, and the file's name. Each is of one moment; slots that were taken before the
+    /// call are in them. For backups: whoever keeps a copy keeps what was destroyed since.
+    Result<void> copy_pages(const std::function<Result<void>(const std::string& file_name, ByteView page)>& take) const;
 
     /// Writes every page again, wrapped under another site key. Durable when it returns; can be repeated after a failure.
     Result<void> rewrap(const Keyring& keyring);

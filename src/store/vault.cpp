@@ -96,6 +96,7 @@ Result<VaultShared::Place> VaultShared::reserve_aligned(std::uint64_t size, std:
         unused.clear();
         sequence = 0;
         previous_block = 0;
+        committed_end = kSegmentHeaderSize;
         offset = kSegmentHeaderSize;
     }
     tail = offset + size;
@@ -143,7 +144,9 @@ Result<Location> VaultShared::write_block(std::span<PendingEntry* const> group) 
         if (current == place.segment) {
             sequence = header.sequence;
             previous_block = place.offset;
+            committed_end = place.offset + header.padded_size();
         }
+        for (const auto number : touched) being_written.erase(number);  // named by a durable block from now on
     }
     std::uint64_t at = place.offset + kBlockHeaderSize;
     for (std::size_t i = 0; i < group.size(); ++i) {
@@ -312,6 +315,31 @@ std::uint32_t Vault::highest_segment() const {
 Result<void> Vault::remove_segment(std::uint32_t number) { return state_->forget_segment(number); }
 
 Location Vault::last_block_at_open() const { return state_->last_block_at_open; }
+
+Result<std::vector<Vault::Part>> Vault::committed_parts() const {
+    std::set<std::uint32_t> left_out;
+    std::uint32_t highest = 0;
+    std::optional<Part> last;
+    {
+        const std::lock_guard lock(state_->tail_mutex);
+        left_out = state_->being_written;
+        highest = state_->highest_number;
+        if (state_->current) last = Part{state_->current->number(), state_->committed_end};
+    }
+    FID_TRY(const auto numbers, state_->backend->list());
+    std::vector<Part> parts;
+    for (const auto number : numbers) {
+        if (number > highest || left_out.contains(number)) continue;
+        if (last && number == last->segment) {
+            parts.push_back(*last);
+            continue;
+        }
+        FID_TRY(const auto segment, state_->segment(number));
+        FID_TRY(const auto size, segment->size());
+        parts.push_back({number, size});
+    }
+    return parts;
+}
 
 Result<Vault::Usage> Vault::usage() const {
     FID_TRY(const auto numbers, state_->backend->list());

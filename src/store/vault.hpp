@@ -200,6 +200,15 @@ public:
     };
     Result<Usage> usage() const;
 
+    /// A segment and how much of it belongs to a copy.
+    struct Part {
+        std::uint32_t segment = 0;
+        std::uint64_t bytes = 0;
+    };
+    /// What makes a whole vault of all that was committed when this was called, ascending: no block in it names a byte that is still to
+    /// come, however long the copying takes. What lies between those bytes may change meanwhile (uploads that go on).
+    Result<std::vector<Part>> committed_parts() const;
+
 private:
     explicit Vault(std::shared_ptr<VaultShared> state);
     std::shared_ptr<VaultShared> state_;

@@ -161,6 +161,7 @@ Result<void> VaultShared::resume(Location known_block) {
     tail = last->end;
     sequence = last->last_sequence;
     previous_block = last->last_offset;
+    committed_end = last->end;
     return {};
 }
 

@@ -23,6 +23,9 @@ protected:
         instance.sop = "1.2.3.1." + std::to_string(number);
         return store_->commit({std::move(writer), instance.description(), {}, {}});
     }
+    std::optional<InstanceRow> reading_row(const std::string& sop) {
+        return reading([&](database::Transaction& t) { return store_->index().find_instance(t, uid(sop)); }).value();
+    }
     // Where an object's bytes lie, by its record.
     ObjectRecord record_of(const ObjectRef& ref) {
         auto file = File::open(segment_path(ref.location.segment), File::Mode::read);
@@ -497,6 +500,63 @@ TEST_F(VaultTest, SameBytesTwiceAreSealedDifferently) {
     ASSERT_TRUE(file->read_exactly_at(record_of(first->ref).extents[0].offset, a));
     ASSERT_TRUE(file->read_exactly_at(record_of(second->ref).extents[0].offset, b));
     EXPECT_NE(a, b);
+}
+
+TEST_F(VaultTest, CommittedPartsMakeAWholeStoreAlthoughUploadsGoOn) {
+    options_.vault.segment_bytes = 6u << 20;
+    options_.vault.own_file_bytes = 2u << 20;
+    open();
+    const auto instance = [](int number) {
+        TestInstance out;
+        out.sop = "1.2.3.1." + std::to_string(number);
+        out.bytes = random_bytes(300'000, number);
+        return out;
+    };
+    const auto begin = [&](std::size_t size, std::uint64_t expected) {
+        auto writer = store_->begin_object(uid("1.2.3"), ObjectKind::instance, expected).value();
+        EXPECT_TRUE(writer.write(random_bytes(size, 99)));
+        return writer;
+    };
+    for (int i = 0; i < 20; ++i) put(instance(i));        // former segments, and the one that is open
+    auto below = begin(1'500'000, 0);                      // an extent that lies before blocks that are committed …
+    auto large = begin(3'000'000, 5'000'000);              // … and a segment that no record names yet
+    for (int i = 20; i < 23; ++i) put(instance(i));
+    ASSERT_TRUE(large.write(random_bytes(10, 1)));
+    const auto copy = folder_ / "copy";
+    std::filesystem::create_directories(copy / "segments");
+    std::filesystem::create_directories(copy / "secrets");
+    ASSERT_TRUE(store_->database().read([&](database::Transaction& t) { return store_->database().copy(t, copy / "index.db", [](auto, auto) { return Result<void>(); }); }));
+    for (int i = 23; i < 26; ++i) put(instance(i));        // after the index, before the parts: found again when the copy is opened
+    const auto parts = store_->vault().committed_parts().value();
+    ASSERT_GE(parts.size(), 2U);
+
+    TestInstance late = instance(90);
+    ASSERT_TRUE(store_->commit({std::move(below), late.description(), {}, {}}));
+    late.sop = "1.2.3.1.91";
+    ASSERT_TRUE(store_->commit({std::move(large), late.description(), {}, {}}));
+    for (int i = 100; i < 130; ++i) put(instance(i));
+    for (const auto& part : parts) {
+        const auto bytes = read_file(segment_path(part.segment), 1 << 30).value();
+        ASSERT_LE(part.bytes, bytes.size());
+        ASSERT_TRUE(write_file_atomically(copy / "segments" / segment_file_name(part.segment), ByteView(bytes).first(part.bytes)));
+    }
+    ASSERT_TRUE(store_->secrets().copy_pages([&](const std::string& name, ByteView page) { return write_file_atomically(copy / "secrets" / name, page); }));
+    std::filesystem::copy_file(folder_ / "store/site.id", copy / "site.id");
+
+    store_.reset();
+    store_ = Store::open(copy, test_site_key(), options_).value();
+    EXPECT_EQ(store_->recovered(), 3U);
+    const auto report = fsck();
+    EXPECT_TRUE(report.clean()) << text_of(report);
+    EXPECT_EQ(report.objects, 26U);
+    for (int i = 0; i < 26; ++i) {
+        const auto row = reading_row("1.2.3.1." + std::to_string(i));
+        ASSERT_TRUE(row) << i;
+        EXPECT_EQ(row->object.state, ObjectState::current);
+        EXPECT_EQ(get(*store_, row->object.ref), random_bytes(300'000, i));
+    }
+    put(instance(200));
+    EXPECT_TRUE(fsck().clean());
 }
 
 }  // namespace

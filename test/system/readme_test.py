@@ -25,7 +25,7 @@ class Readme(SystemTest):
             command = line.split("  #")[0].rstrip()
             if not command or command.startswith(("export PATH", "fiducial serve")):
                 continue
-            shell(command.replace("/media/cdrom", str(image)))
+            shell(command.replace("/media/cdrom", str(image)).replace("/mnt/backup", str(self.folder / "backup")))
         shown = site.run("list")["studies"][0]
         instance = site.run("show", shown["studyInstanceUid"])["objects"][0]["sopInstanceUid"]
         said = ""

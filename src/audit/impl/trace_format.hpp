@@ -3,13 +3,14 @@
 #include <optional>
 
 #include "audit/entry.hpp"
+#include "audit/trace.hpp"
 #include "base/file.hpp"
 #include "crypto/merkle.hpp"
 
 namespace fiducial::audit::impl {
 
-inline constexpr std::string_view kLogName = "trace.log";
-inline constexpr std::string_view kHeadName = "trace.head";
+inline constexpr std::string_view kLogName = Trace::kLogFile;
+inline constexpr std::string_view kHeadName = Trace::kHeadFile;
 inline constexpr std::size_t kHeaderSize = 1 + 13 + 32 + 8 + 16;
 inline constexpr std::size_t kFrameSize = 4 + 8 + 4;  // length, index, place in its group
 inline constexpr std::size_t kMacSize = 16;

@@ -391,6 +391,38 @@ Result<std::uint64_t> nonce_after_mined(database::Transaction& t) {
     });
 }
 
+namespace {
+std::string nonces_mac(const crypto::Secret& key, const std::string& value) {
+    return to_hex(crypto::tagged_hmac_sha256(key.view(), "fid.outboxnonces1", {as_bytes(value)}));
+}
+}  // namespace
+
+// A row that somebody changed says nothing.
+Result<Nonces> nonces(database::Transaction& t, const crypto::Secret& key) {
+    return database::attempt("read the accounted nonces", [&]() -> Result<Nonces> {
+        std::string row;
+        t.sql() << "select value from ledger_meta where name = 'nonces'", into(row);
+        const auto end = row.rfind(' ');
+        if (!t.sql().got_data() || end == std::string::npos || row.substr(end + 1) != nonces_mac(key, row.substr(0, end))) return Nonces{};
+        Nonces out;
+        const auto middle = row.find(' ');
+        out.accounted = std::stoull(row.substr(0, middle));
+        if (middle < end) out.foreign = std::stoull(row.substr(middle + 1, end - middle - 1));
+        return out;
+    });
+}
+
+Result<void> set_nonces(database::Transaction& t, const crypto::Secret& key, const Nonces& nonces) {
+    return database::attempt("keep the accounted nonces", [&] {
+        t.sql() << "delete from ledger_meta where name = 'nonces'";
+        if (!nonces.accounted) return;
+        std::string value = std::to_string(*nonces.accounted);
+        if (nonces.foreign) value += " " + std::to_string(*nonces.foreign);
+        const std::string row = value + " " + nonces_mac(key, value);
+        t.sql() << "insert into ledger_meta(name, value) values('nonces', :v)", use(row);
+    });
+}
+
 Result<void> add_attempt(database::Transaction& t, std::uint64_t nonce, const Attempt& attempt) {
     return database::attempt("store a signed transaction", [&] {
         const auto n = number(nonce);

@@ -82,6 +82,14 @@ Result<std::vector<Open>> kept_transactions(database::Transaction& t);
 Result<Bytes> raw_of(database::Transaction& t, std::uint64_t nonce, std::uint64_t attempt);
 /// One more than the highest nonce that is in a block; 0 where there is none.
 Result<std::uint64_t> nonce_after_mined(database::Transaction& t);
+/// Up to where the account's nonces are accounted for, besides by our own transactions; nothing before the node first answered. And the first
+/// one after it that somebody else used; nothing while there is none.
+struct Nonces {
+    std::optional<std::uint64_t> accounted;
+    std::optional<std::uint64_t> foreign;
+};
+Result<Nonces> nonces(database::Transaction& t, const crypto::Secret& key);
+Result<void> set_nonces(database::Transaction& t, const crypto::Secret& key, const Nonces& nonces);
 Result<void> add_attempt(database::Transaction& t, std::uint64_t nonce, const Attempt& attempt);
 Result<void> mark_sent(database::Transaction& t, std::uint64_t nonce, std::uint64_t attempt, std::int64_t now_ms);
 /// Settled ones lose their bytes.

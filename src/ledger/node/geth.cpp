@@ -17,6 +17,7 @@ namespace fiducial::ledger {
 namespace {
 
 constexpr std::chrono::seconds kShortRun{60};
+constexpr std::chrono::milliseconds kLook{100};
 constexpr std::string_view kHowToBuild =
     "build it with Go: GOTOOLCHAIN=go1.22.12 go install github.com/ethereum/go-ethereum/cmd/geth@v1.13.15";
 
@@ -124,13 +125,11 @@ Result<std::string> genesis_json(const ChainSettings& chain) {
     return text + "}}\n";
 }
 
-Result<void> create_chain(const std::filesystem::path& geth, const std::filesystem::path& folder, const ChainSettings& chain,
-                          const crypto::Secret& sealer, const crypto::Secret& password) {
-    FID_TRY(const auto genesis, genesis_json(chain));
-    FID_TRY(const auto address, crypto::address_of(sealer));
-    if (std::find(chain.signers.begin(), chain.signers.end(), address) == chain.signers.end()) {
-        return fail(ErrorCode::invalid_argument, "the sealer's key is not that of a signer of the chain");
-    }
+namespace {
+
+/// The node's folder with its genesis block and the sealer's key.
+Result<void> make_chain_folder(const std::filesystem::path& geth, const std::filesystem::path& folder, std::string_view genesis, const crypto::Secret& sealer,
+                               const crypto::Secret& password) {
     std::error_code error;
     if (std::filesystem::exists(folder / "geth", error)) {
         return fail(ErrorCode::conflict, folder.string() + " already holds a chain; it is never overwritten");
@@ -151,6 +150,40 @@ Result<void> create_chain(const std::filesystem::path& geth, const std::filesyst
     }
     return run_geth(geth, {"--datadir", folder.string(), "account", "import", "--lightkdf", "--password", "{fd0}", "{fd1}"},
                     {password.view(), hex.view()}, "import the sealer's key");
+}
+
+}  // namespace
+
+Result<void> create_chain(const std::filesystem::path& geth, const std::filesystem::path& folder, const ChainSettings& chain,
+                          const crypto::Secret& sealer, const crypto::Secret& password) {
+    FID_TRY(const auto genesis, genesis_json(chain));
+    FID_TRY(const auto address, crypto::address_of(sealer));
+    if (std::find(chain.signers.begin(), chain.signers.end(), address) == chain.signers.end()) {
+        return fail(ErrorCode::invalid_argument, "the sealer's key is not that of a signer of the chain");
+    }
+    return make_chain_folder(geth, folder, genesis, sealer, password);
+}
+
+Result<void> restore_chain(const std::filesystem::path& geth, const std::filesystem::path& folder, std::string_view genesis, const std::filesystem::path& blocks,
+                           const crypto::Secret& sealer, const crypto::Secret& password, const std::atomic<bool>& stop) {
+    FID_CHECK(make_chain_folder(geth, folder, genesis, sealer, password));
+    if (blocks.empty()) return {};
+    std::string last;
+    ProcessSpec spec{.program = geth,
+                     .arguments = {"--datadir", folder.string(), "--state.scheme=hash", "--gcmode=archive", "--syncmode=full", "--cache", "256", "import", blocks.string()},
+                     .inputs = {},
+                     .on_line = [&last](std::string_view line) { last = line; }};
+    FID_TRY(auto importing, Process::start(spec));
+    for (;;) {
+        if (const auto status = importing.wait_for(kLook)) {
+            importing.stop(std::chrono::milliseconds(0));  // reads what it said to the end
+            if (*status == 0) return {};
+            return fail(ErrorCode::unavailable, "take the chain's blocks in: geth ended with status " + std::to_string(*status) + ": " + last);
+        }
+        if (!stop.load()) continue;
+        importing.stop(kShortRun);
+        return fail(ErrorCode::cancelled, "stopped while the chain's blocks were taken in");
+    }
 }
 
 }  // namespace fiducial::ledger

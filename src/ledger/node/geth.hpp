@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -41,5 +42,11 @@ Result<std::string> genesis_json(const ChainSettings& chain);
 /// Errors: conflict when the folder already holds a chain; whatever geth says, with its last lines.
 Result<void> create_chain(const std::filesystem::path& geth, const std::filesystem::path& folder, const ChainSettings& chain,
                           const crypto::Secret& sealer, const crypto::Secret& password);
+
+/// The same again from a copy: its genesis file, the sealer's key, and a file of whole blocks in RLP, one after the other from block 1 on (none: empty
+/// path). geth checks every seal and runs every transaction. `on_line` is told what it says meanwhile.
+/// Errors: those of create_chain; cancelled when `stop` is set.
+Result<void> restore_chain(const std::filesystem::path& geth, const std::filesystem::path& folder, std::string_view genesis, const std::filesystem::path& blocks,
+                           const crypto::Secret& sealer, const crypto::Secret& password, const std::atomic<bool>& stop);
 
 }  // namespace fiducial::ledger

@@ -40,6 +40,7 @@ struct VaultShared {
     std::map<std::uint64_t, std::uint64_t> unused;   // offset → size in `current`, before `tail`: given back by uploads that were abandoned
     std::uint64_t sequence = 0;             // of the last block in `current`
     std::uint64_t previous_block = 0;
+    std::uint64_t committed_end = 0;        // of `current`: behind its last durable block
     std::uint32_t highest_number = 0;
     Location last_block_at_open;
     std::set<std::uint32_t> being_written;  // segments of large objects that still come
