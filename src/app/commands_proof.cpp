@@ -215,7 +215,7 @@ void add_ledger(CLI::App& cli, Globals& globals, Action& action) {
             std::printf("outbox: %llu stored, %llu submitted, %llu in a block, %llu incidents, %llu failed\n", shown::count(outbox, "stored"),
                         shown::count(outbox, "submitted"), shown::count(outbox, "included"), shown::count(outbox, "incidents"), shown::count(outbox, "failed"));
             if (answer.contains("foreignNonce")) {
-                std::printf("%s\n", bad("somebody else uses the gateway's account (nonce " + std::to_string(shown::number(answer, "foreignNonce")) + "): a copy of this site is running, or its key is in other hands").c_str());
+                std::printf("%s\n", bad("a transaction of the gateway's account is not known here (nonce " + std::to_string(shown::number(answer, "foreignNonce")) + "); run fsck").c_str());
             }
             for (const auto& [name, address] : answer.at("contracts").get_object()) {
                 std::printf("  %-12s %s\n", std::string(name).c_str(), std::string(address.get_string()).c_str());

@@ -357,8 +357,8 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     }
     FID_TRY(const auto foreign, service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->foreign_nonce(t); }));
     if (foreign) {
-        findings.push_back(finding("foreign_transaction", "the gateway's account, nonce " + std::to_string(*foreign), "somebody else made a transaction with this site's gateway key",
-                                   "a copy of the site is running, or the key is in other hands: stop it; then fsck --repair goes on from where the ledger stands"));
+        findings.push_back(finding("foreign_transaction", "the gateway's account, nonce " + std::to_string(*foreign), "a transaction with this site's gateway key stands on the ledger, and the index does not know of it",
+                                   "the index was put back from an earlier time, a copy of the site is running, or the key is in other hands: stop a copy; then fsck --repair goes on from where the ledger stands"));
         if (options.repair) FID_CHECK(service_.store_->database().write(database::Durability::full, [&](database::Transaction& t) { return service_.outbox_->trust_nonces(t); }));
     }
     if (argument::flag(arguments, "repair")) {

@@ -417,7 +417,7 @@ Health Service::health() {
     if (status.chain_stalled) health.notes.push_back("ledger: no new blocks are sealed");
     if (!status.outbox.problem.empty()) health.notes.push_back("ledger: " + status.outbox.problem);
     if (status.chain.incidents > 0) health.notes.push_back("ledger: settled blocks were undone");
-    if (status.outbox.foreign_nonce) health.notes.push_back("ledger: somebody else uses the gateway's account (nonce " + std::to_string(*status.outbox.foreign_nonce) + ")");
+    if (status.outbox.foreign_nonce) health.notes.push_back("ledger: a transaction of the gateway's account is not known here (nonce " + std::to_string(*status.outbox.foreign_nonce) + "); run fsck");
     if (status.outbox.incidents > 0) health.notes.push_back("ledger: " + std::to_string(status.outbox.incidents) + " incidents wait for a person");
     return health;
 }

@@ -245,7 +245,7 @@ Result<void> Outbox::Impl::used_elsewhere(database::Transaction& t, store::Nonce
     nonces.foreign = nonce;
     incidents.push_back({LedgerIncident::Kind::foreign_transaction, 0, {}, 0,
                          "a transaction with nonce " + std::to_string(nonce) + " of the gateway's account " + to_0x(account) +
-                             " was not made by this archive: a copy of the site is running, or its gateway key is in other hands. Stop the copy; then fsck --repair here"});
+                             " is not known here: the index was put back from an earlier time, a copy of the site is running, or its gateway key is in other hands. Stop the copy; then fsck --repair here"});
     return store::set_nonces(t, row_key, nonces);
 }
 

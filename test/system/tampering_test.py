@@ -146,6 +146,9 @@ class Tampering(SystemTest):
         """The database set back: objects and versions come back from the segments."""
         site = self.copy()
         self.put_back(site, "index.db*")
+        found = site.run("fsck", codes=(DAMAGED,))["findings"]
+        self.assertEqual([finding["kind"] for finding in found], ["foreign_transaction"], found)  # signed by an archive that knew more
+        site.run("fsck", "--repair", codes=(DAMAGED,))
         self.assertTrue(site.run("fsck")["clean"])
         self.assert_versions_are_settled(site)
 
