@@ -19,7 +19,8 @@ using Action = std::function<Result<int>()>;
 /// To add a command: declare it in the file of its group, with a description, an example in the footer, and its exit codes.
 void add_site_commands(CLI::App& cli, Globals& globals, Action& action);      // init, serve, config, key, completion, version
 void add_image_commands(CLI::App& cli, Globals& globals, Action& action);     // import, export, list, show, set-aside, quarantine
-void add_proof_commands(CLI::App& cli, Globals& globals, Action& action);     // verify, evidence, fsck, ledger, trust
+void add_proof_commands(CLI::App& cli, Globals& globals, Action& action);     // verify, evidence, fsck, ledger
+void add_trust_commands(CLI::App& cli, Globals& globals, Action& action);     // trust
 void add_backup_commands(CLI::App& cli, Globals& globals, Action& action);    // backup, restore
 void add_people_commands(CLI::App& cli, Globals& globals, Action& action);    // person, token
 void add_demo_command(CLI::App& cli, Globals& globals, Action& action);

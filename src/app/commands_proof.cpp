@@ -4,14 +4,13 @@
 #include <cstdio>
 
 #include "app/commands.hpp"
-#include "app/qr_code.hpp"
 #include "app/shown.hpp"
 #include "app/terminal.hpp"
+#include "archive/trust.hpp"
 #include "base/file.hpp"
 #include "base/hex.hpp"
 #include "evidence/bundle.hpp"
 #include "evidence/file_fingerprint.hpp"
-#include "evidence/trust_file.hpp"
 #include "evidence/verifier.hpp"
 #include "ledger/node/geth.hpp"
 #include "ledger/node/network.hpp"
@@ -20,7 +19,6 @@ namespace fiducial::app {
 namespace {
 
 namespace json = boost::json;
-constexpr std::uint64_t kMaxTrustBytes = std::uint64_t{4} << 20;
 
 /// The same check as the program fiducial-verify: needs no site.
 Result<int> verify_offline(const Globals& globals, const std::string& file, const std::string& bundle_file, const std::string& trust_file) {
@@ -28,7 +26,7 @@ Result<int> verify_offline(const Globals& globals, const std::string& file, cons
     Bytes trust;
     std::optional<std::string_view> trust_text;
     if (!trust_file.empty()) {
-        FID_TRY(trust, read_file(trust_file, kMaxTrustBytes));
+        FID_TRY(trust, read_file(trust_file, archive::kMaxTrustBytes));
         trust_text = as_text(trust);
     }
     FID_TRY(const auto fingerprint, evidence::fingerprint_file(file));
@@ -210,6 +208,11 @@ void add_ledger(CLI::App& cli, Globals& globals, Action& action) {
             std::printf("%s, chain id %llu\n", shown::text(answer, "ledger").c_str(), shown::count(answer, "chainId"));
             std::printf("head block %llu, settled up to %llu%s\n", shown::count(answer, "head"), shown::count(answer, "settled"),
                         answer.at("behind").get_bool() ? bad("  behind").c_str() : "");
+            if (const auto& undone = answer.at("undone").get_object(); shown::number(undone, "times") > 0) {
+                std::printf("%s\n", bad("settled blocks were undone, from block " + std::to_string(shown::number(undone, "fromBlock")) +
+                                        " on; find out why, then: fiducial ledger acknowledge").c_str());
+            }
+            if (answer.at("stalled").get_bool()) std::printf("%s\n", bad("chain_stalled: no block comes").c_str());
             if (const auto problem = shown::text(answer, "problem"); !problem.empty()) std::printf("%s\n", bad(problem).c_str());
             if (const auto* node = answer.if_contains("node")) std::printf("node %s %s\n", shown::text(node->get_object(), "state").c_str(), shown::text(node->get_object(), "problem").c_str());
             std::printf("outbox: %llu stored, %llu submitted, %llu in a block, %llu incidents, %llu failed\n", shown::count(outbox, "stored"),
@@ -217,10 +220,23 @@ void add_ledger(CLI::App& cli, Globals& globals, Action& action) {
             if (answer.contains("foreignNonce")) {
                 std::printf("%s\n", bad("a transaction of the gateway's account is not known here (nonce " + std::to_string(shown::number(answer, "foreignNonce")) + "); run fsck").c_str());
             }
+            const auto& trust = answer.at("trust").get_object();
+            std::printf("trust file version %llu\n", shown::count(trust, "version"));
+            if (trust.at("outdated").get_bool()) std::printf("%s\n", bad("the signers have changed since: see fiducial trust next").c_str());
             for (const auto& [name, address] : answer.at("contracts").get_object()) {
                 std::printf("  %-12s %s\n", std::string(name).c_str(), std::string(address.get_string()).c_str());
             }
             return answer.at("healthy").get_bool() ? 0 : 7;
+        };
+    });
+    auto* acknowledge = ledger->add_subcommand("acknowledge", "Say that somebody has looked into settled blocks that were undone: it is an incident until then");
+    acknowledge->callback([&globals, &action] {
+        action = [&globals]() -> Result<int> {
+            FID_TRY(const auto answer, perform(globals, "ledger acknowledge", {}, [](const json::object&) {}));
+            if (globals.json) print_json(answer);
+            else if (shown::number(answer, "times") == 0) std::printf("there was nothing to acknowledge\n");
+            else std::printf("acknowledged: settled blocks undone from block %llu on\n", shown::count(answer, "fromBlock"));
+            return 0;
         };
     });
     auto network = std::make_shared<ledger::NetworkSettings>();
@@ -267,25 +283,6 @@ void add_ledger(CLI::App& cli, Globals& globals, Action& action) {
     });
 }
 
-void add_trust(CLI::App& cli, Globals& globals, Action& action) {
-    auto* command = cli.add_subcommand("trust", "Print the trust file, to be given to whoever checks images");
-    auto qr = std::make_shared<bool>(false);
-    auto svg = std::make_shared<std::string>();
-    command->add_flag("--qr", *qr, "Print its SHA-256 and a QR code of it instead");
-    command->add_option("--svg", *svg, "Write the QR code to this file, for letters");
-    command->callback([&globals, &action, qr, svg] {
-        action = [&globals, qr, svg]() -> Result<int> {
-            FID_TRY(const auto bytes, read_file(archive::SiteLayout{globals.site}.trust_file(), kMaxTrustBytes));
-            const auto sha256 = evidence::trust_file_sha256(as_text(bytes));
-            if (!svg->empty()) FID_CHECK(write_file_atomically(*svg, as_bytes(qr_as_svg(trust_file_code(sha256))), 0644));
-            if (*qr) std::printf("%s\n%s", to_hex(sha256).c_str(), qr_for_terminal(trust_file_code(sha256)).c_str());
-            if (*qr || !svg->empty()) return 0;
-            std::fwrite(bytes.data(), 1, bytes.size(), stdout);
-            return 0;
-        };
-    });
-}
-
 }  // namespace
 
 void add_proof_commands(CLI::App& cli, Globals& globals, Action& action) {
@@ -293,7 +290,6 @@ void add_proof_commands(CLI::App& cli, Globals& globals, Action& action) {
     add_evidence(cli, globals, action);
     add_fsck(cli, globals, action);
     add_ledger(cli, globals, action);
-    add_trust(cli, globals, action);
 }
 
 }  // namespace fiducial::app

@@ -76,6 +76,7 @@ int main(int argc, char** argv) {
     app::add_site_commands(cli, globals, action);
     app::add_image_commands(cli, globals, action);
     app::add_proof_commands(cli, globals, action);
+    app::add_trust_commands(cli, globals, action);
     app::add_backup_commands(cli, globals, action);
     app::add_people_commands(cli, globals, action);
     app::add_demo_command(cli, globals, action);

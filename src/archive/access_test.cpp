@@ -299,6 +299,7 @@ protected:
         expect_flagged(decide(administrator_, Operation::inventory, Purpose::administration));
         expect_flagged(decide(technologist_, Operation::store));
         expect_unavailable(decide(outsider_, Operation::read));
+        expect_flagged(decide(doctor_, Operation::break_glass, Purpose::emergency));
         expect_flagged(decide(outsider_, Operation::break_glass, Purpose::emergency));
         expect_flagged(own(Operation::consent, ConsentChange::revoke_or_restrict));
         expect_unavailable(own(Operation::consent, ConsentChange::grant));
@@ -308,8 +309,11 @@ protected:
     }
     void expect_the_row_after_a_day() {
         expect_unavailable(decide(doctor_, Operation::read));
+        expect_unavailable(decide(desk_, Operation::identify));
         expect_unavailable(own(Operation::read));
+        expect_unavailable(own(Operation::trace));
         expect_unavailable(decide(auditor_, Operation::trace, Purpose::administration));
+        expect_unavailable(decide(administrator_, Operation::inventory, Purpose::administration));
         expect_unavailable(decide(outsider_, Operation::read));
         expect_unavailable(own(Operation::consent, ConsentChange::grant));
         expect_flagged(decide(technologist_, Operation::store));

@@ -69,7 +69,11 @@ const Operations::Row* Operations::find(std::string_view name) {
         {"deny list", &Operations::list_denials},
         {"token", &Operations::make_token},
         {"token revoke", &Operations::revoke_tokens},
+        {"trust next", &Operations::next_trust},
+        {"trust sign", &Operations::sign_trust},
+        {"trust accept", &Operations::accept_trust},
         {"ledger status", &Operations::ledger_status},
+        {"ledger acknowledge", &Operations::acknowledge_undone},
         {"wait", &Operations::wait_settled},
         {"set-aside list", &Operations::list_set_aside},
         {"set-aside decide", &Operations::decide_set_aside},
@@ -209,14 +213,17 @@ Result<json::object> Operations::evidence(const Arguments& arguments) {
     what.sop_uid = argument::text(arguments, "instance");
     what.level = what.sop_uid.empty() ? Level::study : Level::instance;
     FID_TRY(const auto bundle, service_.evidence(service_.command_requester(), what));
-    return json::object{{"bundle", bundle}, {"trustFile", service_.trust_text_}};
+    return json::object{{"bundle", bundle}, {"trustFile", service_.trust_text()}};
 }
 
 Result<json::object> Operations::ledger_status(const Arguments&) {
     service_.follower_->wait_until([](const ledger::FollowerStatus& now) { return now.last_answer.has_value() || !now.problem.empty(); }, milliseconds(3000));
     const auto status = ledger::collect_status(*service_.follower_, *service_.outbox_, service_.node_.get());
     const auto& facts = service_.site_.facts();
+    FID_TRY(const auto trust, evidence::TrustFile::parse(service_.trust_text()));
     json::object out{{"chainId", facts.chain_id},
+                     {"trust", {{"version", trust.version}, {"signers", trust.signer_sets.empty() ? 0 : trust.signer_sets.back().signers.size()},
+                                {"outdated", service_.trust_file_outdated(status.chain)}}},
                      {"ledger", facts.own_node ? "local node, self-sealed (1 of 1)" : facts.development ? "development chain" : "external node"},
                      {"healthy", status.healthy},
                      {"reachable", status.chain.reachable},
@@ -224,6 +231,7 @@ Result<json::object> Operations::ledger_status(const Arguments&) {
                      {"stalled", status.chain_stalled},
                      {"head", status.chain.head},
                      {"settled", status.chain.settled},
+                     {"undone", {{"times", status.chain.unacknowledged}, {"fromBlock", status.chain.lowest_undone}}},
                      {"problem", status.chain.problem},
                      {"contracts", {{"Members", to_0x(facts.members)}, {"Studies", to_0x(facts.studies)}, {"Consents", to_0x(facts.consents)},
                                     {"Checkpoints", to_0x(facts.checkpoints)}, {"Directory", to_0x(facts.directory)}}},
@@ -236,6 +244,14 @@ Result<json::object> Operations::ledger_status(const Arguments&) {
         out["node"] = {{"state", std::string(ledger::name_of(status.node))}, {"problem", status.node_problem}, {"restarts", status.node_restarts}};
     }
     return out;
+}
+
+/// Settled blocks that were undone stay an incident, over restarts, until somebody says that he has looked into it.
+Result<json::object> Operations::acknowledge_undone(const Arguments&) {
+    const auto status = service_.follower_->status();
+    FID_CHECK(administer({}, true));
+    FID_CHECK(service_.follower_->acknowledge_undone());
+    return json::object{{"times", status.unacknowledged}, {"fromBlock", status.lowest_undone}};
 }
 
 Result<json::object> Operations::wait_settled(const Arguments& arguments) {

@@ -16,6 +16,9 @@
 namespace fiducial::ledger {
 struct AlteredRow;
 }
+namespace fiducial::evidence {
+struct TrustFile;
+}
 namespace fiducial::store {
 struct InstanceRow;
 struct StudyRow;
@@ -63,6 +66,7 @@ private:
     Answer show(const Arguments& arguments);
     Answer evidence(const Arguments& arguments);
     Answer ledger_status(const Arguments& arguments);
+    Answer acknowledge_undone(const Arguments& arguments);
     Answer wait_settled(const Arguments& arguments);
     Answer list_set_aside(const Arguments& arguments);
     Answer decide_set_aside(const Arguments& arguments);
@@ -93,6 +97,12 @@ private:
     Answer list_denials(const Arguments& arguments);
     Answer make_token(const Arguments& arguments);
     Answer revoke_tokens(const Arguments& arguments);
+    // operations_trust.cpp
+    Answer next_trust(const Arguments& arguments);
+    Answer sign_trust(const Arguments& arguments);
+    Answer accept_trust(const Arguments& arguments);
+    struct ChainSigners;
+    Result<ChainSigners> signers_of_chain(const evidence::TrustFile& trust);
     // operations_check.cpp
     Answer verify(const Arguments& arguments);
     Answer fsck(const Arguments& arguments);

@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include "archive/trust.hpp"
 #include "base/file.hpp"
 #include "base/hex.hpp"
 #include "base/log.hpp"
@@ -14,7 +15,6 @@
 namespace fiducial::archive {
 namespace {
 
-constexpr std::uint64_t kMaxTrustBytes = std::uint64_t{4} << 20;
 constexpr std::size_t kMostAlarms = 1000;
 constexpr std::uint64_t kLeastFreeBytes = std::uint64_t{64} << 20;  // for an extent of each writer, the index and the trace
 
@@ -307,6 +307,24 @@ Error Service::with_nodes_reason(Error error) const {
     return {node_->state() == ledger::NodeState::failed ? ErrorCode::conflict : error.code, error.message + "; the node does not run: " + why};
 }
 
+std::string Service::trust_text() const {
+    const std::lock_guard lock(trust_mutex_);
+    return trust_text_;
+}
+
+bool Service::trust_file_outdated(const ledger::FollowerStatus& chain) const {
+    if (chain.voted_signers.empty()) return false;
+    const auto trust = evidence::TrustFile::parse(trust_text());
+    return !trust || trust->signer_sets.empty() || trust->signer_sets.back().signers != chain.voted_signers;
+}
+
+Result<std::vector<Address>> Service::take_over_trust_file(std::string_view next, std::span<const crypto::RecoverableSignature> signatures) {
+    const std::lock_guard lock(trust_mutex_);
+    FID_TRY(auto signers, install_next_trust_file(site_.layout().trust_file(), next, signatures));
+    trust_text_ = next;
+    return signers;
+}
+
 std::vector<Alarm> Service::alarms() const {
     const std::lock_guard lock(alarms_mutex_);
     return alarms_;
@@ -334,7 +352,8 @@ Result<std::string> Service::evidence(const Requester& who, const Selector& what
     }
     if (shown.empty()) return fail(ErrorCode::not_found, "the study's latest version holds no such instance");
 
-    FID_TRY(const auto trust, evidence::TrustFile::parse(trust_text_));
+    const auto trust_text = this->trust_text();
+    FID_TRY(const auto trust, evidence::TrustFile::parse(trust_text));
     const auto* contract = trust.contract("Studies", record.contract);
     if (contract == nullptr) return fail(ErrorCode::internal, "the trust file does not list the contract Studies");
     ledger::ProofQuestion question;
@@ -348,6 +367,9 @@ Result<std::string> Service::evidence(const Requester& who, const Selector& what
     if (!site_.facts().development) question.seals = &seals;
     question.signer_sets = trust.signer_sets;
     auto gathered = ledger::gather_proof(*rpc_, question);
+    if (!gathered && gathered.error().code == ErrorCode::unverified && trust_file_outdated(follower_->status())) {
+        gathered.error().message += "; the signers have changed: evidence of newer blocks needs the next trust file (fiducial trust next)";
+    }
     if (!gathered) return fail(with_nodes_reason(std::move(gathered.error())));
     auto& proof = *gathered;
 
@@ -355,7 +377,7 @@ Result<std::string> Service::evidence(const Requester& who, const Selector& what
     const evidence::StudySecrets secrets(pair.k);
     evidence::BundleInputs inputs;
     inputs.trust_version = trust.version;
-    inputs.trust_sha256 = evidence::trust_file_sha256(trust_text_);
+    inputs.trust_sha256 = evidence::trust_file_sha256(trust_text);
     inputs.study_instance_uid = study.row.study_uid;
     inputs.secrets = &secrets;
     inputs.record = record;
@@ -416,7 +438,10 @@ Health Service::health() {
     if (status.chain.behind || !status.chain.problem.empty()) health.notes.push_back("ledger: " + (status.chain.problem.empty() ? std::string("no recent answer from the node") : status.chain.problem));
     if (status.chain_stalled) health.notes.push_back("ledger: no new blocks are sealed");
     if (!status.outbox.problem.empty()) health.notes.push_back("ledger: " + status.outbox.problem);
-    if (status.chain.incidents > 0) health.notes.push_back("ledger: settled blocks were undone");
+    if (status.chain.unacknowledged > 0) {
+        health.notes.push_back("ledger: settled blocks were undone, from block " + std::to_string(status.chain.lowest_undone) + " on, and nobody has looked into it (fiducial ledger acknowledge)");
+    }
+    if (trust_file_outdated(status.chain)) health.notes.push_back("ledger: the signers have changed; evidence of newer blocks needs the next trust file (fiducial trust next)");
     if (status.outbox.foreign_nonce) health.notes.push_back("ledger: a transaction of the gateway's account is not known here (nonce " + std::to_string(*status.outbox.foreign_nonce) + "); run fsck");
     if (status.outbox.incidents > 0) health.notes.push_back("ledger: " + std::to_string(status.outbox.incidents) + " incidents wait for a person");
     return health;
@@ -430,7 +455,7 @@ std::vector<Metric> Service::metrics() {
     gauge("fiducial_outbox_age_seconds", "Age of the oldest record that is in no block.", static_cast<double>(status.outbox.oldest_unsent.count()) / 1000);
     gauge("fiducial_settle_lag_seconds", "Age of the oldest record that is not settled.", static_cast<double>(status.outbox.oldest_unsettled.count()) / 1000);
     gauge("fiducial_outbox_unsettled", "Records and calls that are not settled.", static_cast<double>(status.outbox.stored + status.outbox.submitted + status.outbox.included));
-    gauge("fiducial_ledger_incidents", "Incidents that wait for a person.", static_cast<double>(status.outbox.incidents));
+    gauge("fiducial_ledger_incidents", "Incidents that wait for a person.", static_cast<double>(status.outbox.incidents + status.chain.unacknowledged));
     gauge("fiducial_reorganisation_depth_blocks", "Deepest reorganisation since the start.", static_cast<double>(status.chain.deepest_reorganisation));
     counter("fiducial_settled_undone_total", "Reorganisations that undid settled blocks, since the start.", static_cast<double>(status.chain.incidents));
     counter("fiducial_reorganisations_total", "Reorganisations followed.", static_cast<double>(status.chain.reorganisations));

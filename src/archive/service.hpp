@@ -101,6 +101,11 @@ private:
     void raise(std::string kind, std::string text);
     /// An error of the node with what our own node's supervisor knows of it: better than "connection refused".
     Error with_nodes_reason(Error error) const;
+    std::string trust_text() const;
+    /// Whether the signers have voted since: evidence of newer blocks needs the next trust file.
+    bool trust_file_outdated(const ledger::FollowerStatus& chain) const;
+    /// Evidence speaks of the new one from now on. Errors: those of install_next_trust_file.
+    Result<std::vector<Address>> take_over_trust_file(std::string_view next, std::span<const crypto::RecoverableSignature> signatures);
 
     Site site_;
     std::unique_ptr<store::Store> store_;
@@ -117,6 +122,7 @@ private:
     std::unique_ptr<ledger::Outbox> outbox_;
     std::unique_ptr<ledger::Follower> follower_;
     std::unique_ptr<Exams> exams_;
+    mutable std::mutex trust_mutex_;
     std::string trust_text_;
 
     std::mutex backup_mutex_;  // one backup at a time

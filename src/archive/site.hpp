@@ -128,6 +128,9 @@ struct InitReport {
 /// Whether a site can be made here. Errors: conflict when the folder exists and is not empty.
 Result<void> check_site_place(const std::filesystem::path& folder);
 
+/// A private key from a file of 64 hex digits, with or without "0x". Errors: malformed, naming the file; io.
+Result<crypto::Secret> read_private_key(const std::filesystem::path& path);
+
 /// Makes a site: everything or nothing (it is built beside its place and moved there at the end).
 /// Errors: those of check_site_place; cancelled; whatever node, chain and disk say.
 Result<InitReport> init_site(const InitOptions& options, const crypto::Secret& passphrase);

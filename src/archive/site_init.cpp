@@ -53,19 +53,6 @@ public:
     }
 
 private:
-    static Result<crypto::Secret> read_private_key(const fs::path& path) {
-        FID_TRY(auto text, read_file(path, 1024));
-        auto digits = as_text(text);
-        if (digits.starts_with("0x")) digits.remove_prefix(2);
-        while (!digits.empty() && (digits.back() == '\n' || digits.back() == '\r')) digits.remove_suffix(1);
-        auto key = fixed_from_hex<32>(digits, "private key");
-        crypto::wipe(text);
-        if (!key) return fail(ErrorCode::malformed, path.string() + " holds no private key: 64 hex digits are wanted");
-        auto secret = crypto::Secret::copy_of(*key);
-        crypto::wipe(*key);
-        return secret;
-    }
-
     Result<void> steps() {
         using Step = Result<void> (SiteMaker::*)();
         for (const Step step : {&SiteMaker::make_keys, &SiteMaker::write_configuration, &SiteMaker::start_ledger, &SiteMaker::deploy, &SiteMaker::write_trust_file, &SiteMaker::make_store}) {
@@ -264,9 +251,7 @@ private:
             trust.contracts.push_back({contract.name, contract.address, contract.code_hash, kStudiesMappingSlot, contract.from_block});
         }
         std::sort(trust.contracts.begin(), trust.contracts.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-        std::string ascii;  // a name for people; the file holds printable ASCII only
-        for (const char c : options_.name) ascii.push_back(c >= 0x20 && c < 0x7f ? c : '?');
-        trust.institutions = {{facts.institution, ascii, report_.gateway}};
+        trust.institutions = {{facts.institution, evidence::display_name(options_.name), report_.gateway}};
         FID_TRY(const auto text, trust.serialise());
         FID_CHECK(write_file_atomically(site_.layout_.trust_file(), as_bytes(text), 0644));
         report_.trust_sha256 = evidence::trust_file_sha256(text);
@@ -296,6 +281,19 @@ private:
     evidence::SignerSet signers_;      // of a ledger that others made
     ethereum::CliqueConfig clique_;    // likewise
 };
+
+Result<crypto::Secret> read_private_key(const std::filesystem::path& path) {
+    FID_TRY(auto text, read_file(path, 1024));
+    auto digits = as_text(text);
+    if (digits.starts_with("0x")) digits.remove_prefix(2);
+    while (!digits.empty() && (digits.back() == '\n' || digits.back() == '\r')) digits.remove_suffix(1);
+    auto key = fixed_from_hex<32>(digits, "private key");
+    crypto::wipe(text);
+    if (!key) return fail(ErrorCode::malformed, path.string() + " holds no private key: 64 hex digits are wanted");
+    auto secret = crypto::Secret::copy_of(*key);
+    crypto::wipe(*key);
+    return secret;
+}
 
 Result<InitReport> init_site(const InitOptions& options, const crypto::Secret& passphrase) { return SiteMaker(options, passphrase).make(); }
 

@@ -1,5 +1,9 @@
 #include "evidence/trust_file.hpp"
 
+#include <algorithm>
+#include <iterator>
+#include <set>
+
 #include "base/hex.hpp"
 #include "crypto/hash.hpp"
 #include "ethereum/message.hpp"
@@ -148,7 +152,11 @@ Result<std::vector<Item>> read_items(ObjectReader& reader, std::string_view key,
 /// What the past of a chain was is not for a later trust file to change.
 Result<void> check_past_kept(const TrustFile& now, const TrustFile& next) {
     const auto changed = [](std::string_view what) { return fail(ErrorCode::unverified, "the next trust file changes " + std::string(what)); };
-    if (next.chain_id != now.chain_id || next.genesis_hash != now.genesis_hash || next.client != now.client) return changed("the chain");
+    if (next.chain_id != now.chain_id || next.genesis_hash != now.genesis_hash || next.client != now.client) {
+        return fail(ErrorCode::unverified, "the next trust file is of another chain: " + std::to_string(next.chain_id) + " with genesis " + to_0x(next.genesis_hash) + ", not " +
+                                               std::to_string(now.chain_id) + " with genesis " + to_0x(now.genesis_hash));
+    }
+    if (next.period != now.period || next.epoch != now.epoch) return changed("the chain's period or epoch, by which earlier blocks are judged");
     if (next.signer_sets.size() < now.signer_sets.size()) return changed("earlier signer sets");
     for (std::size_t i = 0; i < now.signer_sets.size(); ++i) {
         const auto& before = now.signer_sets[i];
@@ -223,8 +231,8 @@ Result<TrustFile> TrustFile::parse(std::string_view text) {
     return file;
 }
 
-const SignerSet* TrustFile::signers_at(std::uint64_t block) const {
-    for (const auto& set : signer_sets) {
+const SignerSet* signers_at(std::span<const SignerSet> sets, std::uint64_t block) {
+    for (const auto& set : sets) {
         if (block >= set.first_block && (!set.last_block || block <= *set.last_block)) return &set;
     }
     return nullptr;
@@ -238,6 +246,12 @@ const TrustedContract* TrustFile::contract(std::string_view name, const Address&
 const TrustedInstitution* TrustFile::institution(const Bytes32& id) const {
     const auto found = std::lower_bound(institutions.begin(), institutions.end(), id, [](const auto& i, const Bytes32& wanted) { return i.id < wanted; });
     return found == institutions.end() || found->id != id ? nullptr : &*found;
+}
+
+std::string display_name(std::string_view name) {
+    std::string out;
+    for (const char c : name.substr(0, kMaxName)) out.push_back(c >= 0x20 && c < 0x7f ? c : '?');
+    return out;
 }
 
 Hash trust_file_sha256(std::string_view text) { return crypto::sha256(as_bytes(text)); }
@@ -271,28 +285,87 @@ Result<TrustSignatures> parse_trust_signatures(std::string_view text) {
     return out;
 }
 
-Result<void> verify_succession(std::string_view current, std::string_view next, std::span<const crypto::RecoverableSignature> signatures) {
+Result<std::vector<crypto::RecoverableSignature>> read_trust_signatures(std::string_view text, const Hash& trust_sha256) {
+    if (text.size() > kMaxBytes) return fail(ErrorCode::limit_exceeded, "trust signatures: larger than 4 MiB");
+    const auto trim = [&text](std::string_view away) {
+        text.remove_prefix(std::min(text.find_first_not_of(away), text.size()));
+        text.remove_suffix(text.size() - std::min(text.find_last_not_of(away) + 1, text.size()));
+    };
+    trim(" \t\r\n");
+    if (text.starts_with('{')) {
+        FID_TRY(auto file, parse_trust_signatures(text));
+        if (file.trust_sha256 == trust_sha256) return std::move(file.signatures);
+        return fail(ErrorCode::unverified, "the signatures are for the trust file with SHA-256 " + to_hex(file.trust_sha256) + ", not for " + to_hex(trust_sha256));
+    }
+    trim("\"'");
+    if (text.starts_with("0x")) text.remove_prefix(2);
+    const auto bytes = text.size() == 130 ? from_hex(text) : Result<Bytes>(fail(ErrorCode::malformed, "of another length"));
+    if (!bytes) return fail(ErrorCode::malformed, "trust signatures: neither a file of signatures nor one signature of 130 hex digits");
+    FID_TRY(const auto signature, crypto::RecoverableSignature::parse(*bytes));
+    return std::vector{signature};
+}
+
+Result<void> check_succession(std::string_view current, std::string_view next) {
     FID_TRY(const auto now, TrustFile::parse(current));
     FID_TRY(const auto later, TrustFile::parse(next));
     if (later.version != now.version + 1) {
-        return fail(ErrorCode::unverified, "trust file version " + std::to_string(later.version) + " does not follow version " + std::to_string(now.version));
+        std::string advice;
+        if (later.version > now.version + 1) advice = "; version " + std::to_string(now.version + 1) + " comes first";
+        return fail(ErrorCode::unverified, "trust file version " + std::to_string(later.version) + " does not follow version " + std::to_string(now.version) + advice);
     }
-    if (later.previous_sha256 != trust_file_sha256(current)) return fail(ErrorCode::unverified, "the next trust file names another one before it");
+    if (later.previous_sha256 != trust_file_sha256(current)) {
+        return fail(ErrorCode::unverified, "the next trust file was made to follow another one, with SHA-256 " + to_hex(later.previous_sha256));
+    }
     FID_CHECK(check_past_kept(now, later));
     if (now.signer_sets.empty()) return fail(ErrorCode::unverified, "a development chain has no signers who could sign a next trust file");
+    return {};
+}
+
+Result<std::vector<Address>> verify_succession(std::string_view current, std::string_view next, std::span<const crypto::RecoverableSignature> signatures) {
+    FID_CHECK(check_succession(current, next));
+    FID_TRY(const auto now, TrustFile::parse(current));
     const auto& signers = now.signer_sets.back().signers;
     const Hash digest = trust_signing_digest(trust_file_sha256(next));
-    std::vector<Address> seen;
+    std::set<Address> seen, strangers;
     for (const auto& signature : signatures) {
         FID_TRY(const auto signer, crypto::recover_address(digest, signature));
-        if (!std::binary_search(signers.begin(), signers.end(), signer)) continue;
-        if (std::find(seen.begin(), seen.end(), signer) == seen.end()) seen.push_back(signer);
+        (std::binary_search(signers.begin(), signers.end(), signer) ? seen : strangers).insert(signer);
     }
-    if (seen.size() * 2 <= signers.size()) {
-        return fail(ErrorCode::unverified, "the next trust file is signed by " + std::to_string(seen.size()) + " of " + std::to_string(signers.size()) +
-                                               " signers; more than half are needed");
+    if (seen.size() * 2 > signers.size()) return std::vector(seen.begin(), seen.end());
+    std::string text = "the next trust file is signed by " + std::to_string(seen.size()) + " of the " + std::to_string(signers.size()) + " signers of version " +
+                       std::to_string(now.version) + "; more than half are needed";
+    if (!strangers.empty()) {
+        text += "; a signature is by " + to_0x(*strangers.begin()) + ", which is none of them, or it signs something else";
     }
-    return {};
+    return fail(ErrorCode::unverified, std::move(text));
+}
+
+std::vector<std::string> describe_changes(const TrustFile& now, const TrustFile& next) {
+    std::vector<std::string> out;
+    const std::vector<Address> nobody;
+    const auto missing_in = [](const std::vector<Address>& here, const std::vector<Address>& there) {
+        std::vector<Address> missing;
+        std::set_difference(there.begin(), there.end(), here.begin(), here.end(), std::back_inserter(missing));
+        return missing;
+    };
+    for (std::size_t i = now.signer_sets.size(); i < next.signer_sets.size(); ++i) {
+        const auto& set = next.signer_sets[i];
+        const auto& before = i == 0 ? nobody : next.signer_sets[i - 1].signers;
+        const std::string from = " from block " + std::to_string(set.first_block) + " on";
+        for (const auto& signer : missing_in(before, set.signers)) out.push_back("signer " + to_0x(signer) + " seals" + from);
+        for (const auto& signer : missing_in(set.signers, before)) out.push_back("signer " + to_0x(signer) + " seals no more" + from);
+    }
+    for (const auto& contract : next.contracts) {
+        if (now.contract(contract.name, contract.address) == nullptr) out.push_back("contract " + contract.name + " at " + to_0x(contract.address));
+    }
+    for (const auto& institution : next.institutions) {
+        const auto* before = now.institution(institution.id);
+        if (before == nullptr) out.push_back("institution " + institution.name + " (" + to_0x(institution.id) + ")");
+        else if (before->name != institution.name) out.push_back("institution " + before->name + " is called " + institution.name);
+        if (before != nullptr && before->gateway != institution.gateway) out.push_back("institution " + institution.name + " anchors by account " + to_0x(institution.gateway));
+    }
+    if (now.witnesses != next.witnesses) out.push_back("other witnesses");
+    return out;
 }
 
 }  // namespace fiducial::evidence

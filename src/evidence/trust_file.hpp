@@ -24,6 +24,9 @@ struct SignerSet {
     bool operator==(const SignerSet&) const = default;
 };
 
+/// Returns: the set that seals this block, nullptr where none of them does.
+const SignerSet* signers_at(std::span<const SignerSet> sets, std::uint64_t block);
+
 struct TrustedContract {
     std::string name;          // "Studies": a letter, then letters and digits; strictly ascending by (name, from_block, address)
     Address address{};
@@ -39,6 +42,9 @@ struct TrustedInstitution {
     Address gateway{};         // the account that anchors
     bool operator==(const TrustedInstitution&) const = default;
 };
+
+/// A name for people as a trust file can hold it: "?" for what is not printable ASCII, the first 100 characters.
+std::string display_name(std::string_view name);
 
 /// What a verifier has to know beforehand, obtained apart from any evidence bundle.
 /// Spec: docs/formats/trust_file.md
@@ -61,7 +67,7 @@ struct TrustFile {
     static Result<TrustFile> parse(std::string_view text);
 
     /// Returns: the set that seals this block, nullptr when the file covers it not.
-    const SignerSet* signers_at(std::uint64_t block) const;
+    const SignerSet* signers_at(std::uint64_t block) const { return evidence::signers_at(signer_sets, block); }
     /// Returns: the contract of that name at that address, nullptr when there is none. Contracts that were replaced stay listed.
     const TrustedContract* contract(std::string_view name, const Address& address) const;
     const TrustedInstitution* institution(const Bytes32& id) const;
@@ -81,10 +87,20 @@ struct TrustSignatures {
     std::vector<crypto::RecoverableSignature> signatures;
 };
 Result<TrustSignatures> parse_trust_signatures(std::string_view text);
+/// What a signer hands over: a file of signatures, or one signature as a node's console prints it ("0x" and 130 hex digits, with or
+/// without quotes; v 0/1 or 27/28). White space around it does not count.
+/// Errors: malformed; unverified when it is a file of signatures for another trust file.
+Result<std::vector<crypto::RecoverableSignature>> read_trust_signatures(std::string_view text, const Hash& trust_sha256);
 
-/// Whether `next` may take the place of `current`: version + 1, previous_sha256, same chain; signer sets, contracts and
-/// institutions of the past unchanged; signed by more than half of the last signer set of `current`.
+/// Whether `next` follows `current` but for its signatures: version + 1, previous_sha256, same chain; signer sets, contracts and
+/// institutions of the past unchanged.
+/// Errors: unverified, saying what does not fit; malformed when a text is not a trust file.
+Result<void> check_succession(std::string_view current, std::string_view next);
+/// Whether `next` may take the place of `current`: check_succession, and signed by more than half of the last signer set of `current`.
+/// Returns: those of them who signed, ascending.
 /// Errors: unverified, saying what is missing; malformed when a text is not a trust file.
-Result<void> verify_succession(std::string_view current, std::string_view next, std::span<const crypto::RecoverableSignature> signatures);
+Result<std::vector<Address>> verify_succession(std::string_view current, std::string_view next, std::span<const crypto::RecoverableSignature> signatures);
+/// What `next` says and `now` did not, as sentences for people. None: nothing but its version.
+std::vector<std::string> describe_changes(const TrustFile& now, const TrustFile& next);
 
 }  // namespace fiducial::evidence

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/hex.hpp"
 #include "crypto/hash.hpp"
 #include "evidence/evidence_test_support.hpp"
 
@@ -28,7 +29,7 @@ Succession succession(std::size_t signers, const std::function<void(TrustFile&)>
     out.next_text = out.next.serialise().value();
     return out;
 }
-Result<void> verify_with(const Succession& s, std::size_t signatures) {
+Result<std::vector<Address>> verify_with(const Succession& s, std::size_t signatures) {
     std::vector<crypto::RecoverableSignature> list;
     for (std::size_t i = 0; i < signatures; ++i) list.push_back(sign_trust_file(s.now.keys[i], s.next_text).value());
     return verify_succession(s.now.trust_text, s.next_text, list);
@@ -174,6 +175,46 @@ TEST(TrustSuccession, ThePastIsKept) {
     EXPECT_TRUE(refused([](auto& t) { t.institutions.clear(); }));
 }
 
+TEST(TrustSuccession, ErrorsSayWhatIsMissing) {
+    const auto refusal = [](const std::function<void(TrustFile&)>& change, std::size_t signatures = 3) {
+        const auto verified = verify_with(succession(3, change), signatures);
+        return verified ? std::string() : verified.error().message;
+    };
+    const auto says = [](const std::string& text, std::string_view part) { return text.find(part) != std::string::npos ? "" : text.empty() ? "accepted" : text; };
+    EXPECT_EQ(refusal({}), "");
+    EXPECT_EQ(says(refusal({}, 1), "signed by 1 of the 3 signers of version 1"), "");
+    EXPECT_EQ(says(refusal([](auto& t) { t.version = 3; }), "version 2 comes first"), "");
+    EXPECT_EQ(says(refusal([](auto& t) { t.chain_id++; }), "of another chain"), "");
+    EXPECT_EQ(says(refusal([](auto& t) { t.period++; }), "period"), "");
+    EXPECT_EQ(says(refusal([](auto& t) { t.signer_sets[0].signers.pop_back(); }), "an earlier signer set"), "");
+    EXPECT_EQ(says(refusal([](auto& t) { t.previous_sha256 = named_hash("x"); }), to_hex(named_hash("x"))), "");
+    const auto s = succession(3);
+    const std::vector strange{sign_trust_file(s.now.keys[0], s.next_text).value(), sign_trust_file(named_key("stranger"), s.next_text).value()};
+    EXPECT_EQ(says(verify_succession(s.now.trust_text, s.next_text, strange).error().message, to_0x(crypto::address_of(named_key("stranger")).value())), "");
+    EXPECT_EQ(verify_with(s, 2).value().size(), 2U);
+}
+
+TEST(TrustSuccession, ChangesAreDescribed) {
+    const auto changes = [](const std::function<void(TrustFile&)>& change) {
+        const auto s = succession(3, change);
+        return describe_changes(s.now.trust, s.next);
+    };
+    EXPECT_TRUE(changes({}).empty());
+    const auto voted = changes([](TrustFile& t) {
+        auto set = t.signer_sets.back();
+        t.signer_sets.back().last_block = 99;
+        set.first_block = 100;
+        set.signers.erase(set.signers.begin());
+        set.signers.insert(set.signers.begin(), Address{});
+        t.signer_sets.push_back(set);
+    });
+    ASSERT_EQ(voted.size(), 2U);
+    EXPECT_EQ(voted[0], "signer " + to_0x(Address{}) + " seals from block 100 on");
+    EXPECT_EQ(changes([](TrustFile& t) { t.institutions[0].name = "St. Luke"; }).size(), 1U);
+    EXPECT_EQ(changes([](TrustFile& t) { t.institutions[0].gateway = Address{7}; }).size(), 1U);
+    EXPECT_EQ(changes([](TrustFile& t) { t.contracts.push_back({"Zeta", Address{9}, named_hash("z"), 0, 500}); }).size(), 1U);
+}
+
 TEST(TrustSuccession, ADevelopmentChainHasNone) {
     const auto s = succession(0);
     EXPECT_EQ(verify_succession(s.now.trust_text, s.next_text, {}).error().code, ErrorCode::unverified);
@@ -192,6 +233,25 @@ TEST(TrustSignatures, RoundTripAndRejections) {
     std::string short_one = text;
     short_one.erase(text.find("0x") + 10, 2);
     EXPECT_FALSE(parse_trust_signatures(short_one));
+}
+
+TEST(TrustSignatures, AsANodesConsolePrintsThem) {
+    const auto s = succession(1);
+    const Hash sha = trust_file_sha256(s.next_text);
+    const auto signature = sign_trust_file(s.now.keys[0], s.next_text).value();
+    auto bytes = signature.serialised();
+    bytes[64] += 27;
+    const std::string hex = to_0x(bytes);
+    for (const auto& text : {hex, "\"" + hex + "\"\n", "  '" + hex + "'", hex.substr(2), to_0x(signature.serialised()), serialise_trust_signatures(sha, std::vector{signature}) + "\n"}) {
+        const auto read = read_trust_signatures(text, sha);
+        ASSERT_TRUE(read) << text;
+        ASSERT_EQ(read->size(), 1U);
+        EXPECT_TRUE(verify_succession(s.now.trust_text, s.next_text, *read)) << text;
+    }
+    for (const auto& text : {std::string(), std::string("0x"), hex + "00", hex.substr(0, 131), std::string("\"\""), std::string("{"), std::string(130, 'g')}) {
+        EXPECT_EQ(read_trust_signatures(text, sha).error().code, ErrorCode::malformed) << text;
+    }
+    EXPECT_EQ(read_trust_signatures(serialise_trust_signatures(named_hash("other"), std::vector{signature}), sha).error().code, ErrorCode::unverified);
 }
 
 }  // namespace

@@ -7,13 +7,13 @@
 #include "base/hex.hpp"
 #include "base/log.hpp"
 #include "database/database.hpp"
+#include "ledger/signer_history.hpp"
 
 namespace fiducial::ledger {
 namespace {
 
 constexpr std::chrono::seconds kNodeCheckEvery{2};
 constexpr std::chrono::seconds kBehindAfter{10};
-constexpr std::uint64_t kHeadersAtOnce = 100;
 
 std::string chain_name(const FollowerSettings& settings) { return std::to_string(settings.chain_id) + ":" + to_hex(settings.genesis_hash); }
 
@@ -45,6 +45,32 @@ Result<void> settle_blocks_to(database::Transaction& transaction, std::uint64_t 
     });
 }
 
+// Settled blocks that were undone and that nobody has looked into: how often, and the lowest of them.
+struct Undone {
+    std::uint64_t count = 0;
+    std::uint64_t lowest = 0;
+};
+
+Undone read_undone(database::Transaction& transaction) {
+    std::string text;
+    transaction.sql() << "select value from ledger_meta where name = 'settled_undone'", soci::into(text);
+    const auto colon = text.find(':');
+    if (colon == std::string::npos) return {};
+    return {std::strtoull(text.c_str(), nullptr, 10), std::strtoull(text.c_str() + colon + 1, nullptr, 10)};
+}
+
+Result<Undone> note_undone(database::Transaction& transaction, std::uint64_t lowest) {
+    Undone undone;
+    FID_CHECK(database::attempt("note settled blocks that were undone", [&] {
+        undone = read_undone(transaction);
+        undone = {undone.count + 1, undone.count == 0 ? lowest : std::min(undone.lowest, lowest)};
+        const auto text = std::to_string(undone.count) + ":" + std::to_string(undone.lowest);
+        transaction.sql() << "delete from ledger_meta where name = 'settled_undone'";
+        transaction.sql() << "insert into ledger_meta(name, value) values('settled_undone', :v)", soci::use(text);
+    }));
+    return undone;
+}
+
 bool has_logs(const Block& block) {
     return std::any_of(block.header.logs_bloom.begin(), block.header.logs_bloom.end(), [](auto byte) { return byte != 0; });
 }
@@ -64,6 +90,7 @@ Follower::~Follower() { stop(); }
 
 Result<void> Follower::load() {
     std::vector<Kept> chain;
+    Undone undone;
     auto outcome = database_.write(database::Durability::full, [&](database::Transaction& transaction) -> Result<void> {
         return database::attempt("read the followed chain", [&]() -> Result<void> {
             auto& sql = transaction.sql();
@@ -75,6 +102,7 @@ Result<void> Follower::load() {
             } else if (name != chain_name(settings_)) {
                 return fail(ErrorCode::conflict, "the database has followed another chain (" + name + "), not " + chain_name(settings_));
             }
+            undone = read_undone(transaction);
             std::string hash;
             std::string header;
             long long number = 0;
@@ -124,6 +152,11 @@ Result<void> Follower::load() {
     });
     FID_CHECK(outcome);
     chain_.assign(std::make_move_iterator(chain.begin()), std::make_move_iterator(chain.end()));
+    {
+        const std::lock_guard lock(mutex_);
+        status_.unacknowledged = undone.count;
+        status_.lowest_undone = undone.lowest;
+    }
     publish();
     return {};
 }
@@ -233,11 +266,15 @@ Result<bool> Follower::undo_where_forked(const Block& node_head) {
     }
 
     std::optional<std::uint64_t> lowest_settled;
+    Undone undone;
     auto outcome = database_.write(database::Durability::full, [&](database::Transaction& transaction) -> Result<void> {
         for (std::size_t i = chain_.size(); i > keep; --i) {
             const auto& gone = chain_[i - 1];
             if (gone.settled) lowest_settled = gone.block.number();
             for (auto* sink : sinks_) FID_CHECK(sink->undo(transaction, gone.block, gone.settled));
+        }
+        if (lowest_settled) {
+            FID_TRY(undone, note_undone(transaction, *lowest_settled));
         }
         return remove_blocks_from(transaction, chain_[keep].block.number());
     });
@@ -249,7 +286,11 @@ Result<bool> Follower::undo_where_forked(const Block& node_head) {
         const std::lock_guard lock(mutex_);
         ++status_.reorganisations;
         status_.deepest_reorganisation = std::max<std::uint64_t>(status_.deepest_reorganisation, depth);
-        if (lowest_settled) ++status_.incidents;
+        if (lowest_settled) {
+            ++status_.incidents;
+            status_.unacknowledged = undone.count;
+            status_.lowest_undone = undone.lowest;
+        }
     }
     publish();
     for (auto* sink : sinks_) sink->committed();
@@ -260,21 +301,14 @@ Result<bool> Follower::undo_where_forked(const Block& node_head) {
     return true;
 }
 
-const evidence::SignerSet* Follower::signers_at(std::uint64_t number) const {
-    for (const auto& set : settings_.signer_sets) {
-        if (number >= set.first_block && (!set.last_block || number <= *set.last_block)) return &set;
-    }
-    return nullptr;
-}
-
 // Returns: how many of these unsettled blocks are settled, by the trust file's signers alone. Errors: unverified.
 Result<std::size_t> Follower::settled_by_trust_file(std::span<const Kept> blocks) const {
     std::size_t settled = 0;
     for (std::size_t first = 0; first < blocks.size();) {
-        const auto* set = signers_at(blocks[first].block.number());
+        const auto* set = evidence::signers_at(settings_.signer_sets, blocks[first].block.number());
         if (set == nullptr) return fail(ErrorCode::unverified, "no signers are known for block " + std::to_string(blocks[first].block.number()));
         auto last = first;  // one past
-        while (last < blocks.size() && signers_at(blocks[last].block.number()) == set) ++last;
+        while (last < blocks.size() && evidence::signers_at(settings_.signer_sets, blocks[last].block.number()) == set) ++last;
         const auto headers = headers_of(blocks.begin() + static_cast<std::ptrdiff_t>(first), blocks.begin() + static_cast<std::ptrdiff_t>(last));
         FID_TRY(const auto report, settings_.seals->check_span(headers, set->signers));
         // Whatever a settled block stands on is settled.
@@ -291,33 +325,24 @@ Result<std::size_t> Follower::settled_by_trust_file(std::span<const Kept> blocks
 // The signers before a block, by the votes since the newest checkpoint that genesis hash or trust file vouch for.
 Result<ethereum::CliqueSnapshot> Follower::signers_by_votes(const ethereum::BlockHeader& header) {
     const auto last = header.number - 1;
-    std::optional<ethereum::CliqueSnapshot> signers;
-    for (auto start = last - last % settings_.clique->epoch; !signers; start -= settings_.clique->epoch) {
-        FID_TRY(const auto block, rpc_.block(start));
-        if (!block) return fail(ErrorCode::unavailable, "the node has no block " + std::to_string(start));
-        FID_TRY(auto found, ethereum::CliqueSnapshot::from_checkpoint(block->header, *settings_.clique));
-        const auto* set = signers_at(start);
-        const bool listed = set != nullptr && std::is_permutation(set->signers.begin(), set->signers.end(), found.signers().begin(), found.signers().end());
-        if (start == 0 ? block->hash == settings_.genesis_hash : listed) signers = std::move(found);
-        else if (start == 0) return fail(ErrorCode::unverified, "the node's genesis block is not the site's");
-    }
-    while (signers->number() < last) {
-        FID_TRY(const auto blocks, rpc_.blocks(signers->number() + 1, std::min<std::uint64_t>(kHeadersAtOnce, last - signers->number())));
-        if (blocks.empty()) return fail(ErrorCode::unavailable, "the node has no block " + std::to_string(signers->number() + 1));
-        for (const auto& block : blocks) FID_CHECK(signers->apply(block.header));
-    }
-    if (signers->hash() != header.parent_hash) return fail(ErrorCode::unavailable, "the chain changed while it was read");
+    FID_TRY(auto signers, follow_votes(rpc_, {settings_.genesis_hash, *settings_.clique, settings_.signer_sets}, last, last));
+    if (signers.hash() != header.parent_hash) return fail(ErrorCode::unavailable, "the chain changed while it was read");
     log::warning("ledger", "the signers vote; the chain is followed by their votes, evidence of blocks under other signers than the trust file's needs a new one",
-                 {{"block", header.number}});
-    return std::move(*signers);
+                 {{"block", header.number}, {"see", "fiducial trust next"}});
+    return signers;
+}
+
+// What was settled since has been checked: its votes count.
+void Follower::follow_settled_votes() {
+    for (const auto& kept : chain_) {
+        if (!signers_ || !kept.settled || kept.block.header.parent_hash != signers_->hash()) continue;
+        if (!signers_->apply(kept.block.header)) signers_.reset();
+    }
 }
 
 // The same where votes stand among them, or changed the set.
 Result<std::size_t> Follower::settled_by_votes(std::span<const Kept> blocks) {
     const auto& first = blocks.front().block.header;
-    for (const auto& kept : chain_) {  // what was settled since
-        if (signers_ && kept.settled && kept.block.header.parent_hash == signers_->hash()) FID_CHECK(signers_->apply(kept.block.header));
-    }
     if (!signers_ || signers_->hash() != first.parent_hash) {
         FID_TRY(signers_, signers_by_votes(first));
     }
@@ -410,6 +435,7 @@ Result<bool> Follower::extend(const Block& node_head) {
     for (std::size_t i = 0; i < settled.size() && i < fresh_at; ++i) (unsettled + static_cast<std::ptrdiff_t>(i))->settled = true;
     for (std::size_t i = fresh_at; i < settled.size(); ++i) fresh[i - fresh_at].settled = true;
     chain_.insert(chain_.end(), std::make_move_iterator(fresh.begin()), std::make_move_iterator(fresh.end()));
+    follow_settled_votes();
     while (!settled.empty() && chain_.front().block.number() + settings_.kept_blocks < settled.back()) chain_.pop_front();
     {
         const std::lock_guard lock(mutex_);
@@ -454,6 +480,7 @@ void Follower::publish() {
     }
     status_.settled = 0;
     status_.settled_hash = {};
+    status_.voted_signers = signers_ ? signers_->signers() : std::vector<Address>();
     for (auto kept = chain_.rbegin(); kept != chain_.rend(); ++kept) {
         if (!kept->settled) continue;
         status_.settled = kept->block.number();
@@ -473,6 +500,15 @@ FollowerStatus Follower::status() const {
     const auto patience = std::max<std::chrono::seconds>(settings_.stall_after, std::chrono::seconds(3 * settings_.period));
     out.stalled = settings_.period > 0 && out.reachable && now - last_new_block_ > patience;
     return out;
+}
+
+Result<void> Follower::acknowledge_undone() {
+    FID_CHECK(database_.write(database::Durability::full, [](database::Transaction& transaction) {
+        return database::attempt("acknowledge", [&] { transaction.sql() << "delete from ledger_meta where name = 'settled_undone'"; });
+    }));
+    const std::lock_guard lock(mutex_);
+    status_.unacknowledged = status_.lowest_undone = 0;
+    return {};
 }
 
 bool Follower::wait_until(const std::function<bool(const FollowerStatus&)>& predicate, std::chrono::milliseconds time) const {

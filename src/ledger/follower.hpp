@@ -75,10 +75,13 @@ struct FollowerStatus {
     std::uint64_t node_head = 0;
     std::uint64_t settled = 0;
     Hash settled_hash{};
+    std::vector<Address> voted_signers;  // who seals after their latest settled votes; none while the trust file's set fits
     bool any = false;                  // there is a head
     std::uint64_t deepest_reorganisation = 0;  // blocks; since the start
     std::uint64_t reorganisations = 0;
-    std::uint64_t incidents = 0;       // settled blocks undone
+    std::uint64_t incidents = 0;       // settled blocks were undone: so often since the start
+    std::uint64_t unacknowledged = 0;  // likewise, over restarts, until a person has looked into it
+    std::uint64_t lowest_undone = 0;   // of those: the lowest block
     bool stalled = false;              // period > 0: no new block for so long although the node answers
 };
 
@@ -106,6 +109,8 @@ public:
     Result<bool> step();
 
     FollowerStatus status() const;
+    /// A person has looked into the settled blocks that were undone. Threads: safe.
+    Result<void> acknowledge_undone();
     /// Waits until the predicate holds of the status, which is judged again after each poll. Returns: whether it did in time.
     bool wait_until(const std::function<bool(const FollowerStatus&)>& predicate, std::chrono::milliseconds time) const;
 
@@ -125,7 +130,7 @@ private:
     Result<std::size_t> settled_by_trust_file(std::span<const Kept> blocks) const;
     Result<std::size_t> settled_by_votes(std::span<const Kept> blocks);
     Result<ethereum::CliqueSnapshot> signers_by_votes(const ethereum::BlockHeader& header);
-    const evidence::SignerSet* signers_at(std::uint64_t number) const;
+    void follow_settled_votes();
     bool answered();
     std::uint64_t next_block() const;
     void publish();

@@ -8,7 +8,9 @@
 
 #include "base/hex.hpp"
 #include "ledger/ledger_test_support.hpp"
+#include "ledger/node/network.hpp"
 #include "ledger/proofs.hpp"
+#include "ledger/signer_history.hpp"
 #include "net/client.hpp"
 
 namespace fiducial::ledger {
@@ -227,6 +229,16 @@ TEST(Follower, AReorganisationIsUndoneNewestFirstAndFollowedAnew) {
     EXPECT_EQ(bare.journal.text(), "-4 -3 -!2 +2 +3 +4 s2");
     EXPECT_EQ(follower->status().incidents, 1U);
     EXPECT_EQ(follower->status().reorganisations, 2U);
+    // It stays one over a restart, until a person has looked into it.
+    follower = bare.make();
+    must(follower->load());
+    EXPECT_EQ(follower->status().unacknowledged, 1U);
+    EXPECT_EQ(follower->status().lowest_undone, 2U);
+    must(follower->acknowledge_undone());
+    EXPECT_EQ(follower->status().unacknowledged, 0U);
+    follower = bare.make();
+    must(follower->load());
+    EXPECT_EQ(follower->status().unacknowledged, 0U);
 }
 
 TEST(Follower, ANodeOnAnotherChainIsNotFollowed) {
@@ -318,45 +330,29 @@ public:
             why = geth.error().message;
             return;
         }
-        chain_.chain_id = random_chain_id();
-        chain_.period = 1;
-        chain_.funded = {Address{7}};  // a state that is not empty
-        for (auto& key : keys_) {
-            key = crypto::generate_private_key();
-            chain_.signers.push_back(must(crypto::address_of(key)));
-        }
-        const auto password = crypto::Secret::copy_of(as_bytes("three"));
-        for (std::size_t i = 0; i < keys_.size(); ++i) {
-            must(create_chain(*geth, folder(i), chain_, keys_[i], password));
-            const auto sealer = to_0x(must(crypto::address_of(keys_[i])));
+        NetworkSettings settings;
+        settings.geth = *geth;
+        settings.folder = folder_.path() / "net";
+        settings.period = 1;
+        network = must(create_network(settings));
+        for (std::size_t i = 0; i < network.sockets.size(); ++i) {
+            const auto node = network.sockets[i].parent_path();
             ProcessSpec spec{.program = *geth};
-            spec.arguments = {"--datadir", folder(i).string(), "--state.scheme=hash", "--gcmode=archive", "--syncmode=full", "--networkid", std::to_string(chain_.chain_id),
-                              "--nodiscover", "--nat", "none", "--netrestrict", "127.0.0.0/8", "--port", "0", "--ipcpath", socket(i), "--authrpc.port", "0", "--mine",
-                              "--miner.etherbase", sealer, "--unlock", sealer, "--password", "{fd0}", "--miner.gaslimit", "300000000", "--cache", "64"};
-            spec.inputs = {password.view()};
+            spec.arguments = network_arguments({node.string(), network.sockets[i].string(), to_0x(network.signers[i]), (node / "password").string(), network.chain_id, 64});
             nodes_.push_back(must(Process::start(spec)));
-            rpcs.push_back(std::make_shared<Rpc>(std::make_shared<net::UnixSocketJson>(socket(i)), RpcSettings{.first_backoff = milliseconds(0)}));
+            rpcs.push_back(std::make_shared<Rpc>(std::make_shared<net::UnixSocketJson>(network.sockets[i]), RpcSettings{.first_backoff = milliseconds(0)}));
         }
         for (auto& rpc : rpcs) {
             for (int tries = 0; tries < 3000 && !rpc->chain_id(); ++tries) std::this_thread::sleep_for(milliseconds(10));
         }
-        for (std::size_t i = 1; i < rpcs.size(); ++i) {
-            const auto info = must(rpcs[i]->raw("admin_nodeInfo", "[]"));
-            const std::string enode(info.at("enode").as_string());
-            for (std::size_t k = 0; k < i; ++k) must(rpcs[k]->raw("admin_addPeer", "[\"" + enode + "\"]"));
-        }
         genesis_hash = must(rpcs[0]->block(std::uint64_t{0}))->hash;
     }
-    const ChainSettings& chain() const { return chain_; }
+    NetworkReport network;
     std::vector<std::shared_ptr<Rpc>> rpcs;
     Hash genesis_hash{};
 
 private:
-    std::filesystem::path folder(std::size_t i) const { return folder_.path() / ("n" + std::to_string(i)); }
-    std::string socket(std::size_t i) const { return (folder(i) / "geth.ipc").string(); }
     TemporaryFolder folder_;
-    ChainSettings chain_;
-    std::array<crypto::Secret, 3> keys_;
     std::vector<Process> nodes_;
 };
 
@@ -369,13 +365,13 @@ TEST(Follower, ThreeSignersSettleAfterTheirMajorityAndAsManyBlocksMore) {
     TemporaryFolder folder;
     const auto database = must(database::Database::open({.path = folder.path() / "index.db"}, migrations()));
     FollowerSettings settings;
-    settings.chain_id = signers.chain().chain_id;
+    settings.chain_id = signers.network.chain_id;
     settings.genesis_hash = signers.genesis_hash;
     settings.period = 1;
     settings.filter.addresses = {Address{1}};
     settings.poll = milliseconds(50);
     settings.seals = std::make_shared<ethereum::CliqueRules>(ethereum::CliqueConfig{.period_s = 1});
-    settings.signer_sets = {{0, std::nullopt, signers.chain().signers}};
+    settings.signer_sets = {{0, std::nullopt, signers.network.signers}};
     std::sort(settings.signer_sets[0].signers.begin(), settings.signer_sets[0].signers.end());
     Journal journal;
     Follower follower(*database, *signers.rpcs[0], settings, {&journal});
@@ -411,6 +407,23 @@ TEST(Follower, ThreeSignersSettleAfterTheirMajorityAndAsManyBlocksMore) {
         ASSERT_TRUE(voting.wait_until([&](const FollowerStatus& now) { return now.settled > head + 1 && signer_count(now.settled - 1) >= 3U + added; }, seconds(120)))
             << voting.status().problem;
         voting.stop();
+        const auto now = voting.status();
+        EXPECT_EQ(now.voted_signers.size(), 3U + added);
+        const KnownSigners known{settings.genesis_hash, *settings.clique, settings.signer_sets};
+        const auto found = must(follow_signer_sets(*signers.rpcs[0], known, now.settled, now.settled_hash));
+        ASSERT_EQ(found.size(), 1U + added);
+        EXPECT_EQ(found[0].first_block, 0U);
+        for (std::size_t i = 1; i < found.size(); ++i) {
+            EXPECT_EQ(found[i].signers.size(), 3 + i);
+            EXPECT_EQ(signer_count(found[i].first_block - 1), 3 + i);  // whom the node counts after a block seal the next
+            EXPECT_EQ(signer_count(found[i].first_block - 2), 2 + i);
+            EXPECT_EQ(found[i - 1].last_block, found[i].first_block - 1);
+        }
+        EXPECT_TRUE(check_same_signers(found, found, now.settled));
+        EXPECT_EQ(check_same_signers(found, settings.signer_sets, now.settled).error().code, ErrorCode::unverified);
+        EXPECT_TRUE(check_same_signers(found, settings.signer_sets, found[1].first_block - 1));
+        EXPECT_EQ(follow_signer_sets(*signers.rpcs[0], known, now.settled, Hash{}).error().code, ErrorCode::unavailable);
+        EXPECT_EQ(follow_signer_sets(*signers.rpcs[0], known, now.settled, now.settled_hash, [](std::uint64_t number, auto) { return number < 2; }).error().code, ErrorCode::cancelled);
         if (added == 2) break;
         auto first = head;
         while (signer_count(first) == 3) ++first;

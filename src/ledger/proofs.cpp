@@ -12,13 +12,6 @@ namespace {
 constexpr std::size_t kHeadersAtOnce = 32;
 constexpr std::uint64_t kMostSearched = 10'000;
 
-const evidence::SignerSet* signers_at(std::span<const evidence::SignerSet> sets, std::uint64_t number) {
-    for (const auto& set : sets) {
-        if (number >= set.first_block && (!set.last_block || number <= *set.last_block)) return &set;
-    }
-    return nullptr;
-}
-
 // Consecutive blocks until the first of them is settled. They begin at the first block asked for, or at a later one where a vote or
 // a change of signers stands in the way: a version's slot is written once, so that any later block proves it too.
 Result<std::vector<Block>> settled_span(Rpc& rpc, const ProofQuestion& question) {
@@ -38,7 +31,7 @@ Result<std::vector<Block>> settled_span(Rpc& rpc, const ProofQuestion& question)
         }
         std::size_t wanted = kHeadersAtOnce;
         if (blocks.empty()) {
-            set = signers_at(question.signer_sets, next);
+            set = evidence::signers_at(question.signer_sets, next);
             if (set == nullptr) return fail(ErrorCode::unverified, "no signers are known for block " + std::to_string(next) + "; a newer trust file is needed");
             // One signer settles at once; more need at least their majority and as many again.
             wanted = set->signers.size() == 1 ? 1 : 2 * ethereum::clique_majority(set->signers.size()) + 1;
@@ -49,7 +42,7 @@ Result<std::vector<Block>> settled_span(Rpc& rpc, const ProofQuestion& question)
             if (parent && block.header.parent_hash != *parent) return fail(ErrorCode::unavailable, "the chain changed while it was read");
             parent = block.hash;
             next = block.number() + 1;
-            const auto* here = signers_at(question.signer_sets, block.number());
+            const auto* here = evidence::signers_at(question.signer_sets, block.number());
             const bool fits = question.seals->may_stand_in_span(block.header);
             if (here != set || !fits) {
                 blocks.clear();

@@ -16,7 +16,7 @@ import zlib
 import numpy
 import pydicom
 import zxingcpp
-from harness import BIN, FIDUCIAL, PASSPHRASE, SystemTest, files_of, sha256, wait_for
+from harness import BIN, FIDUCIAL, PASSPHRASE, VERIFY, SystemTest, files_of, sha256, wait_for
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
@@ -173,6 +173,47 @@ class People(SystemTest):
         configuration.write_text(configuration.read_text().replace('geth = "/nonexistent/geth"', 'geth = ""'))
         self.assertTrue(site.run("person", "deactivate", "ada")["onLedger"])
         self.assertEqual(len(site.run("deny", "list")["denials"]), 1)
+
+
+class TrustFile(SystemTest):
+    def test_the_next_one_of_a_site_that_seals_alone(self):
+        site, other = self.site(), self.site("other")
+        image = sorted(self.samples().rglob("*.dcm"))[0]
+        site.run("import", image)
+        study = site.run("list")["studies"][0]["studyInstanceUid"]
+        bundle, first, second, signature = (self.folder / name for name in ("bundle.json", "trust.1.json", "trust.2.json", "own.sig"))
+        site.raw("evidence", study, "--out", bundle)
+        first.write_text(site.raw("trust").stdout)
+        self.assertIn("would say the same", site.run("trust", "next", second, codes=(6,))["error"]["message"])
+        configuration = site.folder / "fiducial.toml"
+        configuration.write_text(configuration.read_text().replace('"Test site"', '"St. Luke"'))
+        made = site.run("trust", "next", second)
+        self.assertEqual((made["version"], made["needed"], made["changes"]), (2, 1, ["institution Test site is called St. Luke"]))
+
+        def refused(who, *arguments, code=11):
+            return who.run("trust", *arguments, codes=(code,))["error"]["message"]
+
+        with self.subTest("another site signs it not, and takes it not"):
+            self.assertIn("another chain", refused(other, "sign", second))
+            key = self.folder / "key"
+            key.write_text("11" * 32)
+            other.raw("trust", "sign", second, "--key", key, "--out", signature)
+            self.assertIn("signed by 0 of the 1 signers", refused(site, "accept", second, signature))
+            self.assertIn("another one", refused(other, "accept", second, signature))
+        shown = site.raw("trust", "sign", second).stdout
+        signature.write_text(shown)
+        with self.subTest("a signature of one file is none of another"):
+            self.assertIn("not for", refused(site, "accept", first, signature))
+        accepted = site.run("trust", "accept", second, signature)
+        self.assertEqual((accepted["version"], accepted["sha256"]), (2, sha256(second)))
+        self.assertEqual(site.raw("trust").stdout, second.read_text())
+        for trust in (first, second):
+            verified = subprocess.run([VERIFY, bundle, "--trust", trust, image], capture_output=True, text=True)
+            self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)
+        self.assertIn("St. Luke", verified.stdout)
+        with site.serving():
+            site.raw("evidence", study, "--out", bundle)
+        self.assertEqual(json.loads(bundle.read_text())["trust"], {"sha256": "0x" + sha256(second), "version": 2})
 
 
 class NoNode(SystemTest):

@@ -125,6 +125,13 @@ Result<std::string> genesis_json(const ChainSettings& chain) {
     return text + "}}\n";
 }
 
+std::vector<std::string> sealing_arguments(const SealingNode& node) {
+    return {"--datadir", node.folder, "--config", node.folder + "/geth.toml", "--state.scheme=hash", "--gcmode=archive", "--networkid", std::to_string(node.chain_id),
+            "--nat", "none", "--ipcpath", node.socket, "--authrpc.port", "0", "--mine", "--miner.etherbase", node.sealer, "--unlock", node.sealer, "--password", node.password,
+            "--miner.gaslimit", "300000000", "--cache", std::to_string(node.cache_megabytes), "--txpool.globalslots", "100000", "--txpool.accountslots", "100000",
+            "--txpool.accountqueue", "100000", "--txpool.globalqueue", "100000"};
+}
+
 namespace {
 
 /// The node's folder with its genesis block and the sealer's key.

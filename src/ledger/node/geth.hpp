@@ -36,6 +36,18 @@ std::uint64_t random_chain_id();
 /// The genesis file as geth reads it. Errors: invalid_argument without signers or with one twice.
 Result<std::string> genesis_json(const ChainSettings& chain);
 
+/// A node that seals, as its command line names it.
+struct SealingNode {
+    std::string folder;             // made by create_chain(), with geth.toml in it
+    std::string socket;             // IPC
+    std::string sealer;             // "0x…"
+    std::string password;           // file
+    std::uint64_t chain_id = 0;
+    std::uint32_t cache_megabytes = 256;
+};
+/// How geth is run as a signer, whoever starts it; who its peers are comes in addition. What each is for: docs/operating/node.md.
+std::vector<std::string> sealing_arguments(const SealingNode& node);
+
 /// Makes the node's data folder (mode 0700): genesis block written, sealer's key imported under password.
 /// Key and password reach geth through pipes and are never in a file or an argument in clear.
 /// Requires: sealer is the key of one of chain.signers.

@@ -279,16 +279,10 @@ Result<void> LocalNode::launch() {
     std::error_code error;
     std::filesystem::remove(socket_, error);
     const auto folder = std::filesystem::weakly_canonical(settings_.folder, error).string();
-    const auto sealer = to_0x(settings_.sealer);
     ProcessSpec spec;
     spec.program = geth_;
-    spec.arguments = {"--datadir", folder, "--config", folder + "/geth.toml", "--state.scheme=hash", "--gcmode=archive",
-                      "--networkid", std::to_string(settings_.chain_id), "--nodiscover", "--maxpeers", "0", "--nat", "none",
-                      "--ipcpath", socket_.string(), "--authrpc.port", "0", "--mine", "--miner.etherbase", sealer,
-                      "--unlock", sealer, "--password", "{fd0}", "--miner.gaslimit", "300000000",
-                      "--cache", std::to_string(settings_.cache_megabytes),
-                      "--txpool.globalslots", "100000", "--txpool.accountslots", "100000",
-                      "--txpool.accountqueue", "100000", "--txpool.globalqueue", "100000"};
+    spec.arguments = sealing_arguments({folder, socket_.string(), to_0x(settings_.sealer), "{fd0}", settings_.chain_id, settings_.cache_megabytes});
+    spec.arguments.insert(spec.arguments.end(), {"--nodiscover", "--maxpeers", "0"});
     spec.inputs = {password_.view()};
     spec.on_line = [child = child_.get()](std::string_view line) { child->line(line); };
     FID_TRY(auto process, Process::start(spec));

@@ -9,7 +9,6 @@
 #include "base/file.hpp"
 #include "base/hex.hpp"
 #include "crypto/secp256k1.hpp"
-#include "ledger/node/geth.hpp"
 
 namespace fiducial::ledger {
 namespace {
@@ -56,6 +55,10 @@ std::string configuration_of(const Node& node, const std::vector<Node>& nodes) {
 }
 
 std::string start_script(const NetworkSettings& settings, std::uint64_t chain_id) {
+    std::string arguments;
+    for (const auto& argument : network_arguments({"$PWD/$node", "$PWD/$node/geth.ipc", "$sealer", "$node/password", chain_id, 64})) {
+        arguments += (argument.starts_with("--") && argument.find('=') == std::string::npos ? " \\\n      " : " ") + ("\"" + argument + "\"");
+    }
     return "#!/bin/sh\n"
            "# start: all nodes that do not run yet; start node2: that one. Their logs are in nodeN/geth.log.\n"
            "cd \"$(dirname \"$0\")\" || exit 1\n"
@@ -63,10 +66,7 @@ std::string start_script(const NetworkSettings& settings, std::uint64_t chain_id
            "for node in \"$@\"; do\n"
            "  if [ -f \"$node/pid\" ] && kill -0 \"$(cat \"$node/pid\")\" 2>/dev/null; then continue; fi\n"
            "  sealer=$(cat \"$node/sealer\")\n"
-           "  nohup '" + settings.geth.string() + "' --datadir \"$PWD/$node\" --config \"$node/geth.toml\" --state.scheme=hash --gcmode=archive --syncmode=full \\\n"
-           "    --networkid " + std::to_string(chain_id) + " --nat none --netrestrict 127.0.0.0/8 --ipcpath \"$PWD/$node/geth.ipc\" --authrpc.port 0 \\\n"
-           "    --mine --miner.etherbase \"$sealer\" --unlock \"$sealer\" --password \"$node/password\" --miner.gaslimit 300000000 --cache 64 \\\n"
-           "    --txpool.globalslots 100000 --txpool.accountslots 100000 --txpool.accountqueue 100000 --txpool.globalqueue 100000 \\\n"
+           "  nohup '" + settings.geth.string() + "'" + arguments + " \\\n"
            "    >>\"$node/geth.log\" 2>&1 &\n"
            "  echo $! >\"$node/pid\"\n"
            // A node lets go of blocks that reach it before it seals. Signers that start at once can each seal the same height, let go of
@@ -91,6 +91,12 @@ constexpr std::string_view kStopScript =
     "done\n";
 
 }  // namespace
+
+std::vector<std::string> network_arguments(const SealingNode& node) {
+    auto arguments = sealing_arguments(node);
+    arguments.insert(arguments.end(), {"--syncmode=full", "--netrestrict", "127.0.0.0/8"});
+    return arguments;
+}
 
 Result<NetworkReport> create_network(const NetworkSettings& settings) {
     if (settings.signers == 0 || settings.signers > kMostSigners) return fail(ErrorCode::invalid_argument, "a network here has 1 to " + std::to_string(kMostSigners) + " signers");

@@ -5,6 +5,7 @@
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "ledger/node/geth.hpp"
 
 namespace fiducial::ledger {
 
@@ -27,5 +28,8 @@ struct NetworkReport {
 /// Errors: conflict when the folder is not empty; invalid_argument; those of create_chain.
 /// Security: for trying out. Passwords and the deployer's key stand in files of mode 0600, and all nodes on loopback.
 Result<NetworkReport> create_network(const NetworkSettings& settings);
+
+/// How geth is run as one of its nodes; `start` does it.
+std::vector<std::string> network_arguments(const SealingNode& node);
 
 }  // namespace fiducial::ledger
