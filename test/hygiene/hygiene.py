@@ -90,7 +90,7 @@ def check_text(path):
 
 
 def check_named_tests(files):
-    """docs/design/threats.md names the test that shows each cell: there must be such a test."""
+    """Pages that name the test which shows each cell of a table: there must be such a test."""
     known = set()
     for path in files:
         if path.stem.endswith("_test") and path.suffix in {".cpp", ".py"} or path.name.endswith(".t.sol"):
@@ -98,11 +98,12 @@ def check_named_tests(files):
             known.update(".".join(names) for names in re.findall(r"^TEST(?:_[FP])?\((\w+), (\w+)\)", text, re.M))
             known.update(re.findall(r"function (test\w+)\(", text))
             known.update(f"{path.stem.removesuffix('_test')}.{name}" for name in re.findall(r"def (test_\w+)\(self", text))
-    page = ROOT / "docs/design/threats.md"
-    for number, line in enumerate(page.read_text().splitlines(), 1):
-        for name in re.findall(r"`(\w+\.\w+|test\w*)`", line):
-            if name not in known and not (ROOT / "contracts/test" / name).exists() and not name.endswith((".py", ".db", ".sol")):
-                breach(page, number, f"there is no test {name}")
+    for page, pattern in (("threats.md", r"`(\w+\.\w+|test\w*)`"), ("rights.md", r"`(\w+\.\w*_\w+)`")):
+        page = ROOT / "docs/design" / page
+        for number, line in enumerate(page.read_text().splitlines(), 1):
+            for name in re.findall(pattern, line):
+                if name not in known and not (ROOT / "contracts/test" / name).exists() and not name.endswith((".py", ".db", ".sol", ".cpp")):
+                    breach(page, number, f"there is no test {name}")
 
 
 def main():

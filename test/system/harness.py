@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -111,6 +112,44 @@ class Site:
         return self.run("token", "--person", person)["token"]
 
 
+class Network:
+    """A network of signers on this machine, as `fiducial ledger network` makes it, and its nodes' answers. Nodes are named node1, node2, …"""
+
+    def __init__(self, folder, signers, period=1):
+        self.folder = pathlib.Path(folder)
+        made = subprocess.run([FIDUCIAL, "--json", "ledger", "network", str(signers), self.folder, "--period", str(period)], check=True, capture_output=True)
+        self.chain_id = json.loads(made.stdout)["chainId"]
+        self.nodes = [f"node{n + 1}" for n in range(signers)]
+
+    def start(self, *nodes):
+        subprocess.run([self.folder / "start", *nodes], check=True)
+        wait_for(lambda: all(self.answers(node) for node in nodes or self.nodes), 60, "the nodes answer")
+
+    def stop(self, *nodes):
+        if (self.folder / "stop").exists():
+            subprocess.run([self.folder / "stop", *nodes], check=True)
+
+    def socket(self, node):
+        return self.folder / node / "geth.ipc"
+
+    def ask(self, node, method, *parameters):
+        """One question of JSON-RPC to a node."""
+        with socket.socket(socket.AF_UNIX) as stream:
+            stream.settimeout(30)
+            stream.connect(str(self.socket(node)))
+            stream.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).encode())
+            answer = json.loads(stream.makefile().readline())
+        if "error" in answer:
+            raise AssertionError(f"{node}: {method}: {answer['error']['message']}")
+        return answer["result"]
+
+    def answers(self, node):
+        try:
+            return self.ask(node, "eth_chainId") == hex(self.chain_id)
+        except (OSError, ValueError):
+            return False
+
+
 class SystemTest(unittest.TestCase):
     """A test with a folder of its own that goes away afterwards, with whatever still runs in it."""
 
@@ -132,6 +171,12 @@ class SystemTest(unittest.TestCase):
         if init:
             site.init()
         return site
+
+    def network(self, signers, kind=Network):
+        network = kind(self.folder / f"net{signers}", signers)
+        self.addCleanup(network.stop)
+        network.start()
+        return network
 
     def samples(self, studies=None):
         """The product's own sample exams, drawn once for all tests. Returns the folder."""

@@ -2,18 +2,10 @@
 import subprocess
 import unittest
 
-from harness import FIDUCIAL, VERIFY, SystemTest, files_of, wait_for
+from harness import VERIFY, SystemTest, files_of
 
 
 class Network(SystemTest):
-    def network(self, signers):
-        folder = self.folder / "net"
-        subprocess.run([FIDUCIAL, "ledger", "network", str(signers), folder, "--period", "1"], check=True, capture_output=True)
-        self.addCleanup(lambda: (folder / "stop").exists() and subprocess.run([folder / "stop"]))
-        subprocess.run([folder / "start"], check=True)
-        wait_for(lambda: all((folder / f"node{n + 1}/geth.ipc").exists() for n in range(signers)), 60, "the nodes answer")
-        return folder
-
     def verified(self, site, study, code):
         bundle, trust, out = self.folder / "bundle.json", self.folder / "trust.json", self.folder / f"out-{study}"
         site.raw("evidence", study, "--out", bundle)
@@ -27,10 +19,10 @@ class Network(SystemTest):
         net = self.network(3)
         site = self.site(init=False)
         with self.subTest("real ether is never taken unasked"):
-            refused = site.raw("init", "--ledger", net / "node1/geth.ipc", "--argon2-memory-mib", "8", codes=(2,))
+            refused = site.raw("init", "--ledger", net.socket("node1"), "--argon2-memory-mib", "8", codes=(2,))
             self.assertIn("--deployer-key", refused.stderr)
             self.assertFalse(site.folder.exists())
-        site.init("--ledger", net / "node1/geth.ipc", "--deployer-key", net / "deployer.key")
+        site.init("--ledger", net.socket("node1"), "--deployer-key", net.folder / "deployer.key")
         first, second, third = sorted(self.samples().rglob("*.dcm"))[:3]
 
         self.assertEqual(site.run("import", first)["unsettled"], 0)
@@ -41,13 +33,13 @@ class Network(SystemTest):
         self.assertGreaterEqual(status["head"], status["settled"] + 2)
 
         with self.subTest("one signer away: it goes on"):
-            subprocess.run([net / "stop", "node3"], check=True)
+            net.stop("node3")
             self.assertEqual(site.run("import", second, "--wait", "120")["unsettled"], 0)
         with self.subTest("two away: nothing is settled, nothing is lost, and it is said"):
-            subprocess.run([net / "stop", "node2"], check=True)
+            net.stop("node2")
             report = site.run("import", third, "--wait", "5")
             self.assertEqual((report["stored"], report["unsettled"]), (1, 1))
-        subprocess.run([net / "start"], check=True)
+        net.start()
         self.assertTrue(site.run("ledger", "wait", "--seconds", "180", timeout=240)["settled"])
         checked = site.run("verify", "--all")
         self.assertEqual((checked["damaged"], checked["settled"], checked["studies"]), ([], checked["studies"], len(site.run("list")["studies"])))
