@@ -175,7 +175,7 @@ class People(SystemTest):
         self.assertEqual(len(site.run("deny", "list")["denials"]), 1)
 
 
-class TrustFile(SystemTest):
+class NextTrustFile(SystemTest):
     def test_the_next_one_of_a_site_that_seals_alone(self):
         site, other = self.site(), self.site("other")
         image = sorted(self.samples().rglob("*.dcm"))[0]
