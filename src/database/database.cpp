@@ -7,6 +7,7 @@
 #include <soci/sqlite3/soci-sqlite3.h>
 #include <sqlite3.h>
 #include <thread>
+#include <unordered_map>
 
 #include <condition_variable>
 #include <mutex>
@@ -23,6 +24,8 @@
 namespace fiducial::database {
 
 namespace {
+
+constexpr std::size_t kMostRemembered = 100;  // statements of a session
 
 ErrorCode code_of(int sqlite_result) {
     switch (sqlite_result & 0xff) {
@@ -63,9 +66,11 @@ Error error_from_current_exception(std::string_view what) noexcept {
 
 // Session 0 is the writer's; the others are the readers', opened when first needed.
 struct Database::State {
+    using Remembered = std::unordered_map<std::string, std::unique_ptr<soci::statement>>;
     Options options;
     const Dialect* dialect = nullptr;
     std::vector<std::unique_ptr<soci::session>> sessions;
+    std::vector<Remembered> remembered;  // of each session, those that nobody uses; they go before the sessions
     std::mutex mutex;
     std::condition_variable freed;
     std::vector<std::size_t> free_readers;
@@ -142,6 +147,38 @@ Transaction::~Transaction() {
     // SQLite rolls back by itself after some errors; "no transaction is active" is then the expected answer.
     if (!rolled_back) log::debug("database", "rollback", {{"error", rolled_back.error().message}});
     database_->give_back(session_, writes_);
+}
+
+PreparedStatement::PreparedStatement(Transaction& transaction, std::string sql)
+    : database_(*transaction.database_), session_(transaction.session_), sql_(std::move(sql)) {
+    auto& remembered = database_.state_->remembered[session_];
+    if (const auto found = remembered.find(sql_); found != remembered.end()) {
+        statement_ = std::move(found->second);
+        remembered.erase(found);
+    } else {
+        statement_ = std::make_unique<soci::statement>(transaction.sql());
+        prepared_ = false;
+    }
+}
+
+void PreparedStatement::prepare() {
+    if (!prepared_) {
+        statement_->alloc();
+        statement_->prepare(sql_);
+        prepared_ = true;
+    }
+    statement_->define_and_bind();
+}
+
+PreparedStatement::~PreparedStatement() {
+    auto& remembered = database_.state_->remembered[session_];
+    if (!prepared_ || remembered.size() >= kMostRemembered) return;
+    const auto done = attempt("forgetting a statement's variables", [&] {
+        statement_->bind_clean_up();
+        database_.state_->dialect->reset(*statement_);
+        remembered.emplace(std::move(sql_), std::move(statement_));
+    });
+    if (!done) log::debug("database", "a statement is not remembered", {{"error", done.error().message}});
 }
 
 soci::session& Transaction::sql() { return database_->session(session_); }
@@ -308,6 +345,7 @@ Result<std::unique_ptr<Database>> Database::open(const Options& options, std::sp
     state->options = options;
     state->dialect = &sqlite_dialect();
     state->sessions.resize(options.readers + 1);
+    state->remembered.resize(options.readers + 1);
     for (std::size_t i = options.readers; i >= 1; --i) state->free_readers.push_back(i);
     FID_CHECK(state->connect(0));
     std::unique_ptr<Database> database(new Database(std::move(state)));

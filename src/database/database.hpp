@@ -14,6 +14,7 @@
 
 namespace soci {
 class session;
+class statement;
 }
 
 namespace fiducial::database {
@@ -56,11 +57,37 @@ public:
 
 private:
     friend class Database;
+    friend class PreparedStatement;
     Transaction(Database& database, std::size_t session, bool writes) : database_(&database), session_(session), writes_(writes) {}
     Database* database_;
     std::size_t session_;
     bool writes_;
     bool open_ = true;
+};
+
+/// A statement that its session remembers by its SQL once it is prepared: parsing costs more than most statements do.
+/// Requires: goes before its transaction does.
+class PreparedStatement {
+public:
+    PreparedStatement(Transaction& transaction, std::string sql);
+    PreparedStatement(const PreparedStatement&) = delete;
+    PreparedStatement& operator=(const PreparedStatement&) = delete;
+    ~PreparedStatement();
+
+    /// To exchange variables with; without any at first.
+    soci::statement& operator*() { return *statement_; }
+    soci::statement* operator->() { return statement_.get(); }
+    /// After the variables, before the first execute(). May throw as SOCI does.
+    void prepare();
+    /// Something went wrong with it: it is not remembered.
+    void forget() { prepared_ = false; }
+
+private:
+    Database& database_;
+    const std::size_t session_;
+    std::string sql_;
+    std::unique_ptr<soci::statement> statement_;
+    bool prepared_ = true;
 };
 
 /// One site's database: one writer at a time, readers beside it, each on a snapshot of its own.
@@ -106,6 +133,7 @@ public:
 
 private:
     friend class Transaction;
+    friend class PreparedStatement;
     struct State;
     explicit Database(std::unique_ptr<State> state);
     void give_back(std::size_t session, bool writes) noexcept;

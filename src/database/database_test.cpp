@@ -169,6 +169,46 @@ TEST_F(DatabaseTest, ErrorsNameTheActionButNoBoundValue) {
     EXPECT_EQ(twice.error().message.find("Doe"), std::string::npos) << twice.error().message;
 }
 
+TEST_F(DatabaseTest, AStatementIsRememberedWithoutItsVariablesAndHoldsNoLock) {
+    auto database = open();
+    ASSERT_TRUE(database);
+    const std::string insert = "INSERT INTO things (name) VALUES (:name)", select = "SELECT name FROM things WHERE name >= :from ORDER BY name";
+    const auto add_prepared = [&](Transaction& t, std::string name) {
+        PreparedStatement statement(t, insert);
+        statement->exchange(soci::use(name));
+        auto done = attempt("adding a thing", [&] {
+            statement.prepare();
+            statement->execute(true);
+        });
+        if (!done) statement.forget();
+        return done;
+    };
+    const auto first_from = [&](Transaction& t, std::string from) {
+        std::string name;
+        PreparedStatement statement(t, select);
+        statement->exchange(soci::into(name));
+        statement->exchange(soci::use(from));
+        statement.prepare();
+        statement->execute();
+        return statement->fetch() ? name : std::string();  // the rest is left unread
+    };
+    ASSERT_TRUE((*database)->write(Durability::full, [&](Transaction& t) -> Result<void> {
+        for (const auto* name : {"a", "b", "c"}) FID_CHECK(add_prepared(t, name));
+        const auto twice = add_prepared(t, "b");
+        EXPECT_EQ(twice ? ErrorCode::internal : twice.error().code, ErrorCode::conflict);
+        return add_prepared(t, "d");
+    }));
+    for (const std::string from : {"a", "c", "e", "b"}) {
+        auto reading = (*database)->begin_read();
+        ASSERT_TRUE(reading);
+        EXPECT_EQ(first_from(*reading, from), from == "e" ? "" : from);
+    }
+    ASSERT_TRUE((*database)->write(Durability::full, [&](Transaction& t) { return add_prepared(t, "e"); }));
+    EXPECT_EQ((*database)->read([&](Transaction& t) -> Result<std::string> { return first_from(t, "e"); }).value(), "e") << "an earlier snapshot is still open";
+    ASSERT_TRUE((*database)->checkpoint());
+    EXPECT_EQ(std::filesystem::file_size(folder_ / "site.db-wal"), 0u) << "somebody still reads the log";
+}
+
 TEST_F(DatabaseTest, ANewerSchemaIsRefused) {
     ASSERT_TRUE(open());
     const auto older = open({kFirst});

@@ -2,6 +2,7 @@
 
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
+#include <sqlite3.h>
 
 namespace fiducial::database {
 
@@ -52,6 +53,11 @@ public:
         int busy = 0;
         sql << "PRAGMA synchronous=FULL";
         sql << "PRAGMA wal_checkpoint(TRUNCATE)", soci::into(busy);
+    }
+    void reset(soci::statement& statement) const override {
+        auto& backend = *static_cast<soci::sqlite3_statement_backend*>(statement.get_backend());
+        sqlite3_reset(backend.stmt_);
+        backend.databaseReady_ = true;
     }
     std::string integrity_findings(soci::session& sql) const override {
         const soci::rowset<std::string> rows = (sql.prepare << "PRAGMA integrity_check(20)");

@@ -8,6 +8,7 @@
 
 namespace soci {
 class session;
+class statement;
 }
 
 namespace fiducial::database {
@@ -27,6 +28,7 @@ public:
     virtual void begin_read(soci::session& sql) const = 0;                                       // may throw
     virtual void begin_write(soci::session& sql, bool full_durability) const = 0;                // may throw
     virtual void checkpoint(soci::session& sql) const = 0;                                       // may throw
+    virtual void reset(soci::statement& statement) const = 0;                                    // it holds no lock then; may throw
     virtual std::string integrity_findings(soci::session& sql) const = 0;                        // empty when sound; may throw
 
 protected:

@@ -9,6 +9,7 @@ CREATE TABLE patients (
   birth_date {text} NOT NULL, sex {text} NOT NULL, slot {int} NOT NULL, attributes {text} NOT NULL, mac {text} NOT NULL);
 CREATE INDEX patients_id ON patients (patient_id);
 CREATE INDEX patients_name ON patients (name_normal);
+CREATE INDEX patients_slot ON patients (slot);
 
 CREATE TABLE studies (
   id {id}, study_uid {text} NOT NULL UNIQUE, slot {int} NOT NULL, patient {int} NOT NULL, date {text} NOT NULL, time {text} NOT NULL,
@@ -19,6 +20,7 @@ CREATE INDEX studies_patient ON studies (patient);
 CREATE INDEX studies_date ON studies (date, study_uid);
 CREATE INDEX studies_accession ON studies (accession_number);
 CREATE INDEX studies_changed ON studies (changed_ms);
+CREATE INDEX studies_slot ON studies (slot);
 
 CREATE TABLE series (
   id {id}, study {int} NOT NULL, series_uid {text} NOT NULL, modality {text} NOT NULL, number {text} NOT NULL, description {text} NOT NULL,
@@ -32,6 +34,7 @@ CREATE TABLE objects (
   arrival_ms {int} NOT NULL, header_hash {text} NOT NULL, chunk_root {text} NOT NULL, sha256 {text} NOT NULL, pixel_sha256 {text} NOT NULL,
   source_sha256 {text} NOT NULL, prefix_sha256 {text} NOT NULL, fragment_sha256 {text} NOT NULL, source {text} NOT NULL, mac {text} NOT NULL);
 CREATE INDEX objects_study ON objects (study);
+CREATE INDEX objects_slot ON objects (slot);
 CREATE INDEX objects_manifests ON objects (study) WHERE kind = 2;
 CREATE INDEX objects_state ON objects (state) WHERE state <> 1;
 

@@ -2,53 +2,53 @@
 
 #include <soci/soci.h>
 
+#include <utility>
+
 namespace fiducial::store {
 
 struct Statement::State {
-    explicit State(soci::session& session) : statement(session) {}
-    soci::statement statement;
-    std::string sql;
+    State(database::Transaction& transaction, std::string sql) : statement(transaction, std::move(sql)) {}
+    database::PreparedStatement statement;
     bool prepared = false;
     bool selects = false;
 };
 
-Statement::Statement(database::Transaction& transaction, std::string sql) : state_(std::make_unique<State>(transaction.sql())) { state_->sql = std::move(sql); }
+Statement::Statement(database::Transaction& transaction, std::string sql) : state_(std::make_unique<State>(transaction, std::move(sql))) {}
 Statement::Statement(Statement&&) noexcept = default;
 Statement::~Statement() = default;
 
 Statement& Statement::in(std::string& value) {
-    state_->statement.exchange(soci::use(value));
+    state_->statement->exchange(soci::use(value));
     return *this;
 }
 Statement& Statement::in(long long& value) {
-    state_->statement.exchange(soci::use(value));
+    state_->statement->exchange(soci::use(value));
     return *this;
 }
 Statement& Statement::out(std::string& value) {
-    state_->statement.exchange(soci::into(value));
+    state_->statement->exchange(soci::into(value));
     state_->selects = true;
     return *this;
 }
 Statement& Statement::out(long long& value) {
-    state_->statement.exchange(soci::into(value));
+    state_->statement->exchange(soci::into(value));
     state_->selects = true;
     return *this;
 }
 
 Result<void> Statement::run() {
-    return database::attempt("index", [&] {
-        if (!state_->prepared) {
-            state_->statement.alloc();
-            state_->statement.prepare(state_->sql);
-            state_->statement.define_and_bind();
-            state_->prepared = true;
-        }
-        state_->statement.execute(!state_->selects);  // without data exchange SQLite would not even begin a statement that gives no rows
+    auto done = database::attempt("index", [&] {
+        if (!std::exchange(state_->prepared, true)) state_->statement.prepare();
+        state_->statement->execute(!state_->selects);  // without data exchange SQLite would not even begin a statement that gives no rows
     });
+    if (!done) state_->statement.forget();
+    return done;
 }
 
 Result<bool> Statement::next() {
-    return database::attempt("index", [&] { return state_->statement.fetch(); });
+    auto more = database::attempt("index", [&] { return state_->statement->fetch(); });
+    if (!more) state_->statement.forget();
+    return more;
 }
 
 Result<void> execute(database::Transaction& transaction, const std::string& sql) {
