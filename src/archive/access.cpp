@@ -108,7 +108,8 @@ Result<Decision> Access::by_node(const Requester& who, const Subject& about, Ope
         const std::lock_guard lock(mutex_);
         generation = generation_;
         if (!status.current) cache_.clear();  // a revocation may stand in blocks that were not told yet
-        if (const auto found = cache_.find(key); found != cache_.end() && unix_seconds(clock_.now()) < found->second.decision.valid_until) {
+        const auto at = std::max(unix_seconds(clock_.now()), status.head_time);  // a clock that was set back makes nothing last longer
+        if (const auto found = cache_.find(key); found != cache_.end() && at < found->second.decision.valid_until) {
             return found->second.decision;
         }
     }

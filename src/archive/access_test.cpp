@@ -582,5 +582,21 @@ TEST_F(NodeAwayOnChain, an_answer_is_forgotten_by_what_touches_it_and_by_nothing
     EXPECT_TRUE(decide(technologist_, Operation::read)->allowed);  // the restriction went with its block
 }
 
+TEST_F(NodeAwayOnChain, a_clock_that_is_set_back_makes_nothing_last_longer) {
+    const auto patient = id(160);
+    ASSERT_TRUE(consents(contracts::grant_call({facts_.institution, patient, {contracts::TargetKind::subject, outsider_, 0}, {}, 0, now() - 100, now() + 600, 0})));
+    follow();
+    const auto ask = [&] { return access_->decide({outsider_, Purpose::treatment, "", "test"}, {patient, scope_}, Operation::read); };
+    EXPECT_TRUE(ask()->allowed);
+    const auto cached = access_->cached();
+    clock_.ahead = std::chrono::seconds(-3600);
+    EXPECT_TRUE(ask()->allowed);
+    must(site_->rpc->raw("evm_increaseTime", "[1000]"));
+    must(site_->rpc->raw("evm_mine", "[]"));
+    follow();
+    EXPECT_EQ(access_->cached(), cached) << "nothing touched the answer";
+    expect_denied(ask(), Reason::grant_expired);
+}
+
 }  // namespace
 }  // namespace fiducial::archive

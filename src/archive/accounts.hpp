@@ -78,6 +78,8 @@ public:
     Result<std::optional<std::uint64_t>> changed_at();
     /// Asked for the trace's size at each change. Without one: 0. Requires: before any change.
     void set_trace_size(std::function<std::uint64_t()> trace_size) { trace_size_ = std::move(trace_size); }
+    /// The newest block's time, in s: a token is judged by it or by the clock, whichever is later.
+    void set_head_time(std::function<std::uint64_t()> time) { head_time_ = std::move(time); }
     /// Drops the damaged rows with their tokens. Where the register is not ours, or `all_tokens`, the rows that are whole go on and all
     /// tokens are taken back.
     Result<void> repair(bool all_tokens);
@@ -111,6 +113,7 @@ private:
     database::Database& database_;
     const crypto::Secret row_key_;
     std::function<std::uint64_t()> trace_size_;
+    std::function<std::uint64_t()> head_time_;
     std::atomic<std::uint64_t> seen_{0};  // the highest count of the register that was read
     std::mutex last_mutex_;
     std::shared_ptr<const Register> last_;  // as last read: every request with a token asks for it

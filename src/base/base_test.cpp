@@ -20,6 +20,26 @@ TEST(Hex, RoundTripAndRejections) {
     EXPECT_EQ(from_hex("zz").error().code, ErrorCode::malformed);
 }
 
+TEST(ClockWatch, NoticesAJumpEitherWayAndNoSlowDrift) {
+    struct Set final : Clock {
+        std::chrono::milliseconds wall{1'800'000'000'000}, steady{0};
+        SystemTime now() const override { return SystemTime(wall); }
+        SteadyTime steady_now() const override { return SteadyTime(steady); }
+    } clock;
+    ClockWatch watch(clock);
+    for (int second = 0; second < 100; ++second) {
+        clock.wall += std::chrono::milliseconds(1'100);  // 10 % too fast
+        clock.steady += std::chrono::milliseconds(1'000);
+        ASSERT_EQ(watch.look().count(), 0);
+    }
+    clock.wall += std::chrono::hours(1);
+    EXPECT_EQ(watch.look(), std::chrono::hours(1));
+    EXPECT_EQ(watch.look().count(), 0) << "told once";
+    clock.wall -= std::chrono::hours(25);
+    clock.steady += std::chrono::seconds(10);
+    EXPECT_EQ(watch.look(), -std::chrono::hours(25) - std::chrono::seconds(10));
+}
+
 TEST(ByteReader, NeverReadsPastTheEndAndStaysWhereItWas) {
     const Bytes bytes{0x00, 0x05, 0x01};
     ByteReader reader(bytes);

@@ -20,6 +20,17 @@ const Clock& system_clock() {
     return clock;
 }
 
+ClockWatch::ClockWatch(const Clock& clock, std::chrono::milliseconds tolerance) : clock_(clock), tolerance_(tolerance), wall_(clock.now()), steady_(clock.steady_now()) {}
+
+std::chrono::milliseconds ClockWatch::look() {
+    const auto wall = clock_.now();
+    const auto steady = clock_.steady_now();
+    const auto set = (wall - wall_) - std::chrono::duration_cast<std::chrono::milliseconds>(steady - steady_);
+    wall_ = wall;
+    steady_ = steady;
+    return std::chrono::abs(set) > tolerance_ ? set : std::chrono::milliseconds(0);
+}
+
 std::uint64_t unix_seconds(SystemTime time) {
     return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count());
 }
