@@ -48,6 +48,7 @@ public:
         if (node_) node_->stop();
         node_.reset();
         FID_CHECK(made);
+        FID_CHECK(sync_file_system(folder.path()));  // the node syncs neither its keystore nor its first blocks
         FID_CHECK(folder.put_in_place());
         return std::move(report_);
     }

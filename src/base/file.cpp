@@ -20,6 +20,16 @@ Error error_from_errno(int number, std::string_view action, const std::filesyste
     return Error{code, std::string(action) + " " + path.string() + ": " + std::strerror(number)};
 }
 
+namespace {
+
+Error error_at(int number, std::string_view action, const std::filesystem::path& path, std::uint64_t offset) {
+    auto error = error_from_errno(number, action, path);
+    error.message += " (at byte " + std::to_string(offset) + ")";
+    return error;
+}
+
+}  // namespace
+
 File& File::operator=(File&& other) noexcept {
     if (this != &other) {
         close();
@@ -62,7 +72,7 @@ Result<std::size_t> File::read_at(std::uint64_t offset, MutableByteView out) con
         const auto got = ::pread(fd_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
         if (got < 0) {
             if (errno == EINTR) continue;
-            return fail(error_from_errno(errno, "reading", path_));
+            return fail(error_at(errno, "reading", path_, offset + done));
         }
         if (got == 0) break;
         done += static_cast<std::size_t>(got);
@@ -85,7 +95,7 @@ Result<void> File::write_at(std::uint64_t offset, ByteView bytes) {
         const auto put = ::pwrite(fd_, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
         if (put < 0) {
             if (errno == EINTR) continue;
-            return fail(error_from_errno(errno, "writing", path_));
+            return fail(error_at(errno, "writing", path_, offset + done));
         }
         done += static_cast<std::size_t>(put);
     }
@@ -132,15 +142,22 @@ Result<Bytes> read_file(const std::filesystem::path& path, std::uint64_t max_byt
     return out;
 }
 
-Result<void> sync_folder(const std::filesystem::path& folder) {
+namespace {
+
+Result<void> sync_with(int (*sync)(int), const std::filesystem::path& folder) {
     const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return fail(error_from_errno(errno, "opening", folder));
-    const int outcome = ::fsync(fd);
+    const int outcome = sync(fd);
     const int number = errno;
     ::close(fd);
     if (outcome != 0) return fail(error_from_errno(number, "syncing", folder));
     return {};
 }
+
+}  // namespace
+
+Result<void> sync_folder(const std::filesystem::path& folder) { return sync_with(::fsync, folder); }
+Result<void> sync_file_system(const std::filesystem::path& folder) { return sync_with(::syncfs, folder); }
 
 Result<void> write_file_atomically(const std::filesystem::path& path, ByteView bytes, unsigned permissions) {
     static std::atomic<unsigned> counter{0};

@@ -49,6 +49,8 @@ private:
 Result<Bytes> read_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 /// Replaces a file in one step: written beside it, synced, renamed, folder synced. After failure the old file is untouched.
 Result<void> write_file_atomically(const std::filesystem::path& path, ByteView bytes, unsigned permissions = 0600);
+/// Makes all that was written to the file system durable, by whatever program.
+Result<void> sync_file_system(const std::filesystem::path& folder);
 /// Makes a folder's entries durable.
 Result<void> sync_folder(const std::filesystem::path& folder);
 /// Turns errno into an Error that names what was done to what.

@@ -129,7 +129,8 @@ Result<void> check_clock_for_sealing(SystemTime now, std::optional<std::uint64_t
     if (known_head_time && seconds + kClockTolerance < *known_head_time) {
         const auto head = SystemTime(std::chrono::seconds(*known_head_time));
         return fail(ErrorCode::invalid_argument, "the machine's clock says " + to_rfc3339(now) + " but the chain's newest block is of " + to_rfc3339(head) +
-                                                     ": no block could be sealed for " + std::to_string(*known_head_time - seconds) + " s; set the clock");
+                                                     ": no block could be sealed for " + std::to_string(*known_head_time - seconds) +
+                                                     " s; set the clock (if it is right, it was ahead when that block was sealed: the node starts by itself once that time has come)");
     }
     return {};
 }
@@ -278,6 +279,10 @@ Result<void> LocalNode::prepare() {
 Result<void> LocalNode::launch() {
     std::error_code error;
     std::filesystem::remove(socket_, error);
+    // Of a door that nobody uses; geth does not sync it, refuses to start with one that a power cut emptied, and makes it anew.
+    constexpr std::uintmax_t kJwtSecretDigits = 64;
+    const auto unused_secret = settings_.folder / "geth" / "jwtsecret";
+    if (const auto size = std::filesystem::file_size(unused_secret, error); !error && size < kJwtSecretDigits) std::filesystem::remove(unused_secret, error);
     const auto folder = std::filesystem::weakly_canonical(settings_.folder, error).string();
     ProcessSpec spec;
     spec.program = geth_;
