@@ -48,8 +48,9 @@ void print_import_report(const json::object& report) {
     }
     if (const auto why = shown::text(report, "incomplete"); !why.empty()) std::printf("%s\n", bad(why).c_str());
     if (const auto* failure = report.at("failure").if_object()) {
-        std::printf("%s\n", bad("the archive failed: " + shown::text(*failure, "message")).c_str());
-        std::printf("what was stored before is safe; run the same command again to take the rest\n");
+        const bool full = shown::text(*failure, "code") == "no_space";
+        std::printf("%s\n", bad((full ? "stopped: " : "the archive failed: ") + shown::text(*failure, "message")).c_str());
+        std::printf("what was stored before is safe; %srun the same command again to take the rest\n", full ? "make room, then " : "");
     }
     if (report.at("interrupted").get_bool()) std::printf("interrupted: run the same command again to take the rest\n");
 }

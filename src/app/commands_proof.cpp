@@ -193,10 +193,30 @@ void add_fsck(CLI::App& cli, Globals& globals, Action& action) {
     });
 }
 
+void add_compact(CLI::App& cli, Globals& globals, Action& action) {
+    auto* command = cli.add_subcommand("compact", "Free the room of what was erased, discarded or given up: rewrite segments without it");
+    command->footer("An archive that runs does this by itself ([store] compact_… in the settings), slowly; asked for, it goes as fast as the disk does.\n"
+                    "The segment that is written to now comes later, once something stands behind it.\n\nExit codes: 0 done; 8 interrupted; 10 a segment was left as it is (named, with the reason)");
+    command->callback([&globals, &action] {
+        action = [&globals]() -> Result<int> {
+            FID_TRY(const auto answer, perform(globals, "compact", {}, [](const json::object&) {}));
+            const auto& left = answer.at("left").get_array();
+            if (globals.json) {
+                print_json(answer);
+                return left.empty() ? 0 : 10;
+            }
+            for (const auto& why : left) std::printf("%s\n", bad("left as it is: " + std::string(why.get_string())).c_str());
+            std::printf("%s rewritten, %s freed, %s dead still\n", shown::counted(shown::number(answer, "segments"), "segment", "segments").c_str(),
+                        human_bytes(shown::number(answer, "freedBytes")).c_str(), human_bytes(shown::number(answer, "deadBytes")).c_str());
+            return left.empty() ? 0 : 10;
+        };
+    });
+}
+
 void add_ledger(CLI::App& cli, Globals& globals, Action& action) {
     auto* ledger = cli.add_subcommand("ledger", "The chain that the fingerprints stand on");
     ledger->require_subcommand(1);
-    auto* status = ledger->add_subcommand("status", "Head, settled block, node and outbox");
+    auto* status = ledger->add_subcommand("status", "Head, settled block, node, outbox and room on the disk");
     status->callback([&globals, &action] {
         action = [&globals]() -> Result<int> {
             FID_TRY(const auto answer, perform(globals, "ledger status", {}, [](const json::object&) {}));
@@ -223,6 +243,11 @@ void add_ledger(CLI::App& cli, Globals& globals, Action& action) {
             const auto& trust = answer.at("trust").get_object();
             std::printf("trust file version %llu\n", shown::count(trust, "version"));
             if (trust.at("outdated").get_bool()) std::printf("%s\n", bad("the signers have changed since: see fiducial trust next").c_str());
+            if (const auto* disk = answer.if_contains("disk")) {
+                const auto& room = disk->get_object();
+                const auto state = shown::text(room, "state");
+                std::printf("disk: %s%s\n", shown::text(room, "text").c_str(), state == "full" ? bad("  full: nothing new is stored").c_str() : state == "low" ? bad("  it fills up").c_str() : "");
+            }
             for (const auto& [name, address] : answer.at("contracts").get_object()) {
                 std::printf("  %-12s %s\n", std::string(name).c_str(), std::string(address.get_string()).c_str());
             }
@@ -289,6 +314,7 @@ void add_proof_commands(CLI::App& cli, Globals& globals, Action& action) {
     add_verify(cli, globals, action);
     add_evidence(cli, globals, action);
     add_fsck(cli, globals, action);
+    add_compact(cli, globals, action);
     add_ledger(cli, globals, action);
 }
 

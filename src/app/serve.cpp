@@ -47,6 +47,7 @@ Result<int> serve(const Globals& globals, const ServeOptions& options) {
     const auto control_key = site.derive(archive::kControlLabel);
     const auto name = site.configuration().site_name;
     FID_TRY(const auto service, archive::Service::open(std::move(site), archive::Service::Ledger::optional));
+    service->start_upkeep();
     FID_TRY(const auto control, ControlServer::start(socket, control_key, [&service](auto operation, const auto& arguments, const auto& emit, const auto& stop) {
                 return service->operate(operation, arguments, emit, stop);
             }));

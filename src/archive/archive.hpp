@@ -52,6 +52,8 @@ public:
     /// Durable when it returns stored or new_version. Errors only where the archive itself failed (io, no_space, …);
     /// what is wrong with the instance is in the outcome.
     virtual Result<InstanceOutcome> finish_instance() = 0;
+    /// What is known so far of the instance that is being taken: for an answer that names what the archive failed to store.
+    virtual InstanceOutcome known_so_far() const { return {}; }
     /// Like finish_instance(), but everything of this instance is dropped.
     virtual void abandon_instance() = 0;
     /// The exam is complete: study records are built and put into the outbox. Errors: of the first study that could not be,

@@ -25,6 +25,13 @@ Error own_failure(const Error& error) {
     }
 }
 
+void name_it(InstanceOutcome& outcome, const dicom::EarlyIdentity& identity) {
+    outcome.study_uid = identity.study.text();
+    outcome.series_uid = identity.series.text();
+    outcome.sop_uid = identity.sop_instance.text();
+    outcome.sop_class_uid = identity.sop_class.text();
+}
+
 /// What a manifest could not hold must not be acknowledged: its study could never be anchored.
 Result<void> check_fits_manifest(const dicom::EarlyIdentity& identity) {
     const auto check = [](const PatientText& text, std::string_view name) -> Result<void> {
@@ -119,17 +126,18 @@ void StoreSession::abandon_instance() {
     incoming_.reset();
 }
 
+InstanceOutcome StoreSession::known_so_far() const {
+    InstanceOutcome outcome;
+    if (incoming_) {
+        if (const auto identity = incoming_->scanner.identity()) name_it(outcome, *identity);
+    }
+    return outcome;
+}
+
 Result<InstanceOutcome> StoreSession::finish_instance() {
     FID_INVARIANT(incoming_.has_value(), "no instance was begun");
     auto& now = *incoming_;
-    InstanceOutcome outcome;
-    const auto name_it = [&](const dicom::EarlyIdentity& identity) {
-        outcome.study_uid = identity.study.text();
-        outcome.series_uid = identity.series.text();
-        outcome.sop_uid = identity.sop_instance.text();
-        outcome.sop_class_uid = identity.sop_class.text();
-    };
-    if (const auto identity = now.scanner.identity()) name_it(*identity);
+    auto outcome = known_so_far();
     if (now.failure) {
         const Error failure = *now.failure;
         abandon_instance();
@@ -146,7 +154,7 @@ Result<InstanceOutcome> StoreSession::finish_instance() {
         abandon_instance();
         return outcome;
     }
-    name_it(header->identity);
+    name_it(outcome, header->identity);
     if (!now.format.study_uid.empty() && now.format.study_uid != outcome.study_uid) {
         outcome.error = Error{ErrorCode::conflict, "the instance belongs to another study than the one it was sent for"};
         abandon_instance();

@@ -17,6 +17,7 @@ public:
     Result<void> begin_instance(const InstanceFormat& format) override;
     Result<void> write(ByteView bytes) override;
     Result<InstanceOutcome> finish_instance() override;
+    InstanceOutcome known_so_far() const override;
     void abandon_instance() override;
     Result<void> complete() override;
 

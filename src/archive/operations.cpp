@@ -61,6 +61,7 @@ const Operations::Row* Operations::find(std::string_view name) {
         {"evidence", &Operations::evidence},
         {"verify", &Operations::verify},
         {"fsck", &Operations::fsck},
+        {"compact", &Operations::compact},
         {"person add", &Operations::add_person},
         {"person list", &Operations::list_people},
         {"person activity", &Operations::set_person_active},
@@ -240,6 +241,10 @@ Result<json::object> Operations::ledger_status(const Arguments&) {
                                  {"incidents", status.outbox.incidents}, {"failed", status.outbox.failed},
                                  {"oldestUnsettledMs", status.outbox.oldest_unsettled.count()}, {"problem", status.outbox.problem}}}};
     if (status.outbox.foreign_nonce) out["foreignNonce"] = *status.outbox.foreign_nonce;
+    if (const auto room = service_.disks_->look()) {
+        out["disk"] = {{"state", std::string(store::name_of(room->state))}, {"freeBytes", room->free_bytes}, {"totalBytes", room->total_bytes}, {"warnBelowBytes", room->warn_below},
+                       {"refuseBelowBytes", room->refuse_below}, {"text", room->text()}};
+    }
     if (status.own_node) {
         out["node"] = {{"state", std::string(ledger::name_of(status.node))}, {"problem", status.node_problem}, {"restarts", status.node_restarts}};
     }
@@ -320,14 +325,14 @@ Result<json::object> Operations::flip_bit(const Arguments& arguments) {
     if (!row) return fail(ErrorCode::not_found, "there is no such object");
     FID_TRY(const auto reader, service_.store_->open_object(row->ref));
     const auto place = reader.place_of(row->ref.size / 2);
-    const auto path = service_.site_.layout().store() / "segments" / store::segment_file_name(place.segment);
+    FID_TRY(const auto path, service_.store_->vault().name_of_segment(place.segment));
     FID_TRY(auto file, File::open(path, File::Mode::read_write));
     std::array<std::uint8_t, 1> byte{};
     FID_CHECK(file.read_exactly_at(place.offset, byte));
     byte[0] ^= 1;
     FID_CHECK(file.write_at(place.offset, byte));
     FID_CHECK(file.sync_data());
-    return json::object{{"file", path.string()}, {"offset", place.offset}};
+    return json::object{{"file", path}, {"offset", place.offset}};
 }
 
 }  // namespace fiducial::archive

@@ -106,6 +106,7 @@ private:
     // operations_check.cpp
     Answer verify(const Arguments& arguments);
     Answer fsck(const Arguments& arguments);
+    Answer compact(const Arguments& arguments);
     struct StudyCheck;
     Result<StudyCheck> check_study(const std::string& study_uid, const std::string& sop_uid);
     Result<boost::json::array> compare_with_ledger(bool repair);

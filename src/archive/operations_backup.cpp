@@ -153,11 +153,13 @@ Result<json::object> Operations::back_up(const Arguments& arguments) {
         chain_head = moment.chain_head->number();
         chain_hash = moment.chain_head->hash;
     }
+    auto places_stay = service_.store_->keep_places();
     FID_TRY(const auto parts, service_.store_->vault().committed_parts());
     for (const auto& part : parts) {
         const auto name = store::segment_file_name(part.segment);
         FID_CHECK(backup->add_file("store/segments/" + name, layout.store() / "segments" / name, part.bytes, kMaxPieceBytes));
     }
+    places_stay.unlock();
     FID_CHECK(service_.store_->secrets().copy_pages([&](const std::string& name, ByteView page) { return backup->add_bytes("store/secrets/" + name, page); }));
     FID_CHECK(backup->add_file("trace/" + std::string(audit::Trace::kLogFile), layout.trace() / audit::Trace::kLogFile, moment.trace.log_bytes, kMaxPieceBytes));
     FID_CHECK(backup->add_bytes("trace/" + std::string(audit::Trace::kHeadFile), moment.trace.head_file));

@@ -322,6 +322,25 @@ Result<void> Operations::check_trace_and_people(json::array& findings, bool repa
     return !custodian && custodian.error().code == ErrorCode::not_found ? service_.restore_operator() : Result<void>();
 }
 
+Result<json::object> Operations::compact(const Arguments&) {
+    FID_CHECK(administer({}, false));
+    auto options = service_.compaction_options();
+    options.pace = [&](std::uint64_t) { return stop_.load() ? Result<void>(fail(ErrorCode::cancelled, "stopped; what was rewritten so far stays so")) : Result<void>(); };
+    json::array left;
+    store::CompactionReport all;
+    for (;;) {  // until there is no more: the open segment is rewritten once something stands behind it
+        FID_TRY(const auto report, service_.store_->compact(options));
+        all.segments += report.segments;
+        all.freed_bytes += report.freed_bytes;
+        all.copied_bytes += report.copied_bytes;
+        if (report.segments > 0) continue;
+        for (const auto& why : report.left) left.emplace_back(why);
+        break;
+    }
+    return json::object{{"segments", all.segments}, {"freedBytes", all.freed_bytes}, {"copiedBytes", all.copied_bytes}, {"left", std::move(left)},
+                        {"deadBytes", service_.store_->compaction_status().dead_bytes}};
+}
+
 Result<json::object> Operations::fsck(const Arguments& arguments) {
     FID_CHECK(administer({}, false));
     json::object answer;
@@ -387,6 +406,7 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     answer["bytes"] = report.bytes;
     answer["rows"] = report.rows;
     answer["healed"] = report.healed;
+    answer["deadBytes"] = report.dead_bytes;
     answer["traceEntries"] = trace.size;
     answer["interrupted"] = stop_.load();
     answer["clean"] = findings.empty() && !stop_.load() && !answer.contains("ledger");

@@ -16,7 +16,9 @@ namespace fiducial::archive {
 namespace {
 
 constexpr std::size_t kMostAlarms = 1000;
-constexpr std::uint64_t kLeastFreeBytes = std::uint64_t{64} << 20;  // for an extent of each writer, the index and the trace
+constexpr std::uint64_t kClockTolerance = 2;        // s
+constexpr std::chrono::hours kJumpIsNews{1};
+constexpr std::uint64_t kReserveBytes = std::uint64_t{256} << 20;  // for index, trace and ledger; geth ends by itself at 128 MiB
 
 Result<store::StudyRow> find_study(store::Store& store, const Uid& study_uid) {
     FID_TRY(auto row, store.database().read([&](database::Transaction& t) { return store.index().find_study(t, study_uid); }));
@@ -36,7 +38,18 @@ Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configurat
     return tags;
 }
 
-Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_damaged_index) {
+std::shared_ptr<const store::DiskWatch> watch_disks(const Site& site) {
+    const auto& configuration = site.configuration();
+    const auto mark = [](std::int64_t mib, std::int64_t percent) { return store::DiskMarks::Mark{static_cast<std::uint64_t>(mib) << 20, static_cast<unsigned>(percent)}; };
+    store::DiskMarks marks;
+    marks.warn = mark(configuration.store_warn_free_mib, configuration.store_warn_free_percent);
+    marks.refuse = mark(configuration.store_refuse_free_mib, configuration.store_refuse_free_percent);
+    marks.reserve = kReserveBytes;
+    const auto& layout = site.layout();
+    return std::make_shared<store::DiskWatch>(std::vector{layout.store(), layout.trace(), layout.ledger()}, marks);
+}
+
+Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_damaged_index, std::shared_ptr<const store::DiskWatch> disks) {
     const auto& configuration = site.configuration();
     store::StoreOptions options;
     options.vault.segment_bytes = static_cast<std::uint64_t>(configuration.store_segment_mib) << 20;
@@ -45,13 +58,15 @@ Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_
     migrations.insert(migrations.end(), ledger::migrations().begin(), ledger::migrations().end());
     options.other_migrations = migrations;
     options.replace_damaged_index = replace_damaged_index;
+    options.disk = std::move(disks);
     return store::Store::open(site.layout().store(), site.root_key(), options);
 }
 
 Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger, Replacing replacing) {
     std::unique_ptr<Service> service(new Service(std::move(opened)));
     const auto& site = service->site_;
-    FID_TRY(service->store_, open_store(site, replacing.damaged_index));
+    service->disks_ = watch_disks(site);
+    FID_TRY(service->store_, open_store(site, replacing.damaged_index, service->disks_));
     if (service->store_->recovered() > 0) {
         log::info("archive", "objects that a crash had left out of the index were added", {{"objects", service->store_->recovered()}});
     }
@@ -177,13 +192,54 @@ Result<void> Service::open_ledger(Ledger how) {
     outbox_->on_included([this] { follower_->wake(); });
     if (how == Ledger::none || how == Ledger::silent) return {};
     access_->set_follower(follower_.get());
+    accounts_->set_head_time([follower = follower_.get()] { return follower->status().head_time; });
     FID_CHECK(follower_->start());
     outbox_->start();
     exams_->start();
     return {};
 }
 
+store::CompactionOptions Service::compaction_options() const {
+    store::CompactionOptions options;
+    options.dead_percent = static_cast<unsigned>(site_.configuration().store_compact_dead_percent);
+    // A file of 1 GiB is worth it for 1 MiB; small segments for what is a share of them.
+    options.least_dead_bytes = std::min<std::uint64_t>(options.least_dead_bytes, static_cast<std::uint64_t>(site_.configuration().store_segment_mib) << 15);
+    return options;
+}
+
+void Service::watch_clock_and_disks(const std::stop_token& stop) {
+    constexpr std::chrono::seconds kEvery{1};
+    ClockWatch watch(system_clock());
+    while (!stop.stop_requested()) {
+        {
+            std::unique_lock lock(upkeep_mutex_);
+            upkeep_wakes_.wait_for(lock, stop, kEvery, [] { return false; });
+        }
+        static_cast<void>(disks_->look());  // logs when a mark is passed
+        const auto jump = watch.look();
+        if (jump.count() == 0) continue;
+        raise("clock_jump", "the machine's clock was set " + std::to_string(std::chrono::abs(jump).count() / 1000) + " s " + (jump.count() > 0 ? "ahead" : "back") +
+                                " while the archive ran (or the machine slept): look at its time service; blocks that are sealed with a clock that is ahead stop the chain once it is put right");
+        const std::lock_guard lock(alarms_mutex_);
+        clock_jump_ = ClockJump{system_clock().now(), jump};
+        clock_jumps_ += 1;
+    }
+}
+
+void Service::start_upkeep() {
+    upkeep_ = std::jthread([this](const std::stop_token& stop) { watch_clock_and_disks(stop); });
+    const auto& configuration = site_.configuration();
+    if (configuration.store_compact_every_s == 0) return;
+    store::Compactor::Settings settings;
+    settings.options = compaction_options();
+    settings.bytes_per_second = static_cast<std::uint64_t>(configuration.store_compact_mib_per_s) << 20;
+    settings.every = std::chrono::seconds(configuration.store_compact_every_s);
+    compactor_ = std::make_unique<store::Compactor>(*store_, settings);
+}
+
 Service::~Service() {
+    upkeep_.request_stop();
+    compactor_.reset();
     if (exams_) exams_->stop();
     if (outbox_) outbox_->stop();
     if (follower_) follower_->stop();
@@ -428,13 +484,24 @@ Health Service::health() {
     const auto prevents = [&](std::string why) { health.notes.push_back(std::move(why)); };
     if (const auto failure = store_->vault().failure()) prevents("store: " + failure->message);
     if (const auto failure = trace_->failure()) prevents("trace: " + failure->message);
-    std::error_code ec;
-    const auto space = std::filesystem::space(site_.layout().store(), ec);
-    if (ec) prevents("store: its free space cannot be read: " + ec.message());
-    else if (space.available < kLeastFreeBytes) prevents("store: the disk is full, " + std::to_string(space.available >> 20) + " MiB are free");
+    const auto room = disks_->look();
+    if (!room) prevents("store: " + room.error().message);
+    else if (room->state == store::DiskState::full) prevents("store: the disk is full, nothing new is taken: " + room->text());
     health.ready = health.notes.empty();
+    if (room && room->state == store::DiskState::low) health.notes.push_back("store: the disk fills up: " + room->text());
     const auto status = ledger::collect_status(*follower_, *outbox_, node_.get());
     if (!status.node_problem.empty()) health.notes.push_back("ledger node: " + status.node_problem);
+    const auto now_s = unix_seconds(system_clock().now());
+    if (status.chain.head_time > now_s + kClockTolerance) {
+        health.notes.push_back("clock: it is " + std::to_string(status.chain.head_time - now_s) + " s behind the newest block; no block is sealed before it has caught up: set the clock");
+    }
+    {
+        const std::lock_guard lock(alarms_mutex_);
+        if (clock_jump_ && std::chrono::abs(system_clock().now() - clock_jump_->at) < kJumpIsNews) {
+            health.notes.push_back("clock: at " + to_rfc3339(clock_jump_->at) + " it was set " + std::to_string(std::chrono::abs(clock_jump_->by).count() / 1000) + " s " + (clock_jump_->by.count() > 0 ? "ahead" : "back"));
+        }
+    }
+    if (const auto problem = store_->compaction_status().problem; !problem.empty()) health.notes.push_back("compaction: " + problem);
     if (status.chain.behind || !status.chain.problem.empty()) health.notes.push_back("ledger: " + (status.chain.problem.empty() ? std::string("no recent answer from the node") : status.chain.problem));
     if (status.chain_stalled) health.notes.push_back("ledger: no new blocks are sealed");
     if (!status.outbox.problem.empty()) health.notes.push_back("ledger: " + status.outbox.problem);
@@ -469,6 +536,24 @@ std::vector<Metric> Service::metrics() {
     counter("fiducial_instances_retrieved_total", "Instances whose retrieval was allowed.", static_cast<double>(retrieved_.load()));
     counter("fiducial_denied_total", "Requests that were denied.", static_cast<double>(denied_.load()));
     counter("fiducial_quarantined_total", "Objects found damaged when read.", static_cast<double>(quarantined_.load()));
+    if (const auto room = disks_->look()) {
+        gauge("fiducial_disk_state", "Room on the site's fullest disk: 0 ample, 1 below the first mark, 2 full: nothing new is stored.", static_cast<double>(room->state));
+        gauge("fiducial_disk_free_bytes", "Free room on the site's fullest disk.", static_cast<double>(room->free_bytes));
+        gauge("fiducial_disk_refuse_below_bytes", "Free room below which nothing new is stored.", static_cast<double>(room->refuse_below));
+    }
+    const auto now_s = unix_seconds(system_clock().now());
+    gauge("fiducial_clock_behind_head_seconds", "By how much the machine's clock is behind the newest block; no block is sealed before it has caught up.",
+          status.chain.head_time > now_s ? static_cast<double>(status.chain.head_time - now_s) : 0);
+    {
+        const std::lock_guard lock(alarms_mutex_);
+        counter("fiducial_clock_jumps_total", "How often the machine's clock was set since the start.", static_cast<double>(clock_jumps_));
+    }
+    const auto compaction = store_->compaction_status();
+    gauge("fiducial_compaction_segment", "Number of the segment that is being rewritten; 0: none.", static_cast<double>(compaction.segment));
+    gauge("fiducial_dead_bytes", "Room in segments that nobody needs, when compaction last looked.", static_cast<double>(compaction.dead_bytes));
+    counter("fiducial_compacted_segments_total", "Segments rewritten or removed since the start.", static_cast<double>(compaction.segments));
+    counter("fiducial_compaction_freed_bytes_total", "Bytes freed by compaction since the start.", static_cast<double>(compaction.freed_bytes));
+    counter("fiducial_compaction_copied_bytes_total", "Bytes that compaction wrote since the start.", static_cast<double>(compaction.copied_bytes));
     if (const auto counts = store_->database().read([&](database::Transaction& t) { return store_->index().counts(t); })) {
         gauge("fiducial_patients", "Patients in the index.", static_cast<double>(counts->patients));
         gauge("fiducial_studies", "Studies in the index.", static_cast<double>(counts->studies));

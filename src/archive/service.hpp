@@ -1,8 +1,10 @@
 #pragma once
 #include <atomic>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "archive/access.hpp"
@@ -28,9 +30,12 @@ namespace fiducial::archive {
 /// The attributes that a configuration wants indexed. Errors: invalid_argument for one that there is not.
 Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configuration);
 
+/// The disks that a site lies on, with the marks that its settings name.
+std::shared_ptr<const store::DiskWatch> watch_disks(const Site& site);
+
 /// The store of a site, with the tables of this room and of the ledger's in its index.
 /// Errors: locked when an archive runs on the site; those of Store::open; invalid_argument for an attribute that is none.
-Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_damaged_index = false);
+Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_damaged_index = false, std::shared_ptr<const store::DiskWatch> disks = {});
 
 /// Something that people should look at. Kept for the process's life, newest last, at most 1,000.
 struct Alarm {
@@ -74,6 +79,8 @@ public:
     /// whose secrets are destroyed, are erased here too; all tokens are taken back. Needs the ledger to answer.
     /// Returns: what was erased, and which versions the ledger holds and this copy does not.
     Result<boost::json::object> settle_restored(const EmitEvent& emit, const std::atomic<bool>& stop);
+    /// Work that goes on beside requests while an archive runs for long: compaction. Requires: called once, from the process that serves.
+    void start_upkeep();
 
     /// For whom commands act: the custodian that `init` made.
     Requester command_requester(Purpose purpose = Purpose::administration) const;
@@ -81,6 +88,8 @@ public:
 
 private:
     friend class Operations;
+    store::CompactionOptions compaction_options() const;
+    void watch_clock_and_disks(const std::stop_token& stop);
     explicit Service(Site site) : site_(std::move(site)) {}
     Result<void> open_trace_and_people(bool replace_lost_trace);
     Result<std::unique_ptr<audit::Trace>> open_trace(bool replace_lost, bool& begun);
@@ -108,6 +117,7 @@ private:
     Result<std::vector<Address>> take_over_trust_file(std::string_view next, std::span<const crypto::RecoverableSignature> signatures);
 
     Site site_;
+    std::shared_ptr<const store::DiskWatch> disks_;
     std::unique_ptr<store::Store> store_;
     std::unique_ptr<TraceWitness> trace_witness_;  // told of the trace's last head when the trace closes
     std::unique_ptr<audit::Trace> trace_;
@@ -124,11 +134,22 @@ private:
     std::unique_ptr<Exams> exams_;
     mutable std::mutex trust_mutex_;
     std::string trust_text_;
+    std::unique_ptr<store::Compactor> compactor_;
 
     std::mutex backup_mutex_;  // one backup at a time
+    /// The machine's clock was set while the archive ran.
+    struct ClockJump {
+        SystemTime at;
+        std::chrono::milliseconds by{0};
+    };
+    std::optional<ClockJump> clock_jump_;  // the last one; under alarms_mutex_
+    std::uint64_t clock_jumps_ = 0;
     mutable std::mutex alarms_mutex_;
     std::vector<Alarm> alarms_;
     std::atomic<std::uint64_t> ingested_{0}, retrieved_{0}, denied_{0}, quarantined_{0};
+    std::condition_variable_any upkeep_wakes_;
+    std::mutex upkeep_mutex_;
+    std::jthread upkeep_;  // last: it ends first
 };
 
 }  // namespace fiducial::archive

@@ -24,9 +24,9 @@ struct Option {
     std::string_view text;
 };
 
-const std::array<Option, 17>& options() {
+const std::array<Option, 24>& options() {
     using C = Configuration;
-    static const std::array<Option, 17> table{{
+    static const std::array<Option, 24> table{{
         {"site", "name", &C::site_name, "What people call this archive."},
         {"http", "listen", &C::http_listen, "Address and port of DICOMweb and the other web doors. Anything but loopback needs TLS."},
         {"http", "tls_certificate", &C::http_tls_certificate, "PEM file with the certificate chain; empty: no TLS (loopback only)."},
@@ -42,6 +42,13 @@ const std::array<Option, 17>& options() {
         {"ingest", "quiet_s", NumberMember{&C::ingest_quiet_s, 1, 3600}, "Seconds without a new object after which an exam counts as complete."},
         {"ingest", "header_mib", NumberMember{&C::ingest_header_mib, 1, 1024}, "Largest header (all but bulk data) of an object, MiB."},
         {"store", "segment_mib", NumberMember{&C::store_segment_mib, 1, 65536}, "Size at which a new segment file is begun, MiB."},
+        {"store", "warn_free_percent", NumberMember{&C::store_warn_free_percent, 1, 90}, "With less free room than this, in per cent of the disk or in MiB, whichever is less, people are warned."},
+        {"store", "warn_free_mib", NumberMember{&C::store_warn_free_mib, 256, 1073741824}, "The same in MiB."},
+        {"store", "refuse_free_percent", NumberMember{&C::store_refuse_free_percent, 1, 90}, "With less than this (per cent or MiB, whichever is less, but never below 256 MiB) nothing new is stored; the rest is for trace, ledger and index."},
+        {"store", "refuse_free_mib", NumberMember{&C::store_refuse_free_mib, 256, 1073741824}, "The same in MiB."},
+        {"store", "compact_dead_percent", NumberMember{&C::store_compact_dead_percent, 1, 100}, "A segment with so many per cent of dead room (erased, discarded, given up) is rewritten without it, while the archive runs."},
+        {"store", "compact_mib_per_s", NumberMember{&C::store_compact_mib_per_s, 1, 65536}, "How fast at most that reads and writes, MiB/s, so that nobody waits for it."},
+        {"store", "compact_every_s", NumberMember{&C::store_compact_every_s, 0, 86400}, "How often it is looked for, s; 0: only when asked (fiducial compact)."},
         {"log", "level", &C::log_level, "debug, info, warning or error."},
         {"log", "file", &C::log_file, "A file that gets the log lines too; empty: standard error only."},
     }};
@@ -135,6 +142,9 @@ Result<Configuration> Configuration::parse(std::string_view text, std::string_vi
     const auto& level = configuration.log_level;
     if (level != "debug" && level != "info" && level != "warning" && level != "error") {
         return fail(ErrorCode::invalid_argument, std::string(file) + ": [log] level must be debug, info, warning or error");
+    }
+    if (configuration.store_refuse_free_percent > configuration.store_warn_free_percent || configuration.store_refuse_free_mib > configuration.store_warn_free_mib) {
+        return fail(ErrorCode::invalid_argument, std::string(file) + ": [store] refuse_free_percent and refuse_free_mib may not be above warn_free_percent and warn_free_mib");
     }
     if (configuration.http_tls_certificate.empty() != configuration.http_tls_key.empty()) {
         return fail(ErrorCode::invalid_argument, std::string(file) + ": [http] tls_certificate and tls_key go together");

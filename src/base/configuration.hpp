@@ -31,6 +31,13 @@ struct Configuration {
     std::int64_t ingest_header_mib = 64;
 
     std::int64_t store_segment_mib = 1024;
+    std::int64_t store_warn_free_percent = 10;
+    std::int64_t store_warn_free_mib = 51200;
+    std::int64_t store_refuse_free_percent = 3;
+    std::int64_t store_refuse_free_mib = 5120;
+    std::int64_t store_compact_dead_percent = 30;
+    std::int64_t store_compact_mib_per_s = 32;
+    std::int64_t store_compact_every_s = 600;
     std::vector<std::string> index_extra_attributes;
 
     std::string log_level = "info";

@@ -128,20 +128,26 @@ private:
             bytes += as_text(more);
             return {};
         }
-        Result<InstanceOutcome> finish_instance() override {
+        InstanceOutcome known_so_far() const override {
             InstanceOutcome out;
             std::istringstream text(bytes);
-            std::string data;
             std::getline(text, out.study_uid, '|');
             std::getline(text, out.series_uid, '|');
             std::getline(text, out.sop_uid, '|');
-            std::getline(text, data, '|');
             out.sop_class_uid = "1.2.840.10008.5.1.4.1.1.7";
+            return out;
+        }
+        Result<InstanceOutcome> finish_instance() override {
+            auto out = known_so_far();
+            const auto last = bytes.rfind('|');
+            const auto data = last == std::string::npos ? std::string() : bytes.substr(last + 1);
             if (data.empty()) {
                 out = {};
                 out.error = Error{ErrorCode::malformed, "not DICOM"};
-            } else if (data == "io") {
+            } else if (data == "full") {
                 return fail(ErrorCode::no_space, "the disk is full");
+            } else if (data == "io") {
+                return fail(ErrorCode::io, "reading or writing failed");
             } else if (!wanted.empty() && wanted != out.study_uid) {
                 out.error = Error{ErrorCode::conflict, "another study"};
             } else if (data == "aside") {
@@ -351,15 +357,18 @@ TEST_F(HttpGatewayTest, Ps318Section10_5StoresAndSaysWhere) {
 }
 
 TEST_F(HttpGatewayTest, Ps318Section10_5FailuresAndWarningsAreListed) {
-    const auto some = store("/studies", {"2.1|2.1.1|2.1.1.1|data", "rubbish", "2.1|2.1.1|2.1.1.3|io", "2.1|2.1.1|2.1.1.4|aside"});
+    const auto some = store("/studies", {"2.1|2.1.1|2.1.1.1|data", "rubbish", "2.1|2.1.1|2.1.1.3|full", "2.1|2.1.1|2.1.1.4|aside"});
     EXPECT_EQ(some.status, 202u);
     const auto json = boost::json::parse(some.body);
     EXPECT_EQ(json.at("00081199").at("Value").as_array().size(), 2u);
     EXPECT_EQ(json.at("00081199").at("Value").at(1).at("00081196").at("Value").at(0).to_number<int>(), 0xB000);
     const auto& others = json.at("0008119A").at("Value").as_array();
-    ASSERT_EQ(others.size(), 2u);
+    ASSERT_EQ(others.size(), 1u);
     EXPECT_EQ(others[0].at("00081197").at("Value").at(0).to_number<int>(), 0xC000);
-    EXPECT_EQ(others[1].at("00081197").at("Value").at(0).to_number<int>(), 0xA700);
+    const auto& failed = json.at("00081198").at("Value").as_array();
+    ASSERT_EQ(failed.size(), 1u) << "what the archive failed to store is named, too";
+    EXPECT_EQ(failed[0].at("00081155").at("Value").at(0).as_string(), "2.1.1.3");
+    EXPECT_EQ(failed[0].at("00081197").at("Value").at(0).to_number<int>(), 0xA700) << "out of resources";
     EXPECT_EQ(archive_.completed, 1);
 
     const auto none = store("/studies/3.3", {"2.1|2.1.1|2.1.1.5|data"});
@@ -368,6 +377,10 @@ TEST_F(HttpGatewayTest, Ps318Section10_5FailuresAndWarningsAreListed) {
     EXPECT_EQ(boost::json::parse(none.body).at("00081198").at("Value").at(0).at("00081197").at("Value").at(0).to_number<int>(), 0xA900);
     EXPECT_EQ(archive_.completed, 1);
     EXPECT_EQ(store("/studies", {"2.1|2.1.1|2.1.1.3|io", "2.1|2.1.1|2.1.1.6|io"}).status, 503u) << "the archive's own failure: try again";
+    EXPECT_EQ(store("/studies", {"2.1|2.1.1|2.1.1.3|io", "2.1|2.1.1|2.1.1.6|full"}).status, 503u);
+    const auto full = store("/studies", {"2.1|2.1.1|2.1.1.3|full", "2.1|2.1.1|2.1.1.6|full"});
+    EXPECT_EQ(full.status, 507u) << "no room: RFC 4918";
+    EXPECT_EQ(boost::json::parse(full.body).at("00081198").at("Value").at(1).at("00081197").at("Value").at(0).to_number<int>(), 0xA700);
     EXPECT_EQ(store("/studies", {"2.1|2.1.1|2.1.1.3|io", "rubbish"}).status, 409u);
     const auto warned = store("/studies", {"2.1|2.1.1|2.1.1.4|aside"});
     EXPECT_EQ(warned.status, 202u);

@@ -108,6 +108,7 @@ void StoreReport::add(const archive::InstanceOutcome& outcome) {
     Item item{outcome.sop_class_uid, outcome.sop_uid, outcome.study_uid, outcome.series_uid};
     item.stored = outcome.outcome != archive::Outcome::refused;
     if (!item.stored) item.reason = failure_reason(outcome.error ? outcome.error->code : ErrorCode::internal);
+    item.no_space = !item.stored && outcome.error && outcome.error->code == ErrorCode::no_space;
     if (outcome.outcome == archive::Outcome::set_aside) item.reason = kCoercionOfDataElements;
     ++(item.stored ? stored_ : failed_);
     warned_ += item.stored && item.reason != 0;
@@ -123,6 +124,7 @@ void StoreReport::add_failure(const Error& error) {
 unsigned StoreReport::status() const {
     // What all failed here for want of space, or of a working disk, the sender may try again as it is.
     const auto ours = [](const Item& item) { return item.reason == failure_reason(ErrorCode::no_space) || item.reason == failure_reason(ErrorCode::internal); };
+    if (stored_ == 0 && !items_.empty() && std::all_of(items_.begin(), items_.end(), [](const Item& item) { return item.no_space; })) return 507;
     if (stored_ == 0) return !items_.empty() && std::all_of(items_.begin(), items_.end(), ours) ? 503 : 409;
     return failed_ > 0 || warned_ > 0 ? 202 : 200;
 }

@@ -127,13 +127,14 @@ private:
         in_part_ = false;
         if (!taken_) return;
         taken_ = false;
+        auto named = session_->known_so_far();
         auto outcome = session_->finish_instance();
-        if (outcome) {
-            report_.add(*outcome);
-        } else {
+        if (!outcome) {
             log::error("gateway", "an instance could not be stored", {{"why", outcome.error().message}});
-            report_.add_failure(outcome.error());
+            named.error = outcome.error();
+            outcome = std::move(named);
         }
+        report_.add(*outcome);
     }
 
     std::unique_ptr<archive::IngestSession> session_;

@@ -22,6 +22,7 @@ constexpr std::size_t kMaxFindings = 10'000;
 constexpr std::uint32_t kPage = 1000;
 constexpr std::chrono::seconds kIndexedWithin{10};  // what is durable, where nothing is wrong
 constexpr std::size_t kRebuildBatch = 1000;
+constexpr const char* kUnreadable = "the disk does not read it, which says nothing of what stands there: look at the disk and its cables, then fsck again; nothing was put into quarantine";
 
 class Checker {
 public:
@@ -49,6 +50,7 @@ std::string_view name_of(Finding::Kind kind) {
         case Finding::Kind::unused_segment: return "unused_segment";
         case Finding::Kind::damaged_database: return "damaged_database";
         case Finding::Kind::damaged_secrets: return "damaged_secrets";
+        case Finding::Kind::unreadable: return "unreadable";
     }
     return "unknown";
 }
@@ -91,8 +93,16 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
         return {};
     };
     FID_TRY(const auto begun_at, known());
-    FID_TRY(const auto scanned, vault_->scan({}, visit));
-    for (const auto& error : scanned.damage) check.find(Kind::damaged_segment, "segment", "segments", error.message, "restore the segment from a backup, then fsck --rebuild-index");
+    const auto scan = [&] {
+        const std::shared_lock places_stay(places_mutex_);
+        return vault_->scan({}, visit);
+    };
+    FID_TRY(const auto scanned, scan());
+    const bool unread = std::any_of(scanned.damage.begin(), scanned.damage.end(), [](const Error& error) { return error.code == ErrorCode::io; });
+    for (const auto& error : scanned.damage) {
+        if (error.code == ErrorCode::io) check.find(Kind::unreadable, "segment", "segments", error.message, kUnreadable);
+        else check.find(Kind::damaged_segment, "segment", "segments", error.message, "restore the segment from a backup, then fsck --rebuild-index");
+    }
     for (const auto& [page, objects] : wrong_pages) {
         check.find(Kind::damaged_secrets, "study page " + std::to_string(page), "store/secrets", std::to_string(objects) + " objects cannot be opened with the secrets that are there", "restore store/secrets from a backup");
     }
@@ -128,16 +138,20 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
             after = to_hex(row.ref.id);
             if (row.ref.location.segment == 0) {
                 if (is_lost(row)) check.find(Kind::missing_object, after, "", "an instance of study " + row.study_uid.text() + " is lost with the segment that held it", "restore the segment from a backup, then fsck --rebuild-index; or send the instance again");
+            } else if (!stored.contains(row.ref.id) && unread) {
+                check.find(Kind::unreadable, after, describe(row.ref.location), "it may stand where the disk does not read", kUnreadable);
             } else if (!stored.contains(row.ref.id)) {
                 if (not_seen.size() < kMaxFindings) not_seen.push_back(row);
-            } else if (row.state != ObjectState::discarded && row.state != ObjectState::torn && !has_wrong_secrets(row.ref.slot)) {
+            } else if (row.state != ObjectState::discarded && row.state != ObjectState::torn && row.state != ObjectState::duplicate && !has_wrong_secrets(row.ref.slot)) {
                 auto whole = Result<void>();
                 if (options.read_everything) {
                     whole = vault_->check_object(row.ref);
                 } else if (auto opened = vault_->open_object(row.ref); !opened) {
                     whole = fail(opened.error());
                 }
-                if (!whole && is_healed(row.ref.id).value_or(false)) {
+                if (!whole && whole.error().code == ErrorCode::io) {
+                    check.find(Kind::unreadable, after, describe(row.ref.location), whole.error().message, kUnreadable);
+                } else if (!whole && is_healed(row.ref.id).value_or(false)) {
                     report.healed += 1;
                 } else if (!whole) {
                     const bool known = row.state == ObjectState::quarantined;
@@ -152,6 +166,7 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     // Some of those came while we looked: they stand behind what was indexed when we began.
     std::unordered_set<ObjectId, BytesHash> came;
     if (!not_seen.empty()) {
+        const std::shared_lock places_stay(places_mutex_);
         FID_CHECK(vault_->scan(begun_at.block, [&](ScannedEntry&& entry) -> Result<void> {
             came.insert(entry.id);
             return {};
@@ -162,6 +177,12 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
         check.find(Kind::missing_object, to_hex(row.ref.id), describe(row.ref.location), "the segments do not hold this object of study " + row.study_uid.text(), "restore the segment from a backup");
     }
     report.rows = counts.patients + counts.studies + counts.series + counts.instances + report.objects;
+
+    FID_TRY(const auto needed, database_->read([&](database::Transaction& t) { return index_->bytes_in_segments(t); }));
+    FID_TRY(const auto usage, vault_->usage());
+    std::uint64_t needed_bytes = 0;
+    for (const auto& [segment, bytes] : needed) needed_bytes += bytes;
+    report.dead_bytes = usage.bytes - std::min(usage.bytes, needed_bytes);
 
     // What was stored while we looked has its row by now, or as soon as the transaction of its group is through.
     const auto patience = std::chrono::steady_clock::now() + kIndexedWithin;
@@ -239,6 +260,7 @@ Result<void> Store::miss_what_is_lost(database::Transaction& transaction, const 
 }
 
 Result<std::uint64_t> Store::rebuild_index(bool force, const std::function<void(const Progress&)>& progress) {
+    const std::shared_lock places_stay(places_mutex_);
     std::uint64_t indexed = 0;
     Progress now;
     FID_TRY(const auto usage, vault_->usage());

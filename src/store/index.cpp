@@ -28,6 +28,12 @@ dicom::Attributes of_level(const dicom::Attributes& attributes, QueryLevel level
     return out;
 }
 
+std::string parts_text(std::span<const SegmentPart> parts) {
+    std::string text;
+    for (const auto& part : parts) text += (text.empty() ? "" : " ") + std::to_string(part.segment) + ":" + std::to_string(part.bytes);
+    return text;
+}
+
 long long number_of(const std::string& text) {
     long long value = 0;
     const auto [rest, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -271,6 +277,9 @@ Result<void> Insertion::insert(StoredObject& object) {
     c.slot = object.ref.slot;
     c.segment = object.ref.location.segment;
     c.position = static_cast<long long>(object.ref.location.offset);
+    c.record_size = static_cast<long long>(object.record_size);
+    c.stored_size = static_cast<long long>(object.stored_size);
+    c.elsewhere = parts_text(object.elsewhere);
     c.size = static_cast<long long>(object.ref.size);
     c.prefix_size = static_cast<long long>(object.prefix_size);
     c.arrival_ms = static_cast<long long>(d.arrival_ms);
@@ -414,6 +423,17 @@ Result<void> Index::apply(database::Transaction& transaction, const Mark& mark, 
     FID_CHECK(update_row(transaction, row_key_, *object));
     if (mark.state == ObjectState::torn) FID_CHECK(insertion.withdraw(*object));
     return insertion.finish();
+}
+
+Result<void> Index::move_object(database::Transaction& transaction, const ObjectId& id, const Location& from, const ObjectPlace& to) {
+    FID_TRY(auto object, select_row<ObjectColumns>(transaction, row_key_, "WHERE t.object_id = :id", {to_hex(id)}));
+    if (!object || object->segment != from.segment || object->position != static_cast<long long>(from.offset)) return {};
+    object->segment = to.location.segment;
+    object->position = static_cast<long long>(to.location.offset);
+    object->record_size = static_cast<long long>(to.record_size);
+    object->stored_size = static_cast<long long>(to.stored_size);
+    object->elsewhere = parts_text(to.elsewhere);
+    return update_row(transaction, row_key_, *object);
 }
 
 Result<void> Index::remove_study(database::Transaction& transaction, const Uid& study_uid) {

@@ -62,6 +62,7 @@ struct ObjectRow {
     Uid study_uid;
     Hash sha256{}, pixel_sha256{}, source_sha256{}, prefix_sha256{}, fragment_sha256{};
     std::uint64_t prefix_size = 0;
+    std::uint64_t stored_size = 0;                     // bytes in segments; 0: given up, or lost
     std::uint64_t arrival_ms = 0;
     PatientText source;
 };
@@ -183,6 +184,19 @@ public:
     Result<std::vector<std::string>> lost_manifests(database::Transaction& transaction) const;
     /// Studies with a manifest that no version names: their versions were lost with the database, or never written.
     Result<std::vector<Uid>> studies_with_unnamed_manifests(database::Transaction& transaction) const;
+
+    /// Tells where an object lies now. Nothing happens where it is not known, or not said to lie at `from`: a start may have been there before.
+    Result<void> move_object(database::Transaction& transaction, const ObjectId& object, const Location& from, const ObjectPlace& to);
+    /// Bytes in each segment that objects still need, records included, by what the rows say (their MACs are not looked at).
+    Result<std::map<std::uint32_t, std::uint64_t>> bytes_in_segments(database::Transaction& transaction) const;
+    /// Studies whose erasure was begun, each with the slot of its patient: destroyed and forgotten, but for what a crash left of it.
+    struct Erasure {
+        Uid study_uid;
+        Slot patient_slot = 0;
+    };
+    Result<std::vector<Erasure>> erasures(database::Transaction& transaction) const;
+    Result<void> set_erasures(database::Transaction& transaction, std::span<const Erasure> erasures);
+    Result<bool> is_patient_slot_used(database::Transaction& transaction, Slot slot) const;
 
     Result<IndexCounts> counts(database::Transaction& transaction) const;
     /// Checks every MAC and chain. Returns: what does not fit, one Error each.

@@ -77,6 +77,81 @@ Result<void> Index::set_known(database::Transaction& transaction, const Known& k
     return upsert.run();
 }
 
+Result<std::vector<Index::Erasure>> Index::erasures(database::Transaction& transaction) const {
+    std::string value;
+    Statement select(transaction, "SELECT value FROM store_facts WHERE name = 'erasing'");
+    select.out(value);
+    FID_CHECK(select.run());
+    FID_TRY(const bool there, select.next());
+    std::vector<Erasure> erasures;
+    if (!there) return erasures;
+    const auto end = value.rfind(' ');
+    if (end == std::string::npos || value.substr(end + 1) != fact_mac(row_key_, "erasing", value.substr(0, end))) {
+        return fail(ErrorCode::corrupt, "index: the row erasing of store_facts was changed behind the archive's back; rebuild the index (fsck --rebuild-index)");
+    }
+    std::istringstream parts(value.substr(0, end));
+    std::string uid;
+    Slot slot = 0;
+    while (parts >> uid >> slot) {
+        FID_TRY(auto parsed, Uid::parse(uid));
+        erasures.push_back({std::move(parsed), slot});
+    }
+    return erasures;
+}
+
+Result<void> Index::set_erasures(database::Transaction& transaction, std::span<const Erasure> erasures) {
+    if (erasures.empty()) return execute(transaction, "DELETE FROM store_facts WHERE name = 'erasing'");
+    std::string value;
+    for (const auto& one : erasures) value += one.study_uid.text() + " " + std::to_string(one.patient_slot) + " ";
+    value.pop_back();
+    value += " " + fact_mac(row_key_, "erasing", value);
+    Statement upsert(transaction, "INSERT INTO store_facts (name, value) VALUES ('erasing', :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value");
+    upsert.in(value);
+    return upsert.run();
+}
+
+Result<bool> Index::is_patient_slot_used(database::Transaction& transaction, Slot slot) const {
+    long long count = 0;
+    Statement select(transaction, "SELECT COUNT(*) FROM patients WHERE slot = " + std::to_string(slot));
+    select.out(count);
+    FID_CHECK(select.run());
+    FID_CHECK(select.next());
+    return count > 0;
+}
+
+Result<std::map<std::uint32_t, std::uint64_t>> Index::bytes_in_segments(database::Transaction& transaction) const {
+    std::string given_up;
+    for (const auto state : {ObjectState::duplicate, ObjectState::discarded, ObjectState::torn}) given_up += (given_up.empty() ? "" : ", ") + number_text(state);
+    const std::string needed = "CASE WHEN state IN (" + given_up + ") THEN 0 ELSE stored_size END";
+    std::map<std::uint32_t, std::uint64_t> bytes;
+    long long segment = 0, sum = 0;
+    Statement by_segment(transaction, "SELECT segment, SUM(record_size + " + needed + ") FROM objects GROUP BY segment");
+    by_segment.out(segment).out(sum);
+    FID_CHECK(by_segment.run());
+    for (;;) {
+        FID_TRY(const bool more, by_segment.next());
+        if (!more) break;
+        bytes[static_cast<std::uint32_t>(segment)] += static_cast<std::uint64_t>(sum);
+    }
+    std::string elsewhere;
+    Statement split(transaction, "SELECT segment, elsewhere, " + needed + " FROM objects WHERE elsewhere <> ''");
+    split.out(segment).out(elsewhere).out(sum);
+    FID_CHECK(split.run());
+    for (;;) {
+        FID_TRY(const bool more, split.next());
+        if (!more) return bytes;
+        if (sum == 0) continue;
+        std::istringstream parts(elsewhere);
+        std::uint32_t number = 0;
+        std::uint64_t part = 0;
+        for (char colon = 0; parts >> number >> colon >> part;) {
+            auto& own = bytes[static_cast<std::uint32_t>(segment)];
+            own -= std::min(own, part);
+            bytes[number] += part;
+        }
+    }
+}
+
 Result<void> Index::mark_slots_used(database::Transaction& transaction) const {
     long long study = 0, object = 0, patient = 0;
     Statement select(transaction,

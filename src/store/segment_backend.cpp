@@ -1,7 +1,12 @@
 #include "store/segment_backend.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstdio>
+#include <map>
+#include <mutex>
+#include <optional>
 
 #include "base/file.hpp"
 
@@ -9,6 +14,7 @@ namespace fiducial::store {
 namespace {
 
 constexpr std::string_view kSuffix = ".segment";
+constexpr std::string_view kDraft = ".draft";
 
 class LocalSegment final : public Segment {
 public:
@@ -29,53 +35,93 @@ private:
     File file_;
 };
 
+std::optional<std::uint32_t> number_in(std::string_view digits) {
+    std::uint32_t number = 0;
+    const auto [rest, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (digits.size() != 8 || problem != std::errc{} || rest != digits.data() + digits.size() || number == 0) return std::nullopt;
+    return number;
+}
+
+std::optional<SegmentName> name_in(std::string_view file) {
+    if (!file.ends_with(kSuffix)) return std::nullopt;
+    file.remove_suffix(kSuffix.size());
+    const auto first = number_in(file.substr(0, 8));
+    if (!first) return std::nullopt;
+    if (file.size() == 8) return SegmentName{*first, *first};
+    const auto second = file.size() == 17 && file[8] == '-' ? number_in(file.substr(9)) : std::nullopt;
+    if (!second || *second <= *first) return std::nullopt;
+    return SegmentName{*second, *first};
+}
+
 class LocalSegments final : public SegmentBackend {
 public:
     explicit LocalSegments(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-    Result<std::vector<std::uint32_t>> list() const override {
-        std::vector<std::uint32_t> numbers;
+    Result<std::vector<SegmentName>> list() const override {
+        std::vector<SegmentName> names;
         std::error_code error;
         for (std::filesystem::directory_iterator entry(folder_, error), end; !error && entry != end; entry.increment(error)) {
-            const auto name = entry->path().filename().string();
-            if (name.size() != 8 + kSuffix.size() || !name.ends_with(kSuffix)) continue;
-            std::uint32_t number = 0;
-            const auto [rest, problem] = std::from_chars(name.data(), name.data() + 8, number);
-            if (problem == std::errc{} && rest == name.data() + 8 && number > 0) numbers.push_back(number);
+            if (const auto name = name_in(entry->path().filename().string())) names.push_back(*name);
         }
         if (error) return fail(ErrorCode::io, "listing " + folder_.string() + ": " + error.message());
-        std::sort(numbers.begin(), numbers.end());
-        return numbers;
+        std::sort(names.begin(), names.end());
+        const std::lock_guard lock(mutex_);
+        places_.clear();
+        for (const auto& name : names) {
+            if (name.is_rewritten()) places_[name.number] = name.place;
+        }
+        return names;
     }
-    Result<std::shared_ptr<Segment>> create(std::uint32_t number) override {
-        FID_TRY(auto file, File::open(path_of(number), File::Mode::create_new));
+    Result<std::shared_ptr<Segment>> create(std::uint32_t number) override { return make(number, path_of({number, number})); }
+    Result<std::shared_ptr<Segment>> create_draft(SegmentName name) override { return make(name.number, draft_of(name)); }
+    Result<void> publish_draft(SegmentName name) override {
+        if (::rename(draft_of(name).c_str(), path_of(name).c_str()) != 0) return fail(error_from_errno(errno, "publishing", path_of(name)));
+        {
+            const std::lock_guard lock(mutex_);
+            places_[name.number] = name.place;
+        }
+        return sync_folder(folder_);
+    }
+    Result<void> remove_draft(SegmentName name) override { return remove_file(draft_of(name)); }
+    Result<std::shared_ptr<Segment>> open(std::uint32_t number, bool writable) override {
+        FID_TRY(auto file, File::open(path_of(name_of(number)), writable ? File::Mode::read_write : File::Mode::read));
+        return std::make_shared<LocalSegment>(number, std::move(file));
+    }
+    Result<void> remove(std::uint32_t number) override { return remove_file(path_of(name_of(number))); }
+
+private:
+    Result<std::shared_ptr<Segment>> make(std::uint32_t number, const std::filesystem::path& path) {
+        FID_TRY(auto file, File::open(path, File::Mode::create_new));
         FID_CHECK(sync_folder(folder_));
         return std::make_shared<LocalSegment>(number, std::move(file));
     }
-    Result<std::shared_ptr<Segment>> open(std::uint32_t number, bool writable) override {
-        FID_TRY(auto file, File::open(path_of(number), writable ? File::Mode::read_write : File::Mode::read));
-        return std::make_shared<LocalSegment>(number, std::move(file));
-    }
-    Result<void> remove(std::uint32_t number) override {
+    static Result<void> remove_file(const std::filesystem::path& path) {
         std::error_code error;
-        std::filesystem::remove(path_of(number), error);
-        if (error) return fail(error_from_errno(error.value(), "removing", path_of(number)));
+        std::filesystem::remove(path, error);
+        if (error) return fail(error_from_errno(error.value(), "removing", path));
         return {};
     }
-
-private:
-    std::filesystem::path path_of(std::uint32_t number) const {
-        return folder_ / segment_file_name(number);
+    SegmentName name_of(std::uint32_t number) const {
+        const std::lock_guard lock(mutex_);
+        const auto found = places_.find(number);
+        return {number, found == places_.end() ? number : found->second};
     }
+    std::filesystem::path path_of(SegmentName name) const { return folder_ / segment_file_name(name); }
+    std::filesystem::path draft_of(SegmentName name) const { return folder_ / (segment_file_name(name) + std::string(kDraft)); }
+
     std::filesystem::path folder_;
+    mutable std::mutex mutex_;
+    mutable std::map<std::uint32_t, std::uint32_t> places_;   // of rewritten ones, as last seen
 };
 
 }  // namespace
 
-std::string segment_file_name(std::uint32_t number) {
-    auto digits = std::to_string(number);
-    digits.insert(0, digits.size() < 8 ? 8 - digits.size() : 0, '0');
-    return digits + std::string(kSuffix);
+std::string segment_file_name(SegmentName name) {
+    const auto digits = [](std::uint32_t number) {
+        auto text = std::to_string(number);
+        return text.insert(0, text.size() < 8 ? 8 - text.size() : 0, '0');
+    };
+    return digits(name.place) + (name.is_rewritten() ? "-" + digits(name.number) : "") + std::string(kSuffix);
 }
 
 Result<std::unique_ptr<SegmentBackend>> open_local_segments(const std::filesystem::path& folder) {
@@ -83,6 +129,10 @@ Result<std::unique_ptr<SegmentBackend>> open_local_segments(const std::filesyste
     std::filesystem::create_directories(folder, error);
     if (error) return fail(error_from_errno(error.value(), "making the folder", folder));
     std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
+    for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+        std::error_code ignored;
+        if (entry->path().extension() == kDraft) std::filesystem::remove(entry->path(), ignored);
+    }
     return std::make_unique<LocalSegments>(folder);
 }
 

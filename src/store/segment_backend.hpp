@@ -25,22 +25,35 @@ public:
     virtual Result<void> truncate(std::uint64_t size) = 0;
 };
 
+/// What a segment is called. One that was rewritten stands where the segment stood whose place it took: `place` is that one's number.
+struct SegmentName {
+    std::uint32_t number = 0;
+    std::uint32_t place = 0;
+    bool is_rewritten() const { return place != number; }
+    /// In the order in which they are read: by place, then by number.
+    bool operator<(const SegmentName& other) const { return place != other.place ? place < other.place : number < other.number; }
+};
+
 /// Where segments are kept: a local folder now, an object store (a segment is an object, read by range) later.
 class SegmentBackend {
 public:
     virtual ~SegmentBackend() = default;
-    /// Returns: the numbers of all segments, ascending.
-    virtual Result<std::vector<std::uint32_t>> list() const = 0;
+    /// Returns: all segments but drafts, in their order.
+    virtual Result<std::vector<SegmentName>> list() const = 0;
     /// Errors: conflict when it exists. The new segment's name is durable when it returns.
     virtual Result<std::shared_ptr<Segment>> create(std::uint32_t number) = 0;
+    /// A segment that nobody sees before it is published; one that never was is gone at the next start.
+    virtual Result<std::shared_ptr<Segment>> create_draft(SegmentName name) = 0;
+    /// Requires: the draft is synced. The name is durable when it returns.
+    virtual Result<void> publish_draft(SegmentName name) = 0;
+    virtual Result<void> remove_draft(SegmentName name) = 0;
     virtual Result<std::shared_ptr<Segment>> open(std::uint32_t number, bool writable) = 0;
-    /// Of a large object that was given up.
     virtual Result<void> remove(std::uint32_t number) = 0;
 };
 
-/// Returns: "00000001.segment" for 1.
-std::string segment_file_name(std::uint32_t number);
-/// Files 00000001.segment, 00000002.segment … in a folder, which is made where missing.
+/// Returns: "00000001.segment" for 1, "00000001-00000007.segment" for 7 in the place of 1.
+std::string segment_file_name(SegmentName name);
+/// Files with these names in a folder, which is made where missing. Drafts that lie there are removed.
 Result<std::unique_ptr<SegmentBackend>> open_local_segments(const std::filesystem::path& folder);
 
 }  // namespace fiducial::store

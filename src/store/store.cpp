@@ -110,8 +110,14 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
     FID_CHECK(store->database_->read([&](database::Transaction& t) { return store->index_->mark_slots_used(t); }));
     FID_TRY(const auto known, store->known());
     FID_TRY(auto segments, open_local_segments(folder / "segments"));
-    FID_TRY(store->vault_, Vault::open(std::move(segments), *store->secrets_, store->keyring_->site_id(), options.vault, known.block, known.segment));
+    if (options.wrap_segments) segments = options.wrap_segments(std::move(segments));
+    auto vault_options = options.vault;
+    if (options.disk) vault_options.admit = [disk = options.disk] { return disk->admit(); };
+    FID_TRY(store->vault_, Vault::open(std::move(segments), *store->secrets_, store->keyring_->site_id(), vault_options, known.block, known.segment));
+    store->disk_ = options.disk;
+    FID_CHECK(store->finish_compaction());
     FID_CHECK(store->recover());
+    FID_CHECK(store->finish_erasures());
     auto* const self = store.get();
     store->vault_->set_group_hook([self](Group& group, Location block) { return self->index_group(group, block); });
     return store;
@@ -170,7 +176,7 @@ Result<void> Store::recover() {
         group = {};
         return {};
     };
-    FID_CHECK(vault_->scan(known, [&](ScannedEntry&& entry) -> Result<void> {
+    FID_TRY(const auto scanned, vault_->scan(known, [&](ScannedEntry&& entry) -> Result<void> {
         if (entry.block == known) return {};
         if (entry.slot >= secrets_->study_slots()) return fail(secrets_missing("study", entry.slot, secrets_->study_slots()).with(describe(entry.location)));
         if (entry.problem) {
@@ -193,7 +199,8 @@ Result<void> Store::recover() {
         }
         ++recovered_;
         block = entry.block;
-        if (auto whole = vault_->check_object(entry.object->ref); !whole) {
+        // Bytes that were given up are nobody's to miss: what became of the object stands in a mark, or in what it is a duplicate of.
+        if (auto whole = entry.object->stored_size == 0 ? Result<void>() : vault_->check_object(entry.object->ref); !whole && whole.error().code != ErrorCode::io) {
             const bool torn = block == vault_->last_block_at_open() && whole.error().code == ErrorCode::corrupt;
             log::warning("store", torn ? "an object that was never acknowledged is not whole" : "an object is damaged", {{"why", whole.error().message}});
             unsound.push_back({entry.id, entry.slot, torn ? ObjectState::torn : ObjectState::quarantined, now_ms(),
@@ -203,6 +210,9 @@ Result<void> Store::recover() {
         return {};
     }));
     FID_CHECK(flush());
+    for (const auto& error : scanned.damage) {
+        if (error.code == ErrorCode::io) return fail(error);  // what stands there is not known, and would be passed over for good
+    }
     if (recovered_ > 0) log::info("store", "objects found in the segments were indexed", {{"objects", recovered_}});
     return database_->read([&](database::Transaction& t) { return index_->mark_slots_used(t); });
 }
@@ -270,22 +280,55 @@ Result<void> Store::restore(const ObjectId& object) {
 }
 
 Result<void> Store::erase_study(const Uid& study_uid) {
-    FID_TRY(auto reading, database_->begin_read());
-    FID_TRY(const auto study, index_->find_study(reading, study_uid));
-    FID_TRY(const auto objects, index_->objects_of_study(reading, study_uid));
-    FID_CHECK(reading.commit());
-    if (!study) return fail(ErrorCode::not_found, "there is no study " + study_uid.text());
     const std::lock_guard lock(slots_mutex_);
-    FID_CHECK(secrets_->destroy_study(study->slot));
-    for (const auto& object : objects) {
-        if (object.ref.slot != study->slot) FID_CHECK(secrets_->destroy_study(object.ref.slot));
+    FID_TRY(const auto study, database_->read([&](database::Transaction& t) { return index_->find_study(t, study_uid); }));
+    if (!study) return fail(ErrorCode::not_found, "there is no study " + study_uid.text());
+    const Index::Erasure erasure{study_uid, study->patient.slot};
+    FID_CHECK(database_->write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        FID_TRY(auto erasures, index_->erasures(t));
+        erasures.push_back(erasure);
+        return index_->set_erasures(t, erasures);
+    }));
+    return erase(erasure);
+}
+
+// Can be done again from any point at which it was broken off. Requires: slots_mutex_.
+Result<void> Store::erase(const Index::Erasure& erasure) {
+    FID_TRY(auto reading, database_->begin_read());
+    FID_TRY(const auto study, index_->find_study(reading, erasure.study_uid));
+    FID_TRY(const auto objects, study ? index_->objects_of_study(reading, erasure.study_uid) : std::vector<ObjectRow>());
+    FID_CHECK(reading.commit());
+    if (study) {
+        FID_CHECK(secrets_->destroy_study(study->slot));
+        for (const auto& object : objects) {
+            if (object.ref.slot != study->slot) FID_CHECK(secrets_->destroy_study(object.ref.slot));
+        }
+        FID_CHECK(database_->write(database::Durability::full, [&](database::Transaction& t) { return index_->remove_study(t, erasure.study_uid); }));
     }
-    FID_CHECK(database_->write(database::Durability::full, [&](database::Transaction& t) { return index_->remove_study(t, study_uid); }));
-    study_slots_.erase(study_uid.text());
-    FID_TRY(const auto patient, database_->read([&](database::Transaction& t) { return index_->find_patient(t, study->patient.patient_id, study->patient.issuer); }));
-    if (!patient) {
+    study_slots_.erase(erasure.study_uid.text());
+    FID_TRY(const bool used, database_->read([&](database::Transaction& t) { return index_->is_patient_slot_used(t, erasure.patient_slot); }));
+    if (!used) {
         patient_slots_.clear();
-        FID_CHECK(secrets_->destroy_patient(study->patient.slot));
+        FID_CHECK(secrets_->destroy_patient(erasure.patient_slot));
+    }
+    return database_->write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        FID_TRY(auto erasures, index_->erasures(t));
+        std::erase_if(erasures, [&](const Index::Erasure& one) { return one.study_uid == erasure.study_uid; });
+        return index_->set_erasures(t, erasures);
+    });
+}
+
+Result<void> Store::finish_erasures() {
+    auto erasures = database_->read([&](database::Transaction& t) { return index_->erasures(t); });
+    if (!erasures) {
+        if (erasures.error().code != ErrorCode::corrupt) return fail(erasures.error());
+        log::error("store", erasures.error().message);
+        return {};
+    }
+    const std::lock_guard lock(slots_mutex_);
+    for (const auto& one : *erasures) {
+        log::info("store", "an erasure that was interrupted is finished", {{"study", one.study_uid.text()}});
+        FID_CHECK(erase(one));
     }
     return {};
 }

@@ -6,12 +6,15 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/file.hpp"
 #include "database/database.hpp"
+#include "store/compaction.hpp"
+#include "store/disk_watch.hpp"
 #include "store/index.hpp"
 #include "store/keyring.hpp"
 #include "store/shred_store.hpp"
@@ -24,6 +27,8 @@ struct StoreOptions {
     std::vector<dicom::Tag> extra_attributes;                 // indexed besides dicom::query_attributes()
     std::span<const database::Migration> other_migrations;    // of rooms whose tables lie in the same database
     bool replace_damaged_index = false;                       // a damaged index.db is moved aside and made again from the segments
+    std::shared_ptr<const DiskWatch> disk{};                  // asked before new objects are taken; none: stores until nothing more goes in
+    std::function<std::unique_ptr<SegmentBackend>(std::unique_ptr<SegmentBackend>)> wrap_segments{};  // a seam for tests: disks that fail
 };
 
 /// What fsck found wrong.
@@ -37,6 +42,7 @@ struct Finding {
         unused_segment,      // a large object's file that nothing names
         damaged_database,    // the database's own structure
         damaged_secrets,     // a page of secrets that is not the one under which objects were stored
+        unreadable,          // the disk does not read: nothing is known of what stands there
     };
     Kind kind = Kind::damaged_object;
     std::string subject;     // object id, UID
@@ -53,6 +59,7 @@ struct FsckOptions {
 struct FsckReport {
     std::uint64_t objects = 0, bytes = 0, rows = 0;
     std::uint64_t healed = 0;        // damaged objects of which a good copy has taken the place: no findings
+    std::uint64_t dead_bytes = 0;    // in segments, that compaction can free: about
     std::vector<Finding> findings;   // at most 10,000
     bool clean() const { return findings.empty(); }
 };
@@ -98,8 +105,17 @@ public:
     /// After a check of every chunk. Errors: corrupt when it is still damaged.
     Result<void> restore(const ObjectId& object);
 
-    /// Destroys a study's secrets and forgets its rows. Its versions stay. Requires: the erasure was signed before.
+    /// Destroys a study's secrets and forgets its rows. Its versions stay. What a crash leaves undone of it is done at the next start.
+    /// Requires: the erasure was signed before.
     Result<void> erase_study(const Uid& study_uid);
+
+    /// Rewrites segments in which much room is dead: of erased studies, of what a custodian discarded, of duplicates and uploads that were
+    /// given up. What is named elsewhere stays what it is: only places change. Safe to kill at any moment.
+    /// Errors: cancelled by options.pace; those of the disk. One at a time; everything else goes on meanwhile.
+    Result<CompactionReport> compact(const CompactionOptions& options);
+    CompactionStatus compaction_status() const;
+    /// While it is held no segment takes another's place: for whoever reads segments past the vault.
+    std::shared_lock<std::shared_mutex> keep_places() { return std::shared_lock(places_mutex_); }
 
     Result<FsckReport> fsck(const FsckOptions& options, const std::function<void(const Progress&)>& progress = {});
     /// Makes the index again from the segments alone, in one transaction. Study versions stay. What a manifest lists and the segments
@@ -116,6 +132,11 @@ private:
     Result<Slot> patient_slot(const ObjectDescription& description);
     Result<Index::Known> known();
     Result<void> recover();
+    Result<void> finish_compaction();
+    Result<void> finish_erasures();
+    Result<void> erase(const Index::Erasure& erasure);
+    Result<Keeping> keeping_of(const ObjectId& id, Slot slot, const Location& location);
+    Result<std::uint64_t> compact_segment(const SegmentInfo& segment, const CompactionOptions& options, std::vector<std::string>& left);
     Result<void> miss_what_is_lost(database::Transaction& transaction, const StoredObject& manifest, std::vector<std::string>& faults);
     Result<void> apply_mark(database::Transaction& transaction, const Mark& mark);
     Result<void> index_group(Group& group, Location block);
@@ -133,6 +154,12 @@ private:
     std::map<std::string, Slot> study_slots_;
     std::map<std::string, Slot> patient_slots_;
     std::uint64_t recovered_ = 0;
+    std::shared_ptr<const DiskWatch> disk_;
+    std::mutex compaction_mutex_;
+    std::map<std::uint32_t, std::uint64_t> looked_at_;   // segment → bytes in it that seem dead and are not; under compaction_mutex_
+    std::shared_mutex places_mutex_;                     // exclusively: while a rewritten segment takes another's place
+    mutable std::mutex status_mutex_;
+    CompactionStatus compaction_;
 };
 
 }  // namespace fiducial::store

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.hpp"
 #include "base/identifiers.hpp"
@@ -53,6 +54,19 @@ struct Location {
 };
 /// Returns: "segment 3 offset 4096".
 std::string describe(const Location& location);
+
+/// How many bytes of an object lie in a segment.
+struct SegmentPart {
+    std::uint32_t segment = 0;
+    std::uint64_t bytes = 0;
+};
+
+/// Where an object's record and bytes lie, and how much they take.
+struct ObjectPlace {
+    Location location;
+    std::uint64_t record_size = 0, stored_size = 0;
+    std::vector<SegmentPart> elsewhere;                // of it in other segments
+};
 
 /// All that it takes to read one object and to know that it is this one and no other. Comes from an index row whose MAC was checked.
 struct ObjectRef {

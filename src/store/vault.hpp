@@ -22,6 +22,7 @@ struct VaultShared;  // what a vault and its writers and readers share
 struct VaultOptions {
     std::uint64_t segment_bytes = std::uint64_t{1} << 30;     // a new segment is begun beyond this
     std::uint64_t own_file_bytes = std::uint64_t{1} << 30;    // objects larger than this get a segment of their own
+    std::function<Result<void>()> admit{};   // asked before bytes of an object are taken (not of a manifest, nor a mark): its error refuses them
 };
 
 /// What the vault knows about an object when it is durable.
@@ -32,6 +33,9 @@ struct StoredObject {
     Hash prefix_sha256{};     // zeros: no prefix
     Hash fragment_sha256{};   // of the plain fragment; zeros: none
     std::uint64_t prefix_size = 0;
+    std::uint64_t stored_size = 0;              // bytes that it takes in segments besides its record; 0: they were given up
+    std::uint64_t record_size = 0;              // of its record
+    std::vector<SegmentPart> elsewhere;         // of it in other segments than its record's
     // Filled in by the group hook:
     Admission admission = Admission::stored;
     std::string reason;       // why it was set aside; no patient's name
@@ -148,9 +152,43 @@ struct ScanResult {
     std::vector<Error> damage;             // blocks that should be there and are not readable; names segment and offset
 };
 
+/// What is kept of an object when its segment is rewritten.
+enum class Keep : std::uint8_t {
+    nothing,   // its study was erased
+    record,    // what the index is made from; the bytes are given up
+    whole,
+};
+struct Keeping {
+    Keep keep = Keep::whole;
+    std::optional<ObjectRef> check;   // every chunk is checked before it is copied
+};
+struct RewriteRules {
+    std::function<Result<Keeping>(const ObjectId& id, Slot slot, const Location& location)> keep;
+    std::function<bool(std::uint64_t kept_bytes)> worth;          // whether to go on, once it is known how much stays
+    std::function<Result<void>(std::uint64_t kept_bytes)> fits;   // whether there is room for it
+    std::function<Result<void>(std::uint64_t bytes)> pace;        // after each piece of work
+};
+struct MovedObject {
+    ObjectId id{};
+    Location from;
+    ObjectPlace to;
+};
+/// A segment that was written anew, durable and compared with the former one, which nobody sees yet.
+struct Rewritten {
+    SegmentName name;                  // number 0: nothing was kept of a large object's own segment, there is no new one
+    std::uint64_t bytes = 0;
+    std::vector<MovedObject> objects;
+};
+struct SegmentInfo {
+    std::uint32_t number = 0, place = 0;
+    std::uint64_t bytes = 0;
+    bool is_open = false;              // is written to
+};
+
 /// Append-only, encrypted object store over segments.
 /// Spec: docs/formats/segments.md
-/// Threads: safe. After a failed sync the vault takes no more commits until it is opened again (what reached the disk is unknown).
+/// Threads: safe. After a failed sync nobody knows what of the segment's newest bytes reached the disk, whatever a second sync says:
+/// the block is cut off again, objects that had unfinished bytes there fail, and storing goes on in a new segment.
 class Vault {
 public:
     /// `known_block`: the last block that the index has seen; all zeros where it has seen none. A torn tail beyond it is cut
@@ -158,13 +196,14 @@ public:
     /// has heard of; no number up to it is given to a new segment, even where the segment is missing.
     static Result<std::unique_ptr<Vault>> open(std::unique_ptr<SegmentBackend> backend, const ShredStore& secrets, const Bytes32& site_id,
                                                const VaultOptions& options, Location known_block, std::uint32_t known_segment);
-    /// Why no more can be stored until the vault is opened again; nothing while all is well.
+    /// Why nothing can be stored at present; nothing while all is well.
     std::optional<Error> failure() const;
     /// The highest number that a segment has, or had.
     std::uint32_t highest_segment() const;
     ~Vault();
 
-    /// expected_size: 0 where unknown. Errors: not_found for a destroyed slot; unavailable after a failed sync.
+    /// expected_size: 0 where unknown. Errors: not_found for a destroyed slot; no_space as VaultOptions::admit says; unavailable after a
+    /// failed sync, until what it left could be cut off.
     Result<ObjectWriter> begin_object(Slot study_slot, ObjectKind kind, std::uint64_t expected_size = 0);
 
     /// Called by one thread at a time, in the order of the segments, when a group is durable and before its commits return.
@@ -179,13 +218,37 @@ public:
     /// Up to 4096 marks stand in one block: all of them are durable, or none.
     Result<void> commit_marks(std::span<const Mark> marks);
 
-    /// Errors: corrupt when the record is not where ref says, or not the one that it says; not_found when its secrets are destroyed.
+    /// Errors: corrupt when the record is not where ref says, or not the one that it says; not_found when its secrets are destroyed, or its
+    /// bytes were given up.
     Result<ObjectReader> open_object(const ObjectRef& ref) const;
 
     /// Visits all entries of the block at `from` (all zeros: the first) and of those behind it, in order.
     Result<ScanResult> scan(Location from, const std::function<Result<void>(ScannedEntry&&)>& visit) const;
     /// Of a large object that never came to its end. Requires: no record names it.
     Result<void> remove_segment(std::uint32_t number);
+
+    // Compaction. Spec: docs/formats/segments.md#compaction
+    /// All but those of large objects that still come.
+    Result<std::vector<SegmentInfo>> segments() const;
+    /// Begins a new segment with what comes next, where this one is the open one.
+    Result<void> close_segment(std::uint32_t number);
+    /// Whether a segment stands behind another in the order.
+    bool is_behind(std::uint32_t number, std::uint32_t other) const;
+    /// Writes what is to be kept of a segment into a new one, under the same ciphertext and in the same order. The former one stays as it is.
+    /// Returns: nothing where it is not worth it. Errors: conflict while objects with bytes there are still being stored; corrupt, for damage;
+    /// those of the rules. Then nothing has changed.
+    Result<std::optional<Rewritten>> rewrite_segment(std::uint32_t number, const RewriteRules& rules) const;
+    /// From here on it stands in the former one's place, which is read no more but by those who read it already.
+    Result<void> publish(const Rewritten& rewritten) const;
+    /// Removes a segment in whose place another one stands, or of which nothing was kept.
+    Result<void> retire(std::uint32_t number) const;
+    /// Segments that are still there although another one stands in their place: a process ended in between.
+    Result<std::vector<std::uint32_t>> superseded() const;
+    /// What went from such a segment into the one in its place.
+    Result<std::vector<MovedObject>> moved_from(std::uint32_t number) const;
+    /// Where the bytes of a segment lie, for people.
+    Result<std::string> name_of_segment(std::uint32_t number) const;
+
     /// Reads and checks every chunk, the fragment and the prefix. Errors: as of ObjectReader.
     Result<void> check_object(const ObjectRef& ref) const;
 
@@ -202,9 +265,10 @@ public:
 
     /// A segment and how much of it belongs to a copy.
     struct Part {
-        std::uint32_t segment = 0;
+        SegmentName segment;
         std::uint64_t bytes = 0;
     };
+    /// Requires: Store::keep_places(), until it is copied.
     /// What makes a whole vault of all that was committed when this was called, ascending: no block in it names a byte that is still to
     /// come, however long the copying takes. What lies between those bytes may change meanwhile (uploads that go on).
     Result<std::vector<Part>> committed_parts() const;

@@ -41,6 +41,8 @@ struct ObjectReader::State {
         for (const auto& extent : opened.record.extents) {
             starts.push_back(at);
             at += extent.size;
+            // Held from here on, so that a segment that is rewritten meanwhile stays readable. What is missing is named when it is read.
+            places.push_back(vault->resolve(extent.segment, extent.offset).value_or(VaultShared::Resolved{}));
         }
     }
 
@@ -53,20 +55,27 @@ struct ObjectReader::State {
         const auto next = std::upper_bound(starts.begin(), starts.end(), at);
         const auto index = static_cast<std::size_t>(next - starts.begin()) - 1;
         const auto& extent = opened.record.extents[index];
-        const std::uint64_t offset = extent.offset + (at - starts[index]);
+        auto& place = places[index];
+        Result<void> found;
+        if (!place.segment) {
+            auto again = vault->resolve(extent.segment, extent.offset);
+            if (again) place = *std::move(again);
+            else found = fail(again.error());
+        }
+        const std::uint32_t number = place.segment ? place.segment->number() : extent.segment;
+        const std::uint64_t offset = (place.segment ? place.offset : extent.offset) + (at - starts[index]);
         const std::uint64_t left = extent.size - (at - starts[index]);
         const auto chunks = std::min({wanted, count() - first, (left + kSealedChunkSize - 1) / kSealedChunkSize});
         const auto sealed_bytes = std::min<std::uint64_t>(chunks * kSealedChunkSize, left);
         const auto name = [&](Error error, std::uint64_t chunk) {
             if (error.code == ErrorCode::not_found) error.code = ErrorCode::corrupt;
             return error.with("object " + to_hex(ref.id) + ": chunk " + std::to_string(chunk) + " (" +
-                              describe({extent.segment, offset + (chunk - first) * kSealedChunkSize}) + ")");
+                              describe({number, offset + (chunk - first) * kSealedChunkSize}) + ")");
         };
         sealed.resize(sealed_bytes);
         window.resize(chunks * kChunkSize);
-        auto segment = vault->segment(extent.segment);
-        if (!segment) return fail(name(segment.error(), first));
-        if (auto got = (*segment)->read_exactly_at(offset, sealed); !got) return fail(name(got.error(), first));
+        if (!found) return fail(name(found.error(), first));
+        if (auto got = place.segment->read_exactly_at(offset, sealed); !got) return fail(name(got.error(), first));
         std::vector<ByteView> views;
         for (std::uint64_t i = 0; i < chunks; ++i) {
             const auto plain = MutableByteView(window).subspan(i * kChunkSize, chunk_size(first + i));
@@ -88,7 +97,9 @@ struct ObjectReader::State {
         const std::uint64_t at = position / kChunkSize * kSealedChunkSize + position % kChunkSize;
         const auto index = static_cast<std::size_t>(std::upper_bound(starts.begin(), starts.end(), at) - starts.begin()) - 1;
         const auto& extent = opened.record.extents[index];
-        return {extent.segment, extent.offset + (at - starts[index])};
+        const auto& place = places[index];
+        if (!place.segment) return {extent.segment, extent.offset + (at - starts[index])};
+        return {place.segment->number(), place.offset + (at - starts[index])};
     }
 
     Result<ByteView> chunk(std::uint64_t index) {
@@ -106,6 +117,7 @@ struct ObjectReader::State {
     crypto::Secret d;
     StreamCipher cipher;
     std::vector<std::uint64_t> starts;   // of each extent, in the sealed stream
+    std::vector<VaultShared::Resolved> places;   // of each extent; no segment: not found yet
     Bytes sealed;
     Bytes window;                        // checked chunks window_first … window_first + window_count - 1
     std::uint64_t window_first = 0;
@@ -161,8 +173,6 @@ Result<Bytes> ObjectReader::prefix() const {
     return plain;
 }
 
-namespace {
-
 Result<Bytes> read_record_bytes(const Segment& segment, std::uint64_t offset) {
     Bytes bytes(4096);
     FID_TRY(const auto size, segment.size());
@@ -177,8 +187,6 @@ Result<Bytes> read_record_bytes(const Segment& segment, std::uint64_t offset) {
     return bytes;
 }
 
-}  // namespace
-
 Error VaultShared::name_problem(Error error, const ObjectId& id, const Location& location) const {
     // A missing segment or a record that does not parse is damage; unsupported stays what it is.
     if (error.code == ErrorCode::malformed || error.code == ErrorCode::not_found || error.code == ErrorCode::limit_exceeded) error.code = ErrorCode::corrupt;
@@ -189,9 +197,9 @@ Result<ObjectReader> Vault::open_object(const ObjectRef& ref) const {
     const auto named = [&](const Error& error) { return fail(state_->name_problem(error, ref.id, ref.location)); };
     auto secrets = state_->secrets->study_secrets(ref.slot);
     if (!secrets) return fail(secrets.error().with("object " + to_hex(ref.id)));  // not_found: erased
-    const auto segment = state_->segment(ref.location.segment);
-    if (!segment) return named(segment.error());
-    const auto bytes = read_record_bytes(**segment, ref.location.offset);
+    const auto place = state_->resolve(ref.location.segment, ref.location.offset);
+    if (!place) return named(place.error());
+    const auto bytes = read_record_bytes(*place->segment, place->offset);
     if (!bytes) return named(bytes.error());
     auto record = decode_record(*bytes);
     if (!record) return named(record.error());
@@ -201,6 +209,7 @@ Result<ObjectReader> Vault::open_object(const ObjectRef& ref) const {
     if (object->header.slot != ref.slot || object->header.hash() != ref.header_hash || object->size != ref.size) {
         return named({ErrorCode::corrupt, "its header is not the one that the index names"});
     }
+    if (object->extents.empty()) return fail(ErrorCode::not_found, "object " + to_hex(ref.id) + ": its bytes were given up when the segment was rewritten, since nobody can ask for them any more");
     auto opened = open_record(std::move(*object), secrets->d);
     if (!opened) return named(opened.error());
     if (opened->chunk_root != ref.chunk_root) return named({ErrorCode::corrupt, "its chunk hashes do not lead to the fingerprint"});

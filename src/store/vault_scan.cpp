@@ -79,6 +79,7 @@ Result<VaultShared::Walk> VaultShared::walk(const Segment& segment, std::uint64_
         out.end = size;
         return out;
     }
+    if (out.header.is_rewritten() && out.header.place >= segment.number()) damage(0, "a segment that says it stands in the place of " + std::to_string(out.header.place));
     Window window(segment, size);
     bool first = true;
     std::uint64_t offset = std::max<std::uint64_t>(from, kSegmentHeaderSize);
@@ -117,24 +118,38 @@ Result<VaultShared::Walk> VaultShared::walk(const Segment& segment, std::uint64_
         if (visit) FID_CHECK(visit(offset, block->records));
         offset = out.end;
     }
+    out.end_sequence = out.last_sequence;
+    if (out.header.is_rewritten()) {
+        if (out.last_sequence < out.header.blocks) damage(out.end, "blocks " + std::to_string(out.last_sequence + 1) + " to " + std::to_string(out.header.blocks) + " at its end are not readable");
+        out.end_sequence = std::max(out.last_sequence, out.header.end_sequence);
+    }
     return out;
 }
 
+std::optional<std::uint32_t> place_of(std::span<const SegmentName> names, std::uint32_t number) {
+    std::optional<std::uint32_t> found;
+    for (const auto& name : names) {
+        if (name.number == number || name.place == number) found = name.place;
+    }
+    return found;
+}
+
 Result<void> VaultShared::resume(Location known_block) {
-    FID_TRY(const auto numbers, backend->list());
-    if (numbers.empty()) {
+    FID_TRY(const auto names, this->names());
+    if (names.empty()) {
         if (known_block.segment != 0) return fail(ErrorCode::corrupt, "all segments are missing; restore them from a backup");
         return {};
     }
-    highest_number = std::max(highest_number, numbers.back());  // a missing one may come back from a backup: its number is not used again
-    if (known_block.segment != 0 && !std::binary_search(numbers.begin(), numbers.end(), known_block.segment)) {
+    for (const auto& name : names) highest_number = std::max(highest_number, name.number);  // a missing one may come back from a backup: its number is not used again
+    const auto known_place = place_of(names, known_block.segment);
+    if (known_block.segment != 0 && !known_place) {
         log::error("store", "the newest segment that the index knows is missing", {{"segment", known_block.segment}});
         return {};  // new objects go to a new segment; fsck names what is missing
     }
     std::optional<Walk> last;
     bool all_durable = false;
-    for (const auto number : numbers) {
-        if (number < known_block.segment) continue;
+    for (const auto& [number, place] : names) {
+        if (place < known_place.value_or(0)) continue;
         FID_TRY(const auto opened_segment, segment(number));
         FID_TRY(auto found, walk(*opened_segment, number == known_block.segment ? known_block.offset : 0, {}));
         for (const auto& error : found.damage) log::error("store", error.message);
@@ -142,14 +157,14 @@ Result<void> VaultShared::resume(Location known_block) {
         if (found.last_offset != 0) last_block_at_open = {number, found.last_offset};
         // A block is begun only when the one before is durable; where blocks are missing, the last that is left need not have been the last.
         all_durable = !found.damage.empty() || found.torn_at.has_value() || (all_durable && found.last_offset == 0);
-        if (last && found.header.previous_sequence > last->last_sequence) {
+        if (last && found.header.previous_sequence > last->end_sequence) {
             all_durable = true;
-            log::error("store", "blocks at a segment's end are missing", {{"segment", last->header.number}, {"expected", found.header.previous_sequence}, {"found", last->last_sequence}});
+            log::error("store", "blocks at a segment's end are missing", {{"segment", last->header.number}, {"expected", found.header.previous_sequence}, {"found", last->end_sequence}});
         }
         last = std::move(found);
     }
     if (all_durable) last_block_at_open = {};
-    if (!last || !last->damage.empty() || last->end == 0) return {};
+    if (!last || !last->damage.empty() || last->end == 0 || last->header.is_rewritten()) return {};
     FID_TRY(auto writable, backend->open(last->header.number, true));
     FID_TRY(const auto size, writable->size());
     if (size > last->end) {
@@ -167,11 +182,10 @@ Result<void> VaultShared::resume(Location known_block) {
 
 namespace {
 
-ScannedEntry read_entry(const ShredStore& secrets, Location block, const BlockRecord& bytes) {
+ScannedEntry read_entry(const ShredStore& secrets, Location block, const BlockRecord& bytes, Result<Record> record) {
     ScannedEntry entry;
     entry.block = block;
     entry.location = {block.segment, block.offset + bytes.offset};
-    auto record = decode_record(bytes.bytes);
     if (!record) {
         entry.problem = record.error();
         return entry;
@@ -181,7 +195,12 @@ ScannedEntry read_entry(const ShredStore& secrets, Location block, const BlockRe
             entry.id = object->header.id;
             entry.slot = object->header.slot;
             entry.header_hash = object->header.hash();
-            for (const auto& extent : object->extents) entry.segments.push_back(extent.segment);
+            std::uint64_t stored_size = 0;
+            const auto elsewhere = parts_elsewhere(object->extents, block.segment);
+            for (const auto& extent : object->extents) {
+                entry.segments.push_back(extent.segment);
+                stored_size += extent.size;
+            }
             auto pair_or_error = secrets.study_secrets(entry.slot);
             entry.other_secrets = pair_or_error ? derive_stream_key(pair_or_error->d, entry.id, "fid.object1").commitment != object->header.commitment
                                                 : pair_or_error.error().code == ErrorCode::corrupt;
@@ -194,6 +213,9 @@ ScannedEntry read_entry(const ShredStore& secrets, Location block, const BlockRe
             stored.prefix_sha256 = opened.description.prefix_sha256;
             stored.fragment_sha256 = opened.description.fragment_sha256;
             stored.prefix_size = opened.description.prefix_size;
+            stored.stored_size = stored_size;
+            stored.record_size = bytes.bytes.size();
+            stored.elsewhere = elsewhere;
             entry.object = std::move(stored);
             return {};
         }
@@ -223,17 +245,21 @@ Result<ScanResult> Vault::scan(Location from, const std::function<Result<void>(S
         being_written = state_->being_written;
         highest = state_->highest_number;
     }
-    FID_TRY(const auto numbers, state_->backend->list());
+    FID_TRY(const auto names, state_->names());
+    const auto from_place = place_of(names, from.segment).value_or(from.segment);
     std::optional<VaultShared::Walk> last;
-    for (const auto number : numbers) {
-        if (number < from.segment || being_written.contains(number)) continue;
+    for (const auto& name : names) {
+        const auto number = name.number;
+        if (name.place < from_place || being_written.contains(number)) continue;
         auto opened = state_->segment(number);
         if (!opened && opened.error().code == ErrorCode::not_found && number > highest) continue;  // a large object was begun and given up meanwhile
         FID_TRY(const auto segment, std::move(opened));
         const auto on_block = [&](std::uint64_t offset, std::span<const BlockRecord> records) -> Result<void> {
             for (const auto& record : records) {
+                auto decoded = decode_record(record.bytes);
+                if (decoded && std::holds_alternative<MovesRecord>(*decoded)) continue;
                 ++result.entries;
-                auto entry = read_entry(*state_->secrets, {number, offset}, record);
+                auto entry = read_entry(*state_->secrets, {number, offset}, record, std::move(decoded));
                 if (entry.problem && entry.problem->code != ErrorCode::not_found) {
                     entry.problem = state_->name_problem(*entry.problem, entry.id, entry.location);
                 }
@@ -241,17 +267,23 @@ Result<ScanResult> Vault::scan(Location from, const std::function<Result<void>(S
             }
             return {};
         };
-        FID_TRY(auto found, state_->walk(*segment, number == from.segment ? from.offset : 0, on_block));
+        auto walked = state_->walk(*segment, number == from.segment ? from.offset : 0, on_block);
+        if (!walked && walked.error().code == ErrorCode::io) {  // a disk that does not read says nothing of what stands there
+            result.damage.push_back(walked.error());
+            last.reset();
+            continue;
+        }
+        FID_TRY(auto found, std::move(walked));
         result.damage.insert(result.damage.end(), found.damage.begin(), found.damage.end());
         if (found.header.data_only) {
             if (number <= highest) result.data_only.push_back(number);
             continue;
         }
-        if (last && found.header.previous_sequence > last->last_sequence) {
-            result.damage.push_back(Error{ErrorCode::corrupt, "segment " + std::to_string(last->header.number) + ": blocks " + std::to_string(last->last_sequence + 1) + " to " +
+        if (last && found.header.previous_sequence > last->end_sequence) {
+            result.damage.push_back(Error{ErrorCode::corrupt, "segment " + std::to_string(last->header.number) + ": blocks " + std::to_string(last->end_sequence + 1) + " to " +
                                                                   std::to_string(found.header.previous_sequence) + " at its end are not readable"});
         }
-        if (found.torn_at && number != numbers.back()) {
+        if (found.torn_at && number != names.back().number) {
             log::info("store", "a block was begun and never acknowledged", {{"segment", number}, {"offset", *found.torn_at}});
         }
         last = std::move(found);

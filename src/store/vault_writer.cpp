@@ -1,5 +1,7 @@
-#include "base/hex.hpp"
 #include <algorithm>
+#include <array>
+
+#include "base/hex.hpp"
 
 #include "store/impl/vault_state.hpp"
 #include "store/impl/writer_state.hpp"
@@ -53,21 +55,28 @@ Result<void> ObjectWriter::State::seal_chunks(ByteView bytes, bool last) {
 
 Result<void> ObjectWriter::State::write_extent(ByteView bytes) {
     const auto placed = [&]() -> Result<VaultShared::Place> {
+        FID_CHECK(vault->admit(header.kind));
+        const std::vector<std::uint32_t> held(holds.begin(), holds.end());
+        if (const auto lost = vault->spoiled_in(held)) return fail(*lost);
         const bool large = written + bytes.size() > vault->options.own_file_bytes || expected_size > vault->options.own_file_bytes;
         if (large && !own) {
             const std::lock_guard lock(vault->tail_mutex);
             FID_TRY(own, vault->make_segment(true));
             vault->being_written.insert(own->number());
+            vault->hold(own->number(), holds);
             own_tail = kSegmentHeaderSize;
         }
-        if (!own) return vault->reserve(bytes.size());
+        if (!own) return vault->reserve(bytes.size(), holds);
         VaultShared::Place place{own, own_tail};
         own_tail += bytes.size();
         return place;
     }();
     if (!placed) return spoil(placed.error());
-    if (auto put = placed->segment->write_at(placed->offset, bytes); !put) return spoil(put.error());
     const auto number = placed->segment->number();
+    if (auto put = placed->segment->write_at(placed->offset, bytes); !put) {
+        if (!own) vault->give_back(std::array{Extent{number, placed->offset, bytes.size()}});
+        return spoil(put.error());
+    }
     if (!extents.empty() && extents.back().segment == number && extents.back().offset + extents.back().size == placed->offset) {
         extents.back().size += bytes.size();
     } else {
@@ -133,11 +142,13 @@ Result<Bytes> ObjectWriter::State::make_record(const PendingObject& object, Stor
     stored.prefix_sha256 = description.prefix_sha256;
     stored.fragment_sha256 = description.fragment_sha256;
     stored.prefix_size = description.prefix_size;
+    stored.stored_size = written;
     return encode_record(record);
 }
 
 ObjectWriter::State::~State() {
     if (!committed) vault->give_back(extents);
+    vault->let_go(holds);
     if (!own) return;
     const auto number = own->number();
     own.reset();

@@ -18,7 +18,8 @@ public:
 
     std::size_t stored() const { return stored_; }
     std::size_t failed() const { return failed_; }
-    /// 200: all stored; 202: some, or with warnings; none: 503 where it was the archive that failed each time, else 409.
+    /// 200: all stored; 202: some, or with warnings; none: 507 where each time there was no room (RFC 4918 §11.5), 503 where each time the
+    /// archive failed, else 409.
     unsigned status() const;
 
     std::string to_json(std::string_view base_url) const;
@@ -29,6 +30,7 @@ private:
         std::string sop_class_uid, sop_uid, study_uid, series_uid;
         std::uint16_t reason = 0;  // failure or warning; 0: neither
         bool stored = false;
+        bool no_space = false;
     };
     std::vector<Item> items_;
     std::size_t stored_ = 0;

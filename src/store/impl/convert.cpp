@@ -80,6 +80,7 @@ Result<ObjectRow> object_row(const ObjectColumns& c, const Uid& study_uid) {
     FID_TRY(row.prefix_sha256, hash_of(c.prefix_sha256, "prefix sha256"));
     FID_TRY(row.fragment_sha256, hash_of(c.fragment_sha256, "fragment sha256"));
     row.prefix_size = static_cast<std::uint64_t>(c.prefix_size);
+    row.stored_size = static_cast<std::uint64_t>(c.stored_size);
     row.arrival_ms = static_cast<std::uint64_t>(c.arrival_ms);
     row.source.value = c.source;
     return row;

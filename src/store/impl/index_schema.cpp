@@ -30,13 +30,16 @@ CREATE INDEX series_modality ON series (modality, study);
 
 CREATE TABLE objects (
   object_id {text} PRIMARY KEY, kind {int} NOT NULL, state {int} NOT NULL, state_before {int} NOT NULL, state_ms {int} NOT NULL, reason {text} NOT NULL,
-  study {int} NOT NULL, slot {int} NOT NULL, segment {int} NOT NULL, position {int} NOT NULL, size {int} NOT NULL, prefix_size {int} NOT NULL,
+  study {int} NOT NULL, slot {int} NOT NULL, segment {int} NOT NULL, position {int} NOT NULL, record_size {int} NOT NULL,
+  stored_size {int} NOT NULL, elsewhere {text} NOT NULL, size {int} NOT NULL, prefix_size {int} NOT NULL,
   arrival_ms {int} NOT NULL, header_hash {text} NOT NULL, chunk_root {text} NOT NULL, sha256 {text} NOT NULL, pixel_sha256 {text} NOT NULL,
   source_sha256 {text} NOT NULL, prefix_sha256 {text} NOT NULL, fragment_sha256 {text} NOT NULL, source {text} NOT NULL, mac {text} NOT NULL);
 CREATE INDEX objects_study ON objects (study);
 CREATE INDEX objects_slot ON objects (slot);
 CREATE INDEX objects_manifests ON objects (study) WHERE kind = 2;
 CREATE INDEX objects_state ON objects (state) WHERE state <> 1;
+CREATE INDEX objects_room ON objects (segment, state, stored_size, record_size);
+CREATE INDEX objects_elsewhere ON objects (elsewhere) WHERE elsewhere <> '';
 
 CREATE TABLE instances (
   id {id}, object_id {text} NOT NULL UNIQUE, study {int} NOT NULL, is_current {int} NOT NULL, sop_uid {text} NOT NULL, series_uid {text} NOT NULL,

@@ -63,12 +63,14 @@ struct ObjectColumns {
     std::string object_id;
     long long kind = 0, state = 0, state_before = 0, state_ms = 0;
     std::string reason;
-    long long study = 0, slot = 0, segment = 0, position = 0, size = 0, prefix_size = 0, arrival_ms = 0;
+    long long study = 0, slot = 0, segment = 0, position = 0, record_size = 0, stored_size = 0, size = 0, prefix_size = 0, arrival_ms = 0;
+    std::string elsewhere;            // how many bytes of it lie in other segments, as "3:1048576 4:2097152"; mostly none
     std::string header_hash, chunk_root, sha256, pixel_sha256, source_sha256, prefix_sha256, fragment_sha256, source, mac;
     template <typename Visitor>
     void each(Visitor&& v) {
         v("object_id", object_id), v("kind", kind), v("state", state), v("state_before", state_before), v("state_ms", state_ms), v("reason", reason);
-        v("study", study), v("slot", slot), v("segment", segment), v("position", position), v("size", size), v("prefix_size", prefix_size);
+        v("study", study), v("slot", slot), v("segment", segment), v("position", position), v("record_size", record_size), v("stored_size", stored_size);
+        v("elsewhere", elsewhere), v("size", size), v("prefix_size", prefix_size);
         v("arrival_ms", arrival_ms), v("header_hash", header_hash), v("chunk_root", chunk_root), v("sha256", sha256), v("pixel_sha256", pixel_sha256);
         v("source_sha256", source_sha256), v("prefix_sha256", prefix_sha256), v("fragment_sha256", fragment_sha256), v("source", source);
     }

@@ -10,6 +10,9 @@ constexpr std::string_view kBlockMagic = "FIDBLOCK";
 constexpr std::uint16_t kFormat = 1;
 constexpr std::uint8_t kObjectRecord = 1;
 constexpr std::uint8_t kMarkRecord = 2;
+constexpr std::uint8_t kMovesRecord = 3;
+constexpr std::uint16_t kDataOnly = 1;
+constexpr std::uint16_t kRewritten = 2;
 
 void append_sized(Bytes& out, ByteView bytes) {
     append_be(out, static_cast<std::uint32_t>(bytes.size()));
@@ -27,11 +30,16 @@ Bytes SegmentHeader::encode() const {
     out.reserve(kSegmentHeaderSize);
     append(out, as_bytes(kSegmentMagic));
     append_be(out, kFormat);
-    append_be(out, static_cast<std::uint16_t>(data_only ? 1 : 0));
+    append_be(out, data_only ? kDataOnly : is_rewritten() ? kRewritten : std::uint16_t{0});
     append_be(out, number);
     append(out, site_id);
     append_be(out, created_ms);
     append_be(out, previous_sequence);
+    append_be(out, first_unfinished);
+    append_be(out, place);
+    append_be(out, blocks);
+    append_be(out, end_sequence);
+    append_be(out, moves_offset);
     out.resize(kSegmentHeaderSize - 4);
     append_be(out, crc32c(out));
     return out;
@@ -46,13 +54,19 @@ Result<SegmentHeader> SegmentHeader::decode(ByteView bytes) {
     FID_TRY(const auto format, reader.u16("segment format"));
     if (format != kFormat) return fail(ErrorCode::unsupported, "segment format " + std::to_string(format));
     FID_TRY(const auto flags, reader.u16("segment flags"));
-    if (flags > 1) return fail(ErrorCode::unsupported, "segment flags " + std::to_string(flags));
+    if (flags > kRewritten) return fail(ErrorCode::unsupported, "segment flags " + std::to_string(flags));
     SegmentHeader header;
-    header.data_only = flags == 1;
+    header.data_only = flags == kDataOnly;
     FID_TRY(header.number, reader.u32("segment number"));
     FID_TRY(header.site_id, reader.array<32>("site id"));
     FID_TRY(header.created_ms, reader.u64("segment time"));
     FID_TRY(header.previous_sequence, reader.u64("previous sequence"));
+    FID_TRY(header.first_unfinished, reader.u32("first unfinished segment"));
+    FID_TRY(header.place, reader.u32("place"));
+    FID_TRY(header.blocks, reader.u64("block count"));
+    FID_TRY(header.end_sequence, reader.u64("end sequence"));
+    FID_TRY(header.moves_offset, reader.u64("place of the moves"));
+    if (header.is_rewritten() != (flags == kRewritten)) return fail(ErrorCode::malformed, "a segment's flags and its place do not go together");
     return header;
 }
 
@@ -158,6 +172,18 @@ Bytes encode_body(const MarkRecord& record) {
     return out;
 }
 
+Bytes encode_body(const MovesRecord& record) {
+    Bytes out;
+    append_be(out, static_cast<std::uint32_t>(record.moves.size()));
+    for (const auto& move : record.moves) {
+        append_be(out, move.from.segment);
+        append_be(out, move.from.offset);
+        append_be(out, move.from.size);
+        append_be(out, move.to);
+    }
+    return out;
+}
+
 Result<Record> decode_object(ByteReader& reader) {
     ObjectRecord record;
     FID_TRY(const auto header, reader.take(ObjectHeader::kSize, "object header"));
@@ -165,7 +191,7 @@ Result<Record> decode_object(ByteReader& reader) {
     FID_TRY(record.size, reader.u64("object size"));
     if (record.size == 0 || record.size > std::uint64_t{0xffffffff} * kChunkSize) return fail(ErrorCode::malformed, "an object of " + std::to_string(record.size) + " bytes");
     FID_TRY(const auto count, reader.u32("extent count"));
-    if (count == 0 || count > reader.remaining() / 20) return fail(ErrorCode::malformed, "an object of " + std::to_string(count) + " extents");
+    if (count > reader.remaining() / 20) return fail(ErrorCode::malformed, "an object of " + std::to_string(count) + " extents");
     record.extents.reserve(count);
     std::uint64_t total = 0;
     const auto expected = sealed_size(record.size);
@@ -180,7 +206,7 @@ Result<Record> decode_object(ByteReader& reader) {
         total += extent.size;
         record.extents.push_back(extent);
     }
-    if (total != expected) return fail(ErrorCode::malformed, "extents of " + std::to_string(total) + " bytes for an object that takes " + std::to_string(expected));
+    if (count > 0 && total != expected) return fail(ErrorCode::malformed, "extents of " + std::to_string(total) + " bytes for an object that takes " + std::to_string(expected));
     FID_TRY(const auto hashes, take_sized(reader, "chunk hashes"));
     if (hashes.size() != sealed_size(evidence::chunk_count(record.size) * sizeof(Hash))) return fail(ErrorCode::malformed, "the list of chunk hashes has another length than the object calls for");
     record.sealed_chunk_hashes = to_bytes(hashes);
@@ -205,6 +231,20 @@ Result<Record> decode_mark(ByteReader& reader) {
     return record;
 }
 
+Result<Record> decode_moves(ByteReader& reader) {
+    MovesRecord record;
+    FID_TRY(const auto count, reader.u32("count of moves"));
+    if (count > reader.remaining() / 28) return fail(ErrorCode::malformed, "a record of " + std::to_string(count) + " moves");
+    record.moves.resize(count);
+    for (auto& move : record.moves) {
+        FID_TRY(move.from.segment, reader.u32("segment moved from"));
+        FID_TRY(move.from.offset, reader.u64("offset moved from"));
+        FID_TRY(move.from.size, reader.u64("size moved"));
+        FID_TRY(move.to, reader.u64("offset moved to"));
+    }
+    return record;
+}
+
 }  // namespace
 
 Bytes encode_record(const Record& record) {
@@ -212,7 +252,8 @@ Bytes encode_record(const Record& record) {
     Bytes out;
     out.reserve(body.size() + kMinRecordSize);
     append_be(out, static_cast<std::uint32_t>(body.size() + kMinRecordSize));
-    out.push_back(std::holds_alternative<ObjectRecord>(record) ? kObjectRecord : kMarkRecord);
+    static_assert(kObjectRecord == 1 && kMarkRecord == 2 && kMovesRecord == 3, "the variant's order");
+    out.push_back(static_cast<std::uint8_t>(record.index() + 1));
     append(out, body);
     append_be(out, crc32c(out));
     return out;
@@ -226,6 +267,7 @@ Result<Record> decode_record(ByteView bytes) {
     Result<Record> record = fail(ErrorCode::unsupported, "record type " + std::to_string(bytes[4]));
     if (bytes[4] == kObjectRecord) record = decode_object(reader);
     if (bytes[4] == kMarkRecord) record = decode_mark(reader);
+    if (bytes[4] == kMovesRecord) record = decode_moves(reader);
     if (record && !reader.at_end()) return fail(ErrorCode::malformed, "a record has " + std::to_string(reader.remaining()) + " bytes too many");
     return record;
 }

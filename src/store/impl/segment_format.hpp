@@ -25,7 +25,14 @@ struct SegmentHeader {
     Bytes32 site_id{};
     std::uint64_t created_ms = 0;
     std::uint64_t previous_sequence = 0;  // the segment before holds blocks at least up to this one
+    std::uint32_t first_unfinished = 0;   // lowest segment with bytes of an object that was not finished when this one was begun
+    // Of a segment that holds what was kept of another, and will never be written to again:
+    std::uint32_t place = 0;              // the first segment that stood here, where this one stands in the order; 0: it is none of these
+    std::uint64_t blocks = 0;             // how many it has
+    std::uint64_t end_sequence = 0;       // of the last block of that first segment
+    std::uint64_t moves_offset = 0;       // of the block that says what was where; 0: none
 
+    bool is_rewritten() const { return place != 0; }
     Bytes encode() const;
     static Result<SegmentHeader> decode(ByteView bytes);
 };
@@ -63,7 +70,7 @@ struct Extent {
 struct ObjectRecord {
     ObjectHeader header;
     std::uint64_t size = 0;
-    std::vector<Extent> extents;
+    std::vector<Extent> extents;  // none: a hollow record, whose bytes were given up for good
     Bytes sealed_chunk_hashes;
     Bytes32 fragment_id{};
     Hash fragment_commitment{};
@@ -79,7 +86,15 @@ struct MarkRecord {
     /// What stands in the associated data.
     Bytes clear() const;
 };
-using Record = std::variant<ObjectRecord, MarkRecord>;
+/// In a rewritten segment: where that which other segments and older rows look for elsewhere lies now.
+struct MovesRecord {
+    struct Move {
+        Extent from;
+        std::uint64_t to = 0;   // offset in this segment
+    };
+    std::vector<Move> moves;
+};
+using Record = std::variant<ObjectRecord, MarkRecord, MovesRecord>;
 
 /// u32 size ‖ u8 type ‖ body ‖ crc32c.
 Bytes encode_record(const Record& record);

@@ -30,6 +30,7 @@ struct ObjectWriter::State {
     Bytes sealed;                       // not yet placed, at most an extent and 16 chunks
     std::vector<Hash> chunk_hashes;
     std::vector<Extent> extents;
+    std::set<std::uint32_t> holds;      // segments that they lie in
     std::uint64_t size = 0;
     std::uint64_t written = 0;          // sealed bytes that have their place
     std::shared_ptr<Segment> own;       // of a very large object
