@@ -3,6 +3,7 @@
 FIDUCIAL_FAULTS: how many kills (default 30). FIDUCIAL_SEED: repeats the same choices; printed at the start.
 """
 import contextlib
+import copy
 import hashlib
 import http.client
 import io
@@ -10,6 +11,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -26,7 +28,8 @@ from pydicom.filewriter import write_dataset, write_file_meta_info
 
 from harness import FIDUCIAL, PASSPHRASE, SystemTest, wait_for
 
-FAULTS = int(os.environ.get("FIDUCIAL_FAULTS", "30"))
+FAULTS_SET = int(os.environ.get("FIDUCIAL_FAULTS", "0"))
+FAULTS = FAULTS_SET or 30
 SEED = int(os.environ.get("FIDUCIAL_SEED", random.SystemRandom().randrange(1 << 32)))
 CHECK_EVERY = 6          # kills between two full checks
 GIVEN_UP = 120           # seconds until something that should happen counts as not happening
@@ -143,15 +146,20 @@ class Sent:
 
 def store(url, token, image, timeout=30):
     """One STOW-RS request with one instance. Returns: the status."""
+    return request(url, token, [image], timeout)[0]
+
+
+def request(url, token, images, timeout=30):
+    """One STOW-RS request. Returns: the status, and the answer where that is DICOM JSON."""
     where = urllib.parse.urlsplit(url)
-    body = b"--b0\r\nContent-Type: application/dicom\r\n\r\n" + image.bytes + b"\r\n--b0--\r\n"
+    body = b"".join(b"--b0\r\nContent-Type: application/dicom\r\n\r\n" + image.bytes + b"\r\n" for image in images) + b"--b0--\r\n"
     connection = http.client.HTTPConnection(where.hostname, where.port, timeout=timeout)
     try:
         connection.request("POST", "/studies", body, {"Authorization": "Bearer " + token, "Accept": "application/dicom+json",
                                                       "Content-Type": 'multipart/related; type="application/dicom"; boundary=b0'})
         answer = connection.getresponse()
-        answer.read()
-        return answer.status
+        body = answer.read()
+        return answer.status, json.loads(body) if answer.headers.get_content_type() == "application/dicom+json" else None
     finally:
         connection.close()
 
@@ -174,6 +182,12 @@ class Kill(SystemTest):
         self.killer = Killer(self.dice)
         self.started = time.monotonic()
         self.site_ = self.site()
+        settings = self.site_.folder / "fiducial.toml"  # segments that fill up, and are rewritten while all this goes on
+        text = settings.read_text()
+        for key, value in (("segment_mib", 1), ("compact_every_s", 1), ("compact_dead_percent", 5)):
+            text, found = re.subn(f"(?m)^{key} = .*$", f"{key} = {value}", text)
+            assert found == 1, key
+        settings.write_text(text)
         self.site_.run("person", "add", "scanner", "--role", "technologist")
         self.token = self.site_.token("scanner")
 
@@ -274,6 +288,23 @@ class Kill(SystemTest):
         self.assertEqual(refused, [])
         if victim == "node":
             self.assertTrue(all(image.uid in self.sent.acknowledged for image in images))
+
+    def compact_round(self, victim):
+        """What a custodian discarded is dead room: killed while the segments are rewritten without it."""
+        images = make_images(self.dice, 3, 6)
+        self.sent.offer(images)
+        for image in images:
+            self.assertEqual(store(self.site_.url, self.token, image), 200)
+            self.sent.acknowledge(image)
+            other = copy.copy(image)
+            other.bytes = image.bytes[:-64] + self.dice.randbytes(64)
+            self.assertEqual(store(self.site_.url, self.token, other), 202, "other pixels under a known UID are set aside")
+        for item in self.site_.run("set-aside", "list")["setAside"]:
+            self.site_.run("set-aside", "discard", item["objectId"], "--reason", "not wanted")
+        process = self.spawn("--json", "compact")
+        self.moment(0.4)
+        self.killer.strike(self.site_.server, victim, "compaction")
+        process.communicate(timeout=GIVEN_UP)
 
     def start_round(self, victim):
         self.site_.start(wait=False)
@@ -389,10 +420,10 @@ class Kill(SystemTest):
 
     def one_round(self):
         victim = self.dice.choice(["archive", "archive", "node", "both"])
-        kind = self.dice.choice(["import", "import", "serve", "serve", "through", "start", "fsck", "rotate"])
+        kind = self.dice.choice(["import", "import", "serve", "serve", "through", "compact", "start", "fsck", "rotate"])
         if kind in ("import", "start", "fsck", "rotate") and self.site_.server is not None:
             self.site_.stop()
-        if kind in ("serve", "through") and self.site_.server is None:
+        if kind in ("serve", "through", "compact") and self.site_.server is None:
             self.site_.start()
         if kind == "import":
             self.import_round(victim, None)
@@ -400,6 +431,8 @@ class Kill(SystemTest):
             self.import_round(victim, self.site_.server)
         elif kind == "serve":
             self.store_round(victim)
+        elif kind == "compact":
+            self.compact_round(victim)
         elif kind == "start":
             self.start_round(victim)
         elif kind == "fsck":
