@@ -291,7 +291,7 @@ class Kill(SystemTest):
 
     def compact_round(self, victim):
         """What a custodian discarded is dead room: killed while the segments are rewritten without it."""
-        images = make_images(self.dice, 3, 6)
+        images = make_images(self.dice, 2, 4)
         self.sent.offer(images)
         for image in images:
             self.assertEqual(store(self.site_.url, self.token, image), 200)
