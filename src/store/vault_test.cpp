@@ -536,7 +536,7 @@ TEST_F(VaultTest, CommittedPartsMakeAWholeStoreAlthoughUploadsGoOn) {
     ASSERT_TRUE(store_->commit({std::move(large), late.description(), {}, {}}));
     for (int i = 100; i < 130; ++i) put(instance(i));
     for (const auto& part : parts) {
-        const auto bytes = read_file(segment_path(part.segment), 1 << 30).value();
+        const auto bytes = read_file(segment_path(part.segment.number), 1 << 30).value();
         ASSERT_LE(part.bytes, bytes.size());
         ASSERT_TRUE(write_file_atomically(copy / "segments" / segment_file_name(part.segment), ByteView(bytes).first(part.bytes)));
     }
