@@ -163,8 +163,12 @@ Result<json::object> Operations::back_up(const Arguments& arguments) {
     FID_CHECK(service_.store_->secrets().copy_pages([&](const std::string& name, ByteView page) { return backup->add_bytes("store/secrets/" + name, page); }));
     FID_CHECK(backup->add_file("trace/" + std::string(audit::Trace::kLogFile), layout.trace() / audit::Trace::kLogFile, moment.trace.log_bytes, kMaxPieceBytes));
     FID_CHECK(backup->add_bytes("trace/" + std::string(audit::Trace::kHeadFile), moment.trace.head_file));
-    for (const auto& path : {layout.store() / "site.id", layout.facts(), layout.configuration(), layout.trust_file(), layout.site_key(), layout.key(kDeployerKey), layout.key(kOperatorKey),
-                             layout.key(kGatewayKey), layout.key(kSealerKey)}) {
+    std::vector<fs::path> small{layout.store() / "site.id", layout.facts(), layout.configuration(), layout.trust_file(), layout.site_key(), layout.key(kDeployerKey), layout.key(kOperatorKey),
+                                layout.key(kGatewayKey), layout.key(kSealerKey)};
+    for (const auto& entry : fs::directory_iterator(layout.root, ec)) {  // earlier trust files and what signed the later ones
+        if (entry.path().filename().string().starts_with(layout.trust_file().filename().string() + ".") && entry.is_regular_file(ec)) small.push_back(entry.path());
+    }
+    for (const auto& path : small) {
         FID_TRY(const auto bytes, read_file(path, kMaxPieceBytes));
         FID_CHECK(backup->add_bytes(path.lexically_relative(layout.root).generic_string(), bytes));
     }

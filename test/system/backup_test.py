@@ -74,6 +74,7 @@ class Backup(SystemTest):
             whole = self.backup(site)
             self.assertGreater(whole["bytesCopied"], sum(file.stat().st_size for file in first))
             self.assertEqual(site.run("import", *last)["unsettled"], 0)
+            shutil.copy(site.folder / "trust.json", site.folder / "trust.json.1")  # as where a next one was accepted
             more = self.backup(site)
             new = sum(file.stat().st_size for file in last)
             self.assertLess(more["bytesCopied"], new + (2 << 20), "only what is new")
@@ -97,6 +98,7 @@ class Backup(SystemTest):
         self.assertTrue(site.run("ledger", "status")["healthy"])
         verified = site.run("verify", "--all")
         self.assertEqual((verified["settled"], verified["damaged"]), (verified["studies"], []))
+        self.assertEqual((site.folder / "trust.json.1").read_bytes(), (self.folder / "trust.json").read_bytes())
         with self.subTest("evidence: of before and of now, under the trust file of before"):
             out = self.folder / "out"
             site.run("export", study, "--to", out)
