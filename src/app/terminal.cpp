@@ -50,7 +50,9 @@ Result<crypto::Secret> obtain_passphrase(const std::filesystem::path& file, std:
     if (!file.empty()) {
         struct stat info {};
         if (::stat(file.c_str(), &info) != 0) return fail(error_from_errno(errno, "reading the passphrase file", file));
-        if ((info.st_mode & 077) != 0 && S_ISREG(info.st_mode)) {
+        const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");  // systemd's: an access list there shows as the group's bits
+        const bool is_credential = credentials != nullptr && file.parent_path() == std::filesystem::path(credentials);
+        if ((info.st_mode & (is_credential ? 007 : 077)) != 0 && S_ISREG(info.st_mode)) {
             return fail(ErrorCode::permission, "the passphrase file " + file.string() + " can be read by others; chmod 600 it");
         }
         FID_TRY(auto bytes, read_file(file, 4096));

@@ -81,6 +81,11 @@ void TraceWitness::keep_now(const audit::TraceHead& head) {
     if (auto done = write(head); !done) log::warning("archive", "the trace's head could not be kept in the index", {{"why", done.error().message}});
 }
 
+Result<std::string> TraceWitness::kept() const {
+    FID_TRY(const auto text, database_.read([&](database::Transaction& t) { return read_fact(t, row_key_, kTraceFact); }));
+    return text.value_or(std::string());
+}
+
 std::string TraceWitness::problem() const {
     const std::lock_guard lock(mutex_);
     return problem_;

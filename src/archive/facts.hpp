@@ -28,6 +28,8 @@ public:
     Result<void> compare(const audit::Trace& trace, bool index_is_new);
     /// Does nothing while there is a problem. A failure is logged: the next head stands for this one too.
     void keep(const audit::TraceHead& head);
+    /// "SIZE ROOT" of the trace as the index last knew it; empty where it does not know.
+    Result<std::string> kept() const;
     /// Empty: none.
     std::string problem() const;
     /// Goes on from the trace that is there.

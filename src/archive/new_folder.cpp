@@ -1,6 +1,9 @@
 #include "archive/new_folder.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include <vector>
 
@@ -22,7 +25,7 @@ void remove_what_was_interrupted(const fs::path& place, std::string_view word) {
         if (!name.starts_with(prefix) || name.size() == prefix.size()) continue;
         const auto process = name.substr(prefix.size());
         if (process.find_first_not_of("0123456789") != std::string::npos) continue;
-        if (!fs::exists("/proc/" + process, ec)) left.push_back(it->path());
+        if (process == std::to_string(::getpid()) || !fs::exists("/proc/" + process, ec)) left.push_back(it->path());
     }
     for (const auto& folder : left) fs::remove_all(folder, ec);
 }
@@ -37,11 +40,10 @@ Result<NewFolder> NewFolder::begin(const fs::path& wanted, std::string_view word
     remove_what_was_interrupted(place, word);
     auto beside = place;
     beside += "." + std::string(word) + "-" + std::to_string(::getpid());
-    fs::create_directories(beside, ec);
-    if (ec) return fail(error_from_errno(ec.value(), "making folder", beside));
-    NewFolder made(std::move(place), std::move(beside));
-    fs::permissions(made.beside_, fs::perms::owner_all, ec);
-    return made;
+    fs::create_directories(place.parent_path(), ec);
+    if (ec) return fail(error_from_errno(ec.value(), "making folder", place.parent_path()));
+    if (::mkdir(beside.c_str(), 0700) != 0) return fail(error_from_errno(errno, "making folder", beside));
+    return NewFolder(std::move(place), std::move(beside));
 }
 
 NewFolder::NewFolder(NewFolder&& other) noexcept : place_(std::move(other.place_)), beside_(std::move(other.beside_)) { other.beside_.clear(); }

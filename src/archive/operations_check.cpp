@@ -291,6 +291,10 @@ Result<void> Operations::mend_outbox(std::span<const ledger::AlteredRow> altered
 /// Each by the other: the index keeps the trace's head, the trace tells of each change to people and tokens.
 Result<void> Operations::check_trace_and_people(json::array& findings, bool repair) {
     auto& accounts = *service_.accounts_;
+    if (!service_.lost_trace_.empty()) {
+        findings.push_back(finding("lost_trace", "the trace", "a new one was begun " + service_.lost_trace_, "tell the privacy officer; what is left of the old one lies beside it, keep it; give out tokens again"));
+        service_.lost_trace_.clear();
+    }
     if (const auto problem = service_.trace_witness_->problem(); !problem.empty()) {
         findings.push_back(finding("older_trace", "the trace", problem, "find out who can write to it and put the newest trace/ there is back; fsck --repair goes on from the one that is there"));
         if (repair) FID_CHECK(service_.trace_witness_->accept(*service_.trace_));

@@ -70,17 +70,19 @@ Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger, Repla
     if (service->store_->recovered() > 0) {
         log::info("archive", "objects that a crash had left out of the index were added", {{"objects", service->store_->recovered()}});
     }
+    std::error_code left;  // by a backup that was killed: names may stand in it
+    std::filesystem::remove_all(site.layout().working(), left);
     FID_CHECK(service->open_trace_and_people(replacing.lost_trace));
     service->versions_ = std::make_unique<CheckedVersions>(*service->store_);
     service->tracer_ = std::make_unique<Tracer>(*service->trace_, *service->store_, site.derive(kTraceStaffLabel));
+    FID_CHECK(service->tell_of_lost_trace());
     FID_TRY(const auto trust, read_file(site.layout().trust_file(), kMaxTrustBytes));
     service->trust_text_ = as_text(trust);
     FID_CHECK(service->open_ledger(ledger));
     return service;
 }
 
-/// begun: set where the trace was lost and a new one begun.
-Result<std::unique_ptr<audit::Trace>> Service::open_trace(bool replace_lost, bool& begun) {
+Result<std::unique_ptr<audit::Trace>> Service::open_trace(bool replace_lost) {
     audit::TraceOptions options;
     options.on_head = [witness = trace_witness_.get()](const audit::TraceHead& head) { witness->keep(head); };
     const auto folder = site_.layout().trace();
@@ -98,20 +100,33 @@ Result<std::unique_ptr<audit::Trace>> Service::open_trace(bool replace_lost, boo
     if (ec) return fail(error_from_errno(ec.value(), "making folder", folder));
     FID_CHECK(sync_folder(folder.parent_path()));
     log::warning("archive", "a new trace is begun: nothing tells any more who looked before", {{"why", why.message}, {"put_aside", aside.string()}});
-    begun = true;
+    const auto kept = trace_witness_->kept();
+    lost_trace_ = "after a lost trace (size and root, as the index knew them): " + (kept && !kept->empty() ? *kept : "unknown");
     return audit::Trace::create(folder, site_.derive(kTraceLabel), std::move(options));
+}
+
+/// Whoever reads the trace later learns that it does not go back to the beginning.
+Result<void> Service::tell_of_lost_trace() {
+    if (lost_trace_.empty()) return {};
+    raise("lost_trace", "a new trace was begun " + lost_trace_);
+    Decision decision;
+    decision.allowed = true;
+    auto who = command_requester();
+    who.address = lost_trace_;
+    FID_CHECK(tracer_->write(who, Operation::trace, decision, nullptr, kZero32, {}, audit::begun_anew));
+    return {};
 }
 
 /// A trace or a person's row that is not what it was keeps nobody else out: it is named, and fsck says what to do.
 Result<void> Service::open_trace_and_people(bool replace_lost_trace) {
     trace_witness_ = std::make_unique<TraceWitness>(store_->database(), site_.derive(kAccountsLabel));
-    bool begun = false;
-    FID_TRY(trace_, open_trace(replace_lost_trace, begun));
+    FID_TRY(trace_, open_trace(replace_lost_trace));
+    const bool begun = !lost_trace_.empty();
     accounts_ = std::make_unique<Accounts>(store_->database(), site_.derive(kAccountsLabel));
     accounts_->set_trace_size([trace = trace_.get()] { return trace->size(); });
     FID_TRY(const bool index_is_new, accounts_->is_new());
-    FID_CHECK(begun ? trace_witness_->accept(*trace_) : trace_witness_->compare(*trace_, index_is_new));
     if (begun && !index_is_new) FID_CHECK(accounts_->repair(true));  // the register counts in entries of the trace; tokens may have been taken back in it
+    FID_CHECK(begun ? trace_witness_->accept(*trace_) : trace_witness_->compare(*trace_, index_is_new));
     if (const auto problem = trace_witness_->problem(); !problem.empty()) raise("damaged_trace", "the trace: " + problem);
     if (!index_is_new) return {};
     log::warning("archive", "no people are known: the index was lost; the operator is known again, others must be added again", {});

@@ -92,7 +92,8 @@ private:
     void watch_clock_and_disks(const std::stop_token& stop);
     explicit Service(Site site) : site_(std::move(site)) {}
     Result<void> open_trace_and_people(bool replace_lost_trace);
-    Result<std::unique_ptr<audit::Trace>> open_trace(bool replace_lost, bool& begun);
+    Result<std::unique_ptr<audit::Trace>> open_trace(bool replace_lost);
+    Result<void> tell_of_lost_trace();
     Result<void> restore_operator();
     Result<void> open_ledger(Ledger ledger);
     /// Current instances, and the revision of their study at the same moment. None: the rows are empty.
@@ -133,6 +134,7 @@ private:
     std::unique_ptr<ledger::Follower> follower_;
     std::unique_ptr<Exams> exams_;
     mutable std::mutex trust_mutex_;
+    std::string lost_trace_;  // what is known of a trace in whose place a new one was begun just now
     std::string trust_text_;
     std::unique_ptr<store::Compactor> compactor_;
 

@@ -17,6 +17,7 @@ enum Flag : std::uint32_t {
     command = 1U << 3,      // a command on the machine, not a door
     deidentified = 1U << 4, // what was given out had its identity removed
     people = 1U << 5,       // a change to the site's people or to who holds tokens follows
+    begun_anew = 1U << 6,   // the first entry after a trace that was lost; the staff part says how long that one was
 };
 
 /// Who asked, and from where. Encrypted under a key of that person or device.

@@ -119,8 +119,22 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     for (const auto& entry : unreadable) {
         if (!has_wrong_secrets(entry.slot) && !is_healed(entry.id).value_or(false)) check.find(Kind::damaged_object, to_hex(entry.id), describe(entry.location), entry.problem->message, "restore the segment from a backup");
     }
-    // Index → segments.
+    // Index → segments. Some of what the scan did not see came while we looked: it stands behind what was indexed when we began.
     std::vector<ObjectRow> not_seen;
+    const auto judge_not_seen = [&]() -> Result<void> {
+        if (not_seen.empty()) return {};
+        std::unordered_set<ObjectId, BytesHash> came;
+        FID_CHECK(vault_->scan(begun_at.block, [&](ScannedEntry&& entry) -> Result<void> {
+            came.insert(entry.id);
+            return {};
+        }));
+        for (const auto& row : not_seen) {
+            if (came.contains(row.ref.id)) continue;
+            check.find(Kind::missing_object, to_hex(row.ref.id), describe(row.ref.location), "the segments do not hold this object of study " + row.study_uid.text(), "restore the segment from a backup");
+        }
+        not_seen.clear();
+        return {};
+    };
     Progress now;
     FID_TRY(const auto counts, database_->read([&](database::Transaction& t) { return index_->counts(t); }));
     now.total = counts.bytes;
@@ -141,7 +155,8 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
             } else if (!stored.contains(row.ref.id) && unread) {
                 check.find(Kind::unreadable, after, describe(row.ref.location), "it may stand where the disk does not read", kUnreadable);
             } else if (!stored.contains(row.ref.id)) {
-                if (not_seen.size() < kMaxFindings) not_seen.push_back(row);
+                not_seen.push_back(row);
+                if (not_seen.size() == kMaxFindings) FID_CHECK(judge_not_seen());
             } else if (row.state != ObjectState::discarded && row.state != ObjectState::torn && row.state != ObjectState::duplicate && !has_wrong_secrets(row.ref.slot)) {
                 auto whole = Result<void>();
                 if (options.read_everything) {
@@ -163,19 +178,7 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
         }
         if (progress) progress(now);
     }
-    // Some of those came while we looked: they stand behind what was indexed when we began.
-    std::unordered_set<ObjectId, BytesHash> came;
-    if (!not_seen.empty()) {
-        const std::shared_lock places_stay(places_mutex_);
-        FID_CHECK(vault_->scan(begun_at.block, [&](ScannedEntry&& entry) -> Result<void> {
-            came.insert(entry.id);
-            return {};
-        }));
-    }
-    for (const auto& row : not_seen) {
-        if (came.contains(row.ref.id)) continue;
-        check.find(Kind::missing_object, to_hex(row.ref.id), describe(row.ref.location), "the segments do not hold this object of study " + row.study_uid.text(), "restore the segment from a backup");
-    }
+    FID_CHECK(judge_not_seen());
     report.rows = counts.patients + counts.studies + counts.series + counts.instances + report.objects;
 
     FID_TRY(const auto needed, database_->read([&](database::Transaction& t) { return index_->bytes_in_segments(t); }));

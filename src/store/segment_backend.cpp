@@ -60,12 +60,12 @@ public:
     Result<std::vector<SegmentName>> list() const override {
         std::vector<SegmentName> names;
         std::error_code error;
+        const std::lock_guard lock(mutex_);  // what is published meanwhile is either listed or still to come
         for (std::filesystem::directory_iterator entry(folder_, error), end; !error && entry != end; entry.increment(error)) {
             if (const auto name = name_in(entry->path().filename().string())) names.push_back(*name);
         }
         if (error) return fail(ErrorCode::io, "listing " + folder_.string() + ": " + error.message());
         std::sort(names.begin(), names.end());
-        const std::lock_guard lock(mutex_);
         places_.clear();
         for (const auto& name : names) {
             if (name.is_rewritten()) places_[name.number] = name.place;
@@ -75,9 +75,9 @@ public:
     Result<std::shared_ptr<Segment>> create(std::uint32_t number) override { return make(number, path_of({number, number})); }
     Result<std::shared_ptr<Segment>> create_draft(SegmentName name) override { return make(name.number, draft_of(name)); }
     Result<void> publish_draft(SegmentName name) override {
-        if (::rename(draft_of(name).c_str(), path_of(name).c_str()) != 0) return fail(error_from_errno(errno, "publishing", path_of(name)));
         {
             const std::lock_guard lock(mutex_);
+            if (::rename(draft_of(name).c_str(), path_of(name).c_str()) != 0) return fail(error_from_errno(errno, "publishing", path_of(name)));
             places_[name.number] = name.place;
         }
         return sync_folder(folder_);

@@ -515,8 +515,10 @@ Result<Vault::Usage> Vault::usage() const {
     Usage usage;
     usage.segments = static_cast<std::uint32_t>(names.size());
     for (const auto& name : names) {
-        FID_TRY(const auto segment, state_->segment(name.number));
-        FID_TRY(const auto size, segment->size());
+        const auto segment = state_->segment(name.number);
+        if (!segment && segment.error().code == ErrorCode::not_found) continue;  // compacted, or given up, since it was listed
+        if (!segment) return fail(segment.error());
+        FID_TRY(const auto size, (*segment)->size());
         usage.bytes += size;
     }
     return usage;

@@ -354,9 +354,12 @@ class Tampering(SystemTest):
             self.assertIn("trace.log is missing; put the folder trace/ back", found.stdout + found.stderr)
         self.assertEqual(list((site.folder / "trace").iterdir()), [])
         with self.subTest("without a backup somebody decides to go on"):
-            begun = site.raw("--json", "fsck", "--new-trace")
+            begun = site.raw("--json", "fsck", "--new-trace", codes=(DAMAGED,))
             self.assertIn("a new trace is begun", begun.stderr)
-            self.assertEqual(json.loads(begun.stdout)["findings"], [])
+            (finding,) = json.loads(begun.stdout)["findings"]
+            self.assertEqual(finding["kind"], "lost_trace")
+            self.assertRegex(finding["what"], r"\d+ [0-9a-f]{64}$")
+            self.assertEqual(site.run("fsck")["findings"], [])
             self.assertEqual(site.run("verify", "--all")["damaged"], [])
             self.assertEqual(site.run("fsck", "--new-trace")["findings"], [])
             self.assertEqual(len(list(site.folder.glob("trace.lost-*"))), 1)  # one that is there is never replaced
