@@ -54,41 +54,54 @@ std::string configuration_of(const Node& node, const std::vector<Node>& nodes) {
     return "[Node.P2P]\nListenAddr = \"127.0.0.1:" + std::to_string(node.port) + "\"\nNoDiscovery = true\nMaxPeers = 50\nStaticNodes = [" + others + "]\nTrustedNodes = [" + others + "]\n";
 }
 
+/// As one word of a shell script.
+std::string shell_word(std::string_view text) {
+    std::string out = "'";
+    for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return out + "'";
+}
+
+// Process ids are given anew, after a reboot at the latest: what runs under the one in a node's pid file is the node only if it was given the node's folder.
+constexpr std::string_view kScriptHead =
+    "cd -P \"$(dirname \"$0\")\" || exit 1\n"
+    "[ $# -gt 0 ] || set -- node*\n"
+    "runs() { [ -s \"$1/pid\" ] && grep -qzxF -e \"$PWD/${1%/}\" \"/proc/$(cat \"$1/pid\")/cmdline\" 2>/dev/null; }\n";
+
 std::string start_script(const NetworkSettings& settings, std::uint64_t chain_id) {
     std::string arguments;
     for (const auto& argument : network_arguments({"$PWD/$node", "$PWD/$node/geth.ipc", "$sealer", "$node/password", chain_id, 64})) {
         arguments += (argument.starts_with("--") && argument.find('=') == std::string::npos ? " \\\n      " : " ") + ("\"" + argument + "\"");
     }
     return "#!/bin/sh\n"
-           "# start: all nodes that do not run yet; start node2: that one. Their logs are in nodeN/geth.log.\n"
-           "cd \"$(dirname \"$0\")\" || exit 1\n"
-           "[ $# -gt 0 ] || set -- node*\n"
+           "# start: all nodes that do not run yet; start node2: that one. Their logs are in nodeN/geth.log.\n" +
+           std::string(kScriptHead) +
            "for node in \"$@\"; do\n"
-           "  if [ -f \"$node/pid\" ] && kill -0 \"$(cat \"$node/pid\")\" 2>/dev/null; then continue; fi\n"
+           "  node=${node%/}\n"
+           "  if runs \"$node\"; then continue; fi\n"
            "  sealer=$(cat \"$node/sealer\")\n"
-           "  nohup '" + settings.geth.string() + "'" + arguments + " \\\n"
+           "  nohup " + shell_word(settings.geth.string()) + arguments + " \\\n"
            "    >>\"$node/geth.log\" 2>&1 &\n"
            "  echo $! >\"$node/pid\"\n"
            // A node lets go of blocks that reach it before it seals. Signers that start at once can each seal the same height, let go of
            // the others' block, and wait for each other for ever: geth takes another chain only when it hears of a heavier one.
            "  for tenth in $(seq 300); do  # until it seals: the next one then hears of its blocks as it connects\n"
            "    kill -0 \"$(cat \"$node/pid\")\" 2>/dev/null || break\n"
-           "    '" + settings.geth.string() + "' attach --exec eth.mining \"$node/geth.ipc\" 2>/dev/null | grep -q true && break\n"
+           "    " + shell_word(settings.geth.string()) + " attach --exec eth.mining \"$node/geth.ipc\" 2>/dev/null | grep -q true && break\n"
            "    sleep 0.1\n"
            "  done\n"
            "done\n";
 }
 
-constexpr std::string_view kStopScript =
-    "#!/bin/sh\n"
-    "# stop: all nodes; stop node2: that one.\n"
-    "cd \"$(dirname \"$0\")\" || exit 1\n"
-    "[ $# -gt 0 ] || set -- node*\n"
-    "for node in \"$@\"; do [ -f \"$node/pid\" ] && kill \"$(cat \"$node/pid\")\" 2>/dev/null; done\n"
-    "for node in \"$@\"; do\n"
-    "  while [ -f \"$node/pid\" ] && kill -0 \"$(cat \"$node/pid\")\" 2>/dev/null; do sleep 0.1; done\n"
-    "  rm -f \"$node/pid\"\n"
-    "done\n";
+std::string stop_script() {
+    return "#!/bin/sh\n"
+           "# stop: all nodes; stop node2: that one.\n" +
+           std::string(kScriptHead) +
+           "for node in \"$@\"; do runs \"$node\" && kill \"$(cat \"$node/pid\")\" 2>/dev/null; done\n"
+           "for node in \"$@\"; do\n"
+           "  while runs \"$node\"; do sleep 0.1; done\n"
+           "  rm -f \"$node/pid\"\n"
+           "done\n";
+}
 
 }  // namespace
 
@@ -148,7 +161,7 @@ Result<NetworkReport> create_network(const NetworkSettings& settings) {
     }
     FID_CHECK(write_file_atomically(report.deployer_key, as_bytes(to_hex(deployer.view()) + "\n")));
     FID_CHECK(write_file_atomically(folder / "start", as_bytes(start_script(settings, chain.chain_id)), 0755));
-    FID_CHECK(write_file_atomically(folder / "stop", as_bytes(kStopScript), 0755));
+    FID_CHECK(write_file_atomically(folder / "stop", as_bytes(stop_script()), 0755));
     return report;
 }
 

@@ -16,6 +16,7 @@
 #include "ledger/ledger_test_support.hpp"
 #include "ledger/node/geth.hpp"
 #include "ledger/node/local_node.hpp"
+#include "ledger/node/network.hpp"
 #include "ledger/node/process.hpp"
 #include "ledger/rpc.hpp"
 #include "net/client.hpp"
@@ -318,6 +319,39 @@ TEST(LocalNode, EndsWhenTheArchiveIsKilledAndALeftoverIsStopped) {
     const auto started = node.start();
     EXPECT_TRUE(started.has_value()) << started.error().message;
     EXPECT_TRUE(process.wait_for(std::chrono::milliseconds(0)).has_value());
+}
+
+TEST(Network, ItsScriptsTouchNoProcessButItsNodes) {
+    FID_SKIP_WITHOUT_GETH();
+    TemporaryFolder folder;
+    NetworkSettings settings;
+    settings.geth = folder.path() / "it's here" / "geth";  // a path that a shell would read otherwise
+    std::filesystem::create_directory(settings.geth.parent_path());
+    std::filesystem::create_symlink(must(find_geth({})), settings.geth);
+    settings.folder = folder.path() / "net";
+    settings.signers = 1;
+    settings.period = 1;
+    const auto network = must(create_network(settings));
+    const auto script = [&](const char* name) { return must(run_to_end({.program = settings.folder / name, .die_with_parent = false}, std::chrono::seconds(60))).status; };
+    const auto pid_file = settings.folder / "node1/pid";
+    // The pid file is left over from before a reboot, and the id another process's by now.
+    auto innocent = must(Process::start({.program = "/bin/sleep", .arguments = {"600"}}));
+    const auto leave_pid = [&] { must(write_file_atomically(pid_file, as_bytes(std::to_string(innocent.id()) + "\n"))); };
+    leave_pid();
+    EXPECT_EQ(script("stop"), 0);
+    EXPECT_FALSE(innocent.wait_for(std::chrono::milliseconds(200)));
+    leave_pid();
+    EXPECT_EQ(script("start"), 0);
+    const int node = std::stoi(std::string(as_text(must(read_file(pid_file, 100)))));
+    EXPECT_NE(node, innocent.id());
+    Rpc rpc(std::make_shared<net::UnixSocketJson>(network.sockets[0]), {.first_backoff = std::chrono::milliseconds(0)});
+    EXPECT_EQ(must(rpc.chain_id()), network.chain_id);
+    EXPECT_EQ(script("start"), 0);  // it runs
+    EXPECT_EQ(std::stoi(std::string(as_text(must(read_file(pid_file, 100))))), node);
+    EXPECT_EQ(script("stop"), 0);
+    EXPECT_TRUE(ends_within(node, std::chrono::seconds(10)));
+    EXPECT_FALSE(std::filesystem::exists(pid_file));
+    EXPECT_FALSE(innocent.wait_for(std::chrono::milliseconds(0)));
 }
 
 TEST(Process, InputsComeThroughPipesAndOutputLineByLine) {
