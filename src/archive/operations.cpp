@@ -255,7 +255,7 @@ Result<json::object> Operations::ledger_status(const Arguments&) {
 Result<json::object> Operations::acknowledge_undone(const Arguments&) {
     const auto status = service_.follower_->status();
     FID_CHECK(administer({}, true));
-    FID_CHECK(service_.follower_->acknowledge_undone());
+    FID_CHECK(service_.follower_->acknowledge_undone(status));
     return json::object{{"times", status.unacknowledged}, {"fromBlock", status.lowest_undone}};
 }
 

@@ -502,12 +502,17 @@ FollowerStatus Follower::status() const {
     return out;
 }
 
-Result<void> Follower::acknowledge_undone() {
-    FID_CHECK(database_.write(database::Durability::full, [](database::Transaction& transaction) {
+Result<void> Follower::acknowledge_undone(const FollowerStatus& shown) {
+    FID_CHECK(database_.write(database::Durability::full, [&](database::Transaction& transaction) -> Result<void> {
+        Undone undone;
+        FID_CHECK(database::attempt("read settled blocks that were undone", [&] { undone = read_undone(transaction); }));
+        if (undone.count != shown.unacknowledged || undone.lowest != shown.lowest_undone) {
+            return fail(ErrorCode::conflict, "settled blocks were undone meanwhile, from block " + std::to_string(undone.lowest) + " on; look at them (ledger status), then acknowledge again");
+        }
         return database::attempt("acknowledge", [&] { transaction.sql() << "delete from ledger_meta where name = 'settled_undone'"; });
     }));
     const std::lock_guard lock(mutex_);
-    status_.unacknowledged = status_.lowest_undone = 0;
+    if (status_.incidents == shown.incidents) status_.unacknowledged = status_.lowest_undone = 0;  // otherwise one came after the row was gone
     return {};
 }
 

@@ -109,8 +109,9 @@ public:
     Result<bool> step();
 
     FollowerStatus status() const;
-    /// A person has looked into the settled blocks that were undone. Threads: safe.
-    Result<void> acknowledge_undone();
+    /// A person has looked into the settled blocks that were undone, as `shown` says. Threads: safe.
+    /// Errors: conflict when others were undone since; nothing is acknowledged then.
+    Result<void> acknowledge_undone(const FollowerStatus& shown);
     /// Waits until the predicate holds of the status, which is judged again after each poll. Returns: whether it did in time.
     bool wait_until(const std::function<bool(const FollowerStatus&)>& predicate, std::chrono::milliseconds time) const;
 

@@ -234,7 +234,19 @@ TEST(Follower, AReorganisationIsUndoneNewestFirstAndFollowedAnew) {
     must(follower->load());
     EXPECT_EQ(follower->status().unacknowledged, 1U);
     EXPECT_EQ(follower->status().lowest_undone, 2U);
-    must(follower->acknowledge_undone());
+    // What is undone after a person looked is not acknowledged with the rest.
+    const auto looked = follower->status();
+    bare.mine();
+    follow(*follower);
+    bare.fork(3);
+    follow(*follower);
+    EXPECT_EQ(follower->status().unacknowledged, 2U);
+    EXPECT_EQ(follower->acknowledge_undone(looked).error().code, ErrorCode::conflict);
+    EXPECT_EQ(follower->status().unacknowledged, 2U);
+    follower = bare.make();
+    must(follower->load());
+    EXPECT_EQ(follower->status().unacknowledged, 2U);
+    must(follower->acknowledge_undone(follower->status()));
     EXPECT_EQ(follower->status().unacknowledged, 0U);
     follower = bare.make();
     must(follower->load());
