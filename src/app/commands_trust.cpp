@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <boost/json.hpp>
 #include <cstdio>
+#include <optional>
 
 #include "app/commands.hpp"
 #include "app/qr_code.hpp"
@@ -72,36 +73,69 @@ void add_next(CLI::App& trust, Globals& globals, Action& action) {
     });
 }
 
+/// What is signed, in plain words, on standard error: the signature may go to standard output.
+/// ours: the site's own trust file; none where a bare key signs.
+Result<std::vector<std::string>> show_what_is_signed(const std::string& text, const std::optional<std::string>& ours) {
+    FID_TRY(const auto next, evidence::TrustFile::parse(text));
+    evidence::TrustFile before;
+    const bool follows = ours && next.previous_sha256 == evidence::trust_file_sha256(*ours);
+    if (follows) {
+        FID_TRY(before, evidence::TrustFile::parse(*ours));
+    }
+    auto says = evidence::describe_changes(before, next);
+    std::fprintf(stderr, "Trust file version %llu, SHA-256 %s\nof chain %llu with genesis block %s\n", static_cast<unsigned long long>(next.version),
+                 to_hex(evidence::trust_file_sha256(text)).c_str(), static_cast<unsigned long long>(next.chain_id), to_0x(next.genesis_hash).c_str());
+    std::fprintf(stderr, "%s\n", follows ? "It follows this site's own. New in it:" : ours ? "It does not follow this site's own: another hospital's. All that it says:" : "All that it says:");
+    for (const auto& one : says) std::fprintf(stderr, "  %s\n", one.c_str());
+    if (says.empty()) std::fprintf(stderr, "  nothing but its version\n");
+    std::fprintf(stderr, "%s\n", ours ? "Chain, signers and the contracts' code are compared with this site's node before it signs. Whose the contracts, institutions and accounts are,\n"
+                                        "and who the witnesses are, is compared with nothing: sign only what you know to be right."
+                                      : "Nothing was compared with the chain: sign only what you know to be right.");
+    return says;
+}
+
 Result<json::object> sign_with_key(const std::string& key_file, const std::string& text) {
     FID_TRY(const auto file, evidence::TrustFile::parse(text));
     FID_TRY(const auto key, archive::read_private_key(key_file));
     FID_TRY(const auto signature, evidence::sign_trust_file(key, text));
     FID_TRY(const auto signer, crypto::address_of(key));
     const auto sha256 = evidence::trust_file_sha256(text);
-    return json::object{{"signer", to_0x(signer)}, {"sha256", to_hex(sha256)}, {"signatures", evidence::serialise_trust_signatures(sha256, std::vector{signature})}, {"changes", json::array{}}};
+    return json::object{{"signer", to_0x(signer)}, {"sha256", to_hex(sha256)}, {"signatures", evidence::serialise_trust_signatures(sha256, std::vector{signature})}, {"comparedWithChain", false}};
 }
 
 void add_sign(CLI::App& trust, Globals& globals, Action& action) {
     struct Options {
         std::string file, key, out;
+        bool yes = false;
     };
     auto options = std::make_shared<Options>();
     auto* command = trust.add_subcommand("sign", "Sign a next trust file, as a signer of the chain");
     command->add_option("FILE", options->file, "What fiducial trust next made, here or at another hospital")->required();
     command->add_option("--key", options->key, "File with the signer's key (64 hex digits). Then no site is needed, and nothing is compared with the chain");
     command->add_option("--out", options->out, "File for the signature; default: standard output");
-    command->footer("Without --key the site's own node signs: with the local node's sealer key, or by the unlocked account of the hospital's node. Before that, who seals is\n"
-                    "compared with what this site's node sees on the chain.\n\nWhere the key is in geth's keystore only, in its console (geth attach geth.ipc):\n"
+    command->add_flag("--yes", options->yes, "Sign without asking, for scripts; needed where there is no terminal");
+    command->footer("What is signed is printed first, to standard error, and a person asked: what is new against this site's own trust file, or, where FILE does not follow that\n"
+                    "(another hospital's), every signer, contract, institution and gateway in it.\n\n"
+                    "Without --key the site's own node signs: with the local node's sealer key, or by the unlocked account of the hospital's node. Before that, the chain, who\n"
+                    "seals, and the code at each contract's address are compared with what this site's node sees on the chain. Whose the contracts are, the institutions, their\n"
+                    "names and gateways, and the witnesses are compared with nothing: that they are right is for the signer to know.\n\nWhere the key is in geth's keystore only, in its console (geth attach geth.ipc):\n"
                     "  eth.sign(\"0x… the signer\", \"0x… SHA-256 of FILE\")\nWhat it prints is a signature that fiducial trust accept takes.\n\n"
-                    "Exit codes: 11 the file is not what the chain says, or of another chain; 5 the node keeps no signer's key");
+                    "Exit codes: 11 the file is not what the chain says, or of another chain; 2 no terminal and no --yes; 5 the node keeps no signer's key");
     command->callback([&globals, &action, options] {
         action = [&globals, options]() -> Result<int> {
             FID_TRY(const auto text, read_text(options->file));
+            std::optional<std::string> ours;
+            if (options->key.empty()) {
+                FID_TRY(ours, read_text(archive::SiteLayout{globals.site}.trust_file()));
+            }
+            FID_TRY(const auto says, show_what_is_signed(text, ours));
+            if (!options->yes) FID_CHECK(confirm("Sign it?"));
             json::object answer;
             if (options->key.empty()) {
                 FID_TRY(answer, perform(globals, "trust sign", json::object{{"text", text}}, [](const json::object&) {}, archive::Service::Ledger::required));
             } else {
                 FID_TRY(answer, sign_with_key(options->key, text));
+                answer["says"] = json::value_from(says);
             }
             if (!options->out.empty()) {
                 FID_CHECK(write_public(options->out, shown::text(answer, "signatures") + "\n"));

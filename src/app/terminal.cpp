@@ -89,6 +89,17 @@ Result<crypto::Secret> type_lines() {
     }
 }
 
+Result<void> confirm(std::string_view question) {
+    if (::isatty(STDIN_FILENO) != 1) return fail(ErrorCode::invalid_argument, "there is no terminal to ask a person on; a script says --yes");
+    std::fprintf(stderr, "%s [y/N] ", std::string(question).c_str());
+    std::string answer;
+    for (int c = std::getchar(); c != EOF && c != '\n'; c = std::getchar()) {
+        if (answer.size() < 10) answer.push_back(static_cast<char>(c));
+    }
+    if (answer == "y" || answer == "Y" || answer == "yes") return {};
+    return fail(ErrorCode::cancelled, "not confirmed: nothing was done");
+}
+
 std::atomic<bool>& stop_requested() { return g_stop; }
 
 void catch_signals() {

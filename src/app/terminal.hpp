@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "base/result.hpp"
 #include "crypto/secret.hpp"
@@ -16,6 +17,9 @@ Result<crypto::Secret> obtain_passphrase(const std::filesystem::path& file, std:
 
 /// Lines from standard input up to an empty one, or its end. Errors: invalid_argument when nothing more comes; limit_exceeded.
 Result<crypto::Secret> type_lines();
+
+/// Asks on the terminal. Errors: invalid_argument where there is no terminal to answer on; cancelled for any answer but yes.
+Result<void> confirm(std::string_view question);
 
 /// Set by SIGINT and SIGTERM; what runs looks at it and ends in order. A second signal ends at once.
 std::atomic<bool>& stop_requested();

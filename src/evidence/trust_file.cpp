@@ -356,15 +356,18 @@ std::vector<std::string> describe_changes(const TrustFile& now, const TrustFile&
         for (const auto& signer : missing_in(set.signers, before)) out.push_back("signer " + to_0x(signer) + " seals no more" + from);
     }
     for (const auto& contract : next.contracts) {
-        if (now.contract(contract.name, contract.address) == nullptr) out.push_back("contract " + contract.name + " at " + to_0x(contract.address));
+        if (std::find(now.contracts.begin(), now.contracts.end(), contract) != now.contracts.end()) continue;
+        out.push_back("contract " + contract.name + " at " + to_0x(contract.address) + " with code " + to_0x(contract.code_hash) + ", slot " + std::to_string(contract.slot) +
+                      ", from block " + std::to_string(contract.from_block) + " on");
     }
     for (const auto& institution : next.institutions) {
         const auto* before = now.institution(institution.id);
-        if (before == nullptr) out.push_back("institution " + institution.name + " (" + to_0x(institution.id) + ")");
+        if (before == nullptr) out.push_back("institution " + institution.name + " (" + to_0x(institution.id) + ") anchors by account " + to_0x(institution.gateway));
         else if (before->name != institution.name) out.push_back("institution " + before->name + " is called " + institution.name);
         if (before != nullptr && before->gateway != institution.gateway) out.push_back("institution " + institution.name + " anchors by account " + to_0x(institution.gateway));
     }
-    if (now.witnesses != next.witnesses) out.push_back("other witnesses");
+    for (const auto& witness : missing_in(now.witnesses, next.witnesses)) out.push_back("witness " + to_0x(witness) + " cosigns");
+    for (const auto& witness : missing_in(next.witnesses, now.witnesses)) out.push_back("witness " + to_0x(witness) + " cosigns no more");
     return out;
 }
 

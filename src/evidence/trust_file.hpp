@@ -100,7 +100,8 @@ Result<void> check_succession(std::string_view current, std::string_view next);
 /// Returns: those of them who signed, ascending.
 /// Errors: unverified, saying what is missing; malformed when a text is not a trust file.
 Result<std::vector<Address>> verify_succession(std::string_view current, std::string_view next, std::span<const crypto::RecoverableSignature> signatures);
-/// What `next` says and `now` did not, as sentences for people. None: nothing but its version.
+/// What `next` says and `now` did not, as sentences for people. None: nothing but its version. With an empty `now`: all signers,
+/// contracts, institutions with their gateways, and witnesses in `next`.
 std::vector<std::string> describe_changes(const TrustFile& now, const TrustFile& next);
 
 }  // namespace fiducial::evidence

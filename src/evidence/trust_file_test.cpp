@@ -212,7 +212,19 @@ TEST(TrustSuccession, ChangesAreDescribed) {
     EXPECT_EQ(voted[0], "signer " + to_0x(Address{}) + " seals from block 100 on");
     EXPECT_EQ(changes([](TrustFile& t) { t.institutions[0].name = "St. Luke"; }).size(), 1U);
     EXPECT_EQ(changes([](TrustFile& t) { t.institutions[0].gateway = Address{7}; }).size(), 1U);
-    EXPECT_EQ(changes([](TrustFile& t) { t.contracts.push_back({"Zeta", Address{9}, named_hash("z"), 0, 500}); }).size(), 1U);
+    const auto replaced = changes([](TrustFile& t) { t.contracts.push_back({"Zeta", Address{9}, named_hash("z"), 0, 500}); });
+    ASSERT_EQ(replaced.size(), 1U);
+    EXPECT_EQ(replaced[0], "contract Zeta at " + to_0x(Address{9}) + " with code " + to_0x(named_hash("z")) + ", slot 0, from block 500 on");
+    EXPECT_EQ(changes([](TrustFile& t) { t.witnesses = {Address{5}}; }), std::vector<std::string>{"witness " + to_0x(Address{5}) + " cosigns"});
+}
+
+TEST(TrustSuccession, AgainstNothingAWholeFileIsDescribed) {
+    const auto whole = succession(3).next;
+    std::string all;
+    for (const auto& one : describe_changes({}, whole)) all += one + "\n";
+    for (const auto& signer : whole.signer_sets.back().signers) EXPECT_NE(all.find("signer " + to_0x(signer)), std::string::npos);
+    for (const auto& contract : whole.contracts) EXPECT_NE(all.find("contract " + contract.name + " at " + to_0x(contract.address) + " with code " + to_0x(contract.code_hash)), std::string::npos);
+    for (const auto& institution : whole.institutions) EXPECT_NE(all.find(to_0x(institution.id) + ") anchors by account " + to_0x(institution.gateway)), std::string::npos);
 }
 
 TEST(TrustSuccession, ADevelopmentChainHasNone) {

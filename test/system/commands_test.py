@@ -194,14 +194,19 @@ class NextTrustFile(SystemTest):
             return who.run("trust", *arguments, codes=(code,))["error"]["message"]
 
         with self.subTest("another site signs it not, and takes it not"):
-            self.assertIn("another chain", refused(other, "sign", second))
+            self.assertIn("another chain", refused(other, "sign", second, "--yes"))
             key = self.folder / "key"
             key.write_text("11" * 32)
-            other.raw("trust", "sign", second, "--key", key, "--out", signature)
+            by_key = other.raw("trust", "sign", second, "--key", key, "--yes", "--out", signature)
+            self.assertIn("Nothing was compared with the chain", by_key.stderr)
+            for one in json.loads(second.read_text())["contracts"]:
+                self.assertIn(f"contract {one['name']} at {one['address']} with code {one['code_hash']}", by_key.stderr)
             self.assertIn("signed by 0 of the 1 signers", refused(site, "accept", second, signature))
             self.assertIn("another one", refused(other, "accept", second, signature))
-        shown = site.raw("trust", "sign", second).stdout
-        signature.write_text(shown)
+        self.signers_see_what_they_sign(site, second)
+        signed = site.raw("trust", "sign", second, "--yes")
+        self.assertIn("New in it:\n  institution Test site is called St. Luke\n", signed.stderr)
+        signature.write_text(signed.stdout)
         with self.subTest("a signature of one file is none of another"):
             self.assertIn("not for", refused(site, "accept", first, signature))
         accepted = site.run("trust", "accept", second, signature)
@@ -214,6 +219,75 @@ class NextTrustFile(SystemTest):
         with site.serving():
             site.raw("evidence", study, "--out", bundle)
         self.assertEqual(json.loads(bundle.read_text())["trust"], {"sha256": "0x" + sha256(second), "version": 2})
+
+
+    def on_a_terminal(self, site, answer, *arguments):
+        ours, theirs = os.openpty()
+        with os.fdopen(ours, "r+b", buffering=0) as keyboard:
+            process = subprocess.Popen([FIDUCIAL, *map(str, arguments)], env=site.environment(), stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            os.close(theirs)
+            keyboard.write(answer.encode() + b"\n")
+            out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+    def signers_see_what_they_sign(self, site, made):
+        """Before anything is signed: what it is, a person's yes, and the contracts' code on the chain."""
+        out = self.folder / "none.sig"
+
+        def changed(name, change):
+            content = json.loads(made.read_text())
+            change(content)
+            file = self.folder / name
+            file.write_text(json.dumps(content, sort_keys=True, separators=(",", ":")))
+            return file, content
+
+        with self.subTest("nobody to ask"):
+            refused = site.raw("trust", "sign", made, "--out", out, codes=(2,), stdin=subprocess.DEVNULL)
+            self.assertIn("is called St. Luke", refused.stderr)
+            self.assertIn("--yes", refused.stderr)
+        with self.subTest("asked on a terminal"):
+            code, printed, shown = self.on_a_terminal(site, "n", "trust", "sign", made, "--out", out)
+            self.assertNotEqual(code, 0, shown)
+            self.assertIn("is called St. Luke", shown)
+            self.assertFalse(out.exists())
+            code, printed, shown = self.on_a_terminal(site, "y", "trust", "sign", made)
+            self.assertEqual((code, "fid.trust_signatures1" in printed), (0, True), shown)
+        with self.subTest("a new contract of other code, or of none, is not signed"):
+            def with_contract(code_hash=None, address=None):
+                def change(content):
+                    studies = next(c for c in content["contracts"] if c["name"] == "Studies")
+                    content["contracts"].append({**studies, "name": "Zeta", "address": address or studies["address"], "code_hash": code_hash or studies["code_hash"]})
+                return change
+            for change, says in ((with_contract(code_hash="0x" + "11" * 32), "on the chain its code is"), (with_contract(address="0x" + "22" * 20), "no code there")):
+                refused = site.raw("trust", "sign", changed("code.json", change)[0], "--yes", "--out", out, codes=(11,))
+                self.assertIn(says, refused.stderr)
+                self.assertFalse(out.exists())
+            same, _ = changed("code.json", with_contract())
+            self.assertIn("contract Zeta at", site.raw("trust", "sign", same, "--yes").stderr)
+
+        def another_hospitals(code_hash=None):
+            def change(content):
+                content["previous"] = "0x" + "33" * 32
+                members, studies = (next(c for c in content["contracts"] if c["name"] == name) for name in ("Members", "Studies"))
+                studies.update(address=members["address"], code_hash=code_hash or members["code_hash"])
+                content["institutions"][0].update(name="St. Mary", gateway="0x" + "44" * 20)
+            return change
+        with self.subTest("another hospital's file is printed whole, and its code is compared, too"):
+            file, content = changed("mary.json", another_hospitals())
+            shown = site.raw("trust", "sign", file, "--yes").stderr
+            self.assertIn("another hospital's", shown)
+            for one in content["contracts"]:
+                self.assertIn(f"contract {one['name']} at {one['address']} with code {one['code_hash']}", shown)
+            for one in content["institutions"]:
+                self.assertIn(f"institution {one['name']} ({one['id']}) anchors by account {one['gateway']}", shown)
+            self.assertIn(content["signer_sets"][0]["signers"][0], shown)
+            self.assertEqual(site.run("trust", "sign", file, "--yes")["comparedWithChain"], True)
+            self.assertIn("on the chain its code is", site.run("trust", "sign", changed("mary.json", another_hospitals("0x" + "11" * 32))[0], "--yes", codes=(11,))["error"]["message"])
+        with self.subTest("nor is another period signed"):
+            def other_period(content):
+                another_hospitals()(content)
+                content["chain"]["period"] += 1
+            self.assertIn("period", site.run("trust", "sign", changed("mary.json", other_period)[0], "--yes", codes=(11,))["error"]["message"])
 
 
 class NoNode(SystemTest):

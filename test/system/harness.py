@@ -40,8 +40,8 @@ class Site:
     def environment(self):
         return {**os.environ, "FIDUCIAL_SITE": str(self.folder), "FIDUCIAL_PASSPHRASE": PASSPHRASE, "NO_COLOR": "1"}
 
-    def raw(self, *arguments, codes=(0,), timeout=300, environment=None):
-        process = subprocess.run([FIDUCIAL, *map(str, arguments)], env={**self.environment(), **(environment or {})}, capture_output=True, text=True, timeout=timeout)
+    def raw(self, *arguments, codes=(0,), timeout=300, environment=None, stdin=None):
+        process = subprocess.run([FIDUCIAL, *map(str, arguments)], env={**self.environment(), **(environment or {})}, stdin=stdin, capture_output=True, text=True, timeout=timeout)
         self.log.append(process.stderr)
         if codes is not None and process.returncode not in codes:
             raise CommandFailed(arguments, process)

@@ -404,7 +404,7 @@ class FiveSigners(Case):
             signers = net.ask(self.home, "clique_getSigners", hex(max(one["first_block"], 1) - 1))
             self.assertEqual(sorted(a.lower() for a in signers), one["signers"], "whom the node counts after a block seal the next")
         signatures = [folder / "home.sig", folder / "console.sig"]
-        signed = self.archive.run("trust", "sign", new_trust, "--out", signatures[0])
+        signed = self.archive.run("trust", "sign", new_trust, "--yes", "--out", signatures[0])
         self.assertEqual(signed["signer"], net.address[self.home])
         signatures[1].write_text(net.console("node2", f'eth.sign("{net.address["node2"]}", "0x{sha256}")'))
         third = net.ask("node3", "eth_sign", net.address["node3"], "0x" + sha256)
@@ -421,7 +421,7 @@ class FiveSigners(Case):
             changed = folder / "changed.json"
             changed.write_text(new_trust.read_text().replace(f'"last_block":{sets[0]["last_block"]}', f'"last_block":{sets[0]["last_block"] + 1}', 1)
                                .replace(f'"first_block":{sets[1]["first_block"]}', f'"first_block":{sets[1]["first_block"] + 1}', 1))
-            self.assertIn("other signers", self.archive.run("trust", "sign", changed, codes=(11,))["error"]["message"])
+            self.assertIn("other signers", self.archive.run("trust", "sign", changed, "--yes", codes=(11,))["error"]["message"])
             self.assertIn("not for", refused(changed, signatures[0]))
         accepted = self.archive.run("trust", "accept", new_trust, *signatures, third)
         self.assertEqual((accepted["version"], len(accepted["signedBy"])), (2, 3))
