@@ -42,13 +42,15 @@ void add_backup(CLI::App& cli, Globals& globals, Action& action) {
             ProgressLine line(!globals.json && !globals.quiet);
             FID_TRY(const auto report, perform(globals, "backup", arguments, byte_progress(line, false)));
             line.clear();
-            const auto ledger = shown::text(report, "ledger");
+            const auto ledger = shown::text(report, "ledger"), people = shown::text(report, "people");
             if (globals.json) {
                 print_json(report);
             } else {
                 std::printf("%s in %s as of %s; %s copied, the rest was there\n", human_bytes(shown::number(report, "bytes")).c_str(), shown::text(report, "folder").c_str(),
                             shown::text(report, "made").c_str(), human_bytes(shown::number(report, "bytesCopied")).c_str());
-                if (!ledger.empty()) std::printf("%s\n", bad(ledger).c_str());
+                for (const auto& lacking : {ledger, people}) {
+                    if (!lacking.empty()) std::printf("%s\n", bad(lacking).c_str());
+                }
             }
             return ledger.empty() ? 0 : 7;
         };

@@ -28,16 +28,65 @@ Result<void> make_folder(const fs::path& folder) {
     return {};
 }
 
+Error not_ours(const fs::path& path, std::string_view why) {
+    return {ErrorCode::conflict, path.string() + " was not made by a backup (" + std::string(why) + "): nothing was touched; find out what it is, and take it away or give the backup a folder of its own"};
+}
+
+bool is_hex(std::string_view text, std::size_t size) { return text.size() == size && text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
+
+/// Every file under pieces/. Errors: conflict, naming it, when anything else lies there: what is returned here is overwritten where no manifest names it.
+Result<std::vector<fs::path>> files_of_pieces(const BackupLayout& layout) {
+    std::vector<fs::path> files;
+    std::error_code ec;
+    const auto look = [&](const fs::path& path, fs::file_type wanted, std::string_view what) -> Result<bool> {
+        const auto type = fs::symlink_status(path, ec).type();
+        if (type == fs::file_type::not_found) return false;
+        if (ec) return fail(error_from_errno(ec.value(), "looking at", path));
+        if (type != wanted) return fail(not_ours(path, "it is no " + std::string(what)));
+        return true;
+    };
+    FID_TRY(const auto any, look(layout.pieces(), fs::file_type::directory, "folder"));
+    if (!any) return files;
+    for (fs::directory_iterator folder(layout.pieces(), ec), end; !ec && folder != end; folder.increment(ec)) {
+        const auto prefix = folder->path().filename().string();
+        if (!is_hex(prefix, 2)) return fail(not_ours(folder->path(), "folders there have names of two hex digits"));
+        FID_TRY(const auto there, look(folder->path(), fs::file_type::directory, "folder"));
+        if (!there) continue;
+        for (fs::directory_iterator file(folder->path(), ec); !ec && file != end; file.increment(ec)) {
+            const auto name = file->path().filename().string();
+            if (!is_hex(name, 64) || !name.starts_with(prefix)) return fail(not_ours(file->path(), "files there have names of 64 hex digits that begin with their folder's"));
+            FID_TRY(const auto is_file, look(file->path(), fs::file_type::regular, "plain file"));
+            if (is_file) files.push_back(file->path());
+        }
+        if (ec) return fail(error_from_errno(ec.value(), "reading", folder->path()));
+    }
+    if (ec) return fail(error_from_errno(ec.value(), "reading", layout.pieces()));
+    return files;
+}
+
+/// A plain file of the backup's own; made where `may_make`. A symbolic link in its place is never followed. Errors: conflict when it is anything else.
+Result<File> open_own(const fs::path& path, bool may_make) {
+    const Descriptor own(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (may_make ? O_CREAT : 0), 0600));
+    if (!own) return errno == ELOOP ? fail(not_ours(path, "it is a symbolic link")) : fail(error_from_errno(errno, "opening", path));
+    FID_TRY(auto file, File::open(path, File::Mode::read_write));
+    struct stat real {}, opened {};
+    if (::fstat(own.get(), &real) != 0 || ::fstat(file.fd(), &opened) != 0) return fail(error_from_errno(errno, "looking at", path));
+    if (!S_ISREG(real.st_mode) || real.st_ino != opened.st_ino || real.st_dev != opened.st_dev) return fail(not_ours(path, "it is no plain file"));
+    return file;
+}
+
 /// Nothing but what backups leave may lie in the folder.
 Result<void> check_folder(const BackupLayout& layout) {
     std::error_code ec;
     for (fs::directory_iterator it(layout.root, ec), end; !ec && it != end; it.increment(ec)) {
         const auto& path = it->path();
+        if (it->is_symlink(ec)) return fail(not_ours(path, "it is a symbolic link"));
         const bool ours = path == layout.manifest() || path == layout.pieces() || path == layout.lock() ||
                           path.filename().string().starts_with("manifest.new-") || path.filename() == "lost+found";
         if (!ours) return fail(ErrorCode::conflict, layout.root.string() + " holds something else (" + path.filename().string() + "): give a folder of its own to each site's backup");
     }
     if (ec) return fail(error_from_errno(ec.value(), "reading", layout.root));
+    FID_CHECK(files_of_pieces(layout));
     return {};
 }
 
@@ -45,12 +94,14 @@ std::int64_t modified_ns(const struct stat& info) { return std::int64_t{info.st_
 
 /// What of it stands in a disk's sectors is gone, as far as the file system permits.
 Result<void> overwrite_and_remove(const fs::path& path) {
-    if (auto file = File::open(path, File::Mode::read_write)) {
-        const Bytes zeros(std::size_t{1} << 20, 0);
-        FID_TRY(const auto size, file->size());
-        for (std::uint64_t at = 0; at < size; at += zeros.size()) FID_CHECK(file->write_at(at, ByteView(zeros).first(std::min<std::uint64_t>(zeros.size(), size - at))));
-        FID_CHECK(file->sync_data());
-    }
+    auto opened = open_own(path, false);
+    if (!opened && opened.error().code == ErrorCode::not_found) return {};
+    if (!opened) return fail(opened.error().code, "what is no longer part of the backup cannot be overwritten, and may hold what was erased: " + opened.error().message);
+    auto& file = *opened;
+    const Bytes zeros(std::size_t{1} << 20, 0);
+    FID_TRY(const auto size, file.size());
+    for (std::uint64_t at = 0; at < size; at += zeros.size()) FID_CHECK(file.write_at(at, ByteView(zeros).first(std::min<std::uint64_t>(zeros.size(), size - at))));
+    FID_CHECK(file.sync_data());
     std::error_code ec;
     fs::remove(path, ec);
     if (ec) return fail(error_from_errno(ec.value(), "removing", path));
@@ -71,7 +122,7 @@ Result<std::unique_ptr<BackupWriter>> BackupWriter::open(const fs::path& folder,
     auto& layout = writer->layout_;
     FID_CHECK(make_folder(folder));
     FID_CHECK(check_folder(layout));
-    FID_TRY(writer->lock_, File::open(layout.lock(), File::Mode::read_write_create));
+    FID_TRY(writer->lock_, open_own(layout.lock(), true));
     if (auto taken = writer->lock_.lock_exclusively(); !taken) {
         if (taken.error().code != ErrorCode::locked) return fail(taken.error());
         return fail(ErrorCode::locked, "another backup into " + folder.string() + " is running");
@@ -121,7 +172,7 @@ Result<BackupPiece> BackupWriter::add_piece(ByteView bytes, bool sealed, const B
     if (!present_.insert(piece.stored).second) return piece;
     const auto path = layout_.piece(piece.stored);
     FID_CHECK(make_folder(path.parent_path()));
-    FID_TRY(auto file, File::open(path, File::Mode::read_write_create));
+    FID_TRY(auto file, open_own(path, true));
     FID_CHECK(file.truncate(0));
     FID_CHECK(file.write_at(0, to_store));
     report_.pieces_copied += 1;
@@ -212,13 +263,11 @@ Result<void> BackupWriter::remove_unnamed(const BackupManifest& named) {
     for (const auto& [path, file] : named.files) {
         for (const auto& piece : file.pieces) names.insert(to_hex(piece.stored));
     }
-    std::vector<fs::path> unnamed;
-    std::error_code ec;
-    for (fs::recursive_directory_iterator it(layout_.pieces(), ec), end; !ec && it != end; it.increment(ec)) {
-        if (!it->is_directory(ec) && !names.contains(it->path().filename().string())) unnamed.push_back(it->path());
+    FID_TRY(const auto files, files_of_pieces(layout_));
+    for (const auto& path : files) {
+        if (!names.contains(path.filename().string())) FID_CHECK(overwrite_and_remove(path));
     }
-    if (ec) return fail(error_from_errno(ec.value(), "reading", layout_.pieces()));
-    for (const auto& path : unnamed) FID_CHECK(overwrite_and_remove(path));
+    std::error_code ec;
     for (fs::directory_iterator it(layout_.root, ec), end; !ec && it != end; it.increment(ec)) {
         if (it->path().filename().string().starts_with("manifest.new-")) fs::remove(it->path(), ec);
     }

@@ -196,6 +196,51 @@ TEST_F(BackupTest, TheFolderIsOneSitesAndNobodyElses) {
     EXPECT_EQ(BackupReader::open(site()).error().code, ErrorCode::not_found);
 }
 
+TEST_F(BackupTest, WhatNoBackupMadeIsNeverTouched) {
+    put("a", random(2'000));
+    ASSERT_TRUE(back_up({{"a"}}));
+    const auto precious = folder_ / "precious";
+    const auto words = random(500);
+    fs::create_directories(precious / "ab");
+    const std::string name = "ab" + std::string(62, '0');
+    for (const auto& file : {precious / "ab" / name, precious / "notes.txt"}) ASSERT_TRUE(write_file_atomically(file, words));
+    const auto expect_refused = [&](const fs::path& named) {
+        const auto before = pieces().size();
+        put("a", random(2'000));
+        const auto refused = back_up({{"a"}});
+        ASSERT_FALSE(refused) << named;
+        EXPECT_EQ(refused.error().code, ErrorCode::conflict) << refused.error().message;
+        EXPECT_NE(refused.error().message.find(named.string()), std::string::npos) << refused.error().message;
+        for (const auto& file : {precious / "ab" / name, precious / "notes.txt"}) EXPECT_EQ(read_file(file, 1 << 20).value(), words) << named;
+        EXPECT_EQ(pieces().size(), before) << named;
+        fs::remove_all(named);
+        EXPECT_TRUE(back_up({{"a"}})) << named;
+    };
+    const auto pieces_folder = place() / "pieces";
+    const auto links = [&](const fs::path& at, const fs::path& to) {
+        fs::create_directories(at.parent_path());
+        fs::create_symlink(to, at);
+        expect_refused(at);
+    };
+    fs::remove_all(pieces_folder / "ab");
+    links(pieces_folder / "ab", precious / "ab");
+    links(pieces_folder / "ab" / name, precious / "ab" / name);
+    links(pieces_folder / "ab" / name, folder_ / "dangling");
+    EXPECT_FALSE(fs::exists(folder_ / "dangling"));
+    fs::remove(place() / "lock");
+    links(place() / "lock", precious / "notes.txt");
+    for (const auto& foreign : {pieces_folder / "notes.txt", pieces_folder / "ab" / "notes.txt", pieces_folder / "cd" / name}) {
+        fs::create_directories(foreign.parent_path());
+        fs::copy_file(precious / "notes.txt", foreign);
+        expect_refused(foreign);
+    }
+    fs::create_directories(pieces_folder / "ab" / name);
+    expect_refused(pieces_folder / "ab" / name);
+    fs::remove_all(place());
+    fs::create_directories(place());
+    links(pieces_folder, precious);
+}
+
 TEST_F(BackupTest, AStreamGoesOnWhereItEnded) {
     const auto write = [&](bool goes_on, std::vector<Bytes> parts) {
         const auto writer = BackupWriter::open(place(), site_id(), key()).value();

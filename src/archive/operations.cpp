@@ -104,7 +104,9 @@ Result<json::object> Service::operate(std::string_view name, const json::object&
     }
 }
 
-Result<json::object> Service::settle_restored(const EmitEvent& emit, const std::atomic<bool>& stop) { return Operations(*this, emit, stop).settle_restored(); }
+Result<json::object> Service::settle_restored(std::uint64_t chain_head, bool chain_is_the_backups, const EmitEvent& emit, const std::atomic<bool>& stop) {
+    return Operations(*this, emit, stop).settle_restored(chain_head, chain_is_the_backups);
+}
 
 /// Waits until everything is settled, at most so long; for a ledger that never answered since the archive was opened no longer than
 /// a node of ours may take between two attempts to start. Returns: how many study records are not settled yet.

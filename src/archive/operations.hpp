@@ -44,7 +44,7 @@ public:
     /// Errors: not_found for an unknown name; invalid_argument; those of the operation.
     Result<boost::json::object> run(std::string_view name, const boost::json::object& arguments);
     /// See Service::settle_restored().
-    Result<boost::json::object> settle_restored();
+    Result<boost::json::object> settle_restored(std::uint64_t chain_head, bool chain_is_the_backups);
 
 private:
     /// Every study, in pages, so that no cursor is open while the callback works. Ends early when asked to stop.
@@ -109,6 +109,8 @@ private:
     Answer compact(const Arguments& arguments);
     struct StudyCheck;
     Result<StudyCheck> check_study(const std::string& study_uid, const std::string& sop_uid);
+    Result<void> check_chain();
+    Result<void> check_chain_reaches(std::uint64_t chain_head, bool chain_is_the_backups);
     Result<boost::json::array> compare_with_ledger(bool repair);
     struct OnLedger;
     Result<OnLedger> look_for_unknown_versions();

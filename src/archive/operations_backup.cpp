@@ -44,6 +44,7 @@ struct Operations::Moment {
     std::string chain_problem;
     audit::Trace::Copy trace;
     std::uint64_t made_ms = 0;
+    bool fits = true;  // else people were changed at every try
 };
 
 /// A change to people stands in the trace before it stands in the index. Where one falls between the two, another moment is taken.
@@ -68,7 +69,8 @@ Result<Operations::Moment> Operations::take_moment() {
             return at < moment.trace.head.size && !between;
         }));
         FID_TRY(const auto after, accounts.changed_at());
-        if ((!between && before == after) || tries == kMomentTries) return moment;
+        moment.fits = !between && before == after;
+        if (moment.fits || tries == kMomentTries) return moment;
         std::this_thread::sleep_for(kMomentPause);
     }
 }
@@ -120,6 +122,7 @@ Result<json::object> Operations::back_up(const Arguments& arguments) {
     FID_CHECK(administer({}, true));  // never held up by a node that is away: it gives nobody anything that the passphrase does not
     FID_TRY(const auto backup, BackupWriter::open(folder, site.facts().site_id, site.derive(kBackupLabel)));
     FID_TRY(auto moment, take_moment());
+    if (!moment.fits) log::warning("archive", "people were changed all the while: index and trace in this backup may not fit each other", {{"tries", kMomentTries}});
 
     std::uint64_t total = moment.trace.log_bytes, done = 0;
     const auto more = [&](std::uint64_t bytes) -> Result<void> {
@@ -146,6 +149,7 @@ Result<json::object> Operations::back_up(const Arguments& arguments) {
         FID_CHECK(backup->add_file("store/index.db", copy.path, size, kIndexPiece, true));  // names stand in it
     }
     json::object answer;
+    if (!moment.fits) answer["people"] = "people and tokens were changed all the while: after a restore, fsck may find them older than the trace; run the backup again when this has ended";
     std::uint64_t chain_head = 0;
     Hash chain_hash{};
     if (site.facts().own_node) {

@@ -168,10 +168,15 @@ Result<Operations::OnLedger> Operations::look_for_unknown_versions() {
             if (called.first != log.transaction_hash) {
                 FID_TRY(const auto calldata, service_.rpc_->calldata(log.transaction_hash));
                 FID_TRY(called.second, ledger::contracts::decode_anchor_call(calldata));
+                for (auto& record : called.second) {  // what a call leaves to the contract
+                    record.chain_id = facts.chain_id;
+                    record.contract = facts.studies;
+                    record.institution = facts.institution;
+                }
                 called.first = log.transaction_hash;
             }
             const bool erased = std::any_of(called.second.begin(), called.second.end(), [&](const evidence::StudyRecord& record) {
-                return record.study_key == anchored->study_key && record.version == anchored->version && (record.reasons & evidence::kReasonErased) != 0;
+                return record.hash() == anchored->record && (record.reasons & evidence::kReasonErased) != 0;
             });
             if (erased) out.erased.insert(anchored->study_key);
             else out.versions.push_back({anchored->study_key, anchored->version, log.block_number, {}});
@@ -190,9 +195,8 @@ Result<Operations::OnLedger> Operations::look_for_unknown_versions() {
     return out;
 }
 
-/// Both ways: each version here is on the ledger, each version of ours on the ledger is here.
-Result<json::array> Operations::compare_with_ledger(bool repair) {
-    json::array findings;
+/// Errors: conflict when the node is of another chain than this site's.
+Result<void> Operations::check_chain() {
     const auto& facts = service_.site_.facts();
     FID_TRY(const auto chain_id, service_.rpc_->chain_id());
     FID_TRY(const auto genesis, service_.rpc_->block(std::uint64_t{0}));
@@ -200,6 +204,29 @@ Result<json::array> Operations::compare_with_ledger(bool repair) {
         return fail(ErrorCode::conflict, "the node is of another chain: it says chain " + std::to_string(chain_id) + ", this site's is chain " + std::to_string(facts.chain_id) +
                                              " with genesis " + to_hex(facts.genesis_hash));
     }
+    return {};
+}
+
+/// A node that does not know of all that was erased before the backup would let it come back.
+Result<void> Operations::check_chain_reaches(std::uint64_t chain_head, bool chain_is_the_backups) {
+    FID_CHECK(check_chain());
+    FID_TRY(const auto syncing, service_.rpc_->is_syncing());
+    if (syncing) return fail(ErrorCode::unavailable, "the node is still catching up with its peers, and does not know yet of all that was erased: restore again when it has caught up");
+    auto wanted = chain_head;
+    if (!chain_is_the_backups) {
+        FID_CHECK(service_.follower_->load());
+        wanted = std::max(wanted, service_.follower_->status().head);
+    }
+    FID_TRY(const auto head, service_.rpc_->block_number());
+    if (head >= wanted) return {};
+    return fail(ErrorCode::unavailable, "the ledger ends at block " + std::to_string(head) + ", the backup knows of block " + std::to_string(wanted) + ": what was erased in between would come back; " +
+                                            (service_.site_.facts().own_node ? "this chain is older than the backup: restore without --ledger, or name a newer one" : "wait until the node has caught up, or name another one (--ledger)"));
+}
+
+/// Both ways: each version here is on the ledger, each version of ours on the ledger is here.
+Result<json::array> Operations::compare_with_ledger(bool repair) {
+    json::array findings;
+    FID_CHECK(check_chain());
     auto& database = service_.store_->database();
     const auto check_versions = [&](const store::StudyRow& study) -> Result<void> {
         FID_TRY(const auto versions, database.read([&](database::Transaction& t) { return service_.store_->index().versions_of(t, study.study_uid); }));
@@ -246,7 +273,8 @@ Result<std::uint64_t> Operations::erase_again(const std::set<Hash>& erased_keys)
     return doomed.size();
 }
 
-Result<json::object> Operations::settle_restored() {
+Result<json::object> Operations::settle_restored(std::uint64_t chain_head, bool chain_is_the_backups) {
+    FID_CHECK(check_chain_reaches(chain_head, chain_is_the_backups));
     FID_TRY(const auto on_ledger, look_for_unknown_versions());
     FID_TRY(const auto erased, erase_again(on_ledger.erased));
     // A copy's outbox takes the nonces up where the ledger stands.

@@ -71,17 +71,6 @@ Result<json::object> read_all(const BackupReader& reader, const std::function<st
     return json::object{{"files", manifest.files.size()}, {"bytes", total}, {"made", to_rfc3339(SystemTime(std::chrono::milliseconds(manifest.made_ms)))}, {"chainHead", manifest.chain_head}};
 }
 
-Result<void> sync_folders(const fs::path& root) {
-    std::vector<fs::path> folders{root};
-    std::error_code ec;
-    for (fs::recursive_directory_iterator it(root, ec), end; !ec && it != end; it.increment(ec)) {
-        if (it->is_directory(ec)) folders.push_back(it->path());
-    }
-    if (ec) return fail(error_from_errno(ec.value(), "reading", root));
-    for (const auto& folder : folders) FID_CHECK(sync_folder(folder));
-    return {};
-}
-
 /// What the operator says about the ledger goes into the settings.
 Result<void> change_settings(const SiteLayout& layout, const SiteFacts& facts, const RestoreOptions& options) {
     const bool other_address = !facts.own_node && !options.ledger.empty();
@@ -102,6 +91,7 @@ Result<void> take_over_chain(const fs::path& from, const fs::path& to) {
     fs::remove_all(to, ec);
     for (fs::recursive_directory_iterator it(from, ec), end; !ec && it != end; it.increment(ec)) {
         const auto target = to / it->path().lexically_relative(from);
+        if (it->is_symlink(ec)) return fail(ErrorCode::conflict, it->path().string() + " is a symbolic link: put what it names in its place, so that the folder holds the whole chain");
         if (it->is_directory(ec)) fs::create_directories(target, ec);
         else if (it->is_regular_file(ec)) {
             fs::create_directories(target.parent_path(), ec);
@@ -144,14 +134,14 @@ Result<json::object> restore_site(const RestoreOptions& options, const crypto::S
         FID_CHECK(make_chain_again(site, options, blocks, stop));
     }
     fs::remove_all(layout.working(), ec);
-    FID_CHECK(sync_folders(layout.root));
     emit({{"step", "what was erased is erased again"}});
     {
         FID_TRY(const auto service, Service::open(std::move(site), Service::Ledger::silent));
-        FID_TRY(const auto settled, service->settle_restored(emit, stop));
+        FID_TRY(const auto settled, service->settle_restored(backup.reader.manifest().chain_head, backup.facts.own_node && options.ledger.empty(), emit, stop));
         if (stop.load()) return fail(ErrorCode::cancelled, "stopped; nothing was put in place");
         for (const auto& [key, value] : settled) answer[key] = value;
     }
+    FID_CHECK(sync_file_system(layout.root));  // all of it: the node syncs neither what it took in nor what was copied for it
     FID_CHECK(folder.put_in_place());
     answer["folder"] = options.folder.string();
     return answer;

@@ -103,6 +103,7 @@ TEST_F(RestoreTest, WhatTheLedgerCallsErasedIsErasedAgainBeforeAnyDoorOpens) {
     options.folder = site();
     options.argon2 = {8192, 1};
     must(init_site(options, passphrase()));
+    std::filesystem::copy(site() / "ledger", folder_.path() / "older", std::filesystem::copy_options::recursive);
     {
         const auto service = open(site());
         import(*service, {"1.2.3", "1.2.4"});
@@ -115,6 +116,23 @@ TEST_F(RestoreTest, WhatTheLedgerCallsErasedIsErasedAgainBeforeAnyDoorOpens) {
         EXPECT_EQ(studies(*service), (std::set<std::string>{"1.2.4", "1.2.5"}));
         EXPECT_TRUE(operate(*service, "fsck").at("clean").as_bool()) << json::serialize(operate(*service, "fsck"));
     }
+
+    const auto refused = [&](const std::filesystem::path& ledger, ErrorCode code, std::string_view why) {
+        const auto tried = restore(ledger.string());
+        ASSERT_FALSE(tried) << ledger;
+        EXPECT_EQ(tried.error().code, code) << tried.error().message;
+        EXPECT_NE(tried.error().message.find(why), std::string::npos) << tried.error().message;
+        EXPECT_FALSE(std::filesystem::exists(copy())) << ledger;
+    };
+    refused(folder_.path() / "older", ErrorCode::unavailable, "this chain is older than the backup");  // does not know of what was erased
+    options.folder = folder_.path() / "other";
+    must(init_site(options, passphrase()));
+    refused(options.folder / "ledger", ErrorCode::conflict, "belongs to another chain");
+    const auto genesis = site() / "ledger/genesis.json", elsewhere = folder_.path() / "genesis.json";
+    std::filesystem::rename(genesis, elsewhere);
+    std::filesystem::create_symlink(elsewhere, genesis);
+    refused(site() / "ledger", ErrorCode::conflict, "genesis.json is a symbolic link");
+    std::filesystem::rename(elsewhere, genesis);
 
     const auto report = restore((site() / "ledger").string());
     ASSERT_TRUE(report) << report.error().message;

@@ -2,7 +2,10 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <fstream>
+#include <future>
 #include <thread>
 #include <type_traits>
 
@@ -216,8 +219,10 @@ struct Faults {
 
     template <typename Wanted, typename... Place>
     Result<void> check(Wanted Faults::*which, std::string_view action, const std::string& name, Place... place) {
-        const std::lock_guard lock(mutex);
-        if (!(this->*which) || !(this->*which)(place...)) return {};
+        std::unique_lock lock(mutex);
+        const auto fault = this->*which;
+        lock.unlock();  // a fault may take its time
+        if (!fault || !fault(place...)) return {};
         return fail(code, std::string(action) + " " + name + ": Input/output error");
     }
 };
@@ -242,8 +247,8 @@ public:
         return real_->write_at(offset, bytes);
     }
     Result<void> sync() override {
-        const std::lock_guard lock(mutex_);
         auto done = faults_->check(&Faults::sync, "syncing", name(), number());
+        const std::lock_guard lock(mutex_);
         if (done) done = real_->sync();
         while (!unsynced_.empty()) {
             auto [offset, before, size] = std::move(unsynced_.back());
@@ -357,6 +362,40 @@ TEST_F(FaultyDiskTest, WhatCannotBeCutOffYetIsCutOffBeforeAnythingElseIsTaken) {
     expect_clean();
     open();
     expect_clean();
+}
+
+TEST_F(FaultyDiskTest, WhatIsCopiedOfAFormerSegmentHoldsNoBlockOnItsWay) {
+    options_.vault.segment_bytes = 6u << 20;
+    options_.vault.own_file_bytes = 2u << 20;
+    open();
+    put(numbered(1));
+    std::promise<void> begun, go_on;
+    std::atomic<bool> first{true};
+    const auto segment = store_->vault().highest_segment();
+    set(&Faults::sync, [&, wait = go_on.get_future().share()](std::uint32_t number) {
+        if (number != segment) return false;
+        if (first.exchange(false)) {
+            begun.set_value();
+            wait.wait();
+        }
+        return true;
+    });
+    auto failing = std::async(std::launch::async, [&] { return put(*store_, numbered(2)); });
+    begun.get_future().wait();
+    std::vector<ObjectWriter> uploads;
+    while (store_->vault().highest_segment() == segment) {  // the block's segment becomes a former one
+        uploads.push_back(store_->begin_object(uid("1.2.3")).value());
+        EXPECT_TRUE(uploads.back().write(random_bytes(1'500'000, 9)));
+    }
+    auto asked = std::async(std::launch::async, [&] { return store_->vault().committed_parts(); });
+    EXPECT_EQ(asked.wait_for(std::chrono::milliseconds(200)), std::future_status::timeout) << "the block may still be taken back";
+    go_on.set_value();
+    EXPECT_EQ(failing.get().error().code, ErrorCode::io);
+    const auto parts = asked.get().value();
+    const auto part = std::find_if(parts.begin(), parts.end(), [&](const auto& one) { return one.segment.number == segment; });
+    ASSERT_NE(part, parts.end());
+    EXPECT_EQ(part->bytes, std::filesystem::file_size(segment_path(segment))) << "as it was cut off";
+    set(&Faults::sync, {});
 }
 
 TEST_F(FaultyDiskTest, AFailedWriteFailsOneObjectAndNoOther) {

@@ -490,6 +490,8 @@ Result<std::vector<Vault::Part>> Vault::committed_parts() const {
     std::uint32_t highest = 0;
     std::optional<Part> last;
     {
+        std::unique_lock committing(state_->commit_mutex);
+        state_->commit_done.wait(committing, [&] { return !state_->leading; });  // a block that was on its way into a former segment stands there now
         const std::lock_guard lock(state_->tail_mutex);
         left_out = state_->being_written;
         highest = state_->highest_number;
