@@ -504,8 +504,9 @@ FollowerStatus Follower::status() const {
 
 Result<void> Follower::acknowledge_undone(const FollowerStatus& shown) {
     FID_CHECK(database_.write(database::Durability::full, [&](database::Transaction& transaction) -> Result<void> {
-        Undone undone;
-        FID_CHECK(database::attempt("read settled blocks that were undone", [&] { undone = read_undone(transaction); }));
+        const auto read = database::attempt("read settled blocks that were undone", [&] { return read_undone(transaction); });
+        if (!read) return fail(read.error());
+        const Undone undone = *read;
         if (undone.count != shown.unacknowledged || undone.lowest != shown.lowest_undone) {
             return fail(ErrorCode::conflict, "settled blocks were undone meanwhile, from block " + std::to_string(undone.lowest) + " on; look at them (ledger status), then acknowledge again");
         }
