@@ -38,8 +38,14 @@ Bytes file_of(const std::string& study, std::uint64_t instance, std::size_t pixe
     Bytes pixels(pixel_bytes);
     crypto::fill_random(pixels);
     Builder b(Form::explicit_le);
-    b.text(0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.2").text(0x00080018, "UI", study + ".1." + std::to_string(instance)).text(0x00080060, "CS", "CT");
-    b.text(0x00100010, "PN", "Bench^Mark").text(0x00100020, "LO", "P" + study).text(0x0020000d, "UI", study).text(0x0020000e, "UI", study + ".1").raw(0x7fe00010, "OW", pixels);
+    b.text(0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.2")
+        .text(0x00080018, "UI", study + ".1." + std::to_string(instance))
+        .text(0x00080060, "CS", "CT");
+    b.text(0x00100010, "PN", "Bench^Mark")
+        .text(0x00100020, "LO", "P" + study)
+        .text(0x0020000d, "UI", study)
+        .text(0x0020000e, "UI", study + ".1")
+        .raw(0x7fe00010, "OW", pixels);
     return joined(prefix("1.2.840.10008.1.2.1"), b.out);
 }
 
@@ -47,7 +53,8 @@ struct Running {
     Running() {
         log::set_level(log::Level::error);
         const char* base = std::getenv("FIDUCIAL_BENCH_DIR");
-        std::string name = (fs::path(base != nullptr ? base : fs::temp_directory_path().c_str()) / "fiducial-archive-bench-XXXXXX").string();
+        std::string name =
+            (fs::path(base != nullptr ? base : fs::temp_directory_path().c_str()) / "fiducial-archive-bench-XXXXXX").string();
         FID_INVARIANT(::mkdtemp(name.data()) != nullptr, "no folder for the benchmark");
         folder = name;
         InitOptions options;
@@ -125,7 +132,8 @@ struct Decisions {
     ~Decisions() { follower->stop(); }
     void decide(benchmark::State& state, const Subject& about) {
         const auto decision = access->decide(running->custodian(), about, Operation::read);
-        if (!decision || !decision->allowed || decision->node_away) state.SkipWithError(decision ? "not allowed, or the node is away" : decision.error().message.c_str());
+        if (!decision || !decision->allowed || decision->node_away)
+            state.SkipWithError(decision ? "not allowed, or the node is away" : decision.error().message.c_str());
     }
     std::unique_ptr<database::Database> database;
     std::optional<store::Rights> rights;

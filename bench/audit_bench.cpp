@@ -92,8 +92,12 @@ void check(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations() * 20000);
 }
 
-void make_shared(const benchmark::State&) { shared = std::make_unique<Setup>(); }
-void drop_shared(const benchmark::State&) { shared.reset(); }
+void make_shared(const benchmark::State&) {
+    shared = std::make_unique<Setup>();
+}
+void drop_shared(const benchmark::State&) {
+    shared.reset();
+}
 
 BENCHMARK(write_and_fdatasync)->UseRealTime();
 BENCHMARK(append_durable)->Setup(make_shared)->Teardown(drop_shared)->Threads(1)->Threads(8)->Threads(64)->UseRealTime();

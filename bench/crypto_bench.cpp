@@ -27,7 +27,9 @@ struct Chunks {
     std::vector<ByteView> views;
 };
 
-void report_bytes(benchmark::State& state, std::size_t each) { state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * static_cast<std::int64_t>(each)); }
+void report_bytes(benchmark::State& state, std::size_t each) {
+    state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * static_cast<std::int64_t>(each));
+}
 
 void sha256_serial_openssl(benchmark::State& state) {
     const Chunks chunks;

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kInstancesOfAStudy = 300;  // a CT
 constexpr std::int64_t kFilledAtOnce = 3000;
-constexpr std::int64_t kInsertedAtOnce = 100;     // what a group of commits shares
+constexpr std::int64_t kInsertedAtOnce = 100;  // what a group of commits shares
 
 template <typename T>
 T must(Result<T> result) {
@@ -68,16 +68,20 @@ void insert(store::Store& store, database::Durability durability, std::int64_t f
     auto group = objects(store, first, count);
     must(store.database().write(durability, [&](database::Transaction& t) -> Result<void> {
         for (auto& object : group) {
-            FID_TRY(object.description.patient_slot, store.index().patient_slot(t, object.description.patient_id, object.description.issuer, object.description.study_uid));
+            FID_TRY(object.description.patient_slot,
+                    store.index().patient_slot(t, object.description.patient_id, object.description.issuer, object.description.study_uid));
         }
         return store.index().insert(t, group, 0);
     }));
 }
 
-std::unique_ptr<store::Store> open(std::int64_t rows) { return must(store::Store::open(folder_of(rows), crypto::Secret(32))); }
+std::unique_ptr<store::Store> open(std::int64_t rows) {
+    return must(store::Store::open(folder_of(rows), crypto::Secret(32)));
+}
 
 std::int64_t instances_in(store::Store& store) {
-    return static_cast<std::int64_t>(must(store.database().read([&](database::Transaction& t) { return store.index().counts(t); })).instances);
+    return static_cast<std::int64_t>(
+        must(store.database().read([&](database::Transaction& t) { return store.index().counts(t); })).instances);
 }
 
 /// Goes on where an earlier run was ended.
@@ -88,7 +92,8 @@ void fill(std::int64_t rows) {
         const auto count = std::min(kFilledAtOnce, rows - done);
         insert(*store, database::Durability::rebuildable, done, count);
         done += count;
-        if (done % (100 * kFilledAtOnce) < kFilledAtOnce) std::fprintf(stderr, "filling: %lld of %lld\n", static_cast<long long>(done), static_cast<long long>(rows));
+        if (done % (100 * kFilledAtOnce) < kFilledAtOnce)
+            std::fprintf(stderr, "filling: %lld of %lld\n", static_cast<long long>(done), static_cast<long long>(rows));
     }
 }
 
@@ -137,8 +142,16 @@ int main(int argc, char** argv) {
     for (std::int64_t rows = 0; list >> rows;) {
         fill(rows);
         benchmark::RegisterBenchmark("insert_durably", insert_durably)->Arg(rows)->UseRealTime();
-        benchmark::RegisterBenchmark("start_after_a_clean_stop", start_after_a_clean_stop)->Arg(rows)->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(3);
-        benchmark::RegisterBenchmark("start_after_a_kill", start_after_a_kill)->Arg(rows)->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(3);
+        benchmark::RegisterBenchmark("start_after_a_clean_stop", start_after_a_clean_stop)
+            ->Arg(rows)
+            ->Unit(benchmark::kMillisecond)
+            ->UseRealTime()
+            ->Iterations(3);
+        benchmark::RegisterBenchmark("start_after_a_kill", start_after_a_kill)
+            ->Arg(rows)
+            ->Unit(benchmark::kMillisecond)
+            ->UseRealTime()
+            ->Iterations(3);
     }
     benchmark::Initialize(&argc, argv);
     benchmark::RunSpecifiedBenchmarks();

@@ -51,11 +51,14 @@ struct Bench {
         const auto gateway_address = must(crypto::address_of(gateway));
         // Hex, so that the password is a line of text.
         const auto text = crypto::Secret::copy_of(as_bytes(std::to_string(read_be<std::uint64_t>(password.view()))));
-        must(create_chain(must(find_geth({})), settings.folder, {.chain_id = settings.chain_id, .signers = {settings.sealer}, .funded = {must(crypto::address_of(deployer)), gateway_address}},
-                          sealer, text));
+        must(create_chain(
+            must(find_geth({})), settings.folder,
+            {.chain_id = settings.chain_id, .signers = {settings.sealer}, .funded = {must(crypto::address_of(deployer)), gateway_address}},
+            sealer, text));
         node = std::make_unique<LocalNode>(settings, text.clone());
         must(node->start());
-        for (auto* rpc : {&rpc_, &outbox_rpc, &follower_rpc}) *rpc = std::make_unique<Rpc>(std::make_shared<net::UnixSocketJson>(node->socket_path()));
+        for (auto* rpc : {&rpc_, &outbox_rpc, &follower_rpc})
+            *rpc = std::make_unique<Rpc>(std::make_shared<net::UnixSocketJson>(node->socket_path()));
         institution = crypto::random_bytes32();
         contracts::DeployRequest request;
         request.chain_id = settings.chain_id;
@@ -139,7 +142,9 @@ BENCHMARK(anchor_records)->Arg(1)->Arg(100)->Arg(10'000)->Unit(benchmark::kMilli
 /// Images come in, one after the other, as from a scanner that never stops.
 class Importing {
 public:
-    Importing() : store_(must(store::Store::open(bench->folder / "store", crypto::Secret(32)))), thread_([this](std::stop_token stop) { run(stop); }) {}
+    Importing()
+        : store_(must(store::Store::open(bench->folder / "store", crypto::Secret(32)))),
+          thread_([this](std::stop_token stop) { run(stop); }) {}
     std::uint64_t stored() const { return stored_; }
 
 private:
@@ -200,7 +205,8 @@ void settle_while_importing(benchmark::State& state) {
 BENCHMARK(settle_while_importing)->Unit(benchmark::kSecond)->UseRealTime()->Iterations(1);
 
 void decide_on_the_node(benchmark::State& state) {
-    const contracts::DecideQuestion question{crypto::random_bytes32(), bench->institution, crypto::random_bytes32(), {}, 0, 0, 1'800'000'000};
+    const contracts::DecideQuestion question{
+        crypto::random_bytes32(), bench->institution, crypto::random_bytes32(), {}, 0, 0, 1'800'000'000};
     for (auto _ : state) benchmark::DoNotOptimize(must(contracts::decide(*bench->rpc_, bench->deployment.consents.address, question)));
 }
 BENCHMARK(decide_on_the_node)->Unit(benchmark::kMicrosecond)->UseRealTime();

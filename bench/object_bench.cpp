@@ -16,17 +16,28 @@ using store::kSealedChunkSize;
 constexpr std::size_t kAtOnce = 8;  // chunks, as the reader takes them
 
 struct Object {
-    explicit Object(std::int64_t size) : plain(static_cast<std::size_t>(size)), sealed(store::sealed_size(plain.size())), opened(plain.size()) { crypto::fill_random(plain); }
+    explicit Object(std::int64_t size)
+        : plain(static_cast<std::size_t>(size)), sealed(store::sealed_size(plain.size())), opened(plain.size()) {
+        crypto::fill_random(plain);
+    }
     std::size_t chunks() const { return (plain.size() + kChunkSize - 1) / kChunkSize; }
-    ByteView chunk(std::size_t i) const { return ByteView(plain).subspan(i * kChunkSize, std::min(kChunkSize, plain.size() - i * kChunkSize)); }
-    MutableByteView sealed_chunk(std::size_t i) { return MutableByteView(sealed).subspan(i * kSealedChunkSize, chunk(i).size() + crypto::kAeadTagSize); }
+    ByteView chunk(std::size_t i) const {
+        return ByteView(plain).subspan(i * kChunkSize, std::min(kChunkSize, plain.size() - i * kChunkSize));
+    }
+    MutableByteView sealed_chunk(std::size_t i) {
+        return MutableByteView(sealed).subspan(i * kSealedChunkSize, chunk(i).size() + crypto::kAeadTagSize);
+    }
     MutableByteView opened_chunk(std::size_t i) { return MutableByteView(opened).subspan(i * kChunkSize, chunk(i).size()); }
     Bytes plain, sealed, opened;
 };
 
-store::StreamCipher cipher() { return {crypto::Secret::copy_of(Bytes(32, 7)), Bytes(store::ObjectHeader::kSize, 1)}; }
+store::StreamCipher cipher() {
+    return {crypto::Secret::copy_of(Bytes(32, 7)), Bytes(store::ObjectHeader::kSize, 1)};
+}
 
-void count(benchmark::State& state) { state.SetBytesProcessed(state.iterations() * state.range(0)); }
+void count(benchmark::State& state) {
+    state.SetBytesProcessed(state.iterations() * state.range(0));
+}
 
 void hash_and_encrypt(benchmark::State& state) {
     Object object(state.range(0));
@@ -34,7 +45,8 @@ void hash_and_encrypt(benchmark::State& state) {
     for (auto _ : state) {
         evidence::DataSetHasher hasher;
         hasher.update(object.plain);
-        for (std::size_t i = 0; i < object.chunks(); ++i) stream.seal(static_cast<std::uint32_t>(i), i + 1 == object.chunks(), object.chunk(i), object.sealed_chunk(i));
+        for (std::size_t i = 0; i < object.chunks(); ++i)
+            stream.seal(static_cast<std::uint32_t>(i), i + 1 == object.chunks(), object.chunk(i), object.sealed_chunk(i));
         auto print = hasher.finish();
         benchmark::DoNotOptimize(print);
     }
@@ -53,7 +65,8 @@ void decrypt_and_check(benchmark::State& state) {
         for (std::size_t first = 0; first < object.chunks(); first += kAtOnce) {
             std::vector<ByteView> views;
             for (std::size_t i = first; i < std::min(first + kAtOnce, object.chunks()); ++i) {
-                if (!stream.open(static_cast<std::uint32_t>(i), i + 1 == object.chunks(), object.sealed_chunk(i), object.opened_chunk(i))) state.SkipWithError("does not open");
+                if (!stream.open(static_cast<std::uint32_t>(i), i + 1 == object.chunks(), object.sealed_chunk(i), object.opened_chunk(i)))
+                    state.SkipWithError("does not open");
                 views.push_back(object.opened_chunk(i));
             }
             crypto::sha256_many(views, std::span(hashes).first(views.size()));
@@ -127,7 +140,8 @@ void decrypt_and_check_openssl(benchmark::State& state) {
         for (std::size_t i = 0; i < object.chunks(); ++i) {
             const auto sealed = object.sealed_chunk(i);
             const auto size = object.chunk(i).size();
-            if (!openssl.crypt(false, static_cast<std::uint8_t>(i), sealed.first(size), object.opened_chunk(i), sealed.data() + size)) state.SkipWithError("does not open");
+            if (!openssl.crypt(false, static_cast<std::uint8_t>(i), sealed.first(size), object.opened_chunk(i), sealed.data() + size))
+                state.SkipWithError("does not open");
             auto one = openssl.hash(object.opened_chunk(i));
             benchmark::DoNotOptimize(one);
         }

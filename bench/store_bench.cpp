@@ -171,8 +171,24 @@ void read_and_hash(benchmark::State& state) {
 BENCHMARK(read_and_hash)->UseRealTime();
 BENCHMARK(fsck_objects)->UseRealTime();
 
-BENCHMARK(append_and_sync)->ArgName("bytes")->Arg(kCt)->Arg(kCxr)->Threads(1)->Threads(4)->UseRealTime()->Setup([](const benchmark::State&) { plain = std::make_unique<Plain>(); })->Teardown([](const benchmark::State&) { plain.reset(); });
-BENCHMARK(import_durably)->ArgName("bytes")->Arg(kCt)->Arg(kCxr)->Threads(1)->Threads(4)->UseRealTime()->Setup([](const benchmark::State&) { import_ = std::make_unique<Import>(); })->Teardown([](const benchmark::State&) { import_.reset(); });
+BENCHMARK(append_and_sync)
+    ->ArgName("bytes")
+    ->Arg(kCt)
+    ->Arg(kCxr)
+    ->Threads(1)
+    ->Threads(4)
+    ->UseRealTime()
+    ->Setup([](const benchmark::State&) { plain = std::make_unique<Plain>(); })
+    ->Teardown([](const benchmark::State&) { plain.reset(); });
+BENCHMARK(import_durably)
+    ->ArgName("bytes")
+    ->Arg(kCt)
+    ->Arg(kCxr)
+    ->Threads(1)
+    ->Threads(4)
+    ->UseRealTime()
+    ->Setup([](const benchmark::State&) { import_ = std::make_unique<Import>(); })
+    ->Teardown([](const benchmark::State&) { import_.reset(); });
 BENCHMARK(read_checked)->ArgName("bytes")->Arg(kCt)->Arg(kCxr)->UseRealTime();
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include <CLI/CLI.hpp>
-#include <boost/json.hpp>
 #include <algorithm>
+#include <boost/json.hpp>
 #include <cstdio>
 
 #include "app/commands.hpp"
@@ -18,10 +18,14 @@ namespace {
 namespace json = boost::json;
 
 void print_shares(const std::vector<crypto::RecoveryShare>& shares, unsigned needed) {
-    std::printf("\nRecovery shares: any %u of these %zu give the site key back. Print them, give them to different people, and clear this screen.\n", needed, shares.size());
+    std::printf(
+        "\nRecovery shares: any %u of these %zu give the site key back. Print them, give them to different people, and clear this "
+        "screen.\n",
+        needed, shares.size());
     for (std::size_t i = 0; i < shares.size(); ++i) {
         const auto text = shares[i].to_text();
-        std::printf("\n  share %zu of %zu\n  %.*s\n", i + 1, shares.size(), static_cast<int>(text.size()), std::string(as_text(text.view())).c_str());
+        std::printf("\n  share %zu of %zu\n  %.*s\n", i + 1, shares.size(), static_cast<int>(text.size()),
+                    std::string(as_text(text.view())).c_str());
     }
 }
 
@@ -29,23 +33,32 @@ void print_init(const Globals& globals, const archive::InitReport& report, unsig
     if (globals.json) {
         json::array shares;
         for (const auto& share : report.shares) shares.emplace_back(as_text(share.to_text().view()));
-        print_json({{"site", globals.site.string()}, {"chainId", report.facts.chain_id}, {"trustSha256", to_hex(report.trust_sha256)}, {"gateway", to_0x(report.gateway)},
-                    {"institution", to_hex(report.facts.institution)}, {"recoveryShares", std::move(shares)}});
+        print_json({{"site", globals.site.string()},
+                    {"chainId", report.facts.chain_id},
+                    {"trustSha256", to_hex(report.trust_sha256)},
+                    {"gateway", to_0x(report.gateway)},
+                    {"institution", to_hex(report.facts.institution)},
+                    {"recoveryShares", std::move(shares)}});
         return;
     }
     for (const auto& step : report.steps) std::printf("%s %s\n", good("✓").c_str(), step.c_str());
     std::printf("\nThe site lies in %s\n", globals.site.c_str());
-    std::printf("SHA-256 of its trust file (print it on letters; who checks an image compares it):\n  %s\n%s", strong(to_hex(report.trust_sha256)).c_str(),
-                qr_for_terminal(trust_file_code(report.trust_sha256)).c_str());
+    std::printf("SHA-256 of its trust file (print it on letters; who checks an image compares it):\n  %s\n%s",
+                strong(to_hex(report.trust_sha256)).c_str(), qr_for_terminal(trust_file_code(report.trust_sha256)).c_str());
     if (report.facts.own_node) {
-        std::printf("\nWhat this ledger proves: that the holder of this site's sealing key sealed a fingerprint, in this order, and has not changed it\n"
-                    "since for anyone who kept a copy of a later block. It does not prove the time to a stranger, nor that the holder did not make a\n"
-                    "second chain: for that, let several hospitals seal together (a consortium).\n");
+        std::printf(
+            "\nWhat this ledger proves: that the holder of this site's sealing key sealed a fingerprint, in this order, and has not "
+            "changed it\n"
+            "since for anyone who kept a copy of a later block. It does not prove the time to a stranger, nor that the holder did not make "
+            "a\n"
+            "second chain: for that, let several hospitals seal together (a consortium).\n");
     } else if (report.facts.development) {
         std::printf("\nThis is a development chain: its blocks carry no seals, so evidence from it proves nothing to a stranger.\n");
     }
     print_shares(report.shares, needed);
-    std::printf("\nNext:\n  fiducial import --site %s PATH      bring images in\n  fiducial serve --site %s           let others reach it\n", globals.site.c_str(), globals.site.c_str());
+    std::printf(
+        "\nNext:\n  fiducial import --site %s PATH      bring images in\n  fiducial serve --site %s           let others reach it\n",
+        globals.site.c_str(), globals.site.c_str());
 }
 
 void add_init(CLI::App& cli, Globals& globals, Action& action) {
@@ -55,17 +68,26 @@ void add_init(CLI::App& cli, Globals& globals, Action& action) {
     auto* command = cli.add_subcommand("init", "Make a site: keys, configuration, ledger, contracts, trust file");
     command->add_option("--name", options->name, "What people call this archive")->capture_default_str();
     command->add_option("--operator", options->operator_name, "Name of the first administrator and custodian")->capture_default_str();
-    command->add_option("--ledger", options->ledger_url, "JSON-RPC of an Ethereum node (http://…, or the path of an IPC socket); default: a local node of its own");
-    command->add_option("--deployer-key", *deployer_key, "With --ledger: file with the private key (64 hex digits) of an account that holds ether there; it administers the institution afterwards")->check(CLI::ExistingFile);
+    command->add_option("--ledger", options->ledger_url,
+                        "JSON-RPC of an Ethereum node (http://…, or the path of an IPC socket); default: a local node of its own");
+    command
+        ->add_option("--deployer-key", *deployer_key,
+                     "With --ledger: file with the private key (64 hex digits) of an account that holds ether there; it administers the "
+                     "institution afterwards")
+        ->check(CLI::ExistingFile);
     command->add_option("--clique-period", options->clique_period, "With --ledger: seconds between blocks, where the node does not tell");
     command->add_option("--clique-epoch", options->clique_epoch, "With --ledger: blocks between checkpoints, likewise");
     command->add_option("--geth", *geth, "Path of geth 1.13.15; default: looked for");
     command->add_option("--shares", options->recovery_shares, "Recovery shares to make")->capture_default_str();
     command->add_option("--shares-needed", options->recovery_needed, "Shares that give the key back")->capture_default_str();
-    command->add_option("--argon2-memory-mib", *memory_mib, "Memory that turning the passphrase into a key takes, MiB")->check(CLI::Range(8, 4096))->capture_default_str();
-    command->footer("The passphrase comes from --passphrase-file, FIDUCIAL_PASSPHRASE, or a prompt.\n\nExamples:\n  fiducial init --site clinic --name 'St. Luke Radiology'\n"
-                    "  fiducial init --site clinic --ledger http://127.0.0.1:8545\n"
-                    "  fiducial init --site clinic --ledger net/node1/geth.ipc --deployer-key net/deployer.key    (see fiducial ledger network)");
+    command->add_option("--argon2-memory-mib", *memory_mib, "Memory that turning the passphrase into a key takes, MiB")
+        ->check(CLI::Range(8, 4096))
+        ->capture_default_str();
+    command->footer(
+        "The passphrase comes from --passphrase-file, FIDUCIAL_PASSPHRASE, or a prompt.\n\nExamples:\n  fiducial init --site clinic --name "
+        "'St. Luke Radiology'\n"
+        "  fiducial init --site clinic --ledger http://127.0.0.1:8545\n"
+        "  fiducial init --site clinic --ledger net/node1/geth.ipc --deployer-key net/deployer.key    (see fiducial ledger network)");
     command->callback([&globals, &action, options, geth, deployer_key, memory_mib] {
         action = [&globals, options, geth, deployer_key, memory_mib]() -> Result<int> {
             options->argon2.memory_kib = *memory_mib * 1024;
@@ -88,7 +110,9 @@ void add_serve(CLI::App& cli, Globals& globals, Action& action) {
     auto* command = cli.add_subcommand("serve", "Run the archive until it is told to stop");
     command->add_option("--listen", *listen, "Address and port, instead of the configuration's; port 0: any free one");
     command->footer("Prints one line with the address once it is ready. Stops in order on SIGTERM or Ctrl-C.");
-    command->callback([&globals, &action, listen] { action = [&globals, listen] { return serve(globals, {.listen = *listen, .another_port = false, .on_ready = {}}); }; });
+    command->callback([&globals, &action, listen] {
+        action = [&globals, listen] { return serve(globals, {.listen = *listen, .another_port = false, .on_ready = {}}); };
+    });
 }
 
 void add_config(CLI::App& cli, Globals& globals, Action& action) {
@@ -103,18 +127,23 @@ void add_config(CLI::App& cli, Globals& globals, Action& action) {
                 FID_TRY(const auto door, door_settings(configuration, {}));
                 FID_CHECK(gateway::HttpGateway::check(door));
                 FID_CHECK(archive::extra_attributes(configuration));
-                if (const auto facts = archive::Site::read_facts(globals.site)) FID_CHECK(archive::check_ledger_settings(*facts, configuration));
-                if (!configuration.ledger_geth.empty() && configuration.ledger_url.empty()) FID_CHECK(ledger::find_geth(configuration.ledger_geth));
+                if (const auto facts = archive::Site::read_facts(globals.site))
+                    FID_CHECK(archive::check_ledger_settings(*facts, configuration));
+                if (!configuration.ledger_geth.empty() && configuration.ledger_url.empty())
+                    FID_CHECK(ledger::find_geth(configuration.ledger_geth));
                 if (!configuration.log_file.empty()) {
                     const auto folder = std::filesystem::absolute(configuration.log_file).parent_path();
                     std::error_code ec;
-                    if (!std::filesystem::is_directory(folder, ec)) return fail(ErrorCode::not_found, "[log] file: there is no folder " + folder.string());
+                    if (!std::filesystem::is_directory(folder, ec))
+                        return fail(ErrorCode::not_found, "[log] file: there is no folder " + folder.string());
                 }
                 return {};
             };
             if (const auto checked = check_it(); !checked) return fail(checked.error().with(path.string()));
-            if (globals.json) print_json({{"file", path.string()}, {"valid", true}});
-            else std::printf("%s: %s\n", path.c_str(), good("valid").c_str());
+            if (globals.json)
+                print_json({{"file", path.string()}, {"valid", true}});
+            else
+                std::printf("%s: %s\n", path.c_str(), good("valid").c_str());
             return 0;
         };
     });
@@ -154,9 +183,11 @@ void add_rotate(CLI::App& key, Globals& globals, Action& action) {
     auto* rotate = key.add_subcommand("rotate", "A new site key, under the same or a new passphrase, with new recovery shares");
     rotate->add_option("--new-passphrase-file", options->new_passphrase_file, "File with a new passphrase; default: the passphrase stays");
     add_new_key_options(*rotate, *options);
-    rotate->footer("Works while the archive runs. Former recovery shares are of no more use afterwards, nor is the former passphrase if a new one is given.\n"
-                   "Should it be ended before the new shares are on the screen, rotate again: that makes others.\n"
-                   "Stored data is not encrypted anew: a site key that leaked together with the key file needs more than this.");
+    rotate->footer(
+        "Works while the archive runs. Former recovery shares are of no more use afterwards, nor is the former passphrase if a new one is "
+        "given.\n"
+        "Should it be ended before the new shares are on the screen, rotate again: that makes others.\n"
+        "Stored data is not encrypted anew: a site key that leaked together with the key file needs more than this.");
     rotate->callback([&globals, &action, options] {
         action = [&globals, options]() -> Result<int> {
             FID_CHECK(archive::Site::read_facts(globals.site));
@@ -176,7 +207,8 @@ void add_rotate(CLI::App& key, Globals& globals, Action& action) {
 Result<std::vector<crypto::RecoveryShare>> ask_for_shares() {
     std::vector<crypto::RecoveryShare> shares;
     while (shares.empty() || shares.size() < shares.front().threshold) {
-        std::fprintf(stderr, "recovery share %zu%s, all its lines, then an empty one:\n", shares.size() + 1, shares.empty() ? "" : (" of " + std::to_string(shares.front().threshold)).c_str());
+        std::fprintf(stderr, "recovery share %zu%s, all its lines, then an empty one:\n", shares.size() + 1,
+                     shares.empty() ? "" : (" of " + std::to_string(shares.front().threshold)).c_str());
         FID_TRY(const auto typed, type_lines());
         auto share = crypto::RecoveryShare::parse(as_text(typed.view()));
         if (!share) {
@@ -194,10 +226,13 @@ void add_recover(CLI::App& key, Globals& globals, Action& action) {
     auto options = std::make_shared<KeyOptions>();
     auto* recover = key.add_subcommand("recover", "The passphrase is lost: recovery shares and a new passphrase open the site again");
     recover->add_option("--share-file", options->share_files, "File with one recovery share, once for each; default: they are typed");
-    recover->add_option("--new-passphrase-file", options->new_passphrase_file, "File with the new passphrase; default: FIDUCIAL_PASSPHRASE, or a prompt");
+    recover->add_option("--new-passphrase-file", options->new_passphrase_file,
+                        "File with the new passphrase; default: FIDUCIAL_PASSPHRASE, or a prompt");
     add_new_key_options(*recover, *options);
-    recover->footer("Makes a new site key, with new recovery shares: those that were used have been seen, and are of no more use afterwards.\n\n"
-                    "Example:\n  fiducial key recover --site clinic\n\nExit codes: 0 done; 2 too few shares; 3 a share is mistyped (its group is named); 6 shares of another key");
+    recover->footer(
+        "Makes a new site key, with new recovery shares: those that were used have been seen, and are of no more use afterwards.\n\n"
+        "Example:\n  fiducial key recover --site clinic\n\nExit codes: 0 done; 2 too few shares; 3 a share is mistyped (its group is "
+        "named); 6 shares of another key");
     recover->callback([&globals, &action, options] {
         action = [&globals, options]() -> Result<int> {
             FID_CHECK(archive::Site::read_facts(globals.site));
@@ -222,8 +257,10 @@ void add_version(CLI::App& cli, Globals& globals, Action& action) {
     auto* command = cli.add_subcommand("version", "Print the version");
     command->callback([&globals, &action] {
         action = [&globals]() -> Result<int> {
-            if (globals.json) print_json({{"version", FIDUCIAL_VERSION}});
-            else std::printf("fiducial " FIDUCIAL_VERSION "\n");
+            if (globals.json)
+                print_json({{"version", FIDUCIAL_VERSION}});
+            else
+                std::printf("fiducial " FIDUCIAL_VERSION "\n");
             return 0;
         };
     });
@@ -237,8 +274,10 @@ void add_completion(CLI::App& cli, Globals& globals, Action& action) {
     command->callback([&cli, &globals, &action, shell] {
         action = [&cli, &globals, shell]() -> Result<int> {
             const auto script = completion_script(cli, *shell);
-            if (globals.json) print_json({{"shell", *shell}, {"script", script}});
-            else std::fputs(script.c_str(), stdout);
+            if (globals.json)
+                print_json({{"shell", *shell}, {"script", script}});
+            else
+                std::fputs(script.c_str(), stdout);
             return 0;
         };
     });

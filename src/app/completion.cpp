@@ -44,7 +44,9 @@ std::string completion_script(const CLI::App& cli, std::string_view shell) {
     }
     script += "      " + names + ") path=\"${path:+$path }$word\" ;;\n    esac\n  done\n  case \"$path\" in\n" + cases;
     script += "    *) words=\"" + words_of(cli) + "\" ;;\n  esac\n";
-    script += "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n  [ ${#COMPREPLY[@]} -eq 0 ] && COMPREPLY=($(compgen -f -- \"$current\"))\n}\n";
+    script +=
+        "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n  [ ${#COMPREPLY[@]} -eq 0 ] && COMPREPLY=($(compgen -f -- "
+        "\"$current\"))\n}\n";
     script += "complete -o filenames -F _fiducial fiducial\n";
     return script;
 }

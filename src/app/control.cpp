@@ -207,7 +207,8 @@ struct ControlServer::State {
                 std::this_thread::sleep_for(std::chrono::milliseconds(kPollMs));
             }
         });
-        auto result = run(text_of(asked, "operation"), arguments != nullptr && arguments->is_object() ? arguments->get_object() : none, emit, connection.stop);
+        auto result = run(text_of(asked, "operation"), arguments != nullptr && arguments->is_object() ? arguments->get_object() : none,
+                          emit, connection.stop);
         const std::lock_guard lock(writing);
         if (!result) return socket.write(error_message(result.error()));
         return socket.write({{"result", std::move(*result)}});

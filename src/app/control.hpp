@@ -19,7 +19,8 @@ namespace fiducial::app {
 class ControlServer {
 public:
     /// Errors: io, permission. Requires: run and control_key outlive it.
-    static Result<std::unique_ptr<ControlServer>> start(const std::filesystem::path& socket, const crypto::Secret& control_key, archive::RunOperation run);
+    static Result<std::unique_ptr<ControlServer>> start(const std::filesystem::path& socket, const crypto::Secret& control_key,
+                                                        archive::RunOperation run);
     ~ControlServer();  // tells running operations to stop and waits for them
 
 private:
@@ -30,8 +31,8 @@ private:
 
 /// When `stop` is set the operation is told to end early, and its answer still awaited.
 /// Errors: not_found when no archive listens there; denied when the proof is not accepted; else what the operation says.
-Result<boost::json::object> ask_running_archive(const std::filesystem::path& socket, const crypto::Secret& control_key, std::string_view operation,
-                                                const boost::json::object& arguments, const archive::EmitEvent& emit,
-                                                const std::atomic<bool>& stop);
+Result<boost::json::object> ask_running_archive(const std::filesystem::path& socket, const crypto::Secret& control_key,
+                                                std::string_view operation, const boost::json::object& arguments,
+                                                const archive::EmitEvent& emit, const std::atomic<bool>& stop);
 
 }  // namespace fiducial::app

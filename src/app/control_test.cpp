@@ -12,7 +12,8 @@ namespace json = boost::json;
 class ControlTest : public testing::TestWithParam<std::size_t> {  // parameter: length of the folder's name
 protected:
     void SetUp() override {
-        folder_ = std::filesystem::temp_directory_path() / ("fiducial-control-" + std::to_string(::getpid())) / std::string(GetParam(), 'f');
+        folder_ =
+            std::filesystem::temp_directory_path() / ("fiducial-control-" + std::to_string(::getpid())) / std::string(GetParam(), 'f');
         std::filesystem::create_directories(folder_);
     }
     void TearDown() override { std::filesystem::remove_all(folder_.parent_path()); }
@@ -23,8 +24,13 @@ protected:
 };
 
 TEST_P(ControlTest, OperationsRunWithTheirEventsAndErrors) {
-    EXPECT_EQ(ask_running_archive(socket(), key_, "x", {}, [](const json::object&) {}, stop_).error().code, ErrorCode::not_found);
-    const auto run = [](std::string_view name, const json::object& arguments, const archive::EmitEvent& emit, const std::atomic<bool>&) -> Result<json::object> {
+    EXPECT_EQ(ask_running_archive(
+                  socket(), key_, "x", {}, [](const json::object&) {}, stop_)
+                  .error()
+                  .code,
+              ErrorCode::not_found);
+    const auto run = [](std::string_view name, const json::object& arguments, const archive::EmitEvent& emit,
+                        const std::atomic<bool>&) -> Result<json::object> {
         if (name == "fail") return fail(ErrorCode::corrupt, "as asked");
         emit({{"step", 1}});
         emit({{"step", 2}});
@@ -33,19 +39,26 @@ TEST_P(ControlTest, OperationsRunWithTheirEventsAndErrors) {
     const auto server = ControlServer::start(socket(), key_, run);
     ASSERT_TRUE(server) << server.error().message;
     int events = 0;
-    const auto answer = ask_running_archive(socket(), key_, "echo", {{"a", 1}}, [&](const json::object&) { events += 1; }, stop_);
+    const auto answer = ask_running_archive(
+        socket(), key_, "echo", {{"a", 1}}, [&](const json::object&) { events += 1; }, stop_);
     ASSERT_TRUE(answer) << answer.error().message;
     EXPECT_EQ(answer->at("echo").at("a").to_number<int>(), 1);
     EXPECT_EQ(events, 2);
-    const auto failed = ask_running_archive(socket(), key_, "fail", {}, [](const json::object&) {}, stop_);
+    const auto failed = ask_running_archive(
+        socket(), key_, "fail", {}, [](const json::object&) {}, stop_);
     EXPECT_EQ(failed.error().code, ErrorCode::corrupt);
     EXPECT_EQ(failed.error().message, "as asked");
 }
 
 TEST_P(ControlTest, AnotherKeyIsDenied) {
-    const auto server = ControlServer::start(socket(), key_, [](auto, const auto&, const auto&, const auto&) -> Result<json::object> { return json::object{}; });
+    const auto server = ControlServer::start(
+        socket(), key_, [](auto, const auto&, const auto&, const auto&) -> Result<json::object> { return json::object{}; });
     ASSERT_TRUE(server);
-    EXPECT_EQ(ask_running_archive(socket(), crypto::random_secret(32), "x", {}, [](const json::object&) {}, stop_).error().code, ErrorCode::denied);
+    EXPECT_EQ(ask_running_archive(
+                  socket(), crypto::random_secret(32), "x", {}, [](const json::object&) {}, stop_)
+                  .error()
+                  .code,
+              ErrorCode::denied);
     EXPECT_EQ(std::filesystem::status(socket()).permissions(), std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }
 
@@ -59,7 +72,13 @@ TEST_P(ControlTest, StopEndsTheOperationAndItsAnswerStillComes) {
     const auto server = ControlServer::start(socket(), key_, run);
     ASSERT_TRUE(server);
     int events = 0;
-    const auto answer = ask_running_archive(socket(), key_, "long", {}, [&](const json::object&) { stop_.store(true); events += 1; }, stop_);
+    const auto answer = ask_running_archive(
+        socket(), key_, "long", {},
+        [&](const json::object&) {
+            stop_.store(true);
+            events += 1;
+        },
+        stop_);
     ASSERT_TRUE(answer) << answer.error().message;
     EXPECT_EQ(answer->at("done").to_number<int>(), 7);
     EXPECT_EQ(events, 2);
@@ -90,8 +109,10 @@ TEST_P(ControlTest, AnOperationThatThrowsEndsItsConversationOnly) {
     };
     const auto server = ControlServer::start(socket(), key_, run);
     ASSERT_TRUE(server);
-    EXPECT_FALSE(ask_running_archive(socket(), key_, "throw", {}, [](const json::object&) {}, stop_));
-    EXPECT_TRUE(ask_running_archive(socket(), key_, "other", {}, [](const json::object&) {}, stop_));
+    EXPECT_FALSE(ask_running_archive(
+        socket(), key_, "throw", {}, [](const json::object&) {}, stop_));
+    EXPECT_TRUE(ask_running_archive(
+        socket(), key_, "other", {}, [](const json::object&) {}, stop_));
 }
 
 INSTANTIATE_TEST_SUITE_P(ShortAndLongPaths, ControlTest, testing::Values(8, 150));

@@ -34,7 +34,9 @@ struct Telling {
 /// One step of the tour: says what it is about, then what came of it and how long it took.
 class Step {
 public:
-    Step(Telling& telling, const char* title) : telling_(telling), title_(title), begun_(std::chrono::steady_clock::now()) { put("\n" + strong(title)); }
+    Step(Telling& telling, const char* title) : telling_(telling), title_(title), begun_(std::chrono::steady_clock::now()) {
+        put("\n" + strong(title));
+    }
     ~Step() {
         const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun_);
         put("  " + faint(human_time(took)));
@@ -64,14 +66,16 @@ private:
 Result<void> write_samples(Telling& telling, const fs::path& folder) {
     Step step(telling, "1  Sample exams");
     FID_TRY(const auto drawn, draw_samples(folder));
-    step.say("%zu images of %zu people, %s, in %s", drawn.files, samples::sample_people().size(), human_bytes(drawn.bytes).c_str(), folder.c_str());
+    step.say("%zu images of %zu people, %s, in %s", drawn.files, samples::sample_people().size(), human_bytes(drawn.bytes).c_str(),
+             folder.c_str());
     if (drawn.drawn < drawn.files) step.say("(%zu of them were there already)", drawn.files - drawn.drawn);
     return {};
 }
 
 Result<void> make_site(Telling& telling, const Globals& globals, const fs::path& passphrase_file) {
     const auto facts = archive::Site::read_facts(globals.site);
-    if (facts && !facts->demo) return fail(ErrorCode::conflict, globals.site.string() + " is a real site: the demo, which damages an image, leaves it alone");
+    if (facts && !facts->demo)
+        return fail(ErrorCode::conflict, globals.site.string() + " is a real site: the demo, which damages an image, leaves it alone");
     if (facts) return {};
     if (facts.error().code != ErrorCode::not_found) return fail(facts.error());
     Step step(telling, "0  A site of its own");
@@ -111,16 +115,19 @@ public:
     Result<Visit> invite() {
         FID_TRY(const auto people, ask("person list", {}));
         const auto& list = people.at("people").get_array();
-        const bool known = std::any_of(list.begin(), list.end(), [](const json::value& one) { return shown::text(one.get_object(), "name") == kDoctor; });
+        const bool known =
+            std::any_of(list.begin(), list.end(), [](const json::value& one) { return shown::text(one.get_object(), "name") == kDoctor; });
         if (!known) FID_CHECK(ask("person add", {{"name", kDoctor}, {"roles", "doctor"}}));
         FID_TRY(const auto token, ask("token", {{"person", kDoctor}, {"days", 1}, {"note", "demo"}}));
         const auto instance = "/studies/" + study_ + "/series/" + series_ + "/instances/" + instance_;
-        return Visit{shown::text(token, "token"), "/studies/" + study_ + "/record", instance, instance + "/evidence", folder_ / "trust.json"};
+        return Visit{shown::text(token, "token"), "/studies/" + study_ + "/record", instance, instance + "/evidence",
+                     folder_ / "trust.json"};
     }
 
 private:
     Result<json::object> ask(std::string_view operation, const json::object& arguments) {
-        return service_.operate(operation, arguments, [](const json::object&) {}, stop_requested());
+        return service_.operate(
+            operation, arguments, [](const json::object&) {}, stop_requested());
     }
     void expect(bool condition, Step& step, const char* what) {
         if (condition) return;
@@ -131,9 +138,10 @@ private:
     Result<void> import(const fs::path& samples) {
         Step step(telling_, "2  Import: hashed, encrypted, stored");
         FID_TRY(const auto report, ask("import", {{"paths", json::array{json::value(samples.string())}}}));
-        step.say("%llu stored, %llu already there, %llu refused (%s, %s/s)", shown::count(report, "stored"), shown::count(report, "duplicates"),
-                 shown::count(report, "refused"), human_bytes(shown::number(report, "bytes")).c_str(),
-                 human_bytes(shown::number(report, "bytes") * 1000 / std::max<std::uint64_t>(1, shown::number(report, "milliseconds"))).c_str());
+        step.say(
+            "%llu stored, %llu already there, %llu refused (%s, %s/s)", shown::count(report, "stored"), shown::count(report, "duplicates"),
+            shown::count(report, "refused"), human_bytes(shown::number(report, "bytes")).c_str(),
+            human_bytes(shown::number(report, "bytes") * 1000 / std::max<std::uint64_t>(1, shown::number(report, "milliseconds"))).c_str());
         expect(shown::number(report, "refused") == 0, step, "a sample was refused");
         return {};
     }
@@ -144,7 +152,8 @@ private:
         expect(answer.at("settled").get_bool(), step, "not everything is settled");
         FID_TRY(const auto status, ask("ledger status", {}));
         step.say("%s, chain id %llu", shown::text(status, "ledger").c_str(), shown::count(status, "chainId"));
-        step.say("settled up to block %llu; contract Studies at %s", shown::count(status, "settled"), shown::text(status.at("contracts").get_object(), "Studies").c_str());
+        step.say("settled up to block %llu; contract Studies at %s", shown::count(status, "settled"),
+                 shown::text(status.at("contracts").get_object(), "Studies").c_str());
         return {};
     }
 
@@ -153,7 +162,8 @@ private:
         FID_TRY(const auto answer, ask("verify", {{"all", true}}));
         const auto& damaged = answer.at("damaged").get_array();
         step.say("%llu images of %llu studies, %s: %s", shown::count(answer, "objects"), shown::count(answer, "studies"),
-                 human_bytes(shown::number(answer, "bytes")).c_str(), damaged.empty() ? good("every byte is what was anchored").c_str() : bad("damaged").c_str());
+                 human_bytes(shown::number(answer, "bytes")).c_str(),
+                 damaged.empty() ? good("every byte is what was anchored").c_str() : bad("damaged").c_str());
         expect(damaged.empty(), step, "something is damaged");
         expect(shown::number(answer, "settled") == shown::number(answer, "studies"), step, "a study is not settled");
         FID_TRY(const auto list, ask("list", {{"limit", 1}}));
@@ -177,7 +187,8 @@ private:
         if (!damaged.empty()) step.say("%s %s", good("caught:").c_str(), shown::text(damaged.at(0).get_object(), "reason").c_str());
         FID_TRY(const auto quarantine, ask("quarantine list", {}));
         bool listed = false;
-        for (const auto& item : quarantine.at("quarantined").get_array()) listed = listed || shown::text(item.get_object(), "objectId") == object_;
+        for (const auto& item : quarantine.at("quarantined").get_array())
+            listed = listed || shown::text(item.get_object(), "objectId") == object_;
         expect(listed, step, "the damaged image is not in quarantine");
         step.say("named and quarantined: it is not served to anyone");
         FID_CHECK(ask("demo flip", {{"object", object_}}));
@@ -294,10 +305,14 @@ Result<int> run_demo(const Globals& given, bool serve_afterwards) {
     }
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun);
     if (globals.json) {
-        print_json({{"ok", all_well}, {"site", globals.site.string()}, {"passphraseFile", passphrase_file.string()}, {"milliseconds", took.count()},
+        print_json({{"ok", all_well},
+                    {"site", globals.site.string()},
+                    {"passphraseFile", passphrase_file.string()},
+                    {"milliseconds", took.count()},
                     {"steps", std::move(telling.steps)}});
     } else {
-        std::printf("\n%s in %s. The site lies in %s, its passphrase in %s.\n", all_well ? good("All of it worked").c_str() : bad("Something was not as it should be").c_str(),
+        std::printf("\n%s in %s. The site lies in %s, its passphrase in %s.\n",
+                    all_well ? good("All of it worked").c_str() : bad("Something was not as it should be").c_str(),
                     human_time(took).c_str(), globals.site.c_str(), passphrase_file.c_str());
     }
     if (!all_well) return 1;
@@ -305,8 +320,15 @@ Result<int> run_demo(const Globals& given, bool serve_afterwards) {
     ServeOptions options;
     options.another_port = true;
     options.on_ready = [&](const std::string& url) {
-        if (globals.json) print_json({{"ready", true}, {"url", url}, {"token", visit.token}, {"record", visit.record}, {"image", visit.image}, {"evidence", visit.evidence}});
-        else print_visit(visit, url, fs::absolute(out_folder));
+        if (globals.json)
+            print_json({{"ready", true},
+                        {"url", url},
+                        {"token", visit.token},
+                        {"record", visit.record},
+                        {"image", visit.image},
+                        {"evidence", visit.evidence}});
+        else
+            print_visit(visit, url, fs::absolute(out_folder));
         std::fflush(stdout);
     };
     return serve(globals, options);

@@ -37,7 +37,8 @@ int print_help(const CLI::App& cli, const std::vector<std::string>& words, const
     auto name = cli.get_name();
     for (const auto& word : words) {
         const auto named = command->get_subcommands([&word](const CLI::App* one) { return one->get_name() == word; });
-        if (named.empty()) return complain(globals, Error{ErrorCode::invalid_argument, "there is no command '" + word + "'; fiducial help lists them"});
+        if (named.empty())
+            return complain(globals, Error{ErrorCode::invalid_argument, "there is no command '" + word + "'; fiducial help lists them"});
         command = named.front();
         name += " " + word;
     }
@@ -58,7 +59,8 @@ int complain(const CLI::App& cli, const app::Globals& globals, const CLI::ParseE
 
 int main(int argc, char** argv) {
     app::catch_signals();
-    if (auto hardened = crypto::harden_process(); !hardened) log::warning("app", "the process's memory is less protected than it should be", {{"why", hardened.error().message}});
+    if (auto hardened = crypto::harden_process(); !hardened)
+        log::warning("app", "the process's memory is less protected than it should be", {{"why", hardened.error().message}});
     app::Globals globals;
     if (const char* site = std::getenv("FIDUCIAL_SITE"); site != nullptr) globals.site = site;
     app::Action action;
@@ -72,7 +74,8 @@ int main(int argc, char** argv) {
     cli.add_flag("--json", globals.json, "Answer in JSON");
     cli.add_flag("-v,--verbose", globals.verbose, "Log everything");
     cli.add_flag("-q,--quiet", globals.quiet, "No progress");
-    cli.footer(std::string("Start with:  fiducial init --site clinic\nEvery command explains itself: fiducial COMMAND --help\n\n") + kExitCodes);
+    cli.footer(std::string("Start with:  fiducial init --site clinic\nEvery command explains itself: fiducial COMMAND --help\n\n") +
+               kExitCodes);
     app::add_site_commands(cli, globals, action);
     app::add_image_commands(cli, globals, action);
     app::add_proof_commands(cli, globals, action);

@@ -24,8 +24,8 @@ Result<void> configure_log(const Configuration& configuration, bool serving, boo
     return {};
 }
 
-Result<boost::json::object> perform(const Globals& globals, std::string_view operation, const boost::json::object& arguments, const archive::EmitEvent& emit,
-                                    archive::Service::Ledger ledger) {
+Result<boost::json::object> perform(const Globals& globals, std::string_view operation, const boost::json::object& arguments,
+                                    const archive::EmitEvent& emit, archive::Service::Ledger ledger) {
     FID_TRY(auto site, open_site(globals));
     FID_CHECK(configure_log(site.configuration(), false, globals.verbose));
     const auto socket = site.layout().control_socket();
@@ -36,7 +36,8 @@ Result<boost::json::object> perform(const Globals& globals, std::string_view ope
         const auto* value = arguments.if_contains(flag);
         return operation == "fsck" && value != nullptr && value->is_bool() && value->get_bool();
     };
-    FID_TRY(auto service, archive::Service::open(std::move(site), ledger, {.damaged_index = asked_for("rebuildIndex"), .lost_trace = asked_for("newTrace")}));
+    FID_TRY(auto service, archive::Service::open(std::move(site), ledger,
+                                                 {.damaged_index = asked_for("rebuildIndex"), .lost_trace = asked_for("newTrace")}));
     return service->operate(operation, arguments, emit, stop_requested());
 }
 

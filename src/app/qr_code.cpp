@@ -11,13 +11,16 @@ namespace {
 
 constexpr int kQuietZone = 4;  // modules
 
-qrcodegen::QrCode encode(std::string_view text) { return qrcodegen::QrCode::encodeText(std::string(text).c_str(), qrcodegen::QrCode::Ecc::MEDIUM); }
+qrcodegen::QrCode encode(std::string_view text) {
+    return qrcodegen::QrCode::encodeText(std::string(text).c_str(), qrcodegen::QrCode::Ecc::MEDIUM);
+}
 
 }  // namespace
 
 std::string trust_file_code(const Hash& sha256) {
     std::string code = "FIDUCIAL:TRUST:1:" + to_hex(sha256);  // upper case: QR's alphanumeric mode
-    std::transform(code.begin(), code.end(), code.begin(), [](char c) { return c >= 'a' && c <= 'f' ? static_cast<char>(c - 'a' + 'A') : c; });
+    std::transform(code.begin(), code.end(), code.begin(),
+                   [](char c) { return c >= 'a' && c <= 'f' ? static_cast<char>(c - 'a' + 'A') : c; });
     return code;
 }
 
@@ -39,7 +42,8 @@ std::string qr_for_terminal(std::string_view text) {
 std::string qr_as_svg(std::string_view text) {
     const auto code = encode(text);
     const auto side = std::to_string(code.getSize() + 2 * kQuietZone);
-    std::string out = R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 )" + side + " " + side + R"(" shape-rendering="crispEdges"><rect width="100%" height="100%" fill="#fff"/><path d=")";
+    std::string out = R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 )" + side + " " + side +
+                      R"(" shape-rendering="crispEdges"><rect width="100%" height="100%" fill="#fff"/><path d=")";
     for (int y = 0; y < code.getSize(); ++y) {
         for (int x = 0; x < code.getSize(); ++x) {
             if (code.getModule(x, y)) out += "M" + std::to_string(x + kQuietZone) + " " + std::to_string(y + kQuietZone) + "h1v1h-1z";

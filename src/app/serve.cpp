@@ -22,16 +22,19 @@ Result<gateway::HttpGatewaySettings> door_settings(const Configuration& configur
     gateway::HttpGatewaySettings settings;
     const std::string where = listen.empty() ? configuration.http_listen : listen;
     const auto colon = where.rfind(':');
-    if (colon == std::string::npos) return fail(ErrorCode::invalid_argument, "listen address '" + where + "' has no port; write it as 127.0.0.1:8043");
+    if (colon == std::string::npos)
+        return fail(ErrorCode::invalid_argument, "listen address '" + where + "' has no port; write it as 127.0.0.1:8043");
     settings.address = where.substr(0, colon);
-    if (settings.address.starts_with("[") && settings.address.ends_with("]")) settings.address = settings.address.substr(1, settings.address.size() - 2);
+    if (settings.address.starts_with("[") && settings.address.ends_with("]"))
+        settings.address = settings.address.substr(1, settings.address.size() - 2);
     const auto port_text = where.substr(colon + 1);
     const auto port = std::strtoul(port_text.c_str(), nullptr, 10);
     if (port_text.empty() || port_text.find_first_not_of("0123456789") != std::string::npos || port > 65535) {
         return fail(ErrorCode::invalid_argument, "'" + port_text + "' is no port");
     }
     settings.port = static_cast<std::uint16_t>(port);
-    if (!configuration.http_tls_certificate.empty()) settings.tls = net::TlsSettings{configuration.http_tls_certificate, configuration.http_tls_key};
+    if (!configuration.http_tls_certificate.empty())
+        settings.tls = net::TlsSettings{configuration.http_tls_certificate, configuration.http_tls_key};
     settings.limits.max_connections = static_cast<std::size_t>(configuration.http_max_connections);
     settings.max_waiting = settings.limits.max_connections;  // a connection has one request at a time: whoever gets one is let in
     settings.limits.idle_timeout = std::chrono::seconds(configuration.http_idle_timeout_s);
@@ -48,9 +51,10 @@ Result<int> serve(const Globals& globals, const ServeOptions& options) {
     const auto name = site.configuration().site_name;
     FID_TRY(const auto service, archive::Service::open(std::move(site), archive::Service::Ledger::optional));
     service->start_upkeep();
-    FID_TRY(const auto control, ControlServer::start(socket, control_key, [&service](auto operation, const auto& arguments, const auto& emit, const auto& stop) {
-                return service->operate(operation, arguments, emit, stop);
-            }));
+    FID_TRY(const auto control, ControlServer::start(socket, control_key,
+                                                     [&service](auto operation, const auto& arguments, const auto& emit, const auto& stop) {
+                                                         return service->operate(operation, arguments, emit, stop);
+                                                     }));
     net::Runtime runtime(kSocketThreads);
     {
         auto opened = gateway::HttpGateway::start(runtime, *service, settings);

@@ -8,8 +8,8 @@
 namespace fiducial::app {
 
 struct ServeOptions {
-    std::string listen;         // instead of the configuration's; empty: that
-    bool another_port = false;  // any free one where that one is taken
+    std::string listen;                                    // instead of the configuration's; empty: that
+    bool another_port = false;                             // any free one where that one is taken
     std::function<void(const std::string& url)> on_ready;  // says where it is, instead of the usual line
 };
 

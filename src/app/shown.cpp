@@ -16,7 +16,9 @@ std::uint64_t number(const boost::json::object& object, std::string_view key) {
     return value->is_int64() && value->get_int64() > 0 ? static_cast<std::uint64_t>(value->get_int64()) : 0;
 }
 
-unsigned long long count(const boost::json::object& object, std::string_view key) { return number(object, key); }
+unsigned long long count(const boost::json::object& object, std::string_view key) {
+    return number(object, key);
+}
 
 std::string counted(std::uint64_t count, std::string_view one, std::string_view many) {
     return std::to_string(count) + " " + std::string(count == 1 ? one : many);
@@ -28,11 +30,13 @@ std::string padded(std::string text, std::size_t columns) {
         const auto lead = static_cast<unsigned char>(text[at]);
         const std::size_t size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
         char32_t point = lead & (size == 1 ? 0x7fU : 0x7fU >> size);
-        for (std::size_t i = 1; i < size && at + i < text.size(); ++i) point = point << 6 | (static_cast<unsigned char>(text[at + i]) & 0x3fU);
+        for (std::size_t i = 1; i < size && at + i < text.size(); ++i)
+            point = point << 6 | (static_cast<unsigned char>(text[at + i]) & 0x3fU);
         at += size;
         const bool combining = point >= 0x300 && point <= 0x36f;
-        const bool wide = (point >= 0x1100 && point <= 0x115f) || (point >= 0x2e80 && point <= 0xa4cf) || (point >= 0xac00 && point <= 0xd7a3) ||
-                          (point >= 0xf900 && point <= 0xfaff) || (point >= 0xfe30 && point <= 0xfe6f) || (point >= 0xff00 && point <= 0xff60) ||
+        const bool wide = (point >= 0x1100 && point <= 0x115f) || (point >= 0x2e80 && point <= 0xa4cf) ||
+                          (point >= 0xac00 && point <= 0xd7a3) || (point >= 0xf900 && point <= 0xfaff) ||
+                          (point >= 0xfe30 && point <= 0xfe6f) || (point >= 0xff00 && point <= 0xff60) ||
                           (point >= 0xffe0 && point <= 0xffe6) || (point >= 0x20000 && point <= 0x3fffd);
         taken += combining ? 0 : wide ? 2 : 1;
     }

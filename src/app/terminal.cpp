@@ -29,7 +29,8 @@ Result<crypto::Secret> prompt_once(std::string_view prompt) {
     ::tcsetattr(STDIN_FILENO, TCSANOW, &quiet);
     crypto::Secret typed(1024);
     std::size_t size = 0;
-    for (int c = std::getchar(); c != EOF && c != '\n' && size < typed.size(); c = std::getchar()) typed.bytes()[size++] = static_cast<std::uint8_t>(c);
+    for (int c = std::getchar(); c != EOF && c != '\n' && size < typed.size(); c = std::getchar())
+        typed.bytes()[size++] = static_cast<std::uint8_t>(c);
     ::tcsetattr(STDIN_FILENO, TCSANOW, &before);
     std::fputc('\n', stderr);
     return crypto::Secret::copy_of(typed.view().first(size));
@@ -62,9 +63,11 @@ Result<crypto::Secret> obtain_passphrase(const std::filesystem::path& file, std:
         if (secret.empty()) return fail(ErrorCode::invalid_argument, "the passphrase file " + file.string() + " is empty");
         return secret;
     }
-    if (const char* text = std::getenv("FIDUCIAL_PASSPHRASE"); text != nullptr && *text != '\0') return crypto::Secret::copy_of(as_bytes(text));
+    if (const char* text = std::getenv("FIDUCIAL_PASSPHRASE"); text != nullptr && *text != '\0')
+        return crypto::Secret::copy_of(as_bytes(text));
     if (::isatty(STDIN_FILENO) != 1) {
-        return fail(ErrorCode::invalid_argument, "a passphrase is needed: --passphrase-file FILE, FIDUCIAL_PASSPHRASE, or a terminal to type it on");
+        return fail(ErrorCode::invalid_argument,
+                    "a passphrase is needed: --passphrase-file FILE, FIDUCIAL_PASSPHRASE, or a terminal to type it on");
     }
     FID_TRY(auto first, prompt_once(prompt));
     if (first.empty()) return fail(ErrorCode::invalid_argument, "an empty passphrase protects nothing");
@@ -90,7 +93,8 @@ Result<crypto::Secret> type_lines() {
 }
 
 Result<void> confirm(std::string_view question) {
-    if (::isatty(STDIN_FILENO) != 1) return fail(ErrorCode::invalid_argument, "there is no terminal to ask a person on; a script says --yes");
+    if (::isatty(STDIN_FILENO) != 1)
+        return fail(ErrorCode::invalid_argument, "there is no terminal to ask a person on; a script says --yes");
     std::fprintf(stderr, "%s [y/N] ", std::string(question).c_str());
     std::string answer;
     for (int c = std::getchar(); c != EOF && c != '\n'; c = std::getchar()) {
@@ -100,7 +104,9 @@ Result<void> confirm(std::string_view question) {
     return fail(ErrorCode::cancelled, "not confirmed: nothing was done");
 }
 
-std::atomic<bool>& stop_requested() { return g_stop; }
+std::atomic<bool>& stop_requested() {
+    return g_stop;
+}
 
 void catch_signals() {
     struct sigaction action {};
@@ -126,22 +132,30 @@ std::string human_bytes(std::uint64_t bytes) {
 std::string human_time(std::chrono::milliseconds time) {
     const auto ms = time.count();
     char text[48];
-    if (ms < 1000) std::snprintf(text, sizeof text, "%lld ms", static_cast<long long>(ms));
-    else if (ms < 60'000) std::snprintf(text, sizeof text, "%.1f s", static_cast<double>(ms) / 1000);
-    else if (ms < 3'600'000) std::snprintf(text, sizeof text, "%lld min %lld s", static_cast<long long>(ms / 60'000), static_cast<long long>(ms / 1000 % 60));
-    else std::snprintf(text, sizeof text, "%lld h %lld min", static_cast<long long>(ms / 3'600'000), static_cast<long long>(ms / 60'000 % 60));
+    if (ms < 1000)
+        std::snprintf(text, sizeof text, "%lld ms", static_cast<long long>(ms));
+    else if (ms < 60'000)
+        std::snprintf(text, sizeof text, "%.1f s", static_cast<double>(ms) / 1000);
+    else if (ms < 3'600'000)
+        std::snprintf(text, sizeof text, "%lld min %lld s", static_cast<long long>(ms / 60'000), static_cast<long long>(ms / 1000 % 60));
+    else
+        std::snprintf(text, sizeof text, "%lld h %lld min", static_cast<long long>(ms / 3'600'000),
+                      static_cast<long long>(ms / 60'000 % 60));
     return text;
 }
 
 ProgressLine::ProgressLine(bool wanted) : wanted_(wanted && ::isatty(STDERR_FILENO) == 1), begun_(std::chrono::steady_clock::now()) {}
-ProgressLine::~ProgressLine() { clear(); }
+ProgressLine::~ProgressLine() {
+    clear();
+}
 
 void ProgressLine::clear() {
     if (visible_) std::fputs("\r\033[K", stderr);
     visible_ = false;
 }
 
-void ProgressLine::show(std::uint64_t done, std::uint64_t total, std::uint64_t items_done, std::uint64_t items_total, std::string_view items) {
+void ProgressLine::show(std::uint64_t done, std::uint64_t total, std::uint64_t items_done, std::uint64_t items_total,
+                        std::string_view items) {
     const auto now = std::chrono::steady_clock::now();
     if (!wanted_ || (visible_ && now - shown_ < std::chrono::milliseconds(100))) return;
     shown_ = now;
@@ -153,16 +167,29 @@ void ProgressLine::show(std::uint64_t done, std::uint64_t total, std::uint64_t i
     std::string line = "\r\033[K[" + bar + "] " + std::to_string(items_done) + "/" + std::to_string(items_total) + " " + std::string(items);
     if (spent.count() > 500 && done > 0) {
         line += "  " + human_bytes(done * 1000 / static_cast<std::uint64_t>(spent.count())) + "/s";
-        if (part > 0) line += "  " + human_time(std::chrono::milliseconds(static_cast<long long>(static_cast<double>(spent.count()) * (1 - part) / part))) + " left";
+        if (part > 0)
+            line += "  " +
+                    human_time(std::chrono::milliseconds(static_cast<long long>(static_cast<double>(spent.count()) * (1 - part) / part))) +
+                    " left";
     }
     std::fputs(line.c_str(), stderr);
     std::fflush(stderr);
 }
 
-void no_colours() { colours() = false; }
-std::string good(std::string_view text) { return coloured("32", text); }
-std::string bad(std::string_view text) { return coloured("31;1", text); }
-std::string faint(std::string_view text) { return coloured("2", text); }
-std::string strong(std::string_view text) { return coloured("1", text); }
+void no_colours() {
+    colours() = false;
+}
+std::string good(std::string_view text) {
+    return coloured("32", text);
+}
+std::string bad(std::string_view text) {
+    return coloured("31;1", text);
+}
+std::string faint(std::string_view text) {
+    return coloured("2", text);
+}
+std::string strong(std::string_view text) {
+    return coloured("1", text);
+}
 
 }  // namespace fiducial::app

@@ -15,8 +15,8 @@ namespace {
 
 constexpr std::size_t kMaxCached = 200'000;
 constexpr std::uint64_t kMostAway_s = 24 * 3600;
-constexpr std::uint64_t kClockSlack_s = 300;               // how far ahead of our clock the last answer may lie
-constexpr std::chrono::seconds kFirstAnswer{10};           // how long a request waits for the follower's first poll
+constexpr std::uint64_t kClockSlack_s = 300;      // how far ahead of our clock the last answer may lie
+constexpr std::chrono::seconds kFirstAnswer{10};  // how long a request waits for the follower's first poll
 
 /// Texts of IConsents.Reason, by number.
 constexpr std::array<std::string_view, 35> kReasons{{
@@ -57,11 +57,14 @@ constexpr std::array<std::string_view, 35> kReasons{{
     "the grant has expired",
 }};
 static_assert(ledger::contracts::kFirstDenial == static_cast<std::uint8_t>(Reason::unknown_subject));
-static_assert(ledger::contracts::kLastReason == static_cast<std::uint8_t>(Reason::grant_expired) && kReasons.size() == ledger::contracts::kLastReason + 1U);
+static_assert(ledger::contracts::kLastReason == static_cast<std::uint8_t>(Reason::grant_expired) &&
+              kReasons.size() == ledger::contracts::kLastReason + 1U);
 
 }  // namespace
 
-std::string_view reason_text(std::uint16_t reason) { return reason < kReasons.size() ? kReasons[reason] : "a reason this version does not know"; }
+std::string_view reason_text(std::uint16_t reason) {
+    return reason < kReasons.size() ? kReasons[reason] : "a reason this version does not know";
+}
 
 Result<void> Decision::require() const {
     if (allowed) return {};
@@ -100,14 +103,15 @@ ledger::FollowerStatus Access::chain() const {
 
 Result<Decision> Access::by_node(const Requester& who, const Subject& about, Operation operation, ConsentChange change) {
     const auto status = chain();
-    if (follower_ != nullptr && status.behind) return without_node(who, about, operation, change, status.problem.empty() ? "it has not answered for too long" : status.problem);
+    if (follower_ != nullptr && status.behind)
+        return without_node(who, about, operation, change, status.problem.empty() ? "it has not answered for too long" : status.problem);
     const std::uint8_t numbers[2] = {static_cast<std::uint8_t>(operation), static_cast<std::uint8_t>(who.purpose)};
     const Key key = crypto::sha256({who.subject, about.patient_key, about.scope_ref, ByteView(numbers)});
     std::uint64_t generation = 0;
     {
         const std::lock_guard lock(mutex_);
         generation = generation_;
-        if (!status.current) cache_.clear();  // a revocation may stand in blocks that were not told yet
+        if (!status.current) cache_.clear();                                     // a revocation may stand in blocks that were not told yet
         const auto at = std::max(unix_seconds(clock_.now()), status.head_time);  // a clock that was set back makes nothing last longer
         if (const auto found = cache_.find(key); found != cache_.end() && at < found->second.decision.valid_until) {
             return found->second.decision;
@@ -141,10 +145,15 @@ Result<Decision> Access::ask(const Requester& who, const Subject& about, Operati
     return now;
 }
 
-Result<Decision> Access::ask_at(const Requester& who, const Subject& about, Operation operation, const Hash& block_hash, std::uint64_t block,
-                                std::uint64_t at) {
-    const ledger::contracts::DecideQuestion question{who.subject,      facts_.institution, about.patient_key, about.scope_ref, static_cast<std::uint8_t>(operation),
-                                                     static_cast<std::uint8_t>(who.purpose), at};
+Result<Decision> Access::ask_at(const Requester& who, const Subject& about, Operation operation, const Hash& block_hash,
+                                std::uint64_t block, std::uint64_t at) {
+    const ledger::contracts::DecideQuestion question{who.subject,
+                                                     facts_.institution,
+                                                     about.patient_key,
+                                                     about.scope_ref,
+                                                     static_cast<std::uint8_t>(operation),
+                                                     static_cast<std::uint8_t>(who.purpose),
+                                                     at};
     // By hash (EIP-1898), so that a reorganisation in between is noticed; Ganache takes numbers only.
     const auto at_block = facts_.development ? ledger::BlockId(block) : ledger::BlockId(block_hash);
     const auto answer = ledger::contracts::decide(rpc_, facts_.consents, question, at_block);
@@ -161,12 +170,14 @@ Result<Decision> Access::ask_at(const Requester& who, const Subject& about, Oper
 }
 
 /// The second table of docs/design/rights.md over what the table of rights says of the settled and of the latest state.
-Result<Decision> Access::without_node(const Requester& who, const Subject& about, Operation operation, ConsentChange change, const std::string& why) {
+Result<Decision> Access::without_node(const Requester& who, const Subject& about, Operation operation, ConsentChange change,
+                                      const std::string& why) {
     FID_TRY(const bool denied_here, is_denied_here(who.subject, about.patient_key));
     FID_TRY(auto transaction, database_.begin_read());
     FID_TRY(const auto known, rights_.state(transaction));
     // Never answered: the table has not reached the node's head yet, and what was taken away since may be missing.
-    if (known.first_block == 0 || known.first_block > std::max<std::uint64_t>(facts_.from_block, 1) || known.settled_block == 0 || known.answered == 0) {
+    if (known.first_block == 0 || known.first_block > std::max<std::uint64_t>(facts_.from_block, 1) || known.settled_block == 0 ||
+        known.answered == 0) {
         if (operation == Operation::store) return store_by_accounts(who, denied_here, why);
         return fail(ErrorCode::unavailable, "the ledger node is away and not enough is known here to go on without it: " + why);
     }
@@ -192,8 +203,8 @@ Result<Decision> Access::without_node(const Requester& who, const Subject& about
         if (!away.decision.allowed) away.answer = AwayDecision::Answer::denied;
     }
     if (away.answer == AwayDecision::Answer::unavailable) {
-        return fail(ErrorCode::unavailable, std::string("the ledger node is away") + (within_a_day ? "" : " for more than a day") + "; this waits until it is back (" +
-                                                std::string(text_of(away.decision.reason)) + ")");
+        return fail(ErrorCode::unavailable, std::string("the ledger node is away") + (within_a_day ? "" : " for more than a day") +
+                                                "; this waits until it is back (" + std::string(text_of(away.decision.reason)) + ")");
     }
     Decision decision;
     decision.allowed = away.answer == AwayDecision::Answer::allowed;
@@ -217,7 +228,8 @@ Result<Decision> Access::store_by_accounts(const Requester& who, bool denied_her
     snapshot.holder_id = facts_.institution;
     snapshot.holder = {SubjectKind::institution, true, true, facts_.institution, 0, 0};
     snapshot.locally_denied = denied_here;
-    const auto away = decide_while_node_away(snapshot, {{}, Operation::store, who.purpose, unix_seconds(clock_.now())}, ConsentChange::none, NodeState::away_longer);
+    const auto away = decide_while_node_away(snapshot, {{}, Operation::store, who.purpose, unix_seconds(clock_.now())}, ConsentChange::none,
+                                             NodeState::away_longer);
     if (away.answer == AwayDecision::Answer::unavailable) {
         return fail(ErrorCode::unavailable, "the ledger node is away and not enough is known here to go on without it: " + why);
     }
@@ -242,7 +254,8 @@ Result<bool> Access::is_denied_here(const Bytes32& subject, const Hash& patient_
         FID_TRY(denials_, database_.read([&](database::Transaction& t) { return rights_.denials(t); }));
     }
     return std::any_of(denials_->begin(), denials_->end(), [&](const store::LocalDenial& denial) {
-        return (denial.subject == kZero32 || denial.subject == subject) && (denial.patient_key == kZero32 || denial.patient_key == patient_key);
+        return (denial.subject == kZero32 || denial.subject == subject) &&
+               (denial.patient_key == kZero32 || denial.patient_key == patient_key);
     });
 }
 
@@ -304,8 +317,10 @@ Result<void> Access::undo(database::Transaction&, const ledger::Block& block, bo
 /// What was settled in between may deny what both an older settled state and the latest allowed.
 Result<void> Access::settle(database::Transaction& transaction, const ledger::Block& block) {
     const auto changes = rights_.of_block(transaction, block.number());
-    if (!changes) touched_.everything = true;
-    else for (const auto& change : *changes) touch(change);
+    if (!changes)
+        touched_.everything = true;
+    else
+        for (const auto& change : *changes) touch(change);
     return {};
 }
 
@@ -314,8 +329,12 @@ void Access::committed() {
     const auto touched = std::exchange(touched_, {});
     const std::lock_guard lock(mutex_);
     generation_ += 1;
-    if (touched.everything) cache_.clear();
-    else std::erase_if(cache_, [&](const auto& entry) { return touched.subjects.contains(entry.second.subject) || touched.patients.contains(entry.second.patient_key); });
+    if (touched.everything)
+        cache_.clear();
+    else
+        std::erase_if(cache_, [&](const auto& entry) {
+            return touched.subjects.contains(entry.second.subject) || touched.patients.contains(entry.second.patient_key);
+        });
 }
 
 }  // namespace fiducial::archive

@@ -22,12 +22,12 @@ namespace fiducial::archive {
 /// What the contracts said to a request, and on which block that rests.
 struct Decision {
     bool allowed = false;
-    std::uint16_t reason = 0;        // IConsents.Reason
-    std::uint8_t obligation = 0;     // IConsents.Obligation
-    std::uint64_t valid_until = 0;   // s since 1970; 0 for a denial
+    std::uint16_t reason = 0;       // IConsents.Reason
+    std::uint8_t obligation = 0;    // IConsents.Obligation
+    std::uint64_t valid_until = 0;  // s since 1970; 0 for a denial
     std::uint64_t block_number = 0;
     Hash block_hash{};
-    bool node_away = false;          // rests on what was known before the node went away
+    bool node_away = false;  // rests on what was known before the node went away
 
     /// Errors: denied, with the reason in words. For callers that go on only when allowed.
     Result<void> require() const;
@@ -49,7 +49,8 @@ struct Subject {
 class Access final : public ledger::LedgerChanges {
 public:
     /// Requires: what is referred to outlives it.
-    Access(ledger::Rpc& rpc, const SiteFacts& facts, database::Database& database, store::Rights& rights, const Clock& clock = system_clock());
+    Access(ledger::Rpc& rpc, const SiteFacts& facts, database::Database& database, store::Rights& rights,
+           const Clock& clock = system_clock());
     void set_follower(const ledger::Follower* follower) { follower_ = follower; }
     /// Who may store goes on storing by these where the node is away and the table of rights knows nothing.
     void set_accounts(Accounts* accounts) { accounts_ = accounts; }
@@ -89,8 +90,10 @@ private:
     };
     Result<Decision> by_node(const Requester& who, const Subject& about, Operation operation, ConsentChange change);
     Result<Decision> ask(const Requester& who, const Subject& about, Operation operation);
-    Result<Decision> ask_at(const Requester& who, const Subject& about, Operation operation, const Hash& block_hash, std::uint64_t block, std::uint64_t at);
-    Result<Decision> without_node(const Requester& who, const Subject& about, Operation operation, ConsentChange change, const std::string& why);
+    Result<Decision> ask_at(const Requester& who, const Subject& about, Operation operation, const Hash& block_hash, std::uint64_t block,
+                            std::uint64_t at);
+    Result<Decision> without_node(const Requester& who, const Subject& about, Operation operation, ConsentChange change,
+                                  const std::string& why);
     Result<Decision> store_by_accounts(const Requester& who, bool denied_here, const std::string& why);
     Result<bool> is_denied_here(const Bytes32& subject, const Hash& patient_key) const;
     ledger::FollowerStatus chain() const;
@@ -108,8 +111,8 @@ private:
     std::uint64_t generation_ = 0;  // counts what was forgotten, so that an answer under way is not kept past it
     mutable std::mutex denials_mutex_;
     mutable std::optional<std::vector<store::LocalDenial>> denials_;  // as in the database; nothing: to be read
-    Touched touched_;                            // the follower's thread only
-    std::optional<std::uint64_t> last_applied_;  // likewise
+    Touched touched_;                                                 // the follower's thread only
+    std::optional<std::uint64_t> last_applied_;                       // likewise
 };
 
 }  // namespace fiducial::archive

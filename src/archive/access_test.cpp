@@ -53,7 +53,8 @@ protected:
         sink_.emplace(*database_, *rights_, *site_->follower_rpc, facts_);
         access_ = std::make_unique<Access>(*site_->rpc, facts_, *database_, *rights_, clock_);
         auto settings = site_->follower_settings;
-        follower_ = std::make_unique<ledger::Follower>(*database_, *site_->follower_rpc, settings, std::vector<ledger::LedgerChanges*>{&*sink_, access_.get(), &stuck_}, clock_);
+        follower_ = std::make_unique<ledger::Follower>(*database_, *site_->follower_rpc, settings,
+                                                       std::vector<ledger::LedgerChanges*>{&*sink_, access_.get(), &stuck_}, clock_);
         must(follower_->load());
         access_->set_follower(follower_.get());
     }
@@ -82,22 +83,26 @@ protected:
     Bytes32 person(std::uint8_t n, std::uint32_t roles, std::optional<Bytes32> institution = {}) {
         Address account{};
         account[0] = n;
-        EXPECT_TRUE(members(contracts::register_person_call(id(n), institution.value_or(facts_.institution), account, roles, contracts::Custody::kept)));
+        EXPECT_TRUE(members(
+            contracts::register_person_call(id(n), institution.value_or(facts_.institution), account, roles, contracts::Custody::kept)));
         return id(n);
     }
     /// Another hospital, administered by the same account.
     Bytes32 other_institution(std::uint8_t n) {
-        const contracts::Founder administrator{id(static_cast<std::uint8_t>(n + 1)), must(crypto::address_of(site_->chain->deployer)), roles::kAdministrator, contracts::Custody::kept};
+        const contracts::Founder administrator{id(static_cast<std::uint8_t>(n + 1)), must(crypto::address_of(site_->chain->deployer)),
+                                               roles::kAdministrator, contracts::Custody::kept};
         Address gateway{};
         gateway[19] = n;
-        EXPECT_TRUE(members(contracts::register_institution_call(id(n), gateway, {}, "Other", "https://other.example.org", std::vector{administrator})));
+        EXPECT_TRUE(members(
+            contracts::register_institution_call(id(n), gateway, {}, "Other", "https://other.example.org", std::vector{administrator})));
         return id(n);
     }
     std::uint64_t now() const { return unix_seconds(clock_.now()); }
     store::RightsState state() {
         return must(database_->read([&](database::Transaction& t) { return rights_->state(t); }));
     }
-    Result<Decision> decide(const Bytes32& who, Operation operation, Purpose purpose = Purpose::treatment, ConsentChange change = ConsentChange::none) {
+    Result<Decision> decide(const Bytes32& who, Operation operation, Purpose purpose = Purpose::treatment,
+                            ConsentChange change = ConsentChange::none) {
         return access_->decide({who, purpose, "127.0.0.1:1", "test"}, {patient_, scope_}, operation, change);
     }
 
@@ -137,7 +142,10 @@ protected:
         other_ = other_institution(100);
         institutions_ = {facts_.institution, other_, id(99)};
         for (std::uint8_t n = 1; n <= 8; ++n) {
-            subjects_.push_back(person(n, static_cast<std::uint32_t>(1u << (n - 1)) & ~roles::kCustodian, n % 2 == 0 ? facts_.institution : one_of(institutions_) == other_ ? other_ : facts_.institution));
+            subjects_.push_back(person(n, static_cast<std::uint32_t>(1u << (n - 1)) & ~roles::kCustodian,
+                                       n % 2 == 0                        ? facts_.institution
+                                       : one_of(institutions_) == other_ ? other_
+                                                                         : facts_.institution));
         }
         subjects_.push_back(person(9, roles::kDoctor, other_));
         subjects_.push_back(id(30));
@@ -149,7 +157,9 @@ protected:
     contracts::Target target(bool grant) {
         switch (below(grant ? 3 : 4)) {
             case 0: return {contracts::TargetKind::subject, one_of(subjects_), 0};
-            case 1: return {contracts::TargetKind::role, below(2) == 0 ? Bytes32{} : one_of(institutions_), static_cast<std::uint32_t>(1u << below(10))};
+            case 1:
+                return {contracts::TargetKind::role, below(2) == 0 ? Bytes32{} : one_of(institutions_),
+                        static_cast<std::uint32_t>(1u << below(10))};
             case 2: return {contracts::TargetKind::institution, one_of(institutions_), 0};
             default: return {};
         }
@@ -165,15 +175,28 @@ protected:
             case 1: return members(contracts::set_roles_call(who, static_cast<std::uint32_t>(below(kEveryRole + 1)) & ~roles::kCustodian));
             case 2: return members(contracts::set_device_call(id(30), static_cast<std::uint32_t>(below(1024)), {}, below(3) != 0));
             case 3: return below(8) == 0 && members(contracts::remove_person_call(who));
-            case 4: return consents(contracts::set_controller_call(facts_.institution, patient, below(2) == 0 ? Bytes32{} : who, static_cast<contracts::ControllerKind>(below(2))), by_gateway);
+            case 4:
+                return consents(contracts::set_controller_call(facts_.institution, patient, below(2) == 0 ? Bytes32{} : who,
+                                                               static_cast<contracts::ControllerKind>(below(2))),
+                                by_gateway);
             case 5: return consents(contracts::set_guardian_call(facts_.institution, patient, who, at + below(2000) - 500), by_gateway);
             case 6:
-            case 7: return consents(contracts::restrict_call({facts_.institution, patient, target(false), one_of(scopes_), below(2) == 0, ++serial_}), by_gateway);
-            case 8: return consents(contracts::revoke_call(facts_.institution, patient, below(2) == 0 ? Hash{} : last_grant_, epoch_of(patient)), by_gateway);
-            case 9: return consents(contracts::open_emergency_call(facts_.institution, patient, who, at - below(900), at + below(900) + 1, {}), true);
+            case 7:
+                return consents(
+                    contracts::restrict_call({facts_.institution, patient, target(false), one_of(scopes_), below(2) == 0, ++serial_}),
+                    by_gateway);
+            case 8:
+                return consents(
+                    contracts::revoke_call(facts_.institution, patient, below(2) == 0 ? Hash{} : last_grant_, epoch_of(patient)),
+                    by_gateway);
+            case 9:
+                return consents(contracts::open_emergency_call(facts_.institution, patient, who, at - below(900), at + below(900) + 1, {}),
+                                true);
             case 10: return consents(contracts::close_emergency_call(facts_.institution, patient, who), true);
             default: {
-                contracts::GrantTerms terms{facts_.institution, patient, target(true), one_of(scopes_), purpose(), at - 500 + below(700), at + below(1500) + 250, epoch_of(patient)};
+                contracts::GrantTerms terms{facts_.institution,     patient,          target(true),
+                                            one_of(scopes_),        purpose(),        at - 500 + below(700),
+                                            at + below(1500) + 250, epoch_of(patient)};
                 if (!consents(contracts::grant_call(terms), by_gateway)) return false;
                 last_grant_ = contracts::grant_id(terms.target, terms.scope, terms.purpose);
                 if (terms.target.kind == contracts::TargetKind::subject) granted_.push_back(terms);
@@ -182,7 +205,8 @@ protected:
         }
     }
     std::uint64_t epoch_of(const Hash& patient) {
-        const auto answer = must(site_->rpc->call({facts_.consents, contracts::patient_of_call(facts_.institution, patient), std::nullopt}));
+        const auto answer =
+            must(site_->rpc->call({facts_.consents, contracts::patient_of_call(facts_.institution, patient), std::nullopt}));
         return must(contracts::decode_patient(answer.data)).epoch;
     }
     /// Asks contract and table the same questions at a block. Returns: how many were allowed.
@@ -195,12 +219,20 @@ protected:
             const auto& patient = grant != nullptr ? grant->patient_key : one_of(patients_);
             const auto& holder = below(12) == 0 ? one_of(institutions_) : facts_.institution;
             const auto purpose = below(3) == 0 ? below(5) : below(2);
-            const contracts::DecideQuestion asked{subject, holder, patient, one_of(scopes_), static_cast<std::uint8_t>(below(3) == 0 ? below(10) : below(2)),
-                                                  static_cast<std::uint8_t>(purpose), now() - 600 + below(2200)};
+            const contracts::DecideQuestion asked{subject,
+                                                  holder,
+                                                  patient,
+                                                  one_of(scopes_),
+                                                  static_cast<std::uint8_t>(below(3) == 0 ? below(10) : below(2)),
+                                                  static_cast<std::uint8_t>(purpose),
+                                                  now() - 600 + below(2200)};
             const auto said = must(contracts::decide(*site_->rpc, facts_.consents, asked, block));
-            const auto snapshot = must(database_->read([&](database::Transaction& t) { return rights_snapshot(t, *rights_, subject, holder, patient, block); }));
-            const auto here = evaluate(snapshot, {asked.scope_ref, static_cast<Operation>(asked.operation), static_cast<Purpose>(asked.purpose), asked.at});
-            EXPECT_EQ(here.allowed, said.allowed) << "block " << block << ": " << text_of(here.reason) << " here, " << text_of(static_cast<Reason>(said.reason)) << " there";
+            const auto snapshot = must(
+                database_->read([&](database::Transaction& t) { return rights_snapshot(t, *rights_, subject, holder, patient, block); }));
+            const auto here = evaluate(
+                snapshot, {asked.scope_ref, static_cast<Operation>(asked.operation), static_cast<Purpose>(asked.purpose), asked.at});
+            EXPECT_EQ(here.allowed, said.allowed)
+                << "block " << block << ": " << text_of(here.reason) << " here, " << text_of(static_cast<Reason>(said.reason)) << " there";
             EXPECT_EQ(static_cast<int>(here.reason), said.reason);
             EXPECT_EQ(static_cast<int>(here.obligation), said.obligation);
             EXPECT_EQ(here.valid_until, said.valid_until);
@@ -244,8 +276,8 @@ TEST_F(RandomRights, table_answers_what_the_contract_answers_at_every_height_and
     compare(state().latest_block, 200);
     compare(head - 12, 40);
     EXPECT_TRUE(must(database_->read([&](database::Transaction& t) { return rights_->check_all(t); })).empty());
-    for (const Reason reason : {Reason::granted, Reason::grant_revoked, Reason::not_granted, Reason::restricted, Reason::staff_treatment, Reason::subject_inactive,
-                                Reason::device_listed, Reason::unknown_holder}) {
+    for (const Reason reason : {Reason::granted, Reason::grant_revoked, Reason::not_granted, Reason::restricted, Reason::staff_treatment,
+                                Reason::subject_inactive, Reason::device_listed, Reason::unknown_holder}) {
         EXPECT_TRUE(reasons_.contains(static_cast<int>(reason))) << text_of(reason);
     }
 }
@@ -266,9 +298,11 @@ protected:
         left_ = person(8, roles::kDoctor);
         ASSERT_TRUE(members(contracts::set_person_active_call(left_, false)));
         outsider_ = person(7, roles::kDoctor, other_institution(100));
-        ASSERT_TRUE(consents(contracts::grant_call({facts_.institution, patient_, {contracts::TargetKind::subject, outsider_, 0}, {}, 0, now() - 100, now() + 1'000'000, 0})));
+        ASSERT_TRUE(consents(contracts::grant_call(
+            {facts_.institution, patient_, {contracts::TargetKind::subject, outsider_, 0}, {}, 0, now() - 100, now() + 1'000'000, 0})));
         own_ = id(151);
-        ASSERT_TRUE(consents(contracts::set_controller_call(facts_.institution, own_, patient_person_, contracts::ControllerKind::custodial)));
+        ASSERT_TRUE(
+            consents(contracts::set_controller_call(facts_.institution, own_, patient_person_, contracts::ControllerKind::custodial)));
         follow();
         EXPECT_TRUE(decide(doctor_, Operation::read)->allowed);
         EXPECT_FALSE(decide(doctor_, Operation::read)->node_away);
@@ -440,14 +474,18 @@ TEST_F(NodeAwayOnChain, nobody_is_served_from_a_table_that_has_not_reached_the_h
 TEST_F(NodeAwayOnChain, storing_goes_on_by_the_accounts_where_the_table_knows_nothing) {
     Accounts accounts(*database_, crypto::Secret(32));
     const auto add = [&](const Bytes32& who, std::string name, std::uint32_t with_roles) {
-        must(database_->write(database::Durability::full, [&](database::Transaction& t) { return accounts.add(t, {who, std::move(name), with_roles, 1}); }));
+        must(database_->write(database::Durability::full, [&](database::Transaction& t) {
+            return accounts.add(t, {who, std::move(name), with_roles, 1});
+        }));
     };
     add(technologist_, "tech", roles::kTechnologist);
     add(doctor_, "doctor", roles::kDoctor);
     const auto head = state().latest_block;
     stop_node();
     clock_.ahead = std::chrono::hours(30);
-    must(database_->write(database::Durability::full, [&](database::Transaction& t) { return rights_->replace(t, {head, head + 3, now(), head, {}}); }));  // a gap
+    must(database_->write(database::Durability::full, [&](database::Transaction& t) {
+        return rights_->replace(t, {head, head + 3, now(), head, {}});
+    }));  // a gap
     expect_unavailable(decide(technologist_, Operation::store));
     access_->set_accounts(&accounts);
     expect_flagged(decide(technologist_, Operation::store));
@@ -469,14 +507,21 @@ TEST_F(NodeAwayOnChain, a_table_that_is_not_whole_is_read_from_the_chain_again) 
         return after.first_block == before.first_block && after.latest_block >= before.latest_block && after.changes == before.changes;
     };
     // A row taken away behind our back: found at the next start.
-    write([&](database::Transaction& t) { return database::attempt("test", [&]() -> Result<void> { t.sql() << "delete from rights_changes where id = 2"; return {}; }); });
+    write([&](database::Transaction& t) {
+        return database::attempt("test", [&]() -> Result<void> {
+            t.sql() << "delete from rights_changes where id = 2";
+            return {};
+        });
+    });
     EXPECT_FALSE(sound());
     start();
     follow();
     EXPECT_TRUE(sound());
     EXPECT_TRUE(same());
     // A gap.
-    write([&](database::Transaction& t) { return rights_->replace(t, {before.latest_block, before.latest_block, now(), before.latest_block, {}}); });
+    write([&](database::Transaction& t) {
+        return rights_->replace(t, {before.latest_block, before.latest_block, now(), before.latest_block, {}});
+    });
     EXPECT_EQ(state().changes, 0u);
     start();
     follow();
@@ -496,7 +541,8 @@ TEST_F(NodeAwayOnChain, a_damaged_state_of_the_table_is_mended_with_pauses_and_k
     const auto before = state();
     must(access_->add_denial(doctor_, {}, "left in anger"));
     const auto alter = [&](const std::string& sql) {
-        must(database_->write(database::Durability::full, [&](database::Transaction& t) { return database::attempt("alter", [&] { t.sql() << sql; }); }));
+        must(database_->write(database::Durability::full,
+                              [&](database::Transaction& t) { return database::attempt("alter", [&] { t.sql() << sql; }); }));
     };
     alter("update rights_state set settled_block = settled_block + 1");
     alter("update local_denials set since_s = since_s + 1");
@@ -584,7 +630,8 @@ TEST_F(NodeAwayOnChain, an_answer_is_forgotten_by_what_touches_it_and_by_nothing
 
 TEST_F(NodeAwayOnChain, a_clock_that_is_set_back_makes_nothing_last_longer) {
     const auto patient = id(160);
-    ASSERT_TRUE(consents(contracts::grant_call({facts_.institution, patient, {contracts::TargetKind::subject, outsider_, 0}, {}, 0, now() - 100, now() + 600, 0})));
+    ASSERT_TRUE(consents(contracts::grant_call(
+        {facts_.institution, patient, {contracts::TargetKind::subject, outsider_, 0}, {}, 0, now() - 100, now() + 600, 0})));
     follow();
     const auto ask = [&] { return access_->decide({outsider_, Purpose::treatment, "", "test"}, {patient, scope_}, Operation::read); };
     EXPECT_TRUE(ask()->allowed);

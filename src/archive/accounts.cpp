@@ -33,10 +33,14 @@ constexpr std::string_view kTokenPrefix = "fid_";
 constexpr std::string_view kPeopleFact = "people";
 constexpr std::string_view kAdvice = "; find out who can write to the index, then run fsck --repair";
 
-std::int64_t now_ms() { return system_clock().now().time_since_epoch().count(); }
+std::int64_t now_ms() {
+    return system_clock().now().time_since_epoch().count();
+}
 
 /// From the clock, so that tokens from before a lost database do not fit.
-std::uint32_t next_epoch(std::uint32_t epoch) { return std::max(epoch + 1, static_cast<std::uint32_t>(now_ms() / 1000)); }
+std::uint32_t next_epoch(std::uint32_t epoch) {
+    return std::max(epoch + 1, static_cast<std::uint32_t>(now_ms() / 1000));
+}
 
 Bytes big_endian(std::int64_t value) {
     Bytes out;
@@ -78,12 +82,14 @@ std::string roles_text(std::uint32_t roles) {
 std::string Accounts::mac_of(const Person& person) const {
     Bytes name;
     append_lp(name, as_bytes(person.name));
-    return to_hex(crypto::tagged_hmac_sha256(row_key_.view(), "fid.person1",
-                                             {person.id, name, big_endian(person.roles), big_endian(person.created_ms), big_endian(person.token_epoch)}));
+    return to_hex(crypto::tagged_hmac_sha256(
+        row_key_.view(), "fid.person1",
+        {person.id, name, big_endian(person.roles), big_endian(person.created_ms), big_endian(person.token_epoch)}));
 }
 
 std::string Accounts::mac_of_token(std::string_view hash, std::string_view person, std::uint32_t epoch, std::int64_t expires_ms) const {
-    return to_hex(crypto::tagged_hmac_sha256(row_key_.view(), "fid.token1", {as_bytes(hash), as_bytes(person), big_endian(epoch), big_endian(expires_ms)}));
+    return to_hex(crypto::tagged_hmac_sha256(row_key_.view(), "fid.token1",
+                                             {as_bytes(hash), as_bytes(person), big_endian(epoch), big_endian(expires_ms)}));
 }
 
 struct Accounts::View {
@@ -134,9 +140,11 @@ Result<std::shared_ptr<const Accounts::Register>> Accounts::load(View& view) {
         const std::lock_guard lock(last_mutex_);
         last_ = people;
     }
-    if (people->count < view.least) return fail(ErrorCode::corrupt, "the register of people was put back from an earlier time" + std::string(kAdvice));
+    if (people->count < view.least)
+        return fail(ErrorCode::corrupt, "the register of people was put back from an earlier time" + std::string(kAdvice));
     auto seen = seen_.load();
-    while (seen < people->count && !seen_.compare_exchange_weak(seen, people->count)) {}
+    while (seen < people->count && !seen_.compare_exchange_weak(seen, people->count)) {
+    }
     return people;
 }
 
@@ -183,7 +191,8 @@ Result<void> Accounts::enter(View& view, const Person& person) {
 }
 
 /// `condition` names at most the one value :value.
-Result<std::vector<Accounts::Row>> Accounts::read_rows(database::Transaction& transaction, const std::string& condition, const std::string& value) const {
+Result<std::vector<Accounts::Row>> Accounts::read_rows(database::Transaction& transaction, const std::string& condition,
+                                                       const std::string& value) const {
     return database::attempt("reading people", [&]() -> Result<std::vector<Row>> {
         std::vector<Row> rows;
         std::string id, name, mac;
@@ -216,7 +225,8 @@ void Accounts::raise_epoch(database::Transaction& transaction, Person& person) c
     person.token_epoch = next_epoch(person.token_epoch);
     const std::string id = to_hex(person.id), mac = mac_of(person);
     const long long epoch = person.token_epoch;
-    transaction.sql() << "UPDATE people SET token_epoch = :epoch, mac = :mac WHERE id = :id", soci::use(epoch), soci::use(mac), soci::use(id);
+    transaction.sql() << "UPDATE people SET token_epoch = :epoch, mac = :mac WHERE id = :id", soci::use(epoch), soci::use(mac),
+        soci::use(id);
 }
 
 Result<Person> Accounts::read_person(View& view, std::string_view column, const std::string& value) {
@@ -225,8 +235,12 @@ Result<Person> Accounts::read_person(View& view, std::string_view column, const 
     auto& row = rows.front();
     FID_TRY(const auto people, load(view));
     if (!people) return fail(ErrorCode::corrupt, "there is no register of people" + std::string(kAdvice));
-    if (!row.whole) return fail(ErrorCode::corrupt, "the table people: the row of person " + row.id + " was changed behind our back" + std::string(kAdvice));
-    if (!people->names(row)) return fail(ErrorCode::corrupt, "the table people: the row of person " + row.id + " was put back from an earlier time" + std::string(kAdvice));
+    if (!row.whole)
+        return fail(ErrorCode::corrupt,
+                    "the table people: the row of person " + row.id + " was changed behind our back" + std::string(kAdvice));
+    if (!people->names(row))
+        return fail(ErrorCode::corrupt,
+                    "the table people: the row of person " + row.id + " was put back from an earlier time" + std::string(kAdvice));
     return std::move(row.person);
 }
 
@@ -236,8 +250,9 @@ Result<void> Accounts::add(database::Transaction& transaction, const Person& per
         const std::string id = to_hex(person.id);
         const long long roles = person.roles, created = person.created_ms, epoch = person.token_epoch;
         const std::string mac = mac_of(person);
-        transaction.sql() << "INSERT INTO people (id, name, roles, created_ms, token_epoch, mac) VALUES (:id, :name, :roles, :created, :epoch, :mac)", soci::use(id),
-            soci::use(person.name), soci::use(roles), soci::use(created), soci::use(epoch), soci::use(mac);
+        transaction.sql()
+            << "INSERT INTO people (id, name, roles, created_ms, token_epoch, mac) VALUES (:id, :name, :roles, :created, :epoch, :mac)",
+            soci::use(id), soci::use(person.name), soci::use(roles), soci::use(created), soci::use(epoch), soci::use(mac);
     });
     if (!added && added.error().code == ErrorCode::conflict) return fail(ErrorCode::conflict, "there is a person of this name already");
     FID_CHECK(added);
@@ -261,8 +276,11 @@ Result<People> Accounts::all() {
         People people;
         auto gone = known ? known->macs : std::map<std::string, std::string>();
         for (auto& row : rows) {
-            if (row.whole && known->names(row)) people.people.push_back(std::move(row.person));
-            else people.damaged.push_back({row.id, row.person.name, row.whole ? "it was put back from an earlier time" : "it was changed behind our back"});
+            if (row.whole && known->names(row))
+                people.people.push_back(std::move(row.person));
+            else
+                people.damaged.push_back(
+                    {row.id, row.person.name, row.whole ? "it was put back from an earlier time" : "it was changed behind our back"});
             gone.erase(row.id);
         }
         for (const auto& [id, mac] : gone) people.damaged.push_back({id, "", "it was deleted behind our back"});
@@ -328,7 +346,8 @@ Result<crypto::Secret> Accounts::make_token(const Bytes32& person, std::uint64_t
         return database::attempt("storing a token", [&] {
             const long long epoch = whose.token_epoch;
             const std::string mac = mac_of_token(hash, id, whose.token_epoch, expires);
-            t.sql() << "INSERT INTO tokens (hash, person, epoch, created_ms, expires_ms, note, mac) VALUES (:hash, :person, :epoch, :created, :expires, :note, :mac)",
+            t.sql() << "INSERT INTO tokens (hash, person, epoch, created_ms, expires_ms, note, mac) VALUES (:hash, :person, :epoch, "
+                       ":created, :expires, :note, :mac)",
                 soci::use(hash), soci::use(id), soci::use(epoch), soci::use(created), soci::use(expires), soci::use(remark), soci::use(mac);
         });
     }));
@@ -343,13 +362,16 @@ Result<Bytes32> Accounts::check_token(std::string_view token) {
         std::string person, mac;
         long long expires = 0, epoch = 0;
         FID_CHECK(database::attempt("looking up a token", [&]() -> Result<void> {
-            t.sql() << "SELECT person, epoch, expires_ms, mac FROM tokens WHERE hash = :hash", soci::use(hash), soci::into(person), soci::into(epoch), soci::into(expires), soci::into(mac);
+            t.sql() << "SELECT person, epoch, expires_ms, mac FROM tokens WHERE hash = :hash", soci::use(hash), soci::into(person),
+                soci::into(epoch), soci::into(expires), soci::into(mac);
             if (!t.sql().got_data()) return fail(ErrorCode::unauthenticated, "this token is not known here");
             return {};
         }));
-        if (mac != mac_of_token(hash, person, static_cast<std::uint32_t>(epoch), expires)) return fail(ErrorCode::corrupt, "the table tokens: a row was changed behind our back");
+        if (mac != mac_of_token(hash, person, static_cast<std::uint32_t>(epoch), expires))
+            return fail(ErrorCode::corrupt, "the table tokens: a row was changed behind our back");
         const auto head_ms = head_time_ ? static_cast<long long>(head_time_()) * 1000 : 0;  // a clock that was set back opens nothing again
-        if (expires != 0 && expires <= std::max<long long>(now_ms(), head_ms)) return fail(ErrorCode::unauthenticated, "this token has expired");
+        if (expires != 0 && expires <= std::max<long long>(now_ms(), head_ms))
+            return fail(ErrorCode::unauthenticated, "this token has expired");
         FID_TRY(const auto whose, read_person(view, "id", person));
         if (whose.token_epoch != static_cast<std::uint32_t>(epoch)) return fail(ErrorCode::unauthenticated, "this token was taken back");
         return whose.id;
@@ -374,9 +396,11 @@ Result<std::uint64_t> Accounts::revoke_tokens(const Bytes32& person) {
 std::span<const database::Migration> migrations() {
     static constexpr std::array<database::Migration, 2> kMigrations{{
         {"archive", 1,
-         "CREATE TABLE people (id {text} PRIMARY KEY, name {text} NOT NULL UNIQUE, roles {int} NOT NULL, created_ms {int} NOT NULL, token_epoch {int} NOT NULL,"
+         "CREATE TABLE people (id {text} PRIMARY KEY, name {text} NOT NULL UNIQUE, roles {int} NOT NULL, created_ms {int} NOT NULL, "
+         "token_epoch {int} NOT NULL,"
          " mac {text} NOT NULL);\n"
-         "CREATE TABLE tokens (hash {text} PRIMARY KEY, person {text} NOT NULL, epoch {int} NOT NULL, created_ms {int} NOT NULL, expires_ms {int} NOT NULL, note {text} NOT NULL, mac {text} NOT NULL);\n"
+         "CREATE TABLE tokens (hash {text} PRIMARY KEY, person {text} NOT NULL, epoch {int} NOT NULL, created_ms {int} NOT NULL, "
+         "expires_ms {int} NOT NULL, note {text} NOT NULL, mac {text} NOT NULL);\n"
          "CREATE INDEX tokens_person ON tokens (person);\n"},
         {"archive", 2, "CREATE TABLE archive_facts (name {text} PRIMARY KEY, value {text} NOT NULL, mac {text} NOT NULL);\n"},
     }};

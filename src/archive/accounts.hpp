@@ -50,7 +50,7 @@ struct DamagedPerson {
 };
 
 struct People {
-    std::vector<Person> people;          // by name
+    std::vector<Person> people;  // by name
     std::vector<DamagedPerson> damaged;
 };
 

@@ -31,13 +31,16 @@ protected:
         return database_->write(database::Durability::full, [&](database::Transaction& t) { return accounts_->add(t, person); });
     }
     void change(const std::string& statement) {
-        ASSERT_TRUE(database_->write(database::Durability::full, [&](database::Transaction& t) { return database::attempt("tampering", [&] { t.sql() << statement; }); }));
+        ASSERT_TRUE(database_->write(database::Durability::full, [&](database::Transaction& t) {
+            return database::attempt("tampering", [&] { t.sql() << statement; });
+        }));
     }
     std::string damaged() {
         std::string names;
         const auto all = accounts_->all();
         EXPECT_TRUE(all) << all.error().message;
-        if (all) for (const auto& one : all->damaged) names += one.name;
+        if (all)
+            for (const auto& one : all->damaged) names += one.name;
         return names;
     }
     std::filesystem::path folder_;
@@ -89,7 +92,8 @@ TEST_F(AccountsTest, RowsChangedBehindOurBackAreFound) {
     change("UPDATE tokens SET person = '" + to_hex(ada.id) + "'");
     EXPECT_EQ(accounts_->check_token(as_text(token->view())).error().code, ErrorCode::corrupt);
     const std::string forged = to_hex(crypto::sha256(as_bytes("fid_forged")));
-    change("INSERT INTO tokens (hash, person, epoch, created_ms, expires_ms, note, mac) VALUES ('" + forged + "', '" + to_hex(ada.id) + "', 0, 0, 0, '', '')");
+    change("INSERT INTO tokens (hash, person, epoch, created_ms, expires_ms, note, mac) VALUES ('" + forged + "', '" + to_hex(ada.id) +
+           "', 0, 0, 0, '', '')");
     EXPECT_EQ(accounts_->check_token("fid_forged").error().code, ErrorCode::corrupt);
     change("UPDATE people SET roles = 256 WHERE name = 'eve'");
     EXPECT_EQ(accounts_->by_name("eve").error().code, ErrorCode::corrupt);
@@ -105,8 +109,10 @@ TEST_F(AccountsTest, RowsPutBackFromAnEarlierTimeOpenNothing) {
     const Person ada{crypto::random_bytes32(), "ada", kDoctor, 5}, eve{crypto::random_bytes32(), "eve", kDesk, 6};
     ASSERT_TRUE(add(ada));
     ASSERT_TRUE(add(eve));
-    const std::string hers(as_text(accounts_->make_token(ada.id, 0, "")->view())), other(as_text(accounts_->make_token(eve.id, 0, "")->view()));
-    for (const std::string table : {"people", "tokens", "archive_facts"}) change("CREATE TABLE kept_" + table + " AS SELECT * FROM " + table);
+    const std::string hers(as_text(accounts_->make_token(ada.id, 0, "")->view())),
+        other(as_text(accounts_->make_token(eve.id, 0, "")->view()));
+    for (const std::string table : {"people", "tokens", "archive_facts"})
+        change("CREATE TABLE kept_" + table + " AS SELECT * FROM " + table);
     const auto put_back = [&](const std::string& table) {
         change("DELETE FROM " + table);
         change("INSERT INTO " + table + " SELECT * FROM kept_" + table);
@@ -125,7 +131,8 @@ TEST_F(AccountsTest, RowsPutBackFromAnEarlierTimeOpenNothing) {
     EXPECT_EQ(accounts_->check_token(hers).error().code, ErrorCode::corrupt);
     EXPECT_EQ(accounts_->all().error().code, ErrorCode::corrupt);
     ASSERT_TRUE(accounts_->repair(false));
-    for (const auto& token : {hers, other}) EXPECT_EQ(accounts_->check_token(token).error().code, ErrorCode::unauthenticated) << "nobody knows which were taken back";
+    for (const auto& token : {hers, other})
+        EXPECT_EQ(accounts_->check_token(token).error().code, ErrorCode::unauthenticated) << "nobody knows which were taken back";
     put_back("tokens");
     for (const auto& token : {hers, other}) EXPECT_EQ(accounts_->check_token(token).error().code, ErrorCode::unauthenticated);
     EXPECT_EQ(accounts_->all()->people.size(), 2u);

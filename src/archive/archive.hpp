@@ -93,8 +93,8 @@ struct Metric {
     double value = 0;
 };
 struct Health {
-    bool ready = false;               // the store takes objects
-    std::vector<std::string> notes;   // what is not as it should be, in words
+    bool ready = false;              // the store takes objects
+    std::vector<std::string> notes;  // what is not as it should be, in words
 };
 
 /// The use cases of the archive as its doors see them. Blocking; threads: safe.

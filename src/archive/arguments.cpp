@@ -32,11 +32,13 @@ bool flag(const boost::json::object& arguments, std::string_view name) {
     return value != nullptr && value->is_bool() && value->get_bool();
 }
 
-Result<std::int64_t> number(const boost::json::object& arguments, std::string_view name, std::int64_t otherwise, std::int64_t least, std::int64_t most) {
+Result<std::int64_t> number(const boost::json::object& arguments, std::string_view name, std::int64_t otherwise, std::int64_t least,
+                            std::int64_t most) {
     const auto* value = arguments.if_contains(name);
     if (value == nullptr) return otherwise;
     if (value->is_int64() && value->get_int64() >= least && value->get_int64() <= most) return value->get_int64();
-    return fail(ErrorCode::invalid_argument, "'" + std::string(name) + "' must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+    return fail(ErrorCode::invalid_argument,
+                "'" + std::string(name) + "' must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
 }
 
 }  // namespace fiducial::archive::argument

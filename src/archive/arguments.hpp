@@ -18,6 +18,7 @@ Result<std::string> required_text(const boost::json::object& arguments, std::str
 Result<std::vector<std::string>> texts(const boost::json::object& arguments, std::string_view name);
 bool flag(const boost::json::object& arguments, std::string_view name);
 /// Missing: `otherwise`. Errors: invalid_argument when it is no whole number from `least` to `most`.
-Result<std::int64_t> number(const boost::json::object& arguments, std::string_view name, std::int64_t otherwise, std::int64_t least, std::int64_t most);
+Result<std::int64_t> number(const boost::json::object& arguments, std::string_view name, std::int64_t otherwise, std::int64_t least,
+                            std::int64_t most);
 
 }  // namespace fiducial::archive::argument

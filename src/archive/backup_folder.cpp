@@ -30,12 +30,17 @@ Result<void> make_folder(const fs::path& folder) {
 }
 
 Error not_ours(const fs::path& path, std::string_view why) {
-    return {ErrorCode::conflict, path.string() + " was not made by a backup (" + std::string(why) + "): nothing was touched; find out what it is, and take it away or give the backup a folder of its own"};
+    return {ErrorCode::conflict,
+            path.string() + " was not made by a backup (" + std::string(why) +
+                "): nothing was touched; find out what it is, and take it away or give the backup a folder of its own"};
 }
 
-bool is_hex(std::string_view text, std::size_t size) { return text.size() == size && text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
+bool is_hex(std::string_view text, std::size_t size) {
+    return text.size() == size && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
 
-/// Every file under pieces/. Errors: conflict, naming it, when anything else lies there: what is returned here is overwritten where no manifest names it.
+/// Every file under pieces/. Errors: conflict, naming it, when anything else lies there: what is returned here is overwritten where no
+/// manifest names it.
 Result<std::vector<fs::path>> files_of_pieces(const BackupLayout& layout) {
     std::vector<fs::path> files;
     std::error_code ec;
@@ -55,7 +60,8 @@ Result<std::vector<fs::path>> files_of_pieces(const BackupLayout& layout) {
         if (!there) continue;
         for (fs::directory_iterator file(folder->path(), ec); !ec && file != end; file.increment(ec)) {
             const auto name = file->path().filename().string();
-            if (!is_hex(name, 64) || !name.starts_with(prefix)) return fail(not_ours(file->path(), "files there have names of 64 hex digits that begin with their folder's"));
+            if (!is_hex(name, 64) || !name.starts_with(prefix))
+                return fail(not_ours(file->path(), "files there have names of 64 hex digits that begin with their folder's"));
             FID_TRY(const auto is_file, look(file->path(), fs::file_type::regular, "plain file"));
             if (is_file) files.push_back(file->path());
         }
@@ -65,14 +71,17 @@ Result<std::vector<fs::path>> files_of_pieces(const BackupLayout& layout) {
     return files;
 }
 
-/// A plain file of the backup's own; made where `may_make`. A symbolic link in its place is never followed. Errors: conflict when it is anything else.
+/// A plain file of the backup's own; made where `may_make`. A symbolic link in its place is never followed. Errors: conflict when it is
+/// anything else.
 Result<File> open_own(const fs::path& path, bool may_make) {
     const Descriptor own(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (may_make ? O_CREAT : 0), 0600));
     if (!own) return errno == ELOOP ? fail(not_ours(path, "it is a symbolic link")) : fail(error_from_errno(errno, "opening", path));
     FID_TRY(auto file, File::open(path, File::Mode::read_write));
-    struct stat real {}, opened {};
+    struct stat real {
+    }, opened{};
     if (::fstat(own.get(), &real) != 0 || ::fstat(file.fd(), &opened) != 0) return fail(error_from_errno(errno, "looking at", path));
-    if (!S_ISREG(real.st_mode) || real.st_ino != opened.st_ino || real.st_dev != opened.st_dev) return fail(not_ours(path, "it is no plain file"));
+    if (!S_ISREG(real.st_mode) || real.st_ino != opened.st_ino || real.st_dev != opened.st_dev)
+        return fail(not_ours(path, "it is no plain file"));
     return file;
 }
 
@@ -84,24 +93,31 @@ Result<void> check_folder(const BackupLayout& layout) {
         if (it->is_symlink(ec)) return fail(not_ours(path, "it is a symbolic link"));
         const bool ours = path == layout.manifest() || path == layout.pieces() || path == layout.lock() ||
                           path.filename().string().starts_with("manifest.new-") || path.filename() == "lost+found";
-        if (!ours) return fail(ErrorCode::conflict, layout.root.string() + " holds something else (" + path.filename().string() + "): give a folder of its own to each site's backup");
+        if (!ours)
+            return fail(ErrorCode::conflict, layout.root.string() + " holds something else (" + path.filename().string() +
+                                                 "): give a folder of its own to each site's backup");
     }
     if (ec) return fail(error_from_errno(ec.value(), "reading", layout.root));
     FID_CHECK(files_of_pieces(layout));
     return {};
 }
 
-std::int64_t modified_ns(const struct stat& info) { return std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec; }
+std::int64_t modified_ns(const struct stat& info) {
+    return std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+}
 
 /// What of it stands in a disk's sectors is gone, as far as the file system permits.
 Result<void> overwrite_and_remove(const fs::path& path) {
     auto opened = open_own(path, false);
     if (!opened && opened.error().code == ErrorCode::not_found) return {};
-    if (!opened) return fail(opened.error().code, "what is no longer part of the backup cannot be overwritten, and may hold what was erased: " + opened.error().message);
+    if (!opened)
+        return fail(opened.error().code,
+                    "what is no longer part of the backup cannot be overwritten, and may hold what was erased: " + opened.error().message);
     auto& file = *opened;
     const Bytes zeros(std::size_t{1} << 20, 0);
     FID_TRY(const auto size, file.size());
-    for (std::uint64_t at = 0; at < size; at += zeros.size()) FID_CHECK(file.write_at(at, ByteView(zeros).first(std::min<std::uint64_t>(zeros.size(), size - at))));
+    for (std::uint64_t at = 0; at < size; at += zeros.size())
+        FID_CHECK(file.write_at(at, ByteView(zeros).first(std::min<std::uint64_t>(zeros.size(), size - at))));
     FID_CHECK(file.sync_data());
     std::error_code ec;
     fs::remove(path, ec);
@@ -109,7 +125,9 @@ Result<void> overwrite_and_remove(const fs::path& path) {
     return {};
 }
 
-Hash plain_id(const crypto::Secret& key, ByteView bytes) { return crypto::tagged_hmac_sha256(key.view(), "fid.backup-plain1", {bytes}); }
+Hash plain_id(const crypto::Secret& key, ByteView bytes) {
+    return crypto::tagged_hmac_sha256(key.view(), "fid.backup-plain1", {bytes});
+}
 
 }  // namespace
 
@@ -132,7 +150,8 @@ Result<std::unique_ptr<BackupWriter>> BackupWriter::open(const fs::path& folder,
     if (!there && there.error().code != ErrorCode::not_found) return fail(there.error());
     if (there) {
         FID_TRY(auto found, FoundManifest::decode(*there));
-        if (found.manifest.site_id != site_id) return fail(ErrorCode::conflict, folder.string() + " holds another site's backup: give a folder of its own to each");
+        if (found.manifest.site_id != site_id)
+            return fail(ErrorCode::conflict, folder.string() + " holds another site's backup: give a folder of its own to each");
         FID_CHECK(found.authenticate(writer->key_));
         writer->previous_ = std::move(found.manifest);
     }
@@ -188,7 +207,8 @@ Result<void> BackupWriter::add_to(BackupFile& file, ByteView bytes, const Backup
     return progress_ ? progress_(piece.size) : Result<void>();
 }
 
-Result<void> BackupWriter::add_file(const std::string& path, const fs::path& source, std::uint64_t size, std::uint64_t piece_bytes, bool sealed) {
+Result<void> BackupWriter::add_file(const std::string& path, const fs::path& source, std::uint64_t size, std::uint64_t piece_bytes,
+                                    bool sealed) {
     FID_TRY(const auto input, File::open(source, File::Mode::read));
     struct stat info {};
     if (::fstat(input.fd(), &info) != 0) return fail(error_from_errno(errno, "looking at", source));
@@ -209,7 +229,8 @@ Result<void> BackupWriter::add_file(const std::string& path, const fs::path& sou
     // Where the last backup cut it, so that what has not changed since is the same piece; what is new in pieces of its own.
     std::size_t next = 0;
     for (std::uint64_t at = 0; at < size;) {
-        const BackupPiece* same = before != nullptr && next < before->pieces.size() && before->pieces[next].size <= size - at ? &before->pieces[next++] : nullptr;
+        const BackupPiece* same =
+            before != nullptr && next < before->pieces.size() && before->pieces[next].size <= size - at ? &before->pieces[next++] : nullptr;
         const auto wanted = same != nullptr ? same->size : std::min(piece_bytes, size - at);
         const auto piece = MutableByteView(buffer).first(wanted);
         FID_CHECK(input.read_exactly_at(at, piece));
@@ -250,10 +271,13 @@ Result<BackupWriter::Report> BackupWriter::finish(std::uint64_t made_ms, std::ui
     manifest_.chain_head = chain_head;
     manifest_.chain_hash = chain_hash;
     const auto encoded = manifest_.encode(key_);
-    if (encoded.size() > kMaxManifestBytes) return fail(ErrorCode::limit_exceeded, "the backup's manifest would be larger than " + std::to_string(kMaxManifestBytes >> 20) + " MiB");
+    if (encoded.size() > kMaxManifestBytes)
+        return fail(ErrorCode::limit_exceeded,
+                    "the backup's manifest would be larger than " + std::to_string(kMaxManifestBytes >> 20) + " MiB");
     const Descriptor folder(::open(layout_.root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!folder) return fail(error_from_errno(errno, "opening", layout_.root));
-    if (::syncfs(folder.get()) != 0) return fail(error_from_errno(errno, "syncing", layout_.root));  // pieces and folders before what names them
+    if (::syncfs(folder.get()) != 0)
+        return fail(error_from_errno(errno, "syncing", layout_.root));  // pieces and folders before what names them
     FID_CHECK(write_file_atomically(layout_.manifest(), encoded));
     FID_CHECK(remove_unnamed(manifest_));
     return report_;
@@ -279,7 +303,8 @@ Result<BackupReader> BackupReader::open(const fs::path& folder) {
     BackupReader reader;
     reader.layout_ = {folder};
     auto file = read_file(reader.layout_.manifest(), kMaxManifestBytes);
-    if (!file && file.error().code == ErrorCode::not_found) return fail(ErrorCode::not_found, folder.string() + " holds no backup: there is no manifest in it");
+    if (!file && file.error().code == ErrorCode::not_found)
+        return fail(ErrorCode::not_found, folder.string() + " holds no backup: there is no manifest in it");
     FID_TRY(const auto bytes, std::move(file));
     FID_TRY(reader.found_, FoundManifest::decode(bytes));
     return reader;
@@ -298,7 +323,8 @@ Result<Bytes> BackupReader::read_piece(const BackupFile& file, const BackupPiece
     if (!bytes && bytes.error().code == ErrorCode::not_found) return fail(ErrorCode::corrupt, path.string() + " is missing");
     if (!bytes && bytes.error().code == ErrorCode::limit_exceeded) return fail(ErrorCode::corrupt, bytes.error().message);
     if (!bytes) return bytes;
-    if (crypto::sha256(*bytes) != piece.stored || bytes->size() != file.stored_size(piece)) return fail(ErrorCode::corrupt, path.string() + " is not what was written");
+    if (crypto::sha256(*bytes) != piece.stored || bytes->size() != file.stored_size(piece))
+        return fail(ErrorCode::corrupt, path.string() + " is not what was written");
     if (!file.sealed) return bytes;
     FID_TRY(const auto opened, crypto::open_small(key_.view(), as_bytes(kSealedPiece), *bytes));
     return to_bytes(opened.view());
@@ -307,7 +333,8 @@ Result<Bytes> BackupReader::read_piece(const BackupFile& file, const BackupPiece
 Result<Bytes> BackupReader::read(const std::string& path, std::uint64_t max_bytes) const {
     const auto found = found_.manifest.files.find(path);
     if (found == found_.manifest.files.end()) return fail(ErrorCode::not_found, "the backup holds no " + path);
-    if (found->second.size > max_bytes) return fail(ErrorCode::limit_exceeded, path + " in the backup has " + std::to_string(found->second.size) + " bytes");
+    if (found->second.size > max_bytes)
+        return fail(ErrorCode::limit_exceeded, path + " in the backup has " + std::to_string(found->second.size) + " bytes");
     Bytes out;
     for (const auto& piece : found->second.pieces) {
         FID_TRY(const auto bytes, read_piece(found->second, piece));
@@ -316,7 +343,8 @@ Result<Bytes> BackupReader::read(const std::string& path, std::uint64_t max_byte
     return out;
 }
 
-Result<std::vector<std::string>> BackupReader::check(const std::string& path, const fs::path* target, const std::function<Result<void>(std::uint64_t)>& progress) const {
+Result<std::vector<std::string>> BackupReader::check(const std::string& path, const fs::path* target,
+                                                     const std::function<Result<void>(std::uint64_t)>& progress) const {
     const auto& file = found_.manifest.files.at(path);
     std::optional<File> out;
     if (target != nullptr) {
@@ -328,7 +356,9 @@ Result<std::vector<std::string>> BackupReader::check(const std::string& path, co
     for (const auto& piece : file.pieces) {
         const auto bytes = read_piece(file, piece);
         if (!bytes && bytes.error().code != ErrorCode::corrupt) return fail(bytes.error());
-        if (!bytes) damaged.push_back(path + ", bytes " + std::to_string(at) + " to " + std::to_string(at + piece.size) + ": " + bytes.error().message);
+        if (!bytes)
+            damaged.push_back(path + ", bytes " + std::to_string(at) + " to " + std::to_string(at + piece.size) + ": " +
+                              bytes.error().message);
         if (bytes && out) FID_CHECK(out->write_at(at, *bytes));
         at += piece.size;
         FID_CHECK(progress(piece.size));

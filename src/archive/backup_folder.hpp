@@ -28,7 +28,8 @@ struct BackupLayout {
 class BackupWriter {
 public:
     /// `key`: of manifests and sealed pieces. Pieces that a killed backup left are removed here.
-    /// Errors: conflict when the folder holds something else, or another site's backup; locked; corrupt when the manifest there does not fit the key.
+    /// Errors: conflict when the folder holds something else, or another site's backup; locked; corrupt when the manifest there does not
+    /// fit the key.
     static Result<std::unique_ptr<BackupWriter>> open(const std::filesystem::path& folder, const Bytes32& site_id, crypto::Secret key);
 
     const BackupManifest& previous() const { return previous_; }
@@ -37,13 +38,14 @@ public:
 
     /// The first `size` bytes of a file. Those of which the last backup holds the same size and time are not read again.
     /// `piece_bytes`: at most so many in a piece.
-    Result<void> add_file(const std::string& path, const std::filesystem::path& source, std::uint64_t size, std::uint64_t piece_bytes, bool sealed = false);
+    Result<void> add_file(const std::string& path, const std::filesystem::path& source, std::uint64_t size, std::uint64_t piece_bytes,
+                          bool sealed = false);
     Result<void> add_bytes(const std::string& path, ByteView bytes);
     /// A file that only grows, by what `next` gives until that is empty. `goes_on`: what the last backup holds of it comes before.
     Result<void> add_stream(const std::string& path, bool goes_on, const std::function<Result<Bytes>()>& next);
 
     struct Report {
-        std::uint64_t files = 0, bytes = 0;                // of the site
+        std::uint64_t files = 0, bytes = 0;                 // of the site
         std::uint64_t pieces_copied = 0, bytes_copied = 0;  // that were not there before
     };
     /// Makes all of it durable, then puts the manifest in its place, then overwrites and removes the pieces that only the one before named.
@@ -77,7 +79,8 @@ public:
     Result<Bytes> read(const std::string& path, std::uint64_t max_bytes) const;
     /// Checks every piece of a file, and writes the file where `target` is given. `progress`: as BackupWriter's.
     /// Returns: what is damaged, a sentence each.
-    Result<std::vector<std::string>> check(const std::string& path, const std::filesystem::path* target, const std::function<Result<void>(std::uint64_t)>& progress) const;
+    Result<std::vector<std::string>> check(const std::string& path, const std::filesystem::path* target,
+                                           const std::function<Result<void>(std::uint64_t)>& progress) const;
 
 private:
     Result<Bytes> read_piece(const BackupFile& file, const BackupPiece& piece) const;

@@ -39,14 +39,17 @@ protected:
         ASSERT_TRUE(write_file_atomically(site() / name, bytes));
     }
     /// As if nobody had touched it for a while.
-    void age(const std::string& name) const { fs::last_write_time(site() / name, fs::file_time_type::clock::now() - std::chrono::hours(1)); }
+    void age(const std::string& name) const {
+        fs::last_write_time(site() / name, fs::file_time_type::clock::now() - std::chrono::hours(1));
+    }
     struct Added {
         std::string name;
         bool sealed = false;
     };
     Result<BackupWriter::Report> back_up(std::vector<Added> files, std::uint64_t piece = 1000) {
         FID_TRY(const auto writer, BackupWriter::open(place(), site_id(), key()));
-        for (const auto& file : files) FID_CHECK(writer->add_file(file.name, site() / file.name, fs::file_size(site() / file.name), piece, file.sealed));
+        for (const auto& file : files)
+            FID_CHECK(writer->add_file(file.name, site() / file.name, fs::file_size(site() / file.name), piece, file.sealed));
         return writer->finish(1, 0, {});
     }
     Result<BackupReader> reader() const {
@@ -212,7 +215,8 @@ TEST_F(BackupTest, WhatNoBackupMadeIsNeverTouched) {
         ASSERT_FALSE(refused) << named;
         EXPECT_EQ(refused.error().code, ErrorCode::conflict) << refused.error().message;
         EXPECT_NE(refused.error().message.find(named.string()), std::string::npos) << refused.error().message;
-        for (const auto& file : {precious / "ab" / name, precious / "notes.txt"}) EXPECT_EQ(read_file(file, 1 << 20).value(), words) << named;
+        for (const auto& file : {precious / "ab" / name, precious / "notes.txt"})
+            EXPECT_EQ(read_file(file, 1 << 20).value(), words) << named;
         EXPECT_EQ(pieces().size(), before) << named;
         fs::remove_all(named);
         EXPECT_TRUE(back_up({{"a"}})) << named;
@@ -279,7 +283,9 @@ TEST(BackupManifest, IsReadBackAndStandsUnderItsMac) {
     EXPECT_EQ(found->authenticate(crypto::Secret::copy_of(Bytes(32, 2))).error().code, ErrorCode::corrupt);
     // docs/formats/backup.md
     EXPECT_EQ(as_text(ByteView(file).first(18)), "fiducial-backup 1 ");
-    const auto mac = crypto::hmac_sha256(key.view(), {as_bytes("\x0b" "fid.backup1"), as_bytes(manifest.body())});
+    const auto mac = crypto::hmac_sha256(key.view(), {as_bytes("\x0b"
+                                                               "fid.backup1"),
+                                                      as_bytes(manifest.body())});
     EXPECT_EQ(as_text(ByteView(file).subspan(18, 64)), to_hex(mac));
     for (std::size_t i = 0; i < file.size(); ++i) {  // every byte counts
         auto changed = file;
@@ -298,7 +304,8 @@ TEST(BackupManifest, WhatCannotBeIsRefused) {
     };
     const BackupPiece piece{Hash{1}, 10, {}};
     ASSERT_TRUE(with("a/b-c_d.e", {10, 0, false, {piece}}));
-    for (const auto* path : {"/etc/passwd", "../a", "a/../../b", "a//b", "a/./b", "a/", "", "a\\b", "a b"}) EXPECT_EQ(with(path, {10, 0, false, {piece}}).error().code, ErrorCode::malformed) << path;
+    for (const auto* path : {"/etc/passwd", "../a", "a/../../b", "a//b", "a/./b", "a/", "", "a\\b", "a b"})
+        EXPECT_EQ(with(path, {10, 0, false, {piece}}).error().code, ErrorCode::malformed) << path;
     EXPECT_EQ(with("a", {11, 0, false, {piece}}).error().code, ErrorCode::malformed);
     EXPECT_EQ(with("a", {0, 0, false, {{Hash{1}, 0, {}}}}).error().code, ErrorCode::malformed);
     EXPECT_EQ(with("a", {kMaxPieceBytes + 1, 0, false, {{Hash{1}, kMaxPieceBytes + 1, {}}}}).error().code, ErrorCode::malformed);

@@ -16,7 +16,9 @@ constexpr std::size_t kMacDigits = 64;
 constexpr std::uint64_t kFormat = 1;
 constexpr std::size_t kSealing = 12 + crypto::kAeadTagSize;  // crypto::seal_small
 
-Error malformed(const std::string& what) { return {ErrorCode::malformed, "the backup's manifest: " + what}; }
+Error malformed(const std::string& what) {
+    return {ErrorCode::malformed, "the backup's manifest: " + what};
+}
 
 /// What every key must be: text, or a number that is not negative.
 struct Reader {
@@ -24,7 +26,8 @@ struct Reader {
 
     Result<std::uint64_t> number(std::string_view key) const {
         const auto* value = object.if_contains(key);
-        if (value == nullptr || !value->is_int64() || value->get_int64() < 0) return fail(malformed("'" + std::string(key) + "' is no number"));
+        if (value == nullptr || !value->is_int64() || value->get_int64() < 0)
+            return fail(malformed("'" + std::string(key) + "' is no number"));
         return static_cast<std::uint64_t>(value->get_int64());
     }
     Result<Bytes32> hash(std::string_view key) const {
@@ -66,11 +69,13 @@ Result<BackupFile> read_file_entry(const std::string& path, const json::value& v
     std::uint64_t sum = 0;
     for (const auto& item : pieces->get_array()) {
         const std::size_t parts = file.sealed ? 3 : 2;
-        if (!item.is_array() || item.get_array().size() != parts) return fail(malformed("a piece of '" + path + "' has not " + std::to_string(parts) + " parts"));
+        if (!item.is_array() || item.get_array().size() != parts)
+            return fail(malformed("a piece of '" + path + "' has not " + std::to_string(parts) + " parts"));
         const auto& array = item.get_array();
         BackupPiece piece;
         FID_TRY(piece.stored, hash_of(array[0]));
-        if (!array[1].is_int64() || array[1].get_int64() <= 0 || static_cast<std::uint64_t>(array[1].get_int64()) > kMaxPieceBytes) return fail(malformed("a piece of '" + path + "' has no size that can be"));
+        if (!array[1].is_int64() || array[1].get_int64() <= 0 || static_cast<std::uint64_t>(array[1].get_int64()) > kMaxPieceBytes)
+            return fail(malformed("a piece of '" + path + "' has no size that can be"));
         piece.size = static_cast<std::uint64_t>(array[1].get_int64());
         if (file.sealed) {
             FID_TRY(piece.plain, hash_of(array[2]));
@@ -78,13 +83,16 @@ Result<BackupFile> read_file_entry(const std::string& path, const json::value& v
         sum += piece.size;
         file.pieces.push_back(piece);
     }
-    if (sum != file.size) return fail(malformed("the pieces of '" + path + "' have " + std::to_string(sum) + " bytes, not " + std::to_string(file.size)));
+    if (sum != file.size)
+        return fail(malformed("the pieces of '" + path + "' have " + std::to_string(sum) + " bytes, not " + std::to_string(file.size)));
     return file;
 }
 
 }  // namespace
 
-std::uint64_t BackupFile::stored_size(const BackupPiece& piece) const { return piece.size + (sealed ? kSealing : 0); }
+std::uint64_t BackupFile::stored_size(const BackupPiece& piece) const {
+    return piece.size + (sealed ? kSealing : 0);
+}
 
 std::string BackupManifest::body() const {
     json::object listed;
@@ -99,7 +107,11 @@ std::string BackupManifest::body() const {
         if (file.sealed) entry["sealed"] = true;
         listed[path] = std::move(entry);
     }
-    return json::serialize(json::object{{"siteId", to_hex(site_id)}, {"madeMs", made_ms}, {"chainHead", chain_head}, {"chainHash", to_hex(chain_hash)}, {"files", std::move(listed)}});
+    return json::serialize(json::object{{"siteId", to_hex(site_id)},
+                                        {"madeMs", made_ms},
+                                        {"chainHead", chain_head},
+                                        {"chainHash", to_hex(chain_hash)},
+                                        {"files", std::move(listed)}});
 }
 
 Bytes BackupManifest::encode(const crypto::Secret& key) const {
@@ -115,7 +127,9 @@ Result<FoundManifest> FoundManifest::decode(ByteView file) {
     const auto text = as_text(file);
     const auto name = kMagic.substr(0, kMagic.find(' '));
     if (!text.starts_with(name)) return fail(malformed("this is none"));
-    if (!text.starts_with(kMagic)) return fail(ErrorCode::unsupported, "the backup's manifest is not of format " + std::to_string(kFormat) + ": a newer version made it");
+    if (!text.starts_with(kMagic))
+        return fail(ErrorCode::unsupported,
+                    "the backup's manifest is not of format " + std::to_string(kFormat) + ": a newer version made it");
     const auto head = kMagic.size() + kMacDigits;
     if (text.size() <= head || text[head] != '\n') return fail(malformed("it is cut short"));
     FoundManifest found;
@@ -141,7 +155,8 @@ Result<FoundManifest> FoundManifest::decode(ByteView file) {
 
 Result<void> FoundManifest::authenticate(const crypto::Secret& key) const {
     if (crypto::equal_constant_time(mac, crypto::tagged_hmac_sha256(key.view(), "fid.backup1", {as_bytes(body)}))) return {};
-    return fail(ErrorCode::corrupt, "the backup's manifest does not fit the site's key: it was altered, or is another site's; take another backup");
+    return fail(ErrorCode::corrupt,
+                "the backup's manifest does not fit the site's key: it was altered, or is another site's; take another backup");
 }
 
 }  // namespace fiducial::archive

@@ -12,9 +12,9 @@ namespace fiducial::archive {
 
 /// A run of a file's bytes as it lies in a backup: in a file of its own that bears the SHA-256 of what stands in it.
 struct BackupPiece {
-    Hash stored{};            // of the bytes in the backup
-    std::uint64_t size = 0;   // of the bytes in the site
-    Hash plain{};             // sealed files: HMAC of the bytes in the site, which says whether they have changed; else zeros
+    Hash stored{};           // of the bytes in the backup
+    std::uint64_t size = 0;  // of the bytes in the site
+    Hash plain{};            // sealed files: HMAC of the bytes in the site, which says whether they have changed; else zeros
 };
 
 /// A file of the site.

@@ -51,12 +51,17 @@ std::uint16_t reasons_of(const std::vector<evidence::ManifestInstance>& before, 
 
 }  // namespace
 
-Exams::Exams(store::Store& store, CheckedVersions& versions, ledger::Outbox& outbox, const SiteFacts& facts, std::chrono::seconds quiet, const Clock& clock)
+Exams::Exams(store::Store& store, CheckedVersions& versions, ledger::Outbox& outbox, const SiteFacts& facts, std::chrono::seconds quiet,
+             const Clock& clock)
     : store_(store), versions_(versions), outbox_(outbox), facts_(facts), quiet_(quiet), clock_(clock) {}
 
-Exams::~Exams() { stop(); }
+Exams::~Exams() {
+    stop();
+}
 
-std::mutex& Exams::lock_of(const Uid& study_uid) { return study_locks_[std::hash<std::string>()(study_uid.text()) % study_locks_.size()]; }
+std::mutex& Exams::lock_of(const Uid& study_uid) {
+    return study_locks_[std::hash<std::string>()(study_uid.text()) % study_locks_.size()];
+}
 
 Result<bool> Exams::complete(const Uid& study_uid) {
     const std::lock_guard study_lock(lock_of(study_uid));
@@ -73,7 +78,8 @@ Result<bool> Exams::complete(const Uid& study_uid) {
         {
             const std::lock_guard lock(mutex_);
             if (const auto found = unrecovered_.find(study_uid.text()); found != unrecovered_.end()) {
-                return fail(ErrorCode::corrupt, "earlier versions of the study were lost with the index and could not be made again (" + found->second + "): no new one may take their place");
+                return fail(ErrorCode::corrupt, "earlier versions of the study were lost with the index and could not be made again (" +
+                                                    found->second + "): no new one may take their place");
             }
         }
         FID_TRY(const auto rows, index.instances_of_study(transaction, study_uid));
@@ -101,7 +107,8 @@ Result<bool> Exams::complete(const Uid& study_uid) {
     if (latest && latest->record.root == record.root && latest->record.patient_ref == record.patient_ref) {
         if (latest->study_revision != study->revision) {
             const auto same = latest->record.hash();
-            FID_CHECK(store_.database().write(database::Durability::full, [&](database::Transaction& t) { return index.cover_revision(t, same, study->revision); }));
+            FID_CHECK(store_.database().write(database::Durability::full,
+                                              [&](database::Transaction& t) { return index.cover_revision(t, same, study->revision); }));
         }
         return false;
     }
@@ -134,8 +141,10 @@ Result<void> Exams::check_removed(const CheckedVersion& before, const evidence::
     for (const auto& instance : before.manifest.instances) {
         const auto& uid = instance.sop_instance_uid;
         if (here.contains(uid.text())) continue;
-        FID_TRY(const auto rows, store_.database().read([&](database::Transaction& t) { return store_.index().find_all_instances(t, uid); }));
-        if (std::any_of(rows.begin(), rows.end(), [&](const store::InstanceRow& row) { return row.study_uid == before.row.study_uid; })) continue;
+        FID_TRY(const auto rows,
+                store_.database().read([&](database::Transaction& t) { return store_.index().find_all_instances(t, uid); }));
+        if (std::any_of(rows.begin(), rows.end(), [&](const store::InstanceRow& row) { return row.study_uid == before.row.study_uid; }))
+            continue;
         return fail(ErrorCode::corrupt, "instance " + uid.text() + " stands in version " + std::to_string(before.row.record.version) +
                                             " and is missing in the index: rebuild the index (fsck --rebuild-index)");
     }
@@ -143,7 +152,8 @@ Result<void> Exams::check_removed(const CheckedVersion& before, const evidence::
 }
 
 /// A record is a pure function of its manifest, the study's secrets and the site's facts.
-Result<evidence::StudyRecord> Exams::record_of(const store::StudyRow& study, const evidence::Manifest& manifest, ByteView manifest_bytes) const {
+Result<evidence::StudyRecord> Exams::record_of(const store::StudyRow& study, const evidence::Manifest& manifest,
+                                               ByteView manifest_bytes) const {
     FID_TRY(const auto pair, store_.secrets().study_secrets(study.slot));
     const evidence::StudySecrets secrets(pair.k);
     FID_TRY(const auto p, store_.secrets().patient_secret(study.patient.slot));
@@ -165,7 +175,8 @@ Result<evidence::StudyRecord> Exams::record_of(const store::StudyRow& study, con
 }
 
 Result<std::uint64_t> Exams::recover_versions() {
-    FID_TRY(const auto studies, store_.database().read([&](database::Transaction& t) { return store_.index().studies_with_unnamed_manifests(t); }));
+    FID_TRY(const auto studies,
+            store_.database().read([&](database::Transaction& t) { return store_.index().studies_with_unnamed_manifests(t); }));
     std::uint64_t made = 0;
     for (const auto& study_uid : studies) {
         auto recovered = recover_versions_of(study_uid);
@@ -176,7 +187,8 @@ Result<std::uint64_t> Exams::recover_versions() {
             continue;
         }
         unrecovered_.emplace(study_uid.text(), recovered.error().message);
-        log::error("archive", "the versions of a study could not be recovered from its manifests", {{"study", study_uid.text()}, {"why", recovered.error().message}});
+        log::error("archive", "the versions of a study could not be recovered from its manifests",
+                   {{"study", study_uid.text()}, {"why", recovered.error().message}});
     }
     if (made > 0) {
         log::warning("archive", "versions that the index had lost were made again from their manifests", {{"versions", made}});
@@ -265,7 +277,8 @@ Result<std::uint64_t> Exams::complete_older_than(std::uint64_t changed_before_ms
             auto& entry = failed_[study_uid.text()];
             entry.wait = std::clamp(entry.wait * 2, kFirstRetry, kLastRetry);
             entry.again_at = now + entry.wait;
-            log::error("archive", "a study could not be completed", {{"study", study_uid.text()}, {"why", completed.error().message}, {"again_in_s", entry.wait.count()}});
+            log::error("archive", "a study could not be completed",
+                       {{"study", study_uid.text()}, {"why", completed.error().message}, {"again_in_s", entry.wait.count()}});
             continue;
         }
         failed_.erase(study_uid.text());

@@ -20,7 +20,8 @@ namespace fiducial::archive {
 /// Threads: safe; one thread of its own between start() and stop().
 class Exams {
 public:
-    Exams(store::Store& store, CheckedVersions& versions, ledger::Outbox& outbox, const SiteFacts& facts, std::chrono::seconds quiet, const Clock& clock = system_clock());
+    Exams(store::Store& store, CheckedVersions& versions, ledger::Outbox& outbox, const SiteFacts& facts, std::chrono::seconds quiet,
+          const Clock& clock = system_clock());
     ~Exams();
 
     /// Builds the next version of a study if its instances differ from the last one's.
@@ -42,7 +43,8 @@ private:
         std::chrono::seconds wait{};
     };
     void run(std::stop_token stop);
-    Result<evidence::StudyRecord> record_of(const store::StudyRow& study, const evidence::Manifest& manifest, ByteView manifest_bytes) const;
+    Result<evidence::StudyRecord> record_of(const store::StudyRow& study, const evidence::Manifest& manifest,
+                                            ByteView manifest_bytes) const;
     Result<void> check_removed(const CheckedVersion& before, const evidence::Manifest& now) const;
     Result<std::uint64_t> recover_versions_of(const Uid& study_uid);
     Result<std::uint64_t> complete_older_than(std::uint64_t changed_before_ms);
@@ -58,7 +60,7 @@ private:
     std::array<std::mutex, 64> study_locks_;
     std::mutex mutex_;
     std::condition_variable_any wake_;
-    std::map<std::string, Failed> failed_;  // studies that could not be completed
+    std::map<std::string, Failed> failed_;            // studies that could not be completed
     std::map<std::string, std::string> unrecovered_;  // studies whose lost versions could not be made again, and why
     std::jthread thread_;
 };

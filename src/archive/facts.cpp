@@ -21,23 +21,27 @@ std::string mac_of(const crypto::Secret& row_key, std::string_view name, std::st
 
 }  // namespace
 
-Result<std::optional<std::string>> read_fact(database::Transaction& transaction, const crypto::Secret& row_key, std::string_view name, std::string_view checked) {
+Result<std::optional<std::string>> read_fact(database::Transaction& transaction, const crypto::Secret& row_key, std::string_view name,
+                                             std::string_view checked) {
     return database::attempt("reading a fact", [&]() -> Result<std::optional<std::string>> {
         const std::string key(name);
         std::string value, mac;
         transaction.sql() << "SELECT value, mac FROM archive_facts WHERE name = :name", soci::use(key), soci::into(value), soci::into(mac);
         if (!transaction.sql().got_data()) return std::optional<std::string>();
         const bool known = !checked.empty() && value == checked;
-        if (!known && mac != mac_of(row_key, name, value)) return fail(ErrorCode::corrupt, "the table archive_facts: the row '" + key + "' was changed behind our back");
+        if (!known && mac != mac_of(row_key, name, value))
+            return fail(ErrorCode::corrupt, "the table archive_facts: the row '" + key + "' was changed behind our back");
         return std::optional<std::string>(std::move(value));
     });
 }
 
-Result<void> write_fact(database::Transaction& transaction, const crypto::Secret& row_key, std::string_view name, const std::string& value) {
+Result<void> write_fact(database::Transaction& transaction, const crypto::Secret& row_key, std::string_view name,
+                        const std::string& value) {
     return database::attempt("keeping a fact", [&] {
         const std::string key(name), mac = mac_of(row_key, name, value);
         transaction.sql() << "DELETE FROM archive_facts WHERE name = :name", soci::use(key);
-        transaction.sql() << "INSERT INTO archive_facts (name, value, mac) VALUES (:name, :value, :mac)", soci::use(key), soci::use(value), soci::use(mac);
+        transaction.sql() << "INSERT INTO archive_facts (name, value, mac) VALUES (:name, :value, :mac)", soci::use(key), soci::use(value),
+            soci::use(mac);
     });
 }
 
@@ -50,17 +54,22 @@ Result<std::string> TraceWitness::find_problem(const audit::Trace& trace, bool i
     if (!kept) return corrupt_or(kept.error());
     if (!*kept) {
         if (!index_is_new) return std::string("the index no longer says how long it is");
-        log::warning("archive", "the index was lost, and with it how long the trace is: the trace is taken as it is", {{"entries", trace.size()}});
+        log::warning("archive", "the index was lost, and with it how long the trace is: the trace is taken as it is",
+                     {{"entries", trace.size()}});
         return std::string();
     }
     const std::string& text = **kept;  // its MAC fits: ours
     std::uint64_t size = 0;
     std::from_chars(text.data(), text.data() + text.size(), size);
     const std::string root = text.substr(text.find(' ') + 1);
-    if (trace.size() < size) return "it holds " + std::to_string(trace.size()) + " entries and had " + std::to_string(size) + ": it was put back from an earlier time, or cut";
+    if (trace.size() < size)
+        return "it holds " + std::to_string(trace.size()) + " entries and had " + std::to_string(size) +
+               ": it was put back from an earlier time, or cut";
     const auto now = trace.root_at(size);
     if (!now) return corrupt_or(now.error());
-    if (to_hex(*now) != root) return "its first " + std::to_string(size) + " entries are not those that stood there: it was put back from an earlier time, or replaced";
+    if (to_hex(*now) != root)
+        return "its first " + std::to_string(size) +
+               " entries are not those that stood there: it was put back from an earlier time, or replaced";
     return std::string();
 }
 
@@ -78,7 +87,8 @@ void TraceWitness::keep(const audit::TraceHead& head) {
 }
 
 void TraceWitness::keep_now(const audit::TraceHead& head) {
-    if (auto done = write(head); !done) log::warning("archive", "the trace's head could not be kept in the index", {{"why", done.error().message}});
+    if (auto done = write(head); !done)
+        log::warning("archive", "the trace's head could not be kept in the index", {{"why", done.error().message}});
 }
 
 Result<std::string> TraceWitness::kept() const {

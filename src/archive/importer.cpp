@@ -25,10 +25,16 @@ constexpr std::string_view kTableName = "patients.csv";
 
 enum class FileKind : std::uint8_t { dicom, image, zip, dicomdir, patient_table };
 
-bool is_zip(ByteView head) { return head.size() >= 4 && as_text(head.first(4)) == "PK\x03\x04"; }
+bool is_zip(ByteView head) {
+    return head.size() >= 4 && as_text(head.first(4)) == "PK\x03\x04";
+}
 
-bool all_digits(std::string_view text) { return text.find_first_not_of("0123456789") == std::string_view::npos; }
-bool in_our_time(std::string_view year) { return year.starts_with("19") || year.starts_with("20"); }
+bool all_digits(std::string_view text) {
+    return text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+bool in_our_time(std::string_view year) {
+    return year.starts_with("19") || year.starts_with("20");
+}
 
 /// A date that a folder may be named after: YYYY-MM-DD or YYYYMMDD. Returns: YYYYMMDD.
 std::optional<std::string> folder_date(std::string name) {
@@ -41,7 +47,8 @@ std::optional<std::string> folder_date(std::string name) {
 bool reads_as_id(std::string_view text) {
     if (text.find_first_of("0123456789") == std::string_view::npos || folder_date(std::string(text))) return false;
     const bool year = text.size() == 4 && all_digits(text) && in_our_time(text);
-    const bool month = text.size() == 7 && text[4] == '-' && all_digits(text.substr(0, 4)) && all_digits(text.substr(5)) && in_our_time(text);
+    const bool month =
+        text.size() == 7 && text[4] == '-' && all_digits(text.substr(0, 4)) && all_digits(text.substr(5)) && in_our_time(text);
     return !year && !month;
 }
 
@@ -58,9 +65,9 @@ fs::path plain(const fs::path& path) {
 /// Where an image lies. A ZIP counts as a folder.
 struct Importer::Place {
     fs::path path;
-    fs::path root;               // the folder or ZIP that was given; of a file given by itself, its folder
-    fs::path base;               // where names of folders begin to say whose it is: the root, or the ZIP within it
-    bool base_named = false;     // the base is a folder that was given: its own name may say it too
+    fs::path root;            // the folder or ZIP that was given; of a file given by itself, its folder
+    fs::path base;            // where names of folders begin to say whose it is: the root, or the ZIP within it
+    bool base_named = false;  // the base is a folder that was given: its own name may say it too
 };
 
 struct Importer::Item {
@@ -78,8 +85,8 @@ struct Importer::Patients {
     };
     std::optional<Table> given;
     mutable std::set<std::uint64_t> used_lines;  // of the table given
-    std::set<fs::path> roots;         // of all that was given
-    std::map<fs::path, Table> found;  // patients.csv, by its folder
+    std::set<fs::path> roots;                    // of all that was given
+    std::map<fs::path, Table> found;             // patients.csv, by its folder
 
     static Table read(const fs::path& path, const Result<Bytes>& bytes) {
         Table table{path, {}, {}};
@@ -92,7 +99,8 @@ struct Importer::Patients {
             const auto line = row.line;
             const auto [at, fresh] = table.rows.try_emplace(fs::path(row.file).lexically_normal().generic_string(), std::move(row));
             if (fresh) continue;
-            table.error = Error{ErrorCode::malformed, readable(path.string()) + ": line " + std::to_string(line) + " names a file that line " + std::to_string(at->second.line) + " names already"};
+            table.error = Error{ErrorCode::malformed, readable(path.string()) + ": line " + std::to_string(line) +
+                                                          " names a file that line " + std::to_string(at->second.line) + " names already"};
             return table;
         }
         return table;
@@ -125,7 +133,8 @@ struct Importer::Patients {
         if (roots.size() == 1) {
             const auto* other = row_of(*given, place.path, place.root);
             if (row != nullptr && other != nullptr && row != other) {
-                return fail(ErrorCode::conflict, "lines " + std::to_string(row->line) + " and " + std::to_string(other->line) + " of " + readable(given->path.string()) +
+                return fail(ErrorCode::conflict, "lines " + std::to_string(row->line) + " and " + std::to_string(other->line) + " of " +
+                                                     readable(given->path.string()) +
                                                      " both name this file: write files as seen from the table's folder, and none twice");
             }
             if (row == nullptr) row = other;
@@ -136,7 +145,8 @@ struct Importer::Patients {
     }
 
     static tl::unexpected<Error> not_named(const Table& table, const Place& place, const fs::path& folder) {
-        return fail(ErrorCode::not_found, readable(table.path.string()) + " does not name " + readable(place.path.lexically_relative(folder).generic_string()) +
+        return fail(ErrorCode::not_found, readable(table.path.string()) + " does not name " +
+                                              readable(place.path.lexically_relative(folder).generic_string()) +
                                               ": add a line that says whose it is");
     }
 
@@ -194,7 +204,8 @@ Result<ImportReport> Importer::run(const ImportOptions& options, const std::atom
     if (patients_->given && !report_.interrupted && !report_.failure) {
         for (const auto& [file, row] : patients_->given->rows) {
             if (report_.unused_rows.size() >= kMaxUnusedRows) break;
-            if (!patients_->used_lines.contains(row.line)) report_.unused_rows.push_back("line " + std::to_string(row.line) + ": " + readable(file));
+            if (!patients_->used_lines.contains(row.line))
+                report_.unused_rows.push_back("line " + std::to_string(row.line) + ": " + readable(file));
         }
     }
     report_.took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun);
@@ -206,7 +217,9 @@ Result<void> Importer::collect(const ImportOptions& options, std::vector<Item>& 
         const auto path = plain(given);
         std::error_code ec;
         const auto status = fs::status(path, ec);
-        if (!fs::exists(status)) return fail(ErrorCode::not_found, "there is no file or folder " + readable(path.string()) + (ec ? " (" + ec.message() + ")" : ""));
+        if (!fs::exists(status))
+            return fail(ErrorCode::not_found,
+                        "there is no file or folder " + readable(path.string()) + (ec ? " (" + ec.message() + ")" : ""));
         if (fs::is_directory(status)) {
             collect_folder(path, items);
         } else {
@@ -224,8 +237,10 @@ void Importer::collect_folder(const fs::path& root, std::vector<Item>& items) {
         folders.pop_back();
         std::error_code ec, of_entry;
         for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
-            if (it->is_directory(of_entry) && !it->is_symlink(of_entry)) folders.push_back(it->path());
-            else if (it->is_regular_file(of_entry)) files.push_back(it->path());
+            if (it->is_directory(of_entry) && !it->is_symlink(of_entry))
+                folders.push_back(it->path());
+            else if (it->is_regular_file(of_entry))
+                files.push_back(it->path());
         }
         if (ec) refuse(readable(folder.string()), Error{ErrorCode::io, "this folder cannot be read to its end: " + ec.message()});
     }
@@ -326,7 +341,8 @@ Result<void> Importer::take_image(const std::string& shown, const Place& place, 
     dicom::ImageImportOptions how;
     if (options.digital_radiography) how.radiograph = dicom::RadiographClass::digital;
     const auto patient = patients_->find(place);
-    auto image = patient ? dicom::import_image(bytes, *patient, site_secret_.view(), how) : Result<dicom::ImportedImage>(fail(patient.error()));
+    auto image =
+        patient ? dicom::import_image(bytes, *patient, site_secret_.view(), how) : Result<dicom::ImportedImage>(fail(patient.error()));
     if (!image) {
         refuse(shown, image.error());
         return {};
@@ -357,7 +373,8 @@ Result<void> Importer::take_zip(const Item& item, const ImportOptions& options) 
     const auto before = now_.bytes_done;
     const auto count = [&](std::uint64_t bytes) {  // progress goes by the packed size, as the total does
         done += bytes;
-        now_.bytes_done = before + static_cast<std::uint64_t>(static_cast<double>(item.size) * static_cast<double>(done) / static_cast<double>(unpacked));
+        now_.bytes_done =
+            before + static_cast<std::uint64_t>(static_cast<double>(item.size) * static_cast<double>(done) / static_cast<double>(unpacked));
         if (progress_) progress_(now_);
     };
     for (const auto& entry : zip->entries()) {
@@ -375,7 +392,8 @@ void Importer::read_tables_of(const dicom::ZipReader& zip, const fs::path& path)
         if (place.filename() != kTableName) continue;
         Result<Bytes> bytes{Bytes()};
         const auto read = zip.read(entry, [&](ByteView piece) -> Result<void> {
-            if (bytes->size() + piece.size() > kMaxTableBytes) return fail(ErrorCode::limit_exceeded, "the patient table is larger than 64 MiB");
+            if (bytes->size() + piece.size() > kMaxTableBytes)
+                return fail(ErrorCode::limit_exceeded, "the patient table is larger than 64 MiB");
             append(*bytes, piece);
             return {};
         });
@@ -384,8 +402,8 @@ void Importer::read_tables_of(const dicom::ZipReader& zip, const fs::path& path)
     }
 }
 
-Result<void> Importer::take_zip_entry(const dicom::ZipReader& zip, const dicom::ZipEntry& entry, const Place& place, const std::function<void(std::uint64_t)>& count,
-                                      const ImportOptions& options) {
+Result<void> Importer::take_zip_entry(const dicom::ZipReader& zip, const dicom::ZipEntry& entry, const Place& place,
+                                      const std::function<void(std::uint64_t)>& count, const ImportOptions& options) {
     const auto shown = readable(place.base.string()) + "!/" + readable(entry.name);
     std::optional<FileKind> kind;  // known from the first bytes
     if (place.path.filename() == kTableName) kind = FileKind::patient_table;
@@ -447,7 +465,9 @@ bool Importer::stopped() {
     return report_.interrupted;
 }
 
-void Importer::refuse(const std::string& shown, const Error& why) { record({shown, Outcome::refused, {}, readable(why.message), {}}); }
+void Importer::refuse(const std::string& shown, const Error& why) {
+    record({shown, Outcome::refused, {}, readable(why.message), {}});
+}
 
 void Importer::record(ImportedFile file) {
     switch (file.outcome) {

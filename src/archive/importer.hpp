@@ -16,9 +16,10 @@
 namespace fiducial::archive {
 
 struct ImportOptions {
-    std::vector<std::filesystem::path> paths;      // files (DICOM, DICOMDIR, ZIP, JPEG, PNG) and folders
-    std::filesystem::path patient_table;           // CSV with the patients of JPEG and PNG files; empty: each patients.csv that is found, else folders' names
-    bool digital_radiography = false;              // JPEG and PNG radiographs become DX instead of CR
+    std::vector<std::filesystem::path> paths;  // files (DICOM, DICOMDIR, ZIP, JPEG, PNG) and folders
+    std::filesystem::path
+        patient_table;  // CSV with the patients of JPEG and PNG files; empty: each patients.csv that is found, else folders' names
+    bool digital_radiography = false;  // JPEG and PNG radiographs become DX instead of CR
 };
 
 /// How far an import has come.
@@ -31,14 +32,14 @@ struct ImportedFile {
     std::string path;  // as given, with "!/" before the name of a ZIP's entry; made readable (base/utf8.hpp)
     Outcome outcome = Outcome::refused;
     std::string sop_uid;
-    std::string reason;                  // for refused and set_aside
+    std::string reason;  // for refused and set_aside
     std::vector<std::string> warnings;
 };
 
 struct ImportReport {
     std::uint64_t stored = 0, duplicates = 0, new_versions = 0, set_aside = 0, refused = 0, skipped = 0;
     std::uint64_t bytes = 0;
-    std::uint64_t without_patient = 0;  // JPEG and PNG of which nothing said whose they are: each is a patient of its own
+    std::uint64_t without_patient = 0;     // JPEG and PNG of which nothing said whose they are: each is a patient of its own
     std::vector<std::string> unused_rows;  // of the patient table given, as "line 7: x.jpeg": no image of that name came; at most 1,000
     std::chrono::milliseconds took{0};
     bool interrupted = false;
@@ -72,8 +73,8 @@ private:
     void collect_file(const std::filesystem::path& file, const Place& within, bool named, std::vector<Item>& items);
     Result<void> take(const Item& item, const ImportOptions& options);
     Result<void> take_zip(const Item& item, const ImportOptions& options);
-    Result<void> take_zip_entry(const dicom::ZipReader& zip, const dicom::ZipEntry& entry, const Place& place, const std::function<void(std::uint64_t)>& count,
-                                const ImportOptions& options);
+    Result<void> take_zip_entry(const dicom::ZipReader& zip, const dicom::ZipEntry& entry, const Place& place,
+                                const std::function<void(std::uint64_t)>& count, const ImportOptions& options);
     void read_tables_of(const dicom::ZipReader& zip, const std::filesystem::path& path);
     Result<void> take_dicom_file(const Item& item);
     Result<void> take_image(const std::string& shown, const Place& place, ByteView bytes, const ImportOptions& options);

@@ -36,7 +36,8 @@ void name_it(InstanceOutcome& outcome, const dicom::EarlyIdentity& identity) {
 Result<void> check_fits_manifest(const dicom::EarlyIdentity& identity) {
     const auto check = [](const PatientText& text, std::string_view name) -> Result<void> {
         if (text.value.size() <= kMaxManifestText) return {};
-        return fail(ErrorCode::limit_exceeded, std::string(name) + " is longer than " + std::to_string(kMaxManifestText) + " bytes; DICOM allows 64 characters");
+        return fail(ErrorCode::limit_exceeded,
+                    std::string(name) + " is longer than " + std::to_string(kMaxManifestText) + " bytes; DICOM allows 64 characters");
     };
     FID_CHECK(check(identity.patient_id, "Patient ID (0010,0020)"));
     return check(identity.issuer, "Issuer of Patient ID (0010,0021)");
@@ -96,7 +97,8 @@ Result<void> StoreSession::take(ByteView piece) {
         FID_CHECK(of_store(open_writer()));
     }
     if (now.writer) {
-        if (piece.size() > store::kMaxObjectBytes - now.writer->size()) return refuse({ErrorCode::limit_exceeded, "the data set is larger than " + std::to_string(store::kMaxObjectBytes) + " bytes"});
+        if (piece.size() > store::kMaxObjectBytes - now.writer->size())
+            return refuse({ErrorCode::limit_exceeded, "the data set is larger than " + std::to_string(store::kMaxObjectBytes) + " bytes"});
         return of_store(now.writer->write(piece));
     }
     if (now.waiting.size() + piece.size() > limits_.header_bytes + (1u << 20)) {
@@ -146,8 +148,10 @@ Result<InstanceOutcome> StoreSession::finish_instance() {
     std::optional<dicom::InstanceHeader> header;
     if (!now.error) {
         auto finished = now.scanner.finish();
-        if (auto fits = finished ? check_fits_manifest(finished->identity) : Result<void>(fail(finished.error())); !fits) now.error = fits.error();
-        else header = std::move(*finished);
+        if (auto fits = finished ? check_fits_manifest(finished->identity) : Result<void>(fail(finished.error())); !fits)
+            now.error = fits.error();
+        else
+            header = std::move(*finished);
     }
     if (!header) {
         outcome.error = now.error;
@@ -180,7 +184,8 @@ store::ObjectDescription StoreSession::describe(const dicom::InstanceHeader& hea
     description.pixel_sha256 = header.pixel_sha256;
     description.source_sha256 = incoming_->format.source_sha256;
     description.arrival_ms = static_cast<std::uint64_t>(clock_.now().time_since_epoch().count());
-    description.source.value = readable(incoming_->format.source.value.empty() ? source_ : incoming_->format.source.value, kMaxManifestText);
+    description.source.value =
+        readable(incoming_->format.source.value.empty() ? source_ : incoming_->format.source.value, kMaxManifestText);
     description.patient_id = header.identity.patient_id;
     description.issuer = header.identity.issuer;
     description.attributes = header.attributes;
@@ -200,13 +205,16 @@ Result<InstanceOutcome> StoreSession::commit(const dicom::InstanceHeader& header
     auto& now = *incoming_;
     if (!now.writer) FID_CHECK(open_writer());  // a data set shorter than what it takes to know early whose it is
     FID_TRY(const auto fingerprint, now.writer->finish());
-    FID_TRY(const auto known, store_.database().read(
-                                  [&](database::Transaction& t) { return store_.index().find_all_instances(t, header.identity.sop_instance); }));
+    FID_TRY(const auto known, store_.database().read([&](database::Transaction& t) {
+        return store_.index().find_all_instances(t, header.identity.sop_instance);
+    }));
     InstanceOutcome outcome;
     for (const auto& instance : known) {  // in every other state: the same bytes again cost nothing
-        if (instance.object.sha256 != fingerprint.sha256 || instance.transfer_syntax_uid.text() != header.identity.transfer_syntax) continue;
+        if (instance.object.sha256 != fingerprint.sha256 || instance.transfer_syntax_uid.text() != header.identity.transfer_syntax)
+            continue;
         const auto state = instance.object.state;
-        if (state == store::ObjectState::quarantined || state == store::ObjectState::torn) continue;  // a good copy of what is damaged is welcome
+        if (state == store::ObjectState::quarantined || state == store::ObjectState::torn)
+            continue;  // a good copy of what is damaged is welcome
         now.writer->abandon();
         outcome.outcome = Outcome::duplicate;
         if (state == store::ObjectState::set_aside) {
@@ -219,7 +227,8 @@ Result<InstanceOutcome> StoreSession::commit(const dicom::InstanceHeader& header
         return outcome;
     }
     std::vector<store::PendingObject> objects;
-    objects.push_back(store::PendingObject{std::move(*now.writer), describe(header), to_bytes(as_bytes(header.dicom_json)), to_bytes(now.scanner.prefix())});
+    objects.push_back(store::PendingObject{std::move(*now.writer), describe(header), to_bytes(as_bytes(header.dicom_json)),
+                                           to_bytes(now.scanner.prefix())});
     if (!now.format.original.empty()) {
         FID_TRY(auto source, original(header));
         objects.push_back(std::move(source));
@@ -248,7 +257,8 @@ Result<void> StoreSession::complete() {
         if (++failed <= kMaxNamed) why += (why.empty() ? "" : "; ") + study.text() + " (" + done.error().message + ")";
     }
     if (!first) return {};
-    return fail(first->code, std::to_string(failed) + (failed == 1 ? " study is" : " studies are") + " stored, but without a new record, which is tried again: " + why + (failed > kMaxNamed ? "; …" : ""));
+    return fail(first->code, std::to_string(failed) + (failed == 1 ? " study is" : " studies are") +
+                                 " stored, but without a new record, which is tried again: " + why + (failed > kMaxNamed ? "; …" : ""));
 }
 
 }  // namespace fiducial::archive

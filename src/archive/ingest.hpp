@@ -25,10 +25,10 @@ private:
     struct Incoming {
         dicom::DataSetScanner scanner;
         InstanceFormat format;
-        Bytes waiting;                              // of the data set, until it is known whose it is
+        Bytes waiting;  // of the data set, until it is known whose it is
         std::optional<store::ObjectWriter> writer;
-        std::optional<Error> error;                 // what is wrong with the instance
-        std::optional<Error> failure;               // what is wrong with the archive
+        std::optional<Error> error;    // what is wrong with the instance
+        std::optional<Error> failure;  // what is wrong with the archive
     };
     Result<void> take(ByteView piece);
     Result<void> open_writer();

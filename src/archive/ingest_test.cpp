@@ -50,9 +50,13 @@ protected:
     static Bytes file(const Instance& instance) {
         using namespace dicom::test;
         Builder b(Form::explicit_le);
-        b.text(0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.7").text(0x00080018, "UI", instance.study + ".1.1").text(0x00100020, "LO", instance.patient_id);
+        b.text(0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.7")
+            .text(0x00080018, "UI", instance.study + ".1.1")
+            .text(0x00100020, "LO", instance.patient_id);
         if (!instance.issuer.empty()) b.text(0x00100021, "LO", instance.issuer);
-        b.text(0x0020000d, "UI", instance.study).text(0x0020000e, "UI", instance.study + ".1").raw(0x7fe00010, "OB", Bytes(instance.pixels, 5));
+        b.text(0x0020000d, "UI", instance.study)
+            .text(0x0020000e, "UI", instance.study + ".1")
+            .raw(0x7fe00010, "OB", Bytes(instance.pixels, 5));
         return joined(prefix("1.2.840.10008.1.2.1"), b.out);
     }
     static Result<InstanceOutcome> send(StoreSession& session, const Instance& instance, std::string source = {}) {
@@ -63,7 +67,9 @@ protected:
         return session.finish_instance();
     }
     std::size_t versions(const std::string& study) {
-        return must(store_->database().read([&](database::Transaction& t) { return store_->index().latest_version(t, *Uid::parse(study)); })).has_value();
+        return must(
+                   store_->database().read([&](database::Transaction& t) { return store_->index().latest_version(t, *Uid::parse(study)); }))
+            .has_value();
     }
 
     ledger::testing::TemporaryFolder folder_;
@@ -86,13 +92,15 @@ TEST_F(IngestTest, WhateverTheSourceIsCalledTheStudyGetsItsRecord) {
         EXPECT_TRUE(session.complete());
         EXPECT_EQ(versions(study), 1u) << source;
     }
-    const auto rows = must(store_->database().read([&](database::Transaction& t) { return store_->index().instances_of_study(t, *Uid::parse("1.2.1")); }));
+    const auto rows = must(
+        store_->database().read([&](database::Transaction& t) { return store_->index().instances_of_study(t, *Uid::parse("1.2.1")); }));
     EXPECT_EQ(rows.front().object.source.value, "/m\\xfcller/1.dcm");
 }
 
 TEST_F(IngestTest, WhatNoManifestCouldHoldIsRefused) {
     auto session = this->session();
-    for (const Instance& instance : {Instance{.patient_id = std::string(1025, 'x')}, Instance{.issuer = std::string(2000, 'x')}, Instance{.patient_id = std::string(2000, 'x'), .pixels = 0}}) {
+    for (const Instance& instance : {Instance{.patient_id = std::string(1025, 'x')}, Instance{.issuer = std::string(2000, 'x')},
+                                     Instance{.patient_id = std::string(2000, 'x'), .pixels = 0}}) {
         const auto outcome = must(send(session, instance));
         EXPECT_EQ(outcome.outcome, Outcome::refused);
         ASSERT_TRUE(outcome.error);

@@ -46,7 +46,9 @@ Result<NewFolder> NewFolder::begin(const fs::path& wanted, std::string_view word
     return NewFolder(std::move(place), std::move(beside));
 }
 
-NewFolder::NewFolder(NewFolder&& other) noexcept : place_(std::move(other.place_)), beside_(std::move(other.beside_)) { other.beside_.clear(); }
+NewFolder::NewFolder(NewFolder&& other) noexcept : place_(std::move(other.place_)), beside_(std::move(other.beside_)) {
+    other.beside_.clear();
+}
 
 NewFolder::~NewFolder() {
     std::error_code ec;

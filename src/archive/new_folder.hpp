@@ -6,8 +6,8 @@
 
 namespace fiducial::archive {
 
-/// A folder that is made whole or not at all: beside its place, as `PLACE.<word>-<process>`, and moved there at the end. What is not moved goes
-/// with this object; what a killed process left goes at the next attempt.
+/// A folder that is made whole or not at all: beside its place, as `PLACE.<word>-<process>`, and moved there at the end. What is not moved
+/// goes with this object; what a killed process left goes at the next attempt.
 class NewFolder {
 public:
     /// Errors: those of check_site_place; io; permission.

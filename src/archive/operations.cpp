@@ -40,8 +40,11 @@ json::object shown(const store::StudyRow& row) {
 }
 
 json::object shown(const store::InstanceRow& row) {
-    return {{"studyInstanceUid", row.study_uid.text()}, {"sopInstanceUid", row.sop_uid.text()}, {"objectId", to_hex(row.object.ref.id)},
-            {"size", row.object.ref.size}, {"arrived", to_rfc3339(SystemTime(milliseconds(row.object.arrival_ms)))}};
+    return {{"studyInstanceUid", row.study_uid.text()},
+            {"sopInstanceUid", row.sop_uid.text()},
+            {"objectId", to_hex(row.object.ref.id)},
+            {"size", row.object.ref.size},
+            {"arrived", to_rfc3339(SystemTime(milliseconds(row.object.arrival_ms)))}};
 }
 
 }  // namespace
@@ -94,7 +97,8 @@ Result<json::object> Operations::run(std::string_view name, const json::object& 
     return (this->*row->function)(arguments);
 }
 
-Result<json::object> Service::operate(std::string_view name, const json::object& arguments, const EmitEvent& emit, const std::atomic<bool>& stop) {
+Result<json::object> Service::operate(std::string_view name, const json::object& arguments, const EmitEvent& emit,
+                                      const std::atomic<bool>& stop) {
     try {
         auto answer = Operations(*this, emit, stop).run(name, arguments);
         if (!answer) return fail(with_nodes_reason(std::move(answer.error())));
@@ -104,7 +108,8 @@ Result<json::object> Service::operate(std::string_view name, const json::object&
     }
 }
 
-Result<json::object> Service::settle_restored(std::uint64_t chain_head, bool chain_is_the_backups, const EmitEvent& emit, const std::atomic<bool>& stop) {
+Result<json::object> Service::settle_restored(std::uint64_t chain_head, bool chain_is_the_backups, const EmitEvent& emit,
+                                              const std::atomic<bool>& stop) {
     return Operations(*this, emit, stop).settle_restored(chain_head, chain_is_the_backups);
 }
 
@@ -136,7 +141,11 @@ Result<json::object> Operations::import(const Arguments& arguments) {
     const auto secret = service_.site_.derive(kImageUidLabel);
     Importer importer(*session, secret);
     importer.on_progress([&](const ImportProgress& now) {
-        emit_({{"progress", {{"filesDone", now.files_done}, {"filesTotal", now.files_total}, {"bytesDone", now.bytes_done}, {"bytesTotal", now.bytes_total}}}});
+        emit_({{"progress",
+                {{"filesDone", now.files_done},
+                 {"filesTotal", now.files_total},
+                 {"bytesDone", now.bytes_done},
+                 {"bytesTotal", now.bytes_total}}}});
     });
     if (argument::flag(arguments, "each")) {
         importer.on_file([&](const ImportedFile& file) { emit_({{"file", shown(file)}}); });
@@ -148,22 +157,34 @@ Result<json::object> Operations::import(const Arguments& arguments) {
     for (const auto& file : report.notable) notable.push_back(shown(file));
     json::value failure;
     if (report.failure) {
-        failure = {{"code", std::string(name_of(report.failure->code))}, {"message", report.failure->message}, {"exitCode", describe(report.failure->code).exit_code}};
+        failure = {{"code", std::string(name_of(report.failure->code))},
+                   {"message", report.failure->message},
+                   {"exitCode", describe(report.failure->code).exit_code}};
     }
-    return json::object{{"stored", report.stored},       {"duplicates", report.duplicates}, {"newVersions", report.new_versions},
-                        {"setAside", report.set_aside},  {"refused", report.refused},       {"skipped", report.skipped},
-                        {"bytes", report.bytes},         {"milliseconds", report.took.count()}, {"interrupted", report.interrupted},
+    return json::object{{"stored", report.stored},
+                        {"duplicates", report.duplicates},
+                        {"newVersions", report.new_versions},
+                        {"setAside", report.set_aside},
+                        {"refused", report.refused},
+                        {"skipped", report.skipped},
+                        {"bytes", report.bytes},
+                        {"milliseconds", report.took.count()},
+                        {"interrupted", report.interrupted},
                         {"notable", std::move(notable)},
-                         {"withoutPatient", report.without_patient}, {"unusedRows", json::value_from(report.unused_rows)},
-                         {"failure", std::move(failure)}, {"incomplete", report.incomplete ? report.incomplete->message : ""},
-                         {"unsettled", unsettled}};
+                        {"withoutPatient", report.without_patient},
+                        {"unusedRows", json::value_from(report.unused_rows)},
+                        {"failure", std::move(failure)},
+                        {"incomplete", report.incomplete ? report.incomplete->message : ""},
+                        {"unsettled", unsettled}};
 }
 
 Result<void> Operations::each_study(const std::function<Result<void>(const store::StudyRow& study)>& with_study) {
     constexpr std::size_t kAtOnce = 1000;
     std::string cursor;
     do {
-        FID_TRY(const auto page, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().list_studies(t, {}, cursor, kAtOnce); }));
+        FID_TRY(const auto page, service_.store_->database().read([&](database::Transaction& t) {
+            return service_.store_->index().list_studies(t, {}, cursor, kAtOnce);
+        }));
         for (const auto& study : page.studies) {
             if (stop_.load()) return {};
             FID_CHECK(with_study(study));
@@ -220,14 +241,19 @@ Result<json::object> Operations::evidence(const Arguments& arguments) {
 }
 
 Result<json::object> Operations::ledger_status(const Arguments&) {
-    service_.follower_->wait_until([](const ledger::FollowerStatus& now) { return now.last_answer.has_value() || !now.problem.empty(); }, milliseconds(3000));
+    service_.follower_->wait_until([](const ledger::FollowerStatus& now) { return now.last_answer.has_value() || !now.problem.empty(); },
+                                   milliseconds(3000));
     const auto status = ledger::collect_status(*service_.follower_, *service_.outbox_, service_.node_.get());
     const auto& facts = service_.site_.facts();
     FID_TRY(const auto trust, evidence::TrustFile::parse(service_.trust_text()));
     json::object out{{"chainId", facts.chain_id},
-                     {"trust", {{"version", trust.version}, {"signers", trust.signer_sets.empty() ? 0 : trust.signer_sets.back().signers.size()},
-                                {"outdated", service_.trust_file_outdated(status.chain)}}},
-                     {"ledger", facts.own_node ? "local node, self-sealed (1 of 1)" : facts.development ? "development chain" : "external node"},
+                     {"trust",
+                      {{"version", trust.version},
+                       {"signers", trust.signer_sets.empty() ? 0 : trust.signer_sets.back().signers.size()},
+                       {"outdated", service_.trust_file_outdated(status.chain)}}},
+                     {"ledger", facts.own_node      ? "local node, self-sealed (1 of 1)"
+                                : facts.development ? "development chain"
+                                                    : "external node"},
                      {"healthy", status.healthy},
                      {"reachable", status.chain.reachable},
                      {"behind", status.chain.behind},
@@ -236,19 +262,33 @@ Result<json::object> Operations::ledger_status(const Arguments&) {
                      {"settled", status.chain.settled},
                      {"undone", {{"times", status.chain.unacknowledged}, {"fromBlock", status.chain.lowest_undone}}},
                      {"problem", status.chain.problem},
-                     {"contracts", {{"Members", to_0x(facts.members)}, {"Studies", to_0x(facts.studies)}, {"Consents", to_0x(facts.consents)},
-                                    {"Checkpoints", to_0x(facts.checkpoints)}, {"Directory", to_0x(facts.directory)}}},
+                     {"contracts",
+                      {{"Members", to_0x(facts.members)},
+                       {"Studies", to_0x(facts.studies)},
+                       {"Consents", to_0x(facts.consents)},
+                       {"Checkpoints", to_0x(facts.checkpoints)},
+                       {"Directory", to_0x(facts.directory)}}},
                      {"gateway", to_0x(service_.outbox_->account())},
-                     {"outbox", {{"stored", status.outbox.stored}, {"submitted", status.outbox.submitted}, {"included", status.outbox.included},
-                                 {"incidents", status.outbox.incidents}, {"failed", status.outbox.failed},
-                                 {"oldestUnsettledMs", status.outbox.oldest_unsettled.count()}, {"problem", status.outbox.problem}}}};
+                     {"outbox",
+                      {{"stored", status.outbox.stored},
+                       {"submitted", status.outbox.submitted},
+                       {"included", status.outbox.included},
+                       {"incidents", status.outbox.incidents},
+                       {"failed", status.outbox.failed},
+                       {"oldestUnsettledMs", status.outbox.oldest_unsettled.count()},
+                       {"problem", status.outbox.problem}}}};
     if (status.outbox.foreign_nonce) out["foreignNonce"] = *status.outbox.foreign_nonce;
     if (const auto room = service_.disks_->look()) {
-        out["disk"] = {{"state", std::string(store::name_of(room->state))}, {"freeBytes", room->free_bytes}, {"totalBytes", room->total_bytes}, {"warnBelowBytes", room->warn_below},
-                       {"refuseBelowBytes", room->refuse_below}, {"text", room->text()}};
+        out["disk"] = {{"state", std::string(store::name_of(room->state))},
+                       {"freeBytes", room->free_bytes},
+                       {"totalBytes", room->total_bytes},
+                       {"warnBelowBytes", room->warn_below},
+                       {"refuseBelowBytes", room->refuse_below},
+                       {"text", room->text()}};
     }
     if (status.own_node) {
-        out["node"] = {{"state", std::string(ledger::name_of(status.node))}, {"problem", status.node_problem}, {"restarts", status.node_restarts}};
+        out["node"] = {
+            {"state", std::string(ledger::name_of(status.node))}, {"problem", status.node_problem}, {"restarts", status.node_restarts}};
     }
     return out;
 }
@@ -287,23 +327,28 @@ Result<json::object> Operations::decide_set_aside(const Arguments& arguments) {
     FID_TRY(const auto id_text, argument::required_text(arguments, "object"));
     FID_TRY(const auto id, fixed_from_hex<32>(id_text, "object id"));
     const bool accept = argument::flag(arguments, "accept");
-    FID_TRY(const auto row, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().find_instance_of(t, id); }));
+    FID_TRY(const auto row,
+            service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().find_instance_of(t, id); }));
     if (!row) return fail(ErrorCode::not_found, "there is no such object");
     FID_TRY(const auto identity, service_.identify_if_taken(row->study_uid));
     const auto* study = identity ? &*identity : nullptr;
     FID_TRY(const auto decision, service_.permit(service_.command_requester(), study, Operation::correct));
     FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::correct, decision, study, id, {}));
-    FID_CHECK(service_.store_->change_state(id, accept ? store::ObjectState::current : store::ObjectState::discarded, argument::text(arguments, "reason")));
+    FID_CHECK(service_.store_->change_state(id, accept ? store::ObjectState::current : store::ObjectState::discarded,
+                                            argument::text(arguments, "reason")));
     if (accept) FID_CHECK(service_.exams_->complete(row->study_uid));
     return json::object{{"object", id_text}, {"state", accept ? "current" : "discarded"}};
 }
 
 Result<json::object> Operations::list_quarantine(const Arguments&) {
     FID_CHECK(service_.permit(service_.command_requester(), nullptr, Operation::inventory));
-    FID_TRY(const auto rows, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().list_quarantined(t); }));
+    FID_TRY(const auto rows,
+            service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().list_quarantined(t); }));
     json::array out;
     for (const auto& row : rows) {
-        out.push_back({{"objectId", to_hex(row.object.ref.id)}, {"sopInstanceUid", row.sop_uid.text()}, {"reason", row.reason},
+        out.push_back({{"objectId", to_hex(row.object.ref.id)},
+                       {"sopInstanceUid", row.sop_uid.text()},
+                       {"reason", row.reason},
                        {"at", to_rfc3339(SystemTime(milliseconds(row.at_ms)))}});
     }
     return json::object{{"quarantined", std::move(out)}};
@@ -323,7 +368,8 @@ Result<json::object> Operations::flip_bit(const Arguments& arguments) {
     if (!service_.site_.facts().demo) return fail(ErrorCode::denied, "only a demo site may be damaged on purpose");
     FID_TRY(const auto id_text, argument::required_text(arguments, "object"));
     FID_TRY(const auto id, fixed_from_hex<32>(id_text, "object id"));
-    FID_TRY(const auto row, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().find_object(t, id); }));
+    FID_TRY(const auto row,
+            service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().find_object(t, id); }));
     if (!row) return fail(ErrorCode::not_found, "there is no such object");
     FID_TRY(const auto reader, service_.store_->open_object(row->ref));
     const auto place = reader.place_of(row->ref.size / 2);

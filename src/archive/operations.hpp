@@ -22,15 +22,15 @@ struct TrustFile;
 namespace fiducial::store {
 struct InstanceRow;
 struct StudyRow;
-}
+}  // namespace fiducial::store
 
 namespace fiducial::archive {
 
 /// Something that a person at the command line asks for, by name, with JSON arguments and a JSON answer; long ones tell how
 /// far they are. The same code serves a command that opens the site itself and one that talks to the running archive.
 using EmitEvent = std::function<void(const boost::json::object& event)>;
-using RunOperation = std::function<Result<boost::json::object>(std::string_view name, const boost::json::object& arguments, const EmitEvent& emit,
-                                                               const std::atomic<bool>& stop)>;
+using RunOperation = std::function<Result<boost::json::object>(std::string_view name, const boost::json::object& arguments,
+                                                               const EmitEvent& emit, const std::atomic<bool>& stop)>;
 
 class BackupWriter;
 class Retrieval;
@@ -52,8 +52,8 @@ private:
     /// Those named in `studies`, or every one where `all` is set.
     Result<std::vector<std::string>> named_studies(const boost::json::object& arguments);
 
-    /// Decides and traces work on somebody's account, or on the whole archive (zeros). What only takes away is never held up by a node that is away.
-    /// `flags`: audit::people where a change to the table of people follows.
+    /// Decides and traces work on somebody's account, or on the whole archive (zeros). What only takes away is never held up by a node that
+    /// is away. `flags`: audit::people where a change to the table of people follows.
     Result<void> administer(const Bytes32& person, bool takes_away, std::uint32_t flags = 0);
 
     using Arguments = boost::json::object;
@@ -78,7 +78,8 @@ private:
     Answer export_files(const Arguments& arguments);
     struct Export;
     Result<void> export_study(Export& out, const std::string& study_uid);
-    Result<std::uint64_t> write_instance(const Export& out, std::filesystem::path path, Retrieval& retrieval, const store::InstanceRow& row);
+    Result<std::uint64_t> write_instance(const Export& out, std::filesystem::path path, Retrieval& retrieval,
+                                         const store::InstanceRow& row);
     Result<void> export_superseded(Export& out, const std::string& study_uid);
     Result<void> export_set_aside(Export& out);
     Result<void> export_apart(Export& out, const store::InstanceRow& row, std::string_view folder);

@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 namespace json = boost::json;
 constexpr std::uint64_t kIndexPiece = std::uint64_t{256} << 10;  // pages change here and there
-constexpr std::size_t kBlocksAtOnce = std::size_t{4} << 20;    // bytes
+constexpr std::size_t kBlocksAtOnce = std::size_t{4} << 20;      // bytes
 constexpr int kMomentTries = 50;
 constexpr std::chrono::milliseconds kMomentPause{100};
 
@@ -58,8 +58,10 @@ Result<Operations::Moment> Operations::take_moment() {
         moment.index.emplace(std::move(index));
         if (service_.site_.facts().own_node) {
             auto head = service_.rpc_->block(ledger::Latest{});
-            if (head && *head) moment.chain_head = std::move(**head);
-            else moment.chain_problem = head ? "the node has no block" : head.error().message;
+            if (head && *head)
+                moment.chain_head = std::move(**head);
+            else
+                moment.chain_problem = head ? "the node has no block" : head.error().message;
         }
         moment.trace = service_.trace_->copy();
         moment.made_ms = static_cast<std::uint64_t>(system_clock().now().time_since_epoch().count());
@@ -94,35 +96,45 @@ Result<void> Operations::back_up_chain(BackupWriter& backup, Moment& moment, jso
         while (number < end && blocks.size() < kBlocksAtOnce) {
             if (stop_.load()) return fail(ErrorCode::cancelled, "stopped");
             FID_TRY(const auto whole, service_.rpc_->whole_block(number + 1));
-            if (whole.block.header.parent_hash != hash) return fail(ErrorCode::unavailable, "the chain changed at block " + std::to_string(number + 1) + " while it was copied; run the backup again");
+            if (whole.block.header.parent_hash != hash)
+                return fail(ErrorCode::unavailable,
+                            "the chain changed at block " + std::to_string(number + 1) + " while it was copied; run the backup again");
             append(blocks, whole.rlp);
             hash = whole.block.hash;
             number += 1;
         }
         return blocks;
     };
-    if (!moment.chain_head && number == 0) return fail(ErrorCode::unavailable, "the node is away (" + moment.chain_problem + "), and a first backup needs its chain: without it nothing could be proved after a restore");
+    if (!moment.chain_head && number == 0)
+        return fail(ErrorCode::unavailable,
+                    "the node is away (" + moment.chain_problem +
+                        "), and a first backup needs its chain: without it nothing could be proved after a restore");
     FID_CHECK(backup.add_stream(std::string(kBlocksInBackup), number > 0, next));
     if (!moment.chain_head) {
-        answer["ledger"] = "the node is away (" + moment.chain_problem + "): its chain after block " + std::to_string(number) + " is not in this backup";
+        answer["ledger"] =
+            "the node is away (" + moment.chain_problem + "): its chain after block " + std::to_string(number) + " is not in this backup";
         moment.chain_head.emplace();
         moment.chain_head->header.number = number;
         moment.chain_head->hash = hash;
     }
-    return backup.add_file("ledger/genesis.json", service_.site_.layout().genesis(), fs::file_size(service_.site_.layout().genesis()), kMaxPieceBytes);
+    return backup.add_file("ledger/genesis.json", service_.site_.layout().genesis(), fs::file_size(service_.site_.layout().genesis()),
+                           kMaxPieceBytes);
 }
 
 Result<json::object> Operations::back_up(const Arguments& arguments) {
     FID_TRY(const fs::path folder, argument::required_text(arguments, "to"));
     const auto& site = service_.site_;
     const auto& layout = site.layout();
-    if (lies_within(folder, layout.root)) return fail(ErrorCode::invalid_argument, folder.string() + " lies within the site: what destroys the one would destroy the other");
+    if (lies_within(folder, layout.root))
+        return fail(ErrorCode::invalid_argument, folder.string() + " lies within the site: what destroys the one would destroy the other");
     const std::unique_lock one(service_.backup_mutex_, std::try_to_lock);
     if (!one) return fail(ErrorCode::locked, "another backup of this site is running");
     FID_CHECK(administer({}, true));  // never held up by a node that is away: it gives nobody anything that the passphrase does not
     FID_TRY(const auto backup, BackupWriter::open(folder, site.facts().site_id, site.derive(kBackupLabel)));
     FID_TRY(auto moment, take_moment());
-    if (!moment.fits) log::warning("archive", "people were changed all the while: index and trace in this backup may not fit each other", {{"tries", kMomentTries}});
+    if (!moment.fits)
+        log::warning("archive", "people were changed all the while: index and trace in this backup may not fit each other",
+                     {{"tries", kMomentTries}});
 
     std::uint64_t total = moment.trace.log_bytes, done = 0;
     const auto more = [&](std::uint64_t bytes) -> Result<void> {
@@ -149,7 +161,10 @@ Result<json::object> Operations::back_up(const Arguments& arguments) {
         FID_CHECK(backup->add_file("store/index.db", copy.path, size, kIndexPiece, true));  // names stand in it
     }
     json::object answer;
-    if (!moment.fits) answer["people"] = "people and tokens were changed all the while: after a restore, fsck may find them older than the trace; run the backup again when this has ended";
+    if (!moment.fits)
+        answer["people"] =
+            "people and tokens were changed all the while: after a restore, fsck may find them older than the trace; run the backup again "
+            "when this has ended";
     std::uint64_t chain_head = 0;
     Hash chain_hash{};
     if (site.facts().own_node) {
@@ -164,13 +179,17 @@ Result<json::object> Operations::back_up(const Arguments& arguments) {
         FID_CHECK(backup->add_file("store/segments/" + name, layout.store() / "segments" / name, part.bytes, kMaxPieceBytes));
     }
     places_stay.unlock();
-    FID_CHECK(service_.store_->secrets().copy_pages([&](const std::string& name, ByteView page) { return backup->add_bytes("store/secrets/" + name, page); }));
-    FID_CHECK(backup->add_file("trace/" + std::string(audit::Trace::kLogFile), layout.trace() / audit::Trace::kLogFile, moment.trace.log_bytes, kMaxPieceBytes));
+    FID_CHECK(service_.store_->secrets().copy_pages(
+        [&](const std::string& name, ByteView page) { return backup->add_bytes("store/secrets/" + name, page); }));
+    FID_CHECK(backup->add_file("trace/" + std::string(audit::Trace::kLogFile), layout.trace() / audit::Trace::kLogFile,
+                               moment.trace.log_bytes, kMaxPieceBytes));
     FID_CHECK(backup->add_bytes("trace/" + std::string(audit::Trace::kHeadFile), moment.trace.head_file));
-    std::vector<fs::path> small{layout.store() / "site.id", layout.facts(), layout.configuration(), layout.trust_file(), layout.site_key(), layout.key(kDeployerKey), layout.key(kOperatorKey),
-                                layout.key(kGatewayKey), layout.key(kSealerKey)};
+    std::vector<fs::path> small{layout.store() / "site.id", layout.facts(),          layout.configuration(),
+                                layout.trust_file(),        layout.site_key(),       layout.key(kDeployerKey),
+                                layout.key(kOperatorKey),   layout.key(kGatewayKey), layout.key(kSealerKey)};
     for (const auto& entry : fs::directory_iterator(layout.root, ec)) {  // earlier trust files and what signed the later ones
-        if (entry.path().filename().string().starts_with(layout.trust_file().filename().string() + ".") && entry.is_regular_file(ec)) small.push_back(entry.path());
+        if (entry.path().filename().string().starts_with(layout.trust_file().filename().string() + ".") && entry.is_regular_file(ec))
+            small.push_back(entry.path());
     }
     for (const auto& path : small) {
         FID_TRY(const auto bytes, read_file(path, kMaxPieceBytes));

@@ -17,7 +17,8 @@ constexpr std::size_t kPiece = std::size_t{1} << 20;
 
 /// What the contract Studies holds for a version; zeros: nothing.
 Result<Hash> record_on_ledger(ledger::Rpc& rpc, const evidence::StudyRecord& record) {
-    FID_TRY(const auto answer, rpc.call({record.contract, ledger::contracts::record_of_call(record.institution, record.study_key, record.version), {}}));
+    FID_TRY(const auto answer,
+            rpc.call({record.contract, ledger::contracts::record_of_call(record.institution, record.study_key, record.version), {}}));
     if (answer.reverted) return fail(ErrorCode::internal, "the contract Studies reverted");
     return ledger::contracts::decode_hash(answer.data);
 }
@@ -31,7 +32,7 @@ json::object finding(std::string_view kind, std::string subject, std::string wha
 struct Operations::StudyCheck {
     std::uint64_t objects = 0, bytes = 0;
     std::uint64_t version = 0;
-    std::string state;   // of the anchor
+    std::string state;  // of the anchor
     std::uint64_t block = 0;
     json::array damaged;
 };
@@ -44,17 +45,21 @@ Result<Operations::StudyCheck> Operations::check_study(const std::string& study_
     auto version = service_.versions_->latest(study.row.study_uid);
     if (!version) {
         check.state = "no version yet";
-        if (version.error().code != ErrorCode::not_found) check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", version.error().message}});
+        if (version.error().code != ErrorCode::not_found)
+            check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", version.error().message}});
     } else {
         const auto& record = (*version)->row.record;
         check.version = record.version;
-        const auto anchor = service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->anchor(t, study.study_key, record.version); });
+        const auto anchor = service_.store_->database().read(
+            [&](database::Transaction& t) { return service_.outbox_->anchor(t, study.study_key, record.version); });
         if (anchor) {
             check.state = ledger::name_of(anchor->state);
             check.block = anchor->block_number;
         } else if (anchor.error().code == ErrorCode::not_found) {
             check.state = "not queued";
-            check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", "the outbox does not know of version " + std::to_string(record.version) + ": run fsck --repair"}});
+            check.damaged.push_back(
+                {{"studyInstanceUid", study_uid},
+                 {"reason", "the outbox does not know of version " + std::to_string(record.version) + ": run fsck --repair"}});
         } else {
             return fail(anchor.error());
         }
@@ -62,10 +67,12 @@ Result<Operations::StudyCheck> Operations::check_study(const std::string& study_
         if (!held) {
             check.state = "ledger not reached";
         } else if (*held == kZero32) {
-            if (check.block != 0) check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", "the ledger no longer holds this version"}});
+            if (check.block != 0)
+                check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", "the ledger no longer holds this version"}});
             if (anchor) check.state = "not on the ledger yet";
         } else if (*held != record.hash()) {
-            check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", "the ledger holds another record for version " + std::to_string(record.version)}});
+            check.damaged.push_back({{"studyInstanceUid", study_uid},
+                                     {"reason", "the ledger holds another record for version " + std::to_string(record.version)}});
         }
     }
     FID_TRY(const auto selected, service_.select(what));
@@ -94,7 +101,8 @@ Result<Operations::StudyCheck> Operations::check_study(const std::string& study_
         if (size) {
             check.bytes += *size;
         } else if (size.error().code == ErrorCode::corrupt) {
-            check.damaged.push_back({{"sopInstanceUid", row.sop_uid.text()}, {"objectId", to_hex(row.object.ref.id)}, {"reason", size.error().message}});
+            check.damaged.push_back(
+                {{"sopInstanceUid", row.sop_uid.text()}, {"objectId", to_hex(row.object.ref.id)}, {"reason", size.error().message}});
         } else {
             return fail(size.error());
         }
@@ -108,7 +116,8 @@ Result<json::object> Operations::verify(const Arguments& arguments) {
     const bool everything = argument::flag(arguments, "all");
     if (!instance.empty() && studies.empty()) {
         FID_TRY(const auto uid, Uid::parse(instance));
-        FID_TRY(const auto row, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().find_instance(t, uid); }));
+        FID_TRY(const auto row,
+                service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().find_instance(t, uid); }));
         if (!row) return fail(ErrorCode::not_found, "there is no instance " + instance);
         studies.push_back(row->study_uid.text());
     }
@@ -126,8 +135,14 @@ Result<json::object> Operations::verify(const Arguments& arguments) {
         for (auto& item : check.damaged) damaged.push_back(std::move(item));
         emit_({{"progress", {{"studiesDone", i + 1}, {"studiesTotal", studies.size()}, {"objects", objects}, {"bytes", bytes}}}});
     }
-    return json::object{{"studies", done}, {"studiesAsked", studies.size()}, {"objects", objects}, {"bytes", bytes}, {"settled", settled}, {"states", std::move(states)},
-                        {"damaged", std::move(damaged)}, {"interrupted", stop_.load()}};
+    return json::object{{"studies", done},
+                        {"studiesAsked", studies.size()},
+                        {"objects", objects},
+                        {"bytes", bytes},
+                        {"settled", settled},
+                        {"states", std::move(states)},
+                        {"damaged", std::move(damaged)},
+                        {"interrupted", stop_.load()}};
 }
 
 /// What the ledger holds of this institution and the index does not.
@@ -136,10 +151,12 @@ struct Operations::OnLedger {
         Hash study_key{};
         std::uint64_t version = 0, block = 0;
         std::string study_uid;  // empty where no study here has this key
-        std::string name() const { return (study_uid.empty() ? "study key " + to_hex(study_key) : "study " + study_uid) + " version " + std::to_string(version); }
+        std::string name() const {
+            return (study_uid.empty() ? "study key " + to_hex(study_key) : "study " + study_uid) + " version " + std::to_string(version);
+        }
     };
-    std::vector<Version> versions;   // of studies that were not erased
-    std::set<Hash> erased;           // study keys
+    std::vector<Version> versions;  // of studies that were not erased
+    std::set<Hash> erased;          // study keys
 };
 
 Result<Operations::OnLedger> Operations::look_for_unknown_versions() {
@@ -159,7 +176,9 @@ Result<Operations::OnLedger> Operations::look_for_unknown_versions() {
             FID_TRY(const auto event, ledger::contracts::decode_studies_event(log));
             const auto* anchored = std::get_if<ledger::contracts::StudyAnchored>(&event);
             if (anchored == nullptr || anchored->institution != facts.institution) continue;
-            FID_TRY(const auto known, database.read([&](database::Transaction& t) { return service_.store_->index().find_version_by_record(t, anchored->record); }));
+            FID_TRY(const auto known, database.read([&](database::Transaction& t) {
+                return service_.store_->index().find_version_by_record(t, anchored->record);
+            }));
             if (known) {
                 if ((known->record.reasons & evidence::kReasonErased) != 0) out.erased.insert(anchored->study_key);
                 continue;
@@ -178,8 +197,10 @@ Result<Operations::OnLedger> Operations::look_for_unknown_versions() {
             const bool erased = std::any_of(called.second.begin(), called.second.end(), [&](const evidence::StudyRecord& record) {
                 return record.hash() == anchored->record && (record.reasons & evidence::kReasonErased) != 0;
             });
-            if (erased) out.erased.insert(anchored->study_key);
-            else out.versions.push_back({anchored->study_key, anchored->version, log.block_number, {}});
+            if (erased)
+                out.erased.insert(anchored->study_key);
+            else
+                out.versions.push_back({anchored->study_key, anchored->version, log.block_number, {}});
         }
     }
     std::erase_if(out.versions, [&](const auto& one) { return out.erased.contains(one.study_key); });
@@ -201,8 +222,9 @@ Result<void> Operations::check_chain() {
     FID_TRY(const auto chain_id, service_.rpc_->chain_id());
     FID_TRY(const auto genesis, service_.rpc_->block(std::uint64_t{0}));
     if (chain_id != facts.chain_id || !genesis || genesis->hash != facts.genesis_hash) {
-        return fail(ErrorCode::conflict, "the node is of another chain: it says chain " + std::to_string(chain_id) + ", this site's is chain " + std::to_string(facts.chain_id) +
-                                             " with genesis " + to_hex(facts.genesis_hash));
+        return fail(ErrorCode::conflict, "the node is of another chain: it says chain " + std::to_string(chain_id) +
+                                             ", this site's is chain " + std::to_string(facts.chain_id) + " with genesis " +
+                                             to_hex(facts.genesis_hash));
     }
     return {};
 }
@@ -211,7 +233,10 @@ Result<void> Operations::check_chain() {
 Result<void> Operations::check_chain_reaches(std::uint64_t chain_head, bool chain_is_the_backups) {
     FID_CHECK(check_chain());
     FID_TRY(const auto syncing, service_.rpc_->is_syncing());
-    if (syncing) return fail(ErrorCode::unavailable, "the node is still catching up with its peers, and does not know yet of all that was erased: restore again when it has caught up");
+    if (syncing)
+        return fail(ErrorCode::unavailable,
+                    "the node is still catching up with its peers, and does not know yet of all that was erased: restore again when it has "
+                    "caught up");
     auto wanted = chain_head;
     if (!chain_is_the_backups) {
         FID_CHECK(service_.follower_->load());
@@ -219,8 +244,11 @@ Result<void> Operations::check_chain_reaches(std::uint64_t chain_head, bool chai
     }
     FID_TRY(const auto head, service_.rpc_->block_number());
     if (head >= wanted) return {};
-    return fail(ErrorCode::unavailable, "the ledger ends at block " + std::to_string(head) + ", the backup knows of block " + std::to_string(wanted) + ": what was erased in between would come back; " +
-                                            (service_.site_.facts().own_node ? "this chain is older than the backup: restore without --ledger, or name a newer one" : "wait until the node has caught up, or name another one (--ledger)"));
+    return fail(ErrorCode::unavailable,
+                "the ledger ends at block " + std::to_string(head) + ", the backup knows of block " + std::to_string(wanted) +
+                    ": what was erased in between would come back; " +
+                    (service_.site_.facts().own_node ? "this chain is older than the backup: restore without --ledger, or name a newer one"
+                                                     : "wait until the node has caught up, or name another one (--ledger)"));
 }
 
 /// Both ways: each version here is on the ledger, each version of ours on the ledger is here.
@@ -229,23 +257,31 @@ Result<json::array> Operations::compare_with_ledger(bool repair) {
     FID_CHECK(check_chain());
     auto& database = service_.store_->database();
     const auto check_versions = [&](const store::StudyRow& study) -> Result<void> {
-        FID_TRY(const auto versions, database.read([&](database::Transaction& t) { return service_.store_->index().versions_of(t, study.study_uid); }));
+        FID_TRY(const auto versions,
+                database.read([&](database::Transaction& t) { return service_.store_->index().versions_of(t, study.study_uid); }));
         for (const auto& version : versions) {
             const auto& record = version.record;
             const std::string name = "study " + study.study_uid.text() + " version " + std::to_string(record.version);
             FID_TRY(const auto held, record_on_ledger(*service_.rpc_, record));
             if (held != kZero32 && held != record.hash()) {
-                findings.push_back(finding("other_record", name, "the ledger holds another record in its slot", "an incident: see docs/operating/node.md"));
+                findings.push_back(finding("other_record", name, "the ledger holds another record in its slot",
+                                           "an incident: see docs/operating/node.md"));
                 continue;
             }
-            const auto anchor = database.read([&](database::Transaction& t) { return service_.outbox_->anchor(t, record.study_key, record.version); });
+            const auto anchor =
+                database.read([&](database::Transaction& t) { return service_.outbox_->anchor(t, record.study_key, record.version); });
             if (!anchor && repair) {
-                FID_CHECK(database.write(database::Durability::full, [&](database::Transaction& t) { return service_.outbox_->enqueue(t, record); }));
+                FID_CHECK(database.write(database::Durability::full,
+                                         [&](database::Transaction& t) { return service_.outbox_->enqueue(t, record); }));
                 service_.outbox_->wake();
             } else if (!anchor) {
-                findings.push_back(finding("not_queued", name, held == kZero32 ? "it is neither on the ledger nor in the outbox" : "the outbox does not know of it", "run fsck --repair"));
+                findings.push_back(
+                    finding("not_queued", name,
+                            held == kZero32 ? "it is neither on the ledger nor in the outbox" : "the outbox does not know of it",
+                            "run fsck --repair"));
             } else if (held == kZero32 && anchor->state == ledger::OutboxState::settled) {
-                findings.push_back(finding("not_on_ledger", name, "it was settled, and the ledger does not hold it", "the chain was set back or replaced: see docs/operating/node.md"));
+                findings.push_back(finding("not_on_ledger", name, "it was settled, and the ledger does not hold it",
+                                           "the chain was set back or replaced: see docs/operating/node.md"));
             }
         }
         return {};
@@ -254,7 +290,8 @@ Result<json::array> Operations::compare_with_ledger(bool repair) {
 
     FID_TRY(const auto unknown, look_for_unknown_versions());
     for (const auto& one : unknown.versions) {
-        findings.push_back(finding("lost_version", one.name(), "the ledger holds it (block " + std::to_string(one.block) + "), this archive does not",
+        findings.push_back(finding("lost_version", one.name(),
+                                   "the ledger holds it (block " + std::to_string(one.block) + "), this archive does not",
                                    "the index is older than the ledger: run fsck --rebuild-index, or restore a newer backup"));
     }
     return findings;
@@ -266,7 +303,8 @@ Result<std::uint64_t> Operations::erase_again(const std::set<Hash>& erased_keys)
     FID_CHECK(each_study([&](const store::StudyRow& study) -> Result<void> {
         const auto pair = service_.store_->secrets().study_secrets(study.slot);
         if (!pair && pair.error().code != ErrorCode::not_found) return fail(pair.error());
-        if (!pair || erased_keys.contains(evidence::study_key(evidence::StudySecrets(pair->k).blind(), study.study_uid))) doomed.push_back(study.study_uid);
+        if (!pair || erased_keys.contains(evidence::study_key(evidence::StudySecrets(pair->k).blind(), study.study_uid)))
+            doomed.push_back(study.study_uid);
         return {};
     }));
     for (const auto& study : doomed) FID_CHECK(service_.store_->erase_study(study));
@@ -278,11 +316,15 @@ Result<json::object> Operations::settle_restored(std::uint64_t chain_head, bool 
     FID_TRY(const auto on_ledger, look_for_unknown_versions());
     FID_TRY(const auto erased, erase_again(on_ledger.erased));
     // A copy's outbox takes the nonces up where the ledger stands.
-    FID_CHECK(service_.store_->database().write(database::Durability::full, [&](database::Transaction& t) { return service_.outbox_->trust_nonces(t); }));
-    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, Decision{.allowed = true}, nullptr, {}, {}, audit::people));
+    FID_CHECK(service_.store_->database().write(database::Durability::full,
+                                                [&](database::Transaction& t) { return service_.outbox_->trust_nonces(t); }));
+    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, Decision{.allowed = true}, nullptr, {}, {},
+                                      audit::people));
     FID_CHECK(service_.accounts_->repair(true));
     json::array lost;
-    for (const auto& one : on_ledger.versions) lost.push_back({{"studyKey", to_hex(one.study_key)}, {"studyInstanceUid", one.study_uid}, {"version", one.version}, {"block", one.block}});
+    for (const auto& one : on_ledger.versions)
+        lost.push_back(
+            {{"studyKey", to_hex(one.study_key)}, {"studyInstanceUid", one.study_uid}, {"version", one.version}, {"block", one.block}});
     return json::object{{"erased", erased}, {"lost", std::move(lost)}};
 }
 
@@ -320,22 +362,28 @@ Result<void> Operations::mend_outbox(std::span<const ledger::AlteredRow> altered
 Result<void> Operations::check_trace_and_people(json::array& findings, bool repair) {
     auto& accounts = *service_.accounts_;
     if (!service_.lost_trace_.empty()) {
-        findings.push_back(finding("lost_trace", "the trace", "a new one was begun " + service_.lost_trace_, "tell the privacy officer; what is left of the old one lies beside it, keep it; give out tokens again"));
+        findings.push_back(finding("lost_trace", "the trace", "a new one was begun " + service_.lost_trace_,
+                                   "tell the privacy officer; what is left of the old one lies beside it, keep it; give out tokens again"));
         service_.lost_trace_.clear();
     }
     if (const auto problem = service_.trace_witness_->problem(); !problem.empty()) {
-        findings.push_back(finding("older_trace", "the trace", problem, "find out who can write to it and put the newest trace/ there is back; fsck --repair goes on from the one that is there"));
+        findings.push_back(finding(
+            "older_trace", "the trace", problem,
+            "find out who can write to it and put the newest trace/ there is back; fsck --repair goes on from the one that is there"));
         if (repair) FID_CHECK(service_.trace_witness_->accept(*service_.trace_));
     }
     bool set_back = false;
     const auto people = accounts.all();
     if (!people) {
         if (people.error().code != ErrorCode::corrupt) return fail(people.error());
-        findings.push_back(finding("damaged_row", "people", people.error().message, "all tokens are refused; fsck --repair takes them back, and people go on"));
+        findings.push_back(finding("damaged_row", "people", people.error().message,
+                                   "all tokens are refused; fsck --repair takes them back, and people go on"));
         if (!repair) return {};
     } else {
         for (const auto& one : people->damaged) {
-            findings.push_back(finding("damaged_row", "person " + (one.name.empty() ? one.id : one.name), one.what, "find out who can write to the index; fsck --repair takes the row and its tokens away, then: fiducial person add"));
+            findings.push_back(
+                finding("damaged_row", "person " + (one.name.empty() ? one.id : one.name), one.what,
+                        "find out who can write to the index; fsck --repair takes the row and its tokens away, then: fiducial person add"));
         }
         FID_TRY(const auto changed_at, accounts.changed_at());
         const auto read = service_.trace_->for_each(changed_at.value_or(0), [&](std::uint64_t, const audit::StoredEntry& entry) {
@@ -344,8 +392,11 @@ Result<void> Operations::check_trace_and_people(json::array& findings, bool repa
         });
         if (!read && read.error().code != ErrorCode::corrupt) return fail(read.error());  // what cannot be read of it was found already
         if (set_back) {
-            findings.push_back(finding("older_people", "people and tokens", "the trace tells of a change to them that the index does not have: it was interrupted, or the index put back from an earlier time",
-                                       "tokens that were taken back may open again: fsck --repair takes all of them back; add or deactivate again whom it concerned"));
+            findings.push_back(finding("older_people", "people and tokens",
+                                       "the trace tells of a change to them that the index does not have: it was interrupted, or the index "
+                                       "put back from an earlier time",
+                                       "tokens that were taken back may open again: fsck --repair takes all of them back; add or "
+                                       "deactivate again whom it concerned"));
         }
         if (!repair || (people->damaged.empty() && !set_back)) return {};
     }
@@ -357,7 +408,9 @@ Result<void> Operations::check_trace_and_people(json::array& findings, bool repa
 Result<json::object> Operations::compact(const Arguments&) {
     FID_CHECK(administer({}, false));
     auto options = service_.compaction_options();
-    options.pace = [&](std::uint64_t) { return stop_.load() ? Result<void>(fail(ErrorCode::cancelled, "stopped; what was rewritten so far stays so")) : Result<void>(); };
+    options.pace = [&](std::uint64_t) {
+        return stop_.load() ? Result<void>(fail(ErrorCode::cancelled, "stopped; what was rewritten so far stays so")) : Result<void>();
+    };
     json::array left;
     store::CompactionReport all;
     for (;;) {  // until there is no more: the open segment is rewritten once something stands behind it
@@ -369,7 +422,10 @@ Result<json::object> Operations::compact(const Arguments&) {
         for (const auto& why : report.left) left.emplace_back(why);
         break;
     }
-    return json::object{{"segments", all.segments}, {"freedBytes", all.freed_bytes}, {"copiedBytes", all.copied_bytes}, {"left", std::move(left)},
+    return json::object{{"segments", all.segments},
+                        {"freedBytes", all.freed_bytes},
+                        {"copiedBytes", all.copied_bytes},
+                        {"left", std::move(left)},
                         {"deadBytes", service_.store_->compaction_status().dead_bytes}};
 }
 
@@ -377,44 +433,63 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     FID_CHECK(administer({}, false));
     json::object answer;
     if (argument::flag(arguments, "rebuildIndex")) {
-        FID_TRY(const auto rebuilt, service_.store_->rebuild_index(argument::flag(arguments, "force"), [&](const store::Progress& now) { emit_({{"progress", {{"bytesDone", now.done}, {"bytesTotal", now.total}}}}); }));
+        FID_TRY(const auto rebuilt, service_.store_->rebuild_index(argument::flag(arguments, "force"), [&](const store::Progress& now) {
+            emit_({{"progress", {{"bytesDone", now.done}, {"bytesTotal", now.total}}}});
+        }));
         answer["rebuilt"] = rebuilt;
         FID_TRY(answer["versionsRecovered"], service_.exams_->recover_versions());
     }
     store::FsckOptions options;
     options.read_everything = !argument::flag(arguments, "quick");
     options.repair = argument::flag(arguments, "repair");
-    FID_TRY(const auto report, service_.store_->fsck(options, [&](const store::Progress& now) { emit_({{"progress", {{"bytesDone", now.done}, {"bytesTotal", now.total}}}}); }));
+    FID_TRY(const auto report, service_.store_->fsck(options, [&](const store::Progress& now) {
+        emit_({{"progress", {{"bytesDone", now.done}, {"bytesTotal", now.total}}}});
+    }));
     json::array findings;
     for (const auto& item : report.findings) {
-        findings.push_back({{"kind", std::string(store::name_of(item.kind))}, {"subject", item.subject}, {"where", item.where}, {"what", item.what}, {"advice", item.advice}});
+        findings.push_back({{"kind", std::string(store::name_of(item.kind))},
+                            {"subject", item.subject},
+                            {"where", item.where},
+                            {"what", item.what},
+                            {"advice", item.advice}});
     }
     FID_TRY(const auto trace, service_.trace_->check());
     for (const auto& fault : trace.faults) {
-        findings.push_back(finding("trace", "entry " + std::to_string(fault.index), fault.message, "the trace was altered behind our back: keep the file and tell the privacy officer"));
+        findings.push_back(finding("trace", "entry " + std::to_string(fault.index), fault.message,
+                                   "the trace was altered behind our back: keep the file and tell the privacy officer"));
     }
     FID_CHECK(check_trace_and_people(findings, options.repair));
     // Not only what is still to be sent: a row that was altered afterwards would be sent again after a reorganisation.
-    FID_TRY(const auto altered, service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->altered_rows(t); }));
+    FID_TRY(const auto altered,
+            service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->altered_rows(t); }));
     for (const auto& row : altered) {
-        findings.push_back(finding("altered_row", "row " + std::to_string(row.id) + " of ledger_outbox", "it was changed behind our back, and is not sent",
-                                   row.is_call ? "find out who can write to the index; fsck --repair takes it away, and what it stood for must be asked for again"
-                                               : "find out who can write to the index; fsck --repair puts the version's record in its place"));
+        findings.push_back(finding(
+            "altered_row", "row " + std::to_string(row.id) + " of ledger_outbox", "it was changed behind our back, and is not sent",
+            row.is_call ? "find out who can write to the index; fsck --repair takes it away, and what it stood for must be asked for again"
+                        : "find out who can write to the index; fsck --repair puts the version's record in its place"));
     }
-    FID_TRY(const auto signed_bytes, service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->altered_transactions(t); }));
+    FID_TRY(const auto signed_bytes,
+            service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->altered_transactions(t); }));
     for (const auto nonce : signed_bytes) {
-        findings.push_back(finding("altered_transaction", "nonce " + std::to_string(nonce) + " in ledger_transactions", "its signed bytes or their hash were changed behind our back, and are not sent",
+        findings.push_back(finding("altered_transaction", "nonce " + std::to_string(nonce) + " in ledger_transactions",
+                                   "its signed bytes or their hash were changed behind our back, and are not sent",
                                    "find out who can write to the index; what stood in it is signed anew when it would be sent again"));
     }
-    FID_TRY(const auto foreign, service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->foreign_nonce(t); }));
+    FID_TRY(const auto foreign,
+            service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->foreign_nonce(t); }));
     if (foreign) {
-        findings.push_back(finding("foreign_transaction", "the gateway's account, nonce " + std::to_string(*foreign), "a transaction with this site's gateway key stands on the ledger, and the index does not know of it",
-                                   "the index was put back from an earlier time, a copy of the site is running, or the key is in other hands: stop a copy; then fsck --repair goes on from where the ledger stands"));
-        if (options.repair) FID_CHECK(service_.store_->database().write(database::Durability::full, [&](database::Transaction& t) { return service_.outbox_->trust_nonces(t); }));
+        findings.push_back(finding("foreign_transaction", "the gateway's account, nonce " + std::to_string(*foreign),
+                                   "a transaction with this site's gateway key stands on the ledger, and the index does not know of it",
+                                   "the index was put back from an earlier time, a copy of the site is running, or the key is in other "
+                                   "hands: stop a copy; then fsck --repair goes on from where the ledger stands"));
+        if (options.repair)
+            FID_CHECK(service_.store_->database().write(database::Durability::full,
+                                                        [&](database::Transaction& t) { return service_.outbox_->trust_nonces(t); }));
     }
     if (argument::flag(arguments, "repair")) {
         if (const auto mended = mend_outbox(altered); !mended && mended.error().code == ErrorCode::corrupt) {
-            findings.push_back(finding("not_mended", "outbox", "the records cannot be read from the index: " + mended.error().message, "fsck --rebuild-index, then fsck --repair again"));
+            findings.push_back(finding("not_mended", "outbox", "the records cannot be read from the index: " + mended.error().message,
+                                       "fsck --rebuild-index, then fsck --repair again"));
         } else if (!mended) {
             return fail(mended.error());
         }
@@ -426,9 +501,11 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     if (ledger) {
         for (auto& item : *ledger) findings.push_back(std::move(item));
     } else if (ledger.error().code == ErrorCode::conflict) {
-        findings.push_back(finding("foreign_ledger", "ledger", ledger.error().message, "until it is put right nothing is anchored and nothing is compared: docs/operating/node.md"));
+        findings.push_back(finding("foreign_ledger", "ledger", ledger.error().message,
+                                   "until it is put right nothing is anchored and nothing is compared: docs/operating/node.md"));
     } else if (ledger.error().code == ErrorCode::corrupt) {  // what was found so far is said all the same
-        findings.push_back(finding("not_compared", "ledger", "the index cannot be compared with the ledger: " + ledger.error().message, "fsck --rebuild-index, then fsck again"));
+        findings.push_back(finding("not_compared", "ledger", "the index cannot be compared with the ledger: " + ledger.error().message,
+                                   "fsck --rebuild-index, then fsck again"));
     } else if (ledger.error().code == ErrorCode::unavailable || ledger.error().code == ErrorCode::timeout) {
         answer["ledger"] = "not compared: " + ledger.error().message;
     } else {

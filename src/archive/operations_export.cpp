@@ -31,7 +31,9 @@ std::optional<ByteView> wrapped_picture(ByteView data_set, const Hash& source_sh
     return std::nullopt;
 }
 
-std::string_view picture_ending(ByteView picture) { return picture.size() > 4 && picture[0] == 0x89 && picture[1] == 'P' ? ".png" : ".jpg"; }
+std::string_view picture_ending(ByteView picture) {
+    return picture.size() > 4 && picture[0] == 0x89 && picture[1] == 'P' ? ".png" : ".jpg";
+}
 
 /// Writes beside the final name and moves it there when all is well, so that a broken export leaves no half file.
 Result<std::uint64_t> write_pieces(const fs::path& path, const std::function<Result<std::size_t>(MutableByteView)>& read) {
@@ -89,16 +91,22 @@ Result<json::object> Operations::export_files(const Arguments& arguments) {
     FID_TRY(const auto studies, named_studies(arguments));
     const bool set_aside = argument::flag(arguments, "setAside");
     const bool superseded = argument::flag(arguments, "superseded");
-    if (set_aside && superseded) return fail(ErrorCode::invalid_argument, "ask for what was set aside or for what was superseded, one at a time");
-    if (studies.empty() && !set_aside && !argument::flag(arguments, "all")) return fail(ErrorCode::invalid_argument, "name studies, or ask for all of them");
+    if (set_aside && superseded)
+        return fail(ErrorCode::invalid_argument, "ask for what was set aside or for what was superseded, one at a time");
+    if (studies.empty() && !set_aside && !argument::flag(arguments, "all"))
+        return fail(ErrorCode::invalid_argument, "name studies, or ask for all of them");
     if (set_aside) {
         FID_CHECK(export_set_aside(out));
     }
     for (std::size_t i = 0; i < studies.size() && !stop_.load() && !set_aside; ++i) {
         FID_CHECK(superseded ? export_superseded(out, studies[i]) : export_study(out, studies[i]));
-        emit_({{"progress", {{"filesDone", out.files}, {"bytesDone", out.bytes}, {"studiesDone", i + 1}, {"studiesTotal", studies.size()}}}});
+        emit_(
+            {{"progress", {{"filesDone", out.files}, {"bytesDone", out.bytes}, {"studiesDone", i + 1}, {"studiesTotal", studies.size()}}}});
     }
-    return json::object{{"files", out.files}, {"bytes", out.bytes}, {"folder", out.folder.string()}, {"damaged", std::move(out.damaged)},
+    return json::object{{"files", out.files},
+                        {"bytes", out.bytes},
+                        {"folder", out.folder.string()},
+                        {"damaged", std::move(out.damaged)},
                         {"interrupted", stop_.load()}};
 }
 
@@ -127,7 +135,9 @@ Result<std::uint64_t> Operations::write_instance(const Export& out, fs::path pat
             return piece;
         });
     }
-    if (instance->file_size() > kMaxWrapped) return fail(ErrorCode::limit_exceeded, "the picture that this instance was made of is larger than " + std::to_string(kMaxWrapped >> 20) + " MiB: export it with --dicom");
+    if (instance->file_size() > kMaxWrapped)
+        return fail(ErrorCode::limit_exceeded, "the picture that this instance was made of is larger than " +
+                                                   std::to_string(kMaxWrapped >> 20) + " MiB: export it with --dicom");
     Bytes file(instance->file_size());
     std::size_t filled = 0;
     while (filled < file.size()) {
@@ -182,13 +192,15 @@ Result<void> Operations::export_apart(Export& out, const store::InstanceRow& row
     FID_TRY(const auto decision, service_.permit(who, study, Operation::read));
     FID_CHECK(service_.tracer_->write(who, Operation::read, decision, study, row.object.ref.id, {}));
     const auto path = out.folder / folder / (row.sop_uid.text() + "_" + to_hex(row.object.ref.id).substr(0, 16));
-    StoreRetrieval retrieval(*service_.store_, {row}, nullptr, 0, [this](const store::InstanceRow& instance, const Error& error) { service_.damaged(instance, error); });
+    StoreRetrieval retrieval(*service_.store_, {row}, nullptr, 0,
+                             [this](const store::InstanceRow& instance, const Error& error) { service_.damaged(instance, error); });
     const auto written = write_instance(out, path, retrieval, row);
     if (written) {
         out.files += 1;
         out.bytes += *written;
     } else if (written.error().code == ErrorCode::corrupt) {
-        out.damaged.push_back({{"sopInstanceUid", row.sop_uid.text()}, {"objectId", to_hex(row.object.ref.id)}, {"reason", written.error().message}});
+        out.damaged.push_back(
+            {{"sopInstanceUid", row.sop_uid.text()}, {"objectId", to_hex(row.object.ref.id)}, {"reason", written.error().message}});
     } else {
         return fail(written.error());
     }
@@ -219,7 +231,8 @@ Result<void> Operations::export_superseded(Export& out, const std::string& study
 Result<void> Operations::export_set_aside(Export& out) {
     std::string after;
     for (;;) {
-        FID_TRY(const auto rows, service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().list_set_aside(t, after, 1000); }));
+        FID_TRY(const auto rows, service_.store_->database().read(
+                                     [&](database::Transaction& t) { return service_.store_->index().list_set_aside(t, after, 1000); }));
         if (rows.empty()) return {};
         for (const auto& row : rows) {
             if (stop_.load()) return {};

@@ -12,7 +12,7 @@ namespace fiducial::archive {
 namespace {
 
 namespace json = boost::json;
-constexpr std::chrono::seconds kSettlePatience{30};  // for a person's registration
+constexpr std::chrono::seconds kSettlePatience{30};       // for a person's registration
 constexpr std::string_view kDeactivated = "deactivated";  // reason of the denial that goes with it
 
 }  // namespace
@@ -30,10 +30,12 @@ Result<json::object> Operations::add_person(const Arguments& arguments) {
     // On the ledger first: a person known here without rights there could do nothing, one known there alone can be added again.
     FID_TRY(const auto block, register_person(*service_.rpc_, service_.site_.facts(), administrator, person.id, roles));
     FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, decision, nullptr, person.id, {}, audit::people));
-    FID_CHECK(service_.store_->database().write(database::Durability::full, [&](database::Transaction& t) { return service_.accounts_->add(t, person); }));
+    FID_CHECK(service_.store_->database().write(database::Durability::full,
+                                                [&](database::Transaction& t) { return service_.accounts_->add(t, person); }));
     // A right counts once it is settled, and stands in our own table of rights from then on.
     service_.follower_->wake();
-    const bool usable = service_.follower_->wait_until([&](const ledger::FollowerStatus& chain) { return chain.any && chain.settled >= block; }, kSettlePatience);
+    const bool usable = service_.follower_->wait_until(
+        [&](const ledger::FollowerStatus& chain) { return chain.any && chain.settled >= block; }, kSettlePatience);
     return json::object{{"id", to_hex(person.id)}, {"name", name}, {"roles", roles_text(roles)}, {"usable", usable}};
 }
 
@@ -52,7 +54,8 @@ Result<void> Operations::administer(const Bytes32& person, bool takes_away, std:
 Result<json::object> Operations::list_people(const Arguments&) {
     FID_TRY(const auto people, service_.accounts_->all());
     json::array out;
-    for (const auto& person : people.people) out.push_back({{"id", to_hex(person.id)}, {"name", person.name}, {"roles", roles_text(person.roles)}});
+    for (const auto& person : people.people)
+        out.push_back({{"id", to_hex(person.id)}, {"name", person.name}, {"roles", roles_text(person.roles)}});
     json::array damaged;
     for (const auto& person : people.damaged) damaged.push_back({{"id", person.id}, {"name", person.name}, {"what", person.what}});
     return json::object{{"people", std::move(out)}, {"damaged", std::move(damaged)}};
@@ -63,7 +66,8 @@ Result<json::object> Operations::set_person_active(const Arguments& arguments) {
     FID_TRY(const auto name, argument::required_text(arguments, "name"));
     const bool active = argument::flag(arguments, "active");
     FID_TRY(const auto person, service_.accounts_->by_name(name));
-    if (person.id == service_.site_.facts().operator_person) return fail(ErrorCode::invalid_argument, "the operator cannot be deactivated: commands act as this person");
+    if (person.id == service_.site_.facts().operator_person)
+        return fail(ErrorCode::invalid_argument, "the operator cannot be deactivated: commands act as this person");
     FID_CHECK(administer(person.id, !active, active ? 0U : audit::people));
     FID_TRY(const auto denials, service_.access_->denials());
     const auto mine = std::find_if(denials.begin(), denials.end(), [&](const auto& denial) {
@@ -115,7 +119,8 @@ Result<json::object> Operations::list_denials(const Arguments&) {
     json::array out;
     for (const auto& denial : denials) {
         const auto person = std::find_if(people.begin(), people.end(), [&](const Person& known) { return known.id == denial.subject; });
-        json::object item{{"id", denial.id}, {"reason", denial.reason}, {"since", to_rfc3339(SystemTime(std::chrono::seconds(denial.since)))}};
+        json::object item{
+            {"id", denial.id}, {"reason", denial.reason}, {"since", to_rfc3339(SystemTime(std::chrono::seconds(denial.since)))}};
         if (denial.subject != kZero32) item["person"] = person != people.end() ? person->name : to_hex(denial.subject);
         if (denial.patient_key != kZero32) item["patientKey"] = to_hex(denial.patient_key);
         out.push_back(std::move(item));
@@ -128,7 +133,8 @@ Result<json::object> Operations::make_token(const Arguments& arguments) {
     FID_TRY(const auto person, service_.accounts_->by_name(name));
     FID_TRY(const auto days, argument::number(arguments, "days", 30, 0, 3650));  // 0: until it is taken back
     FID_CHECK(administer(person.id, false));
-    FID_TRY(const auto token, service_.accounts_->make_token(person.id, static_cast<std::uint64_t>(days) * 86400, argument::text(arguments, "note")));
+    FID_TRY(const auto token,
+            service_.accounts_->make_token(person.id, static_cast<std::uint64_t>(days) * 86400, argument::text(arguments, "note")));
     return json::object{{"token", std::string(as_text(token.view()))}, {"person", name}, {"days", days}};
 }
 

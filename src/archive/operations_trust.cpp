@@ -43,7 +43,9 @@ Result<crypto::RecoverableSignature> sign_by_node(ledger::Rpc& rpc, const std::v
         if (by != *account) return fail(ErrorCode::unverified, "the node signed something else than it was asked to");
         return signature;
     }
-    return fail(ErrorCode::not_found, "this site's node keeps no key of a signer; sign where the key is: fiducial trust sign FILE --key KEY, or in a console as docs/operating/consortium.md says");
+    return fail(ErrorCode::not_found,
+                "this site's node keeps no key of a signer; sign where the key is: fiducial trust sign FILE --key KEY, or in a console as "
+                "docs/operating/consortium.md says");
 }
 
 /// Whether the chain holds, at each contract's address, the code that the trust file names. Errors: unverified.
@@ -51,8 +53,10 @@ Result<void> check_same_code(ledger::Rpc& rpc, const std::vector<evidence::Trust
     for (const auto& contract : contracts) {
         FID_TRY(const auto code, rpc.code(contract.address, settled));
         if (crypto::keccak256(code) == contract.code_hash) continue;
-        return fail(ErrorCode::unverified, "the trust file names contract " + contract.name + " at " + to_0x(contract.address) + " with code " + to_0x(contract.code_hash) +
-                                               (code.empty() ? "; the chain has no code there" : "; on the chain its code is " + to_0x(crypto::keccak256(code))));
+        return fail(ErrorCode::unverified,
+                    "the trust file names contract " + contract.name + " at " + to_0x(contract.address) + " with code " +
+                        to_0x(contract.code_hash) +
+                        (code.empty() ? "; the chain has no code there" : "; on the chain its code is " + to_0x(crypto::keccak256(code))));
     }
     return {};
 }
@@ -65,11 +69,13 @@ struct Operations::ChainSigners {
 };
 
 Result<Operations::ChainSigners> Operations::signers_of_chain(const evidence::TrustFile& trust) {
-    if (trust.client == evidence::ClientKind::development) return fail(ErrorCode::unsupported, "a development chain has no signers; its trust file stays as it is");
+    if (trust.client == evidence::ClientKind::development)
+        return fail(ErrorCode::unsupported, "a development chain has no signers; its trust file stays as it is");
     service_.follower_->wait_until([](const ledger::FollowerStatus& now) { return now.current && now.settled > 0; }, kChainPatience);
     const auto status = service_.follower_->status();
     if (!status.current || status.settled == 0) {
-        return fail(ErrorCode::unavailable, "who seals is read from the chain, which is not followed now" + (status.problem.empty() ? std::string() : ": " + status.problem));
+        return fail(ErrorCode::unavailable, "who seals is read from the chain, which is not followed now" +
+                                                (status.problem.empty() ? std::string() : ": " + status.problem));
     }
     const auto each = [&](std::uint64_t number, std::span<const Address>) {
         if (number % kTellEvery == 0) emit_({{"progress", {{"block", number}, {"lastBlock", status.settled}}}});
@@ -97,11 +103,17 @@ Result<json::object> Operations::next_trust(const Arguments&) {
         institution.gateway = service_.outbox_->account();
     }
     const auto changes = evidence::describe_changes(now, next);
-    if (changes.empty()) return fail(ErrorCode::conflict, "trust file version " + std::to_string(now.version) + " still says who seals and who anchors: a next one would say the same");
+    if (changes.empty())
+        return fail(ErrorCode::conflict, "trust file version " + std::to_string(now.version) +
+                                             " still says who seals and who anchors: a next one would say the same");
     FID_TRY(const auto text, next.serialise());
     const auto& who = now.signer_sets.back().signers;
-    return json::object{{"text", text}, {"version", next.version}, {"sha256", to_hex(evidence::trust_file_sha256(text))}, {"changes", json::value_from(changes)},
-                        {"signers", texts_of(who)}, {"needed", who.size() / 2 + 1}};
+    return json::object{{"text", text},
+                        {"version", next.version},
+                        {"sha256", to_hex(evidence::trust_file_sha256(text))},
+                        {"changes", json::value_from(changes)},
+                        {"signers", texts_of(who)},
+                        {"needed", who.size() / 2 + 1}};
 }
 
 /// Nobody signs signers, or code of a contract, that his own node does not see on the chain.
@@ -111,23 +123,28 @@ Result<json::object> Operations::sign_trust(const Arguments& arguments) {
     const auto now_text = service_.trust_text();
     FID_TRY(const auto now, evidence::TrustFile::parse(now_text));
     if (next.chain_id != now.chain_id || next.genesis_hash != now.genesis_hash) {
-        return fail(ErrorCode::unverified, "the trust file is of another chain, " + std::to_string(next.chain_id) + "; this site's is " + std::to_string(now.chain_id));
+        return fail(ErrorCode::unverified, "the trust file is of another chain, " + std::to_string(next.chain_id) + "; this site's is " +
+                                               std::to_string(now.chain_id));
     }
     if (next.client != now.client || next.period != now.period || next.epoch != now.epoch) {
-        return fail(ErrorCode::unverified, "the trust file names another client, period or epoch than this site's, by which the same chain's blocks are judged");
+        return fail(ErrorCode::unverified,
+                    "the trust file names another client, period or epoch than this site's, by which the same chain's blocks are judged");
     }
     // Each institution has a trust file of its own on the chain: only the next one of ours can be compared with it whole.
-    const bool follows_ours = next.previous_sha256 == evidence::trust_file_sha256(now_text) || next.contract("Studies", service_.site_.facts().studies) != nullptr;
+    const bool follows_ours = next.previous_sha256 == evidence::trust_file_sha256(now_text) ||
+                              next.contract("Studies", service_.site_.facts().studies) != nullptr;
     if (follows_ours) FID_CHECK(evidence::check_succession(now_text, text));
     FID_TRY(const auto chain, signers_of_chain(now));
     FID_CHECK(ledger::check_same_signers(chain.sets, next.signer_sets, chain.until));
     if (next.signer_sets.empty() || next.signer_sets.back().first_block > chain.until + 1) {
-        return fail(ErrorCode::unavailable, "the trust file names signers for blocks that are not settled here yet (settled up to " + std::to_string(chain.until) + "); try again later");
+        return fail(ErrorCode::unavailable, "the trust file names signers for blocks that are not settled here yet (settled up to " +
+                                                std::to_string(chain.until) + "); try again later");
     }
     FID_CHECK(check_same_code(*service_.rpc_, next.contracts, service_.follower_->status().settled));
     FID_CHECK(administer({}, true));
     std::vector<Address> signers = now.signer_sets.back().signers;
-    for (const auto& set : follows_ours ? std::vector<evidence::SignerSet>() : next.signer_sets) signers.insert(signers.end(), set.signers.begin(), set.signers.end());
+    for (const auto& set : follows_ours ? std::vector<evidence::SignerSet>() : next.signer_sets)
+        signers.insert(signers.end(), set.signers.begin(), set.signers.end());
 
     const auto sha256 = evidence::trust_file_sha256(text);
     crypto::RecoverableSignature signature;
@@ -138,8 +155,11 @@ Result<json::object> Operations::sign_trust(const Arguments& arguments) {
         FID_TRY(signature, sign_by_node(*service_.rpc_, signers, sha256));
     }
     FID_TRY(const auto signer, crypto::recover_address(evidence::trust_signing_digest(sha256), signature));
-    return json::object{{"signer", to_0x(signer)}, {"sha256", to_hex(sha256)}, {"signatures", evidence::serialise_trust_signatures(sha256, std::vector{signature})},
-                        {"comparedWithChain", true}, {"says", json::value_from(evidence::describe_changes(follows_ours ? now : evidence::TrustFile{}, next))}};
+    return json::object{{"signer", to_0x(signer)},
+                        {"sha256", to_hex(sha256)},
+                        {"signatures", evidence::serialise_trust_signatures(sha256, std::vector{signature})},
+                        {"comparedWithChain", true},
+                        {"says", json::value_from(evidence::describe_changes(follows_ours ? now : evidence::TrustFile{}, next))}};
 }
 
 Result<json::object> Operations::accept_trust(const Arguments& arguments) {

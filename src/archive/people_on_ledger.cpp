@@ -12,18 +12,22 @@ Result<std::uint64_t> send(ledger::Rpc& rpc, const SiteFacts& facts, const crypt
     transaction.to = facts.members;
     transaction.data = std::move(call);
     auto sent = ledger::contracts::send_and_wait(rpc, administrator, transaction);
-    if (!sent && sent.error().code == ErrorCode::invalid_argument) return fail(ErrorCode::denied, "the ledger refused it: " + sent.error().message);
+    if (!sent && sent.error().code == ErrorCode::invalid_argument)
+        return fail(ErrorCode::denied, "the ledger refused it: " + sent.error().message);
     if (!sent) return fail(sent.error());
     return sent->block_number;
 }
 
 }  // namespace
 
-Result<std::uint64_t> register_person(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& person, std::uint32_t roles) {
-    return send(rpc, facts, administrator, ledger::contracts::register_person_call(person, facts.institution, {}, roles, ledger::contracts::Custody::kept));
+Result<std::uint64_t> register_person(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& person,
+                                      std::uint32_t roles) {
+    return send(rpc, facts, administrator,
+                ledger::contracts::register_person_call(person, facts.institution, {}, roles, ledger::contracts::Custody::kept));
 }
 
-Result<std::uint64_t> set_person_active(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& person, bool active) {
+Result<std::uint64_t> set_person_active(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator,
+                                        const Bytes32& person, bool active) {
     return send(rpc, facts, administrator, ledger::contracts::set_person_active_call(person, active));
 }
 

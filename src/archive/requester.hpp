@@ -13,10 +13,10 @@ enum class Purpose : std::uint8_t { treatment, emergency, research, administrati
 
 /// Who asks, from where and why: what every decision and every trace entry needs.
 struct Requester {
-    Bytes32 subject{};            // id in `Members`
+    Bytes32 subject{};  // id in `Members`
     Purpose purpose = Purpose::treatment;
-    std::string address;          // "127.0.0.1:52344", "command line"
-    std::string door;             // "http", "command", "dimse"
+    std::string address;  // "127.0.0.1:52344", "command line"
+    std::string door;     // "http", "command", "dimse"
 };
 
 }  // namespace fiducial::archive

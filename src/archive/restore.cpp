@@ -30,7 +30,9 @@ Result<KeyFile> open_keys(ByteView file, const RestoreOptions& options, const cr
     if (options.shares.empty()) return KeyFile::open(file, name, passphrase);
     FID_TRY(auto site_key, crypto::combine_shares(options.shares));
     auto keys = KeyFile::open_with_site_key(file, name, std::move(site_key));
-    if (!keys && keys.error().code == ErrorCode::conflict) return fail(ErrorCode::conflict, "these shares fit together, but are not those of this backup: they belong to another site, or to another time's key");
+    if (!keys && keys.error().code == ErrorCode::conflict)
+        return fail(ErrorCode::conflict,
+                    "these shares fit together, but are not those of this backup: they belong to another site, or to another time's key");
     return keys;
 }
 
@@ -46,8 +48,8 @@ Result<OpenBackup> open_backup(const RestoreOptions& options, const crypto::Secr
 }
 
 /// Every file of the backup: checked, and written where `place_of` gives a place. Errors: corrupt, naming what is damaged.
-Result<json::object> read_all(const BackupReader& reader, const std::function<std::optional<fs::path>(const std::string& path)>& place_of, const EmitEvent& emit,
-                              const std::atomic<bool>& stop) {
+Result<json::object> read_all(const BackupReader& reader, const std::function<std::optional<fs::path>(const std::string& path)>& place_of,
+                              const EmitEvent& emit, const std::atomic<bool>& stop) {
     const auto& manifest = reader.manifest();
     std::uint64_t total = 0, done = 0;
     for (const auto& [path, file] : manifest.files) total += file.size;
@@ -64,11 +66,15 @@ Result<json::object> read_all(const BackupReader& reader, const std::function<st
         damaged.insert(damaged.end(), found.begin(), found.end());
     }
     if (!damaged.empty()) {
-        std::string text = "the backup is damaged in " + std::to_string(damaged.size()) + (damaged.size() == 1 ? " place" : " places") + "; take another one, or, while the site lives, remove the pieces named here and run fiducial backup again: ";
+        std::string text = "the backup is damaged in " + std::to_string(damaged.size()) + (damaged.size() == 1 ? " place" : " places") +
+                           "; take another one, or, while the site lives, remove the pieces named here and run fiducial backup again: ";
         for (std::size_t i = 0; i < std::min(damaged.size(), kNamed); ++i) text += (i == 0 ? "" : "; ") + damaged[i];
         return fail(ErrorCode::corrupt, text + (damaged.size() > kNamed ? "; …" : ""));
     }
-    return json::object{{"files", manifest.files.size()}, {"bytes", total}, {"made", to_rfc3339(SystemTime(std::chrono::milliseconds(manifest.made_ms)))}, {"chainHead", manifest.chain_head}};
+    return json::object{{"files", manifest.files.size()},
+                        {"bytes", total},
+                        {"made", to_rfc3339(SystemTime(std::chrono::milliseconds(manifest.made_ms)))},
+                        {"chainHead", manifest.chain_head}};
 }
 
 /// What the operator says about the ledger goes into the settings.
@@ -84,15 +90,21 @@ Result<void> change_settings(const SiteLayout& layout, const SiteFacts& facts, c
 /// A chain that survived the rest of the site, as a copy.
 Result<void> take_over_chain(const fs::path& from, const fs::path& to) {
     std::error_code ec;
-    if (!fs::is_directory(from / "geth", ec)) return fail(ErrorCode::not_found, from.string() + " holds no chain: name the ledger/ folder of the former site");
+    if (!fs::is_directory(from / "geth", ec))
+        return fail(ErrorCode::not_found, from.string() + " holds no chain: name the ledger/ folder of the former site");
     if (!ledger::find_processes("--datadir", fs::weakly_canonical(from, ec).string()).empty()) {
-        return fail(ErrorCode::locked, "a node runs on " + from.string() + ": stop the former site first, it must never run beside the restored one");
+        return fail(ErrorCode::locked,
+                    "a node runs on " + from.string() + ": stop the former site first, it must never run beside the restored one");
     }
     fs::remove_all(to, ec);
     for (fs::recursive_directory_iterator it(from, ec), end; !ec && it != end; it.increment(ec)) {
         const auto target = to / it->path().lexically_relative(from);
-        if (it->is_symlink(ec)) return fail(ErrorCode::conflict, it->path().string() + " is a symbolic link: put what it names in its place, so that the folder holds the whole chain");
-        if (it->is_directory(ec)) fs::create_directories(target, ec);
+        if (it->is_symlink(ec))
+            return fail(
+                ErrorCode::conflict,
+                it->path().string() + " is a symbolic link: put what it names in its place, so that the folder holds the whole chain");
+        if (it->is_directory(ec))
+            fs::create_directories(target, ec);
         else if (it->is_regular_file(ec)) {
             fs::create_directories(target.parent_path(), ec);
             fs::copy_file(it->path(), target, ec);
@@ -115,13 +127,18 @@ Result<void> make_chain_again(const Site& site, const RestoreOptions& options, c
 
 }  // namespace
 
-Result<json::object> restore_site(const RestoreOptions& options, const crypto::Secret& passphrase, const EmitEvent& emit, const std::atomic<bool>& stop) {
+Result<json::object> restore_site(const RestoreOptions& options, const crypto::Secret& passphrase, const EmitEvent& emit,
+                                  const std::atomic<bool>& stop) {
     FID_TRY(auto folder, NewFolder::begin(options.folder, "restoring"));
     FID_TRY(const auto backup, open_backup(options, passphrase));
     const SiteLayout layout{folder.path()};
     std::error_code ec;
     const auto blocks = layout.working() / "blocks.rlp";
-    FID_TRY(auto answer, read_all(backup.reader, [&](const std::string& path) -> std::optional<fs::path> { return path == kBlocksInBackup ? blocks : layout.root / path; }, emit, stop));
+    FID_TRY(auto answer,
+            read_all(
+                backup.reader,
+                [&](const std::string& path) -> std::optional<fs::path> { return path == kBlocksInBackup ? blocks : layout.root / path; },
+                emit, stop));
     for (const auto& place : {layout.root / "keys", layout.store(), layout.store() / "segments", layout.trace()}) {
         fs::create_directories(place, ec);
         if (ec) return fail(error_from_errno(ec.value(), "making folder", place));
@@ -137,7 +154,8 @@ Result<json::object> restore_site(const RestoreOptions& options, const crypto::S
     emit({{"step", "what was erased is erased again"}});
     {
         FID_TRY(const auto service, Service::open(std::move(site), Service::Ledger::silent));
-        FID_TRY(const auto settled, service->settle_restored(backup.reader.manifest().chain_head, backup.facts.own_node && options.ledger.empty(), emit, stop));
+        FID_TRY(const auto settled,
+                service->settle_restored(backup.reader.manifest().chain_head, backup.facts.own_node && options.ledger.empty(), emit, stop));
         if (stop.load()) return fail(ErrorCode::cancelled, "stopped; nothing was put in place");
         for (const auto& [key, value] : settled) answer[key] = value;
     }
@@ -147,9 +165,11 @@ Result<json::object> restore_site(const RestoreOptions& options, const crypto::S
     return answer;
 }
 
-Result<json::object> check_backup(const RestoreOptions& options, const crypto::Secret& passphrase, const EmitEvent& emit, const std::atomic<bool>& stop) {
+Result<json::object> check_backup(const RestoreOptions& options, const crypto::Secret& passphrase, const EmitEvent& emit,
+                                  const std::atomic<bool>& stop) {
     FID_TRY(const auto backup, open_backup(options, passphrase));
-    return read_all(backup.reader, [](const std::string&) { return std::nullopt; }, emit, stop);
+    return read_all(
+        backup.reader, [](const std::string&) { return std::nullopt; }, emit, stop);
 }
 
 }  // namespace fiducial::archive

@@ -34,9 +34,13 @@ protected:
     }
     static json::object operate(Service& service, std::string_view name, const json::object& arguments = {}) {
         std::atomic<bool> stop{false};
-        return must(service.operate(name, arguments, [](const json::object&) {}, stop), std::string(name).c_str());
+        return must(service.operate(
+                        name, arguments, [](const json::object&) {}, stop),
+                    std::string(name).c_str());
     }
-    static std::unique_ptr<Service> open(const std::filesystem::path& folder) { return must(Service::open(must(Site::open(folder, passphrase())), Service::Ledger::required)); }
+    static std::unique_ptr<Service> open(const std::filesystem::path& folder) {
+        return must(Service::open(must(Site::open(folder, passphrase())), Service::Ledger::required));
+    }
     static std::set<std::string> studies(Service& service) {
         std::set<std::string> out;
         const auto listed = operate(service, "list");
@@ -86,15 +90,16 @@ protected:
     }
     Result<json::object> restore(const std::string& ledger) {
         const std::atomic<bool> stop{false};
-        return restore_site({backup(), copy(), ledger, {}, {}}, passphrase(), [](const json::object&) {}, stop);
+        return restore_site(
+            {backup(), copy(), ledger, {}, {}}, passphrase(), [](const json::object&) {}, stop);
     }
 
     ledger::testing::TemporaryFolder folder_;
 };
 
-#define FID_SKIP_WITHOUT_GETH()                                  \
-    if (const auto geth = ledger::find_geth({}); !geth) {        \
-        FID_SKIP(geth.error().message);                          \
+#define FID_SKIP_WITHOUT_GETH()                           \
+    if (const auto geth = ledger::find_geth({}); !geth) { \
+        FID_SKIP(geth.error().message);                   \
     }
 
 TEST_F(RestoreTest, WhatTheLedgerCallsErasedIsErasedAgainBeforeAnyDoorOpens) {
@@ -137,7 +142,8 @@ TEST_F(RestoreTest, WhatTheLedgerCallsErasedIsErasedAgainBeforeAnyDoorOpens) {
     const auto report = restore((site() / "ledger").string());
     ASSERT_TRUE(report) << report.error().message;
     EXPECT_EQ(report->at("erased").to_number<int>(), 1);
-    ASSERT_EQ(report->at("lost").as_array().size(), 1U) << json::serialize(*report);  // the one study that came later, not the erased one's last version
+    ASSERT_EQ(report->at("lost").as_array().size(), 1U)
+        << json::serialize(*report);  // the one study that came later, not the erased one's last version
     const auto restored = must(Site::open(copy(), passphrase()));
     {
         const auto store = must(open_store(restored));

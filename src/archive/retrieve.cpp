@@ -66,20 +66,24 @@ Result<std::shared_ptr<const CheckedVersion>> CheckedVersions::latest(const Uid&
 
 Result<std::shared_ptr<const CheckedVersion>> CheckedVersions::read(const store::StudyVersionRow& row) {
     const std::string what = "study " + row.study_uid.text() + " version " + std::to_string(row.record.version);
-    FID_TRY(const auto object, store_.database().read([&](database::Transaction& t) { return store_.index().find_object(t, row.manifest); }));
+    FID_TRY(const auto object,
+            store_.database().read([&](database::Transaction& t) { return store_.index().find_object(t, row.manifest); }));
     if (!object) return fail(ErrorCode::corrupt, "the manifest of " + what + " is not in the index");
     FID_TRY(const auto bytes, read_object(store_, object->ref));
     auto checked = std::make_shared<CheckedVersion>();
     checked->row = row;
     FID_TRY(checked->manifest, evidence::Manifest::decode(bytes));
 
-    FID_TRY(const auto study, store_.database().read([&](database::Transaction& t) { return store_.index().find_study(t, row.study_uid); }));
+    FID_TRY(const auto study,
+            store_.database().read([&](database::Transaction& t) { return store_.index().find_study(t, row.study_uid); }));
     if (!study) return fail(ErrorCode::corrupt, what + " has no study row");
     FID_TRY(const auto pair, store_.secrets().study_secrets(study->slot));
     const evidence::StudySecrets secrets(pair.k);
     FID_TRY(const auto tree, evidence::study_tree(secrets, checked->manifest.bodies()));
-    if (tree.root != row.record.root || tree.count != row.record.count) return fail(ErrorCode::corrupt, "the manifest of " + what + " does not give the root in its record");
-    if (evidence::meta_hash(secrets, bytes) != row.record.meta) return fail(ErrorCode::corrupt, "the manifest of " + what + " is not the one its record names");
+    if (tree.root != row.record.root || tree.count != row.record.count)
+        return fail(ErrorCode::corrupt, "the manifest of " + what + " does not give the root in its record");
+    if (evidence::meta_hash(secrets, bytes) != row.record.meta)
+        return fail(ErrorCode::corrupt, "the manifest of " + what + " is not the one its record names");
     for (std::size_t i = 0; i < checked->manifest.instances.size(); ++i) {
         checked->by_uid.emplace(checked->manifest.instances[i].sop_instance_uid.text(), i);
     }
@@ -89,11 +93,14 @@ Result<std::shared_ptr<const CheckedVersion>> CheckedVersions::read(const store:
 namespace {
 
 /// Whether the version's instances are what the study should hold now: nothing came or changed since.
-bool is_current(const CheckedVersion& version, std::uint64_t study_revision) { return version.row.study_revision > 0 && study_revision <= version.row.study_revision; }
+bool is_current(const CheckedVersion& version, std::uint64_t study_revision) {
+    return version.row.study_revision > 0 && study_revision <= version.row.study_revision;
+}
 
 }  // namespace
 
-Result<void> check_listed(std::span<const store::InstanceRow> rows, const Selector& what, const CheckedVersion* version, std::uint64_t study_revision) {
+Result<void> check_listed(std::span<const store::InstanceRow> rows, const Selector& what, const CheckedVersion* version,
+                          std::uint64_t study_revision) {
     if (version == nullptr || !is_current(*version, study_revision)) return {};
     std::set<std::string_view> here;
     for (const auto& row : rows) here.insert(row.sop_uid.text());
@@ -101,7 +108,8 @@ Result<void> check_listed(std::span<const store::InstanceRow> rows, const Select
         if (what.level != Level::study && !what.series_uid.empty() && listed.series_instance_uid.text() != what.series_uid) continue;
         if (what.level == Level::instance && listed.sop_instance_uid.text() != what.sop_uid) continue;
         if (here.contains(listed.sop_instance_uid.text())) continue;
-        return fail(ErrorCode::corrupt, "instance " + listed.sop_instance_uid.text() + " stands in version " + std::to_string(version->row.record.version) +
+        return fail(ErrorCode::corrupt, "instance " + listed.sop_instance_uid.text() + " stands in version " +
+                                            std::to_string(version->row.record.version) +
                                             " of its study and is missing in the index: rebuild the index (fsck --rebuild-index)");
     }
     return {};
@@ -154,9 +162,13 @@ Result<std::uint64_t> Tracer::write(const Requester& who, Operation operation, c
     return trace_.append_durable(entry, keys);
 }
 
-StoreRetrieval::StoreRetrieval(store::Store& store, std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version,
-                               std::uint64_t study_revision, OnDamage on_damage)
-    : store_(store), instances_(std::move(instances)), version_(std::move(version)), study_revision_(study_revision), on_damage_(std::move(on_damage)) {}
+StoreRetrieval::StoreRetrieval(store::Store& store, std::vector<store::InstanceRow> instances,
+                               std::shared_ptr<const CheckedVersion> version, std::uint64_t study_revision, OnDamage on_damage)
+    : store_(store),
+      instances_(std::move(instances)),
+      version_(std::move(version)),
+      study_revision_(study_revision),
+      on_damage_(std::move(on_damage)) {}
 
 Error StoreRetrieval::damaged(const Error& error) {
     const auto& row = instances_[next_ - 1];
@@ -170,8 +182,8 @@ Result<std::optional<RetrievedInstance>> StoreRetrieval::next_instance() {
     if (next_ == instances_.size()) return std::nullopt;
     const auto& row = instances_[next_++];
     if (auto opened = open(row); !opened) return fail(damaged(opened.error()));
-    RetrievedInstance instance{row.study_uid.text(), row.series_uid.text(), row.sop_uid.text(), row.sop_class_uid.text(), row.transfer_syntax_uid.text(),
-                               row.object.ref.size, prefix_.size()};
+    RetrievedInstance instance{row.study_uid.text(),           row.series_uid.text(), row.sop_uid.text(), row.sop_class_uid.text(),
+                               row.transfer_syntax_uid.text(), row.object.ref.size,   prefix_.size()};
     return instance;
 }
 

@@ -52,8 +52,8 @@ class Tracer {
 public:
     Tracer(audit::Trace& trace, store::Store& store, crypto::Secret staff_key, const Clock& clock = system_clock());
     /// `study` may be null: a look at nothing in particular. `flags`: of audit::Flag, besides those that who and decision make.
-    Result<std::uint64_t> write(const Requester& who, Operation operation, const Decision& decision, const StudyIdentity* study, const Bytes32& object,
-                                std::optional<ErrorCode> result, std::uint32_t flags = 0);
+    Result<std::uint64_t> write(const Requester& who, Operation operation, const Decision& decision, const StudyIdentity* study,
+                                const Bytes32& object, std::optional<ErrorCode> result, std::uint32_t flags = 0);
 
 private:
     audit::Trace& trace_;
@@ -95,6 +95,7 @@ Result<void> check_against_version(const store::InstanceRow& row, const CheckedV
 
 /// Nothing that the version lists may be missing among the rows, unless the study changed since.
 /// Errors: corrupt, naming the first that is.
-Result<void> check_listed(std::span<const store::InstanceRow> rows, const Selector& what, const CheckedVersion* version, std::uint64_t study_revision);
+Result<void> check_listed(std::span<const store::InstanceRow> rows, const Selector& what, const CheckedVersion* version,
+                          std::uint64_t study_revision);
 
 }  // namespace fiducial::archive

@@ -147,7 +147,8 @@ std::optional<store::RightsChange> rights_change(const ledger::Log& log, const S
 /// A damaged table is the table's affair; anything else is tried again.
 Result<void> RightsSink::go_on_if_damaged(Result<void> outcome) {
     if (outcome || (outcome.error().code != ErrorCode::corrupt && outcome.error().code != ErrorCode::conflict)) return outcome;
-    log::error("archive", "the table of rights is damaged or does not fit the chain; it is read from the ledger again", {{"why", outcome.error().message}});
+    log::error("archive", "the table of rights is damaged or does not fit the chain; it is read from the ledger again",
+               {{"why", outcome.error().message}});
     whole_ = false;
     return {};
 }
@@ -194,8 +195,9 @@ Result<void> RightsSink::look_whether_whole() {
     FID_TRY(const auto faults, rights_.check_all(transaction));
     whole_ = state.first_block <= first && faults.empty();
     if (!*whole_) {
-        log::warning("archive", "the table of rights is not whole; it is read from the ledger again",
-                     {{"begins_at_block", state.first_block}, {"why", faults.empty() ? std::string("it begins too late") : faults.front().message}});
+        log::warning(
+            "archive", "the table of rights is not whole; it is read from the ledger again",
+            {{"begins_at_block", state.first_block}, {"why", faults.empty() ? std::string("it begins too late") : faults.front().message}});
     }
     return {};
 }
@@ -231,14 +233,17 @@ void RightsSink::answered(SystemTime at) {
         pause_ = mended ? kFirstPause : std::min(pause_ * 2, kLongestPause);
     }
     if (!mended) {
-        if (problem_ != mended.error().message) log::error("archive", "the table of rights cannot be read from the ledger again", {{"why", mended.error().message}});
+        if (problem_ != mended.error().message)
+            log::error("archive", "the table of rights cannot be read from the ledger again", {{"why", mended.error().message}});
         problem_ = mended.error().message;
     }
     if (whole_ != true) return;  // what stands in the table is older than this answer
     if (noted_ && at >= *noted_ && at - *noted_ < kNoteEvery) return;
     noted_ = at;
-    const auto done = database_.write(database::Durability::rebuildable, [&](database::Transaction& t) { return rights_.note_answer(t, unix_seconds(at)); });
-    if (!done) log::warning("archive", "it could not be written down when the ledger's node last answered", {{"why", done.error().message}});
+    const auto done = database_.write(database::Durability::rebuildable,
+                                      [&](database::Transaction& t) { return rights_.note_answer(t, unix_seconds(at)); });
+    if (!done)
+        log::warning("archive", "it could not be written down when the ledger's node last answered", {{"why", done.error().message}});
 }
 
 }  // namespace fiducial::archive

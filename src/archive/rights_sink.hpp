@@ -43,12 +43,12 @@ private:
     ledger::Rpc& rpc_;
     const SiteFacts facts_;
     std::optional<SystemTime> noted_;
-    std::optional<bool> whole_;       // nothing: to be looked at
+    std::optional<bool> whole_;                             // nothing: to be looked at
     std::uint64_t head_ = 0, head_time_ = 0, settled_ = 0;  // as told since the start; 0: not yet
     static constexpr std::chrono::milliseconds kFirstPause{1'000}, kLongestPause{300'000};
-    SystemTime again_at_{};           // not earlier, after an attempt to read the history again; 1 s, 2 s, 4 s … after failures
+    SystemTime again_at_{};  // not earlier, after an attempt to read the history again; 1 s, 2 s, 4 s … after failures
     std::chrono::milliseconds pause_ = kFirstPause;
-    std::string problem_;             // said once
+    std::string problem_;  // said once
 };
 
 }  // namespace fiducial::archive

@@ -16,7 +16,7 @@ namespace fiducial::archive {
 namespace {
 
 constexpr std::size_t kMostAlarms = 1000;
-constexpr std::uint64_t kClockTolerance = 2;        // s
+constexpr std::uint64_t kClockTolerance = 2;  // s
 constexpr std::chrono::hours kJumpIsNews{1};
 constexpr std::uint64_t kReserveBytes = std::uint64_t{256} << 20;  // for index, trace and ledger; geth ends by itself at 128 MiB
 
@@ -40,7 +40,9 @@ Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configurat
 
 std::shared_ptr<const store::DiskWatch> watch_disks(const Site& site) {
     const auto& configuration = site.configuration();
-    const auto mark = [](std::int64_t mib, std::int64_t percent) { return store::DiskMarks::Mark{static_cast<std::uint64_t>(mib) << 20, static_cast<unsigned>(percent)}; };
+    const auto mark = [](std::int64_t mib, std::int64_t percent) {
+        return store::DiskMarks::Mark{static_cast<std::uint64_t>(mib) << 20, static_cast<unsigned>(percent)};
+    };
     store::DiskMarks marks;
     marks.warn = mark(configuration.store_warn_free_mib, configuration.store_warn_free_percent);
     marks.refuse = mark(configuration.store_refuse_free_mib, configuration.store_refuse_free_percent);
@@ -49,7 +51,8 @@ std::shared_ptr<const store::DiskWatch> watch_disks(const Site& site) {
     return std::make_shared<store::DiskWatch>(std::vector{layout.store(), layout.trace(), layout.ledger()}, marks);
 }
 
-Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_damaged_index, std::shared_ptr<const store::DiskWatch> disks) {
+Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_damaged_index,
+                                                 std::shared_ptr<const store::DiskWatch> disks) {
     const auto& configuration = site.configuration();
     store::StoreOptions options;
     options.vault.segment_bytes = static_cast<std::uint64_t>(configuration.store_segment_mib) << 20;
@@ -99,7 +102,8 @@ Result<std::unique_ptr<audit::Trace>> Service::open_trace(bool replace_lost) {
     if (!ec) std::filesystem::permissions(folder, std::filesystem::perms::owner_all, ec);
     if (ec) return fail(error_from_errno(ec.value(), "making folder", folder));
     FID_CHECK(sync_folder(folder.parent_path()));
-    log::warning("archive", "a new trace is begun: nothing tells any more who looked before", {{"why", why.message}, {"put_aside", aside.string()}});
+    log::warning("archive", "a new trace is begun: nothing tells any more who looked before",
+                 {{"why", why.message}, {"put_aside", aside.string()}});
     const auto kept = trace_witness_->kept();
     lost_trace_ = "after a lost trace (size and root, as the index knew them): " + (kept && !kept->empty() ? *kept : "unknown");
     return audit::Trace::create(folder, site_.derive(kTraceLabel), std::move(options));
@@ -125,7 +129,8 @@ Result<void> Service::open_trace_and_people(bool replace_lost_trace) {
     accounts_ = std::make_unique<Accounts>(store_->database(), site_.derive(kAccountsLabel));
     accounts_->set_trace_size([trace = trace_.get()] { return trace->size(); });
     FID_TRY(const bool index_is_new, accounts_->is_new());
-    if (begun && !index_is_new) FID_CHECK(accounts_->repair(true));  // the register counts in entries of the trace; tokens may have been taken back in it
+    if (begun && !index_is_new)
+        FID_CHECK(accounts_->repair(true));  // the register counts in entries of the trace; tokens may have been taken back in it
     FID_CHECK(begun ? trace_witness_->accept(*trace_) : trace_witness_->compare(*trace_, index_is_new));
     if (const auto problem = trace_witness_->problem(); !problem.empty()) raise("damaged_trace", "the trace: " + problem);
     if (!index_is_new) return {};
@@ -163,7 +168,8 @@ Result<void> Service::open_ledger(Ledger how) {
             node_ = std::make_unique<ledger::LocalNode>(settings, site_.node_password());
             if (auto started = node_->start(); !started) {
                 if (how != Ledger::optional) return fail(started.error());
-                log::warning("archive", "the ledger's node does not run; the archive goes on without it", {{"why", started.error().message}});
+                log::warning("archive", "the ledger's node does not run; the archive goes on without it",
+                             {{"why", started.error().message}});
             }
         }
     }
@@ -185,7 +191,8 @@ Result<void> Service::open_ledger(Ledger how) {
     outbox_settings.flush_after = std::chrono::milliseconds(configuration.ledger_batch_flush_ms);
     outbox_settings.flush_count = static_cast<std::size_t>(configuration.ledger_batch_size);
     FID_TRY(auto gateway, site_.key(kGatewayKey));
-    outbox_ = std::make_unique<ledger::Outbox>(store_->database(), *outbox_rpc_, outbox_settings, std::move(gateway), site_.derive(kOutboxLabel));
+    outbox_ =
+        std::make_unique<ledger::Outbox>(store_->database(), *outbox_rpc_, outbox_settings, std::move(gateway), site_.derive(kOutboxLabel));
     outbox_->on_incident([this](const ledger::LedgerIncident& incident) { raise("ledger_incident", incident.text); });
     exams_ = std::make_unique<Exams>(*store_, *versions_, *outbox_, facts, std::chrono::seconds(configuration.ingest_quiet_s));
     FID_CHECK(exams_->recover_versions());
@@ -202,8 +209,11 @@ Result<void> Service::open_ledger(Ledger how) {
     }
     settings.signer_sets = trust.signer_sets;
     settings.poll = std::chrono::milliseconds(configuration.ledger_poll_ms);
-    follower_ = std::make_unique<ledger::Follower>(store_->database(), *follower_rpc_, settings, std::vector<ledger::LedgerChanges*>{outbox_.get(), rights_sink_.get(), access_.get()});
-    follower_->on_incident([this](std::uint64_t block) { raise("ledger_incident", "block " + std::to_string(block) + " counted as settled and was undone, with all after it"); });
+    follower_ = std::make_unique<ledger::Follower>(store_->database(), *follower_rpc_, settings,
+                                                   std::vector<ledger::LedgerChanges*>{outbox_.get(), rights_sink_.get(), access_.get()});
+    follower_->on_incident([this](std::uint64_t block) {
+        raise("ledger_incident", "block " + std::to_string(block) + " counted as settled and was undone, with all after it");
+    });
     outbox_->on_included([this] { follower_->wake(); });
     if (how == Ledger::none || how == Ledger::silent) return {};
     access_->set_follower(follower_.get());
@@ -218,7 +228,8 @@ store::CompactionOptions Service::compaction_options() const {
     store::CompactionOptions options;
     options.dead_percent = static_cast<unsigned>(site_.configuration().store_compact_dead_percent);
     // A file of 1 GiB is worth it for 1 MiB; small segments for what is a share of them.
-    options.least_dead_bytes = std::min<std::uint64_t>(options.least_dead_bytes, static_cast<std::uint64_t>(site_.configuration().store_segment_mib) << 15);
+    options.least_dead_bytes =
+        std::min<std::uint64_t>(options.least_dead_bytes, static_cast<std::uint64_t>(site_.configuration().store_segment_mib) << 15);
     return options;
 }
 
@@ -233,8 +244,10 @@ void Service::watch_clock_and_disks(const std::stop_token& stop) {
         static_cast<void>(disks_->look());  // logs when a mark is passed
         const auto jump = watch.look();
         if (jump.count() == 0) continue;
-        raise("clock_jump", "the machine's clock was set " + std::to_string(std::chrono::abs(jump).count() / 1000) + " s " + (jump.count() > 0 ? "ahead" : "back") +
-                                " while the archive ran (or the machine slept): look at its time service; blocks that are sealed with a clock that is ahead stop the chain once it is put right");
+        raise("clock_jump", "the machine's clock was set " + std::to_string(std::chrono::abs(jump).count() / 1000) + " s " +
+                                (jump.count() > 0 ? "ahead" : "back") +
+                                " while the archive ran (or the machine slept): look at its time service; blocks that are sealed with a "
+                                "clock that is ahead stop the chain once it is put right");
         const std::lock_guard lock(alarms_mutex_);
         clock_jump_ = ClockJump{system_clock().now(), jump};
         clock_jumps_ += 1;
@@ -261,7 +274,9 @@ Service::~Service() {
     if (node_) node_->stop();
 }
 
-Requester Service::command_requester(Purpose purpose) const { return {site_.facts().operator_person, purpose, "command line", "command"}; }
+Requester Service::command_requester(Purpose purpose) const {
+    return {site_.facts().operator_person, purpose, "command line", "command"};
+}
 
 Result<Requester> Service::authenticate(std::string_view bearer_token) {
     FID_TRY(const auto person, accounts_->check_token(bearer_token));
@@ -279,7 +294,8 @@ Result<Decision> Service::permit(const Requester& who, const StudyIdentity* stud
     FID_CHECK(decision.require());
     if (decision.obligation != 0) {
         FID_CHECK(tracer_->write(who, operation, decision, study, study != nullptr ? study->study_key : kZero32, ErrorCode::unsupported));
-        return fail(ErrorCode::unsupported, "only de-identified data may be given out for this purpose, and this version cannot make them yet");
+        return fail(ErrorCode::unsupported,
+                    "only de-identified data may be given out for this purpose, and this version cannot make them yet");
     }
     return decision;
 }
@@ -334,8 +350,10 @@ Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const
     auto version = versions_->latest(study.row.study_uid);
     auto selected = select(what);
     if (selected) {
-        if (auto listed = check_listed(selected->rows, what, version ? version->get() : nullptr, selected->study_revision); !listed) selected = fail(listed.error());
-        else if (selected->rows.empty()) selected = fail(ErrorCode::not_found, "there is no such study, series or instance");
+        if (auto listed = check_listed(selected->rows, what, version ? version->get() : nullptr, selected->study_revision); !listed)
+            selected = fail(listed.error());
+        else if (selected->rows.empty())
+            selected = fail(ErrorCode::not_found, "there is no such study, series or instance");
     }
     Bytes32 object{};
     if (selected && what.level == Level::instance) object = selected->rows.front().object.ref.id;
@@ -350,16 +368,17 @@ Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const
         return fail(version.error());
     }
     retrieved_ += selected->rows.size();
-    return std::unique_ptr<Retrieval>(std::make_unique<StoreRetrieval>(
-        *store_, std::move(selected->rows), version ? *version : nullptr, selected->study_revision,
-        [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); }));
+    return std::unique_ptr<Retrieval>(
+        std::make_unique<StoreRetrieval>(*store_, std::move(selected->rows), version ? *version : nullptr, selected->study_revision,
+                                         [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); }));
 }
 
 void Service::damaged(const store::InstanceRow& instance, const Error& error) {
     raise("damaged_object", "instance " + instance.sop_uid.text() + " was quarantined: " + error.message);
     quarantined_ += 1;
     if (auto done = store_->quarantine(instance.object.ref.id, error.message); !done) {
-        log::error("archive", "a damaged object could not be quarantined", {{"object", instance.object.ref.id}, {"why", done.error().message}});
+        log::error("archive", "a damaged object could not be quarantined",
+                   {{"object", instance.object.ref.id}, {"why", done.error().message}});
     }
 }
 
@@ -375,7 +394,8 @@ Error Service::with_nodes_reason(Error error) const {
     const auto why = away && node_ ? node_->problem() : std::string();
     if (why.empty()) return error;
     // What only a person can put right is no passing absence.
-    return {node_->state() == ledger::NodeState::failed ? ErrorCode::conflict : error.code, error.message + "; the node does not run: " + why};
+    return {node_->state() == ledger::NodeState::failed ? ErrorCode::conflict : error.code,
+            error.message + "; the node does not run: " + why};
 }
 
 std::string Service::trust_text() const {
@@ -389,7 +409,8 @@ bool Service::trust_file_outdated(const ledger::FollowerStatus& chain) const {
     return !trust || trust->signer_sets.empty() || trust->signer_sets.back().signers != chain.voted_signers;
 }
 
-Result<std::vector<Address>> Service::take_over_trust_file(std::string_view next, std::span<const crypto::RecoverableSignature> signatures) {
+Result<std::vector<Address>> Service::take_over_trust_file(std::string_view next,
+                                                           std::span<const crypto::RecoverableSignature> signatures) {
     const std::lock_guard lock(trust_mutex_);
     FID_TRY(auto signers, install_next_trust_file(site_.layout().trust_file(), next, signatures));
     trust_text_ = next;
@@ -408,7 +429,8 @@ Result<std::string> Service::evidence(const Requester& who, const Selector& what
     FID_TRY(const auto version, versions_->latest(study.row.study_uid));
     const auto& record = version->row.record;
 
-    FID_TRY(const auto anchor, store_->database().read([&](database::Transaction& t) { return outbox_->anchor(t, study.study_key, record.version); }));
+    FID_TRY(const auto anchor,
+            store_->database().read([&](database::Transaction& t) { return outbox_->anchor(t, study.study_key, record.version); }));
     if (anchor.state != ledger::OutboxState::settled && anchor.state != ledger::OutboxState::included) {
         return fail(ErrorCode::unavailable, "version " + std::to_string(record.version) + " of this study is not on the ledger yet (" +
                                                 std::string(ledger::name_of(anchor.state)) + "); try again shortly");
@@ -467,14 +489,17 @@ Result<std::string> Service::describe_study(const Requester& who, std::string_vi
     FID_TRY(const auto decision, permit(who, &study, Operation::identify));
     FID_CHECK(tracer_->write(who, Operation::identify, decision, &study, study.study_key, {}));
     const auto& row = study.row;
-    boost::json::object out{{"studyInstanceUid", row.study_uid.text()}, {"patientId", row.patient.patient_id.value}, {"patientName", row.patient.name.value},
-                            {"date", row.date}, {"description", row.description.value}, {"instances", row.instance_count}};
+    boost::json::object out{{"studyInstanceUid", row.study_uid.text()}, {"patientId", row.patient.patient_id.value},
+                            {"patientName", row.patient.name.value},    {"date", row.date},
+                            {"description", row.description.value},     {"instances", row.instance_count}};
     boost::json::array versions, instances;
     FID_TRY(auto transaction, store_->database().begin_read());
     FID_TRY(const auto version_rows, store_->index().versions_of(transaction, row.study_uid));
     for (const auto& version : version_rows) {
-        boost::json::object shown{{"version", version.record.version}, {"reasons", evidence::reasons_text(version.record.reasons)},
-                                  {"instances", version.record.count}, {"record", to_hex(version.record.hash())},
+        boost::json::object shown{{"version", version.record.version},
+                                  {"reasons", evidence::reasons_text(version.record.reasons)},
+                                  {"instances", version.record.count},
+                                  {"record", to_hex(version.record.hash())},
                                   {"made", to_rfc3339(SystemTime(std::chrono::milliseconds(version.created_ms)))}};
         if (const auto anchor = outbox_->anchor(transaction, study.study_key, version.record.version)) {
             shown["state"] = std::string(ledger::name_of(anchor->state));
@@ -485,9 +510,12 @@ Result<std::string> Service::describe_study(const Requester& who, std::string_vi
     }
     FID_TRY(const auto instance_rows, store_->index().instances_of_study(transaction, row.study_uid));
     for (const auto& instance : instance_rows) {
-        instances.push_back({{"sopInstanceUid", instance.sop_uid.text()}, {"seriesInstanceUid", instance.series_uid.text()},
-                             {"transferSyntax", instance.transfer_syntax_uid.text()}, {"size", instance.object.ref.size},
-                             {"sha256", to_hex(instance.object.sha256)}, {"objectId", to_hex(instance.object.ref.id)}});
+        instances.push_back({{"sopInstanceUid", instance.sop_uid.text()},
+                             {"seriesInstanceUid", instance.series_uid.text()},
+                             {"transferSyntax", instance.transfer_syntax_uid.text()},
+                             {"size", instance.object.ref.size},
+                             {"sha256", to_hex(instance.object.sha256)},
+                             {"objectId", to_hex(instance.object.ref.id)}});
     }
     out["versions"] = std::move(versions);
     out["objects"] = std::move(instances);
@@ -500,46 +528,69 @@ Health Service::health() {
     if (const auto failure = store_->vault().failure()) prevents("store: " + failure->message);
     if (const auto failure = trace_->failure()) prevents("trace: " + failure->message);
     const auto room = disks_->look();
-    if (!room) prevents("store: " + room.error().message);
-    else if (room->state == store::DiskState::full) prevents("store: the disk is full, nothing new is taken: " + room->text());
+    if (!room)
+        prevents("store: " + room.error().message);
+    else if (room->state == store::DiskState::full)
+        prevents("store: the disk is full, nothing new is taken: " + room->text());
     health.ready = health.notes.empty();
     if (room && room->state == store::DiskState::low) health.notes.push_back("store: the disk fills up: " + room->text());
     const auto status = ledger::collect_status(*follower_, *outbox_, node_.get());
     if (!status.node_problem.empty()) health.notes.push_back("ledger node: " + status.node_problem);
     const auto now_s = unix_seconds(system_clock().now());
     if (status.chain.head_time > now_s + kClockTolerance) {
-        health.notes.push_back("clock: it is " + std::to_string(status.chain.head_time - now_s) + " s behind the newest block; no block is sealed before it has caught up: set the clock");
+        health.notes.push_back("clock: it is " + std::to_string(status.chain.head_time - now_s) +
+                               " s behind the newest block; no block is sealed before it has caught up: set the clock");
     }
     {
         const std::lock_guard lock(alarms_mutex_);
         if (clock_jump_ && std::chrono::abs(system_clock().now() - clock_jump_->at) < kJumpIsNews) {
-            health.notes.push_back("clock: at " + to_rfc3339(clock_jump_->at) + " it was set " + std::to_string(std::chrono::abs(clock_jump_->by).count() / 1000) + " s " + (clock_jump_->by.count() > 0 ? "ahead" : "back"));
+            health.notes.push_back("clock: at " + to_rfc3339(clock_jump_->at) + " it was set " +
+                                   std::to_string(std::chrono::abs(clock_jump_->by).count() / 1000) + " s " +
+                                   (clock_jump_->by.count() > 0 ? "ahead" : "back"));
         }
     }
     if (const auto problem = store_->compaction_status().problem; !problem.empty()) health.notes.push_back("compaction: " + problem);
-    if (status.chain.behind || !status.chain.problem.empty()) health.notes.push_back("ledger: " + (status.chain.problem.empty() ? std::string("no recent answer from the node") : status.chain.problem));
+    if (status.chain.behind || !status.chain.problem.empty())
+        health.notes.push_back("ledger: " +
+                               (status.chain.problem.empty() ? std::string("no recent answer from the node") : status.chain.problem));
     if (status.chain_stalled) health.notes.push_back("ledger: no new blocks are sealed");
     if (!status.outbox.problem.empty()) health.notes.push_back("ledger: " + status.outbox.problem);
     if (status.chain.unacknowledged > 0) {
-        health.notes.push_back("ledger: settled blocks were undone, from block " + std::to_string(status.chain.lowest_undone) + " on, and nobody has looked into it (fiducial ledger acknowledge)");
+        health.notes.push_back("ledger: settled blocks were undone, from block " + std::to_string(status.chain.lowest_undone) +
+                               " on, and nobody has looked into it (fiducial ledger acknowledge)");
     }
-    if (trust_file_outdated(status.chain)) health.notes.push_back("ledger: the signers have changed; evidence of newer blocks needs the next trust file (fiducial trust next)");
-    if (status.outbox.foreign_nonce) health.notes.push_back("ledger: a transaction of the gateway's account is not known here (nonce " + std::to_string(*status.outbox.foreign_nonce) + "); run fsck");
-    if (status.outbox.incidents > 0) health.notes.push_back("ledger: " + std::to_string(status.outbox.incidents) + " incidents wait for a person");
+    if (trust_file_outdated(status.chain))
+        health.notes.push_back(
+            "ledger: the signers have changed; evidence of newer blocks needs the next trust file (fiducial trust next)");
+    if (status.outbox.foreign_nonce)
+        health.notes.push_back("ledger: a transaction of the gateway's account is not known here (nonce " +
+                               std::to_string(*status.outbox.foreign_nonce) + "); run fsck");
+    if (status.outbox.incidents > 0)
+        health.notes.push_back("ledger: " + std::to_string(status.outbox.incidents) + " incidents wait for a person");
     return health;
 }
 
 std::vector<Metric> Service::metrics() {
     const auto status = ledger::collect_status(*follower_, *outbox_, node_.get());
     std::vector<Metric> metrics;
-    const auto gauge = [&](std::string name, std::string help, double value) { metrics.push_back({std::move(name), std::move(help), "gauge", {}, value}); };
-    const auto counter = [&](std::string name, std::string help, double value) { metrics.push_back({std::move(name), std::move(help), "counter", {}, value}); };
-    gauge("fiducial_outbox_age_seconds", "Age of the oldest record that is in no block.", static_cast<double>(status.outbox.oldest_unsent.count()) / 1000);
-    gauge("fiducial_settle_lag_seconds", "Age of the oldest record that is not settled.", static_cast<double>(status.outbox.oldest_unsettled.count()) / 1000);
-    gauge("fiducial_outbox_unsettled", "Records and calls that are not settled.", static_cast<double>(status.outbox.stored + status.outbox.submitted + status.outbox.included));
-    gauge("fiducial_ledger_incidents", "Incidents that wait for a person.", static_cast<double>(status.outbox.incidents + status.chain.unacknowledged));
-    gauge("fiducial_reorganisation_depth_blocks", "Deepest reorganisation since the start.", static_cast<double>(status.chain.deepest_reorganisation));
-    counter("fiducial_settled_undone_total", "Reorganisations that undid settled blocks, since the start.", static_cast<double>(status.chain.incidents));
+    const auto gauge = [&](std::string name, std::string help, double value) {
+        metrics.push_back({std::move(name), std::move(help), "gauge", {}, value});
+    };
+    const auto counter = [&](std::string name, std::string help, double value) {
+        metrics.push_back({std::move(name), std::move(help), "counter", {}, value});
+    };
+    gauge("fiducial_outbox_age_seconds", "Age of the oldest record that is in no block.",
+          static_cast<double>(status.outbox.oldest_unsent.count()) / 1000);
+    gauge("fiducial_settle_lag_seconds", "Age of the oldest record that is not settled.",
+          static_cast<double>(status.outbox.oldest_unsettled.count()) / 1000);
+    gauge("fiducial_outbox_unsettled", "Records and calls that are not settled.",
+          static_cast<double>(status.outbox.stored + status.outbox.submitted + status.outbox.included));
+    gauge("fiducial_ledger_incidents", "Incidents that wait for a person.",
+          static_cast<double>(status.outbox.incidents + status.chain.unacknowledged));
+    gauge("fiducial_reorganisation_depth_blocks", "Deepest reorganisation since the start.",
+          static_cast<double>(status.chain.deepest_reorganisation));
+    counter("fiducial_settled_undone_total", "Reorganisations that undid settled blocks, since the start.",
+            static_cast<double>(status.chain.incidents));
     counter("fiducial_reorganisations_total", "Reorganisations followed.", static_cast<double>(status.chain.reorganisations));
     gauge("fiducial_chain_stalled", "1 when no block comes although it should.", status.chain_stalled ? 1 : 0);
     gauge("fiducial_chain_behind", "1 when the node has not answered for too long.", status.chain.behind ? 1 : 0);
@@ -552,30 +603,41 @@ std::vector<Metric> Service::metrics() {
     counter("fiducial_denied_total", "Requests that were denied.", static_cast<double>(denied_.load()));
     counter("fiducial_quarantined_total", "Objects found damaged when read.", static_cast<double>(quarantined_.load()));
     if (const auto room = disks_->look()) {
-        gauge("fiducial_disk_state", "Room on the site's fullest disk: 0 ample, 1 below the first mark, 2 full: nothing new is stored.", static_cast<double>(room->state));
+        gauge("fiducial_disk_state", "Room on the site's fullest disk: 0 ample, 1 below the first mark, 2 full: nothing new is stored.",
+              static_cast<double>(room->state));
         gauge("fiducial_disk_free_bytes", "Free room on the site's fullest disk.", static_cast<double>(room->free_bytes));
         gauge("fiducial_disk_refuse_below_bytes", "Free room below which nothing new is stored.", static_cast<double>(room->refuse_below));
     }
     const auto now_s = unix_seconds(system_clock().now());
-    gauge("fiducial_clock_behind_head_seconds", "By how much the machine's clock is behind the newest block; no block is sealed before it has caught up.",
+    gauge("fiducial_clock_behind_head_seconds",
+          "By how much the machine's clock is behind the newest block; no block is sealed before it has caught up.",
           status.chain.head_time > now_s ? static_cast<double>(status.chain.head_time - now_s) : 0);
     {
         const std::lock_guard lock(alarms_mutex_);
         counter("fiducial_clock_jumps_total", "How often the machine's clock was set since the start.", static_cast<double>(clock_jumps_));
     }
     const auto compaction = store_->compaction_status();
-    gauge("fiducial_compaction_segment", "Number of the segment that is being rewritten; 0: none.", static_cast<double>(compaction.segment));
-    gauge("fiducial_dead_bytes", "Room in segments that nobody needs, when compaction last looked.", static_cast<double>(compaction.dead_bytes));
-    counter("fiducial_compacted_segments_total", "Segments rewritten or removed since the start.", static_cast<double>(compaction.segments));
-    counter("fiducial_compaction_freed_bytes_total", "Bytes freed by compaction since the start.", static_cast<double>(compaction.freed_bytes));
-    counter("fiducial_compaction_copied_bytes_total", "Bytes that compaction wrote since the start.", static_cast<double>(compaction.copied_bytes));
+    gauge("fiducial_compaction_segment", "Number of the segment that is being rewritten; 0: none.",
+          static_cast<double>(compaction.segment));
+    gauge("fiducial_dead_bytes", "Room in segments that nobody needs, when compaction last looked.",
+          static_cast<double>(compaction.dead_bytes));
+    counter("fiducial_compacted_segments_total", "Segments rewritten or removed since the start.",
+            static_cast<double>(compaction.segments));
+    counter("fiducial_compaction_freed_bytes_total", "Bytes freed by compaction since the start.",
+            static_cast<double>(compaction.freed_bytes));
+    counter("fiducial_compaction_copied_bytes_total", "Bytes that compaction wrote since the start.",
+            static_cast<double>(compaction.copied_bytes));
     if (const auto counts = store_->database().read([&](database::Transaction& t) { return store_->index().counts(t); })) {
         gauge("fiducial_patients", "Patients in the index.", static_cast<double>(counts->patients));
         gauge("fiducial_studies", "Studies in the index.", static_cast<double>(counts->studies));
         gauge("fiducial_instances", "Instances in the index.", static_cast<double>(counts->instances));
         gauge("fiducial_bytes", "Bytes of the instances in the index.", static_cast<double>(counts->bytes));
         for (const auto& [state, count] : counts->objects) {
-            metrics.push_back({"fiducial_objects", "Objects by state.", "gauge", {{"state", std::string(store::name_of(state))}}, static_cast<double>(count)});
+            metrics.push_back({"fiducial_objects",
+                               "Objects by state.",
+                               "gauge",
+                               {{"state", std::string(store::name_of(state))}},
+                               static_cast<double>(count)});
         }
     }
     return metrics;

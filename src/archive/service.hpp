@@ -35,7 +35,8 @@ std::shared_ptr<const store::DiskWatch> watch_disks(const Site& site);
 
 /// The store of a site, with the tables of this room and of the ledger's in its index.
 /// Errors: locked when an archive runs on the site; those of Store::open; invalid_argument for an attribute that is none.
-Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_damaged_index = false, std::shared_ptr<const store::DiskWatch> disks = {});
+Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_damaged_index = false,
+                                                 std::shared_ptr<const store::DiskWatch> disks = {});
 
 /// Something that people should look at. Kept for the process's life, newest last, at most 1,000.
 struct Alarm {
@@ -73,14 +74,16 @@ public:
     std::vector<Metric> metrics() override;
 
     /// Runs an operation for a command. See operations.cpp for their names, arguments and answers.
-    Result<boost::json::object> operate(std::string_view name, const boost::json::object& arguments, const EmitEvent& emit, const std::atomic<bool>& stop);
+    Result<boost::json::object> operate(std::string_view name, const boost::json::object& arguments, const EmitEvent& emit,
+                                        const std::atomic<bool>& stop);
 
-    /// The last step of a restore, before anything else is done with the site: studies that the ledger or the records call erased, and those
-    /// whose secrets are destroyed, are erased here too; all tokens are taken back. Needs a ledger that knows of all that was erased before.
-    /// `chain_head`: the backup's last block. `chain_is_the_backups`: there is no newer chain; else the newest block that the index knows counts, too.
-    /// Errors: conflict: it is another chain; unavailable: it does not answer, is catching up, or ends before these blocks.
-    /// Returns: what was erased, and which versions the ledger holds and this copy does not.
-    Result<boost::json::object> settle_restored(std::uint64_t chain_head, bool chain_is_the_backups, const EmitEvent& emit, const std::atomic<bool>& stop);
+    /// The last step of a restore, before anything else is done with the site: studies that the ledger or the records call erased, and
+    /// those whose secrets are destroyed, are erased here too; all tokens are taken back. Needs a ledger that knows of all that was erased
+    /// before. `chain_head`: the backup's last block. `chain_is_the_backups`: there is no newer chain; else the newest block that the index
+    /// knows counts, too. Errors: conflict: it is another chain; unavailable: it does not answer, is catching up, or ends before these
+    /// blocks. Returns: what was erased, and which versions the ledger holds and this copy does not.
+    Result<boost::json::object> settle_restored(std::uint64_t chain_head, bool chain_is_the_backups, const EmitEvent& emit,
+                                                const std::atomic<bool>& stop);
     /// Work that goes on beside requests while an archive runs for long: compaction. Requires: called once, from the process that serves.
     void start_upkeep();
 

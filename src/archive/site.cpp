@@ -27,7 +27,8 @@ Result<void> read_hex(const json::object& object, std::string_view key, std::arr
 
 Result<std::uint64_t> read_number(const json::object& object, std::string_view key) {
     const auto* value = object.if_contains(key);
-    if (value == nullptr || !value->is_int64() || value->get_int64() < 0) return fail(ErrorCode::malformed, "site.json: '" + std::string(key) + "' must be a number");
+    if (value == nullptr || !value->is_int64() || value->get_int64() < 0)
+        return fail(ErrorCode::malformed, "site.json: '" + std::string(key) + "' must be a number");
     return static_cast<std::uint64_t>(value->get_int64());
 }
 
@@ -68,7 +69,8 @@ Result<SiteFacts> SiteFacts::parse(std::string_view text) {
     FID_CHECK(read_hex(object, "siteId", facts.site_id));
     FID_CHECK(read_hex(object, "institution", facts.institution));
     FID_CHECK(read_hex(object, "operatorPerson", facts.operator_person));
-    if (const auto* name = object.if_contains("operatorName"); name != nullptr && name->is_string()) facts.operator_name = name->get_string();
+    if (const auto* name = object.if_contains("operatorName"); name != nullptr && name->is_string())
+        facts.operator_name = name->get_string();
     FID_TRY(facts.chain_id, read_number(object, "chainId"));
     FID_CHECK(read_hex(object, "genesisHash", facts.genesis_hash));
     facts.own_node = read_flag(object, "ownNode");
@@ -87,17 +89,22 @@ Result<SiteFacts> Site::read_facts(const std::filesystem::path& folder) {
     auto text = read_file(SiteLayout{folder}.facts(), kMaxSmallFile);
     if (text) return SiteFacts::parse(as_text(*text));
     auto& error = text.error();
-    if (error.code == ErrorCode::not_found) error.message = folder.string() + " is no Fiducial site; make one with: fiducial init --site " + folder.string();
+    if (error.code == ErrorCode::not_found)
+        error.message = folder.string() + " is no Fiducial site; make one with: fiducial init --site " + folder.string();
     if (error.code == ErrorCode::permission) error.message += "; run this as the user who owns the site";
     return fail(std::move(error));
 }
 
 Result<void> check_ledger_settings(const SiteFacts& facts, const Configuration& configuration) {
     if (facts.own_node && !configuration.ledger_url.empty()) {
-        return fail(ErrorCode::invalid_argument, "[ledger] url is set, but this site was made with a chain of its own, which its records stand on; leave it empty, or make a site with: fiducial init --ledger URL");
+        return fail(ErrorCode::invalid_argument,
+                    "[ledger] url is set, but this site was made with a chain of its own, which its records stand on; leave it empty, or "
+                    "make a site with: fiducial init --ledger URL");
     }
     if (!facts.own_node && configuration.ledger_url.empty()) {
-        return fail(ErrorCode::invalid_argument, "[ledger] url is empty, but this site was made on a ledger of others; name a node of chain " + std::to_string(facts.chain_id));
+        return fail(
+            ErrorCode::invalid_argument,
+            "[ledger] url is empty, but this site was made on a ledger of others; name a node of chain " + std::to_string(facts.chain_id));
     }
     return net::check_transport(configuration.ledger_url);
 }
@@ -121,7 +128,8 @@ Result<Site> Site::open(const std::filesystem::path& folder, const crypto::Secre
     site.layout_.root = std::filesystem::absolute(folder).lexically_normal();
     FID_TRY(site.facts_, read_facts(folder));
     FID_TRY(site.configuration_, Configuration::load(site.layout_.configuration()));
-    if (const auto fits = check_ledger_settings(site.facts_, site.configuration_); !fits) return fail(fits.error().with(site.layout_.configuration().string()));
+    if (const auto fits = check_ledger_settings(site.facts_, site.configuration_); !fits)
+        return fail(fits.error().with(site.layout_.configuration().string()));
     warn_of_open_key_file(site.layout_.site_key());
     FID_TRY(auto keys, KeyFile::open(site.layout_.site_key(), passphrase));
     site.root_key_ = std::move(keys.root_key);
@@ -134,7 +142,9 @@ crypto::Secret derive_key(const crypto::Secret& root_key, const Bytes32& site_id
     return key;
 }
 
-crypto::Secret Site::derive(std::string_view label) const { return derive_key(root_key_, facts_.site_id, label); }
+crypto::Secret Site::derive(std::string_view label) const {
+    return derive_key(root_key_, facts_.site_id, label);
+}
 
 crypto::Secret Site::node_password() const {
     const auto key = derive(kNodePasswordLabel);
@@ -202,7 +212,8 @@ Result<KeyFile> KeyFile::open_with_site_key(ByteView file, const std::string& na
     return open_parts(parts, name, std::move(site_key));
 }
 
-Result<void> KeyFile::write(const std::filesystem::path& path, const crypto::Secret& passphrase, const crypto::Argon2Parameters& parameters) const {
+Result<void> KeyFile::write(const std::filesystem::path& path, const crypto::Secret& passphrase,
+                            const crypto::Argon2Parameters& parameters) const {
     FID_TRY(const auto sealed, crypto::seal_key(site_key, passphrase, "site", parameters));
     Bytes bytes;
     append_lp(bytes, sealed.serialise());
@@ -227,7 +238,8 @@ Result<std::vector<crypto::RecoveryShare>> make_tested_shares(const crypto::Secr
 
 namespace {
 
-Result<RotateReport> replace_site_key(const SiteLayout& layout, KeyFile keys, const crypto::Secret& new_passphrase, unsigned recovery_needed, unsigned recovery_shares) {
+Result<RotateReport> replace_site_key(const SiteLayout& layout, KeyFile keys, const crypto::Secret& new_passphrase,
+                                      unsigned recovery_needed, unsigned recovery_shares) {
     keys.site_key = crypto::random_secret(32);
     RotateReport report;
     FID_TRY(report.shares, make_tested_shares(keys.site_key, recovery_needed, recovery_shares));
@@ -237,20 +249,21 @@ Result<RotateReport> replace_site_key(const SiteLayout& layout, KeyFile keys, co
 
 }  // namespace
 
-Result<RotateReport> rotate_site_key(const std::filesystem::path& folder, const crypto::Secret& passphrase, const crypto::Secret& new_passphrase,
-                                     unsigned recovery_needed, unsigned recovery_shares) {
+Result<RotateReport> rotate_site_key(const std::filesystem::path& folder, const crypto::Secret& passphrase,
+                                     const crypto::Secret& new_passphrase, unsigned recovery_needed, unsigned recovery_shares) {
     const SiteLayout layout{folder};
     FID_TRY(auto keys, KeyFile::open(layout.site_key(), passphrase));
     return replace_site_key(layout, std::move(keys), new_passphrase, recovery_needed, recovery_shares);
 }
 
-Result<RotateReport> recover_site_key(const std::filesystem::path& folder, std::span<const crypto::RecoveryShare> shares, const crypto::Secret& new_passphrase,
-                                      unsigned recovery_needed, unsigned recovery_shares) {
+Result<RotateReport> recover_site_key(const std::filesystem::path& folder, std::span<const crypto::RecoveryShare> shares,
+                                      const crypto::Secret& new_passphrase, unsigned recovery_needed, unsigned recovery_shares) {
     const SiteLayout layout{folder};
     FID_TRY(auto site_key, crypto::combine_shares(shares));
     auto keys = KeyFile::open_with_site_key(layout.site_key(), std::move(site_key));
     if (!keys && keys.error().code == ErrorCode::conflict) {
-        return fail(ErrorCode::conflict, "these shares fit together, but are not those of " + folder.string() + ": they belong to another site, or to the key before the last rotation");
+        return fail(ErrorCode::conflict, "these shares fit together, but are not those of " + folder.string() +
+                                             ": they belong to another site, or to the key before the last rotation");
     }
     FID_TRY(auto opened, std::move(keys));
     return replace_site_key(layout, std::move(opened), new_passphrase, recovery_needed, recovery_shares);

@@ -34,14 +34,14 @@ struct SiteLayout {
 /// What a site is, once and for all: public, written by `init`.
 struct SiteFacts {
     Bytes32 site_id{};
-    Bytes32 institution{};       // id in Members
-    Bytes32 operator_person{};   // the custodian that init made: for whom commands act
+    Bytes32 institution{};                   // id in Members
+    Bytes32 operator_person{};               // the custodian that init made: for whom commands act
     std::string operator_name = "operator";  // this person's log-in name
     std::uint64_t chain_id = 0;
     Hash genesis_hash{};
-    bool own_node = true;        // the archive runs the node
-    bool development = false;    // a chain without seals
-    bool demo = false;           // made to be tried out: may be damaged on purpose
+    bool own_node = true;      // the archive runs the node
+    bool development = false;  // a chain without seals
+    bool demo = false;         // made to be tried out: may be damaged on purpose
     Address members{}, studies{}, consents{}, checkpoints{}, directory{};
     std::uint64_t from_block = 0;
 
@@ -57,17 +57,18 @@ inline constexpr std::string_view kGatewayKey = "gateway";    // anchors
 inline constexpr std::string_view kSealerKey = "sealer";      // seals the local node's blocks
 
 /// Labels of the keys derived from the root key.
-inline constexpr std::string_view kControlLabel = "fid.control1";            // what a command proves to the running archive
-inline constexpr std::string_view kNodePasswordLabel = "fid.node-password1"; // of the local node's sealer
-inline constexpr std::string_view kTraceLabel = "fid.trace1";                // MAC of the trace's head
-inline constexpr std::string_view kTraceStaffLabel = "fid.trace-staff1";     // seals the staff's part of trace entries
-inline constexpr std::string_view kImageUidLabel = "fid.image-uid1";         // UIDs of images that bring none
-inline constexpr std::string_view kAccountsLabel = "fid.accounts1";          // MACs of people and tokens
+inline constexpr std::string_view kControlLabel = "fid.control1";             // what a command proves to the running archive
+inline constexpr std::string_view kNodePasswordLabel = "fid.node-password1";  // of the local node's sealer
+inline constexpr std::string_view kTraceLabel = "fid.trace1";                 // MAC of the trace's head
+inline constexpr std::string_view kTraceStaffLabel = "fid.trace-staff1";      // seals the staff's part of trace entries
+inline constexpr std::string_view kImageUidLabel = "fid.image-uid1";          // UIDs of images that bring none
+inline constexpr std::string_view kAccountsLabel = "fid.accounts1";           // MACs of people and tokens
 inline constexpr std::string_view kOutboxLabel = "fid.outbox1";               // MACs of the outbox's rows
 inline constexpr std::string_view kBackupLabel = "fid.backup-key1";           // MACs and sealed pieces of backups
-inline constexpr std::string_view kKeyFilesLabel = "fid.key-files1";         // seals the key files
+inline constexpr std::string_view kKeyFilesLabel = "fid.key-files1";          // seals the key files
 
-/// Whether the settings are of this site's ledger. Errors: invalid_argument where they name one and the site has its own, or name none and it has not.
+/// Whether the settings are of this site's ledger. Errors: invalid_argument where they name one and the site has its own, or name none and
+/// it has not.
 Result<void> check_ledger_settings(const SiteFacts& facts, const Configuration& configuration);
 
 /// A site that was opened with its passphrase: its keys, settings and facts. Opens nothing else.
@@ -110,8 +111,8 @@ struct InitOptions {
     std::filesystem::path geth;          // empty: looked for
     std::filesystem::path deployer_key;  // 64 hex digits: of an account with ether on that ledger; empty: a development chain's own
     std::uint64_t clique_period = 0, clique_epoch = 0;  // of that ledger, where its node does not tell (admin_nodeInfo); 0: ask it
-    unsigned recovery_needed = 2;        // shares that give the site key back …
-    unsigned recovery_shares = 3;        // … of so many
+    unsigned recovery_needed = 2;                       // shares that give the site key back …
+    unsigned recovery_shares = 3;                       // … of so many
     crypto::Argon2Parameters argon2;
     bool demo = false;
     const std::atomic<bool>* stop = nullptr;  // looked at between the steps
@@ -122,7 +123,7 @@ struct InitReport {
     std::vector<crypto::RecoveryShare> shares;  // printed once, never stored
     Hash trust_sha256{};
     Address gateway{};
-    std::vector<std::string> steps;             // what was done, for people
+    std::vector<std::string> steps;  // what was done, for people
 };
 
 /// Whether a site can be made here. Errors: conflict when the folder exists and is not empty.
@@ -146,7 +147,8 @@ struct KeyFile {
     /// Without the passphrase. Errors: conflict when the file is under another site key.
     static Result<KeyFile> open_with_site_key(const std::filesystem::path& path, crypto::Secret site_key);
     static Result<KeyFile> open_with_site_key(ByteView file, const std::string& name, crypto::Secret site_key);
-    Result<void> write(const std::filesystem::path& path, const crypto::Secret& passphrase, const crypto::Argon2Parameters& parameters) const;
+    Result<void> write(const std::filesystem::path& path, const crypto::Secret& passphrase,
+                       const crypto::Argon2Parameters& parameters) const;
 };
 
 struct RotateReport {
@@ -155,13 +157,13 @@ struct RotateReport {
 /// A new site key (and, where given, a new passphrase) over the same root key: for a passphrase or a recovery share that may have
 /// been seen, but not together with the key file. Done in one step; the old key file stays good until then.
 /// Errors: wrong_passphrase; io.
-Result<RotateReport> rotate_site_key(const std::filesystem::path& folder, const crypto::Secret& passphrase, const crypto::Secret& new_passphrase,
-                                     unsigned recovery_needed, unsigned recovery_shares);
+Result<RotateReport> rotate_site_key(const std::filesystem::path& folder, const crypto::Secret& passphrase,
+                                     const crypto::Secret& new_passphrase, unsigned recovery_needed, unsigned recovery_shares);
 
 /// The same where the passphrase is lost: the shares open the key file.
 /// Errors: those of combine_shares; conflict when the shares are not those of the site's present key; io.
-Result<RotateReport> recover_site_key(const std::filesystem::path& folder, std::span<const crypto::RecoveryShare> shares, const crypto::Secret& new_passphrase,
-                                      unsigned recovery_needed, unsigned recovery_shares);
+Result<RotateReport> recover_site_key(const std::filesystem::path& folder, std::span<const crypto::RecoveryShare> shares,
+                                      const crypto::Secret& new_passphrase, unsigned recovery_needed, unsigned recovery_shares);
 
 /// Splits and at once puts together again, so that no share is given out that does not work.
 Result<std::vector<crypto::RecoveryShare>> make_tested_shares(const crypto::Secret& site_key, unsigned needed, unsigned count);

@@ -20,7 +20,7 @@ namespace fiducial::archive {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::uint64_t kStudiesMappingSlot = 0;                  // contracts/README.md, storage layout test
+constexpr std::uint64_t kStudiesMappingSlot = 0;  // contracts/README.md, storage layout test
 
 }  // namespace
 
@@ -56,7 +56,8 @@ public:
 private:
     Result<void> steps() {
         using Step = Result<void> (SiteMaker::*)();
-        for (const Step step : {&SiteMaker::make_keys, &SiteMaker::write_configuration, &SiteMaker::start_ledger, &SiteMaker::deploy, &SiteMaker::write_trust_file, &SiteMaker::make_store}) {
+        for (const Step step : {&SiteMaker::make_keys, &SiteMaker::write_configuration, &SiteMaker::start_ledger, &SiteMaker::deploy,
+                                &SiteMaker::write_trust_file, &SiteMaker::make_store}) {
             if (options_.stop != nullptr && options_.stop->load()) return fail(ErrorCode::cancelled, "interrupted: no site was made");
             FID_CHECK((this->*step)());
         }
@@ -150,12 +151,15 @@ private:
         if (!genesis) return fail(ErrorCode::unavailable, "the node has no block 0");
         facts.genesis_hash = genesis->hash;
         FID_TRY(const auto version, rpc_->client_version());
-        const bool clique = version.starts_with("Geth/v1.13.") && genesis->header.extra_data.size() >= ethereum::kCliqueVanitySize + 20 + ethereum::kCliqueSealSize;
+        const bool clique = version.starts_with("Geth/v1.13.") &&
+                            genesis->header.extra_data.size() >= ethereum::kCliqueVanitySize + 20 + ethereum::kCliqueSealSize;
         facts.development = !clique;
         if (clique) FID_CHECK(ask_for_seals(*genesis));
         FID_CHECK(fund_deployer());
-        done("ledger reached: " + version + (facts.development ? ", a development chain: its blocks carry no seals and prove nothing to a stranger"
-                                                               : ", sealed by " + std::to_string(signers_.signers.size()) + " signers every " + std::to_string(clique_.period_s) + " s"));
+        done("ledger reached: " + version +
+             (facts.development ? ", a development chain: its blocks carry no seals and prove nothing to a stranger"
+                                : ", sealed by " + std::to_string(signers_.signers.size()) + " signers every " +
+                                      std::to_string(clique_.period_s) + " s"));
         return {};
     }
 
@@ -171,7 +175,9 @@ private:
             clique_ = {told("/protocols/eth/config/clique/period"), told("/protocols/eth/config/clique/epoch")};
         }
         if (clique_.epoch == 0) {
-            return fail(ErrorCode::invalid_argument, "the node does not tell the chain's period and epoch: name its IPC socket, or pass --clique-period and --clique-epoch");
+            return fail(
+                ErrorCode::invalid_argument,
+                "the node does not tell the chain's period and epoch: name its IPC socket, or pass --clique-period and --clique-epoch");
         }
         FID_TRY(signers_.signers, ethereum::clique_checkpoint_signers(genesis.header));
         FID_TRY(const auto head, rpc_->block_number());
@@ -188,12 +194,14 @@ private:
     Result<void> fund_deployer() {
         FID_TRY(const auto deployer, account(kDeployerKey));
         if (!site_.facts_.development && options_.deployer_key.empty()) {
-            return fail(ErrorCode::invalid_argument, "this ledger's ether is real: pass --deployer-key FILE with the key (64 hex digits) of an account that holds some");
+            return fail(ErrorCode::invalid_argument,
+                        "this ledger's ether is real: pass --deployer-key FILE with the key (64 hex digits) of an account that holds some");
         }
         FID_TRY(const auto accounts, rpc_->raw("eth_accounts", "[]"));
         if (options_.deployer_key.empty() && accounts.is_array() && !accounts.get_array().empty()) {
             const std::string from(accounts.get_array().front().as_string());
-            const std::string params = R"([{"from":")" + from + R"(","to":")" + to_0x(deployer) + R"(","value":"0x8ac7230489e80000"}])";  // 10 ether
+            const std::string params =
+                R"([{"from":")" + from + R"(","to":")" + to_0x(deployer) + R"(","value":"0x8ac7230489e80000"}])";  // 10 ether
             FID_CHECK(rpc_->raw("eth_sendTransaction", params));
         }
         for (int tries = 0; tries < 50; ++tries) {
@@ -263,7 +271,8 @@ private:
     Result<void> make_store() {
         FID_TRY(const auto store, open_store(site_));
         Accounts accounts(store->database(), site_.derive(kAccountsLabel));
-        const Person person{site_.facts_.operator_person, options_.operator_name, kAdministrator | kCustodian, system_clock().now().time_since_epoch().count()};
+        const Person person{site_.facts_.operator_person, options_.operator_name, kAdministrator | kCustodian,
+                            system_clock().now().time_since_epoch().count()};
         FID_CHECK(store->database().write(database::Durability::full, [&](database::Transaction& t) { return accounts.add(t, person); }));
         FID_TRY(const auto trace, audit::Trace::create(site_.layout_.trace(), site_.derive(kTraceLabel)));
         FID_CHECK(TraceWitness(store->database(), site_.derive(kAccountsLabel)).accept(*trace));
@@ -279,8 +288,8 @@ private:
     std::unique_ptr<ledger::LocalNode> node_;
     std::unique_ptr<ledger::Rpc> rpc_;
     ledger::contracts::Deployment deployment_;
-    evidence::SignerSet signers_;      // of a ledger that others made
-    ethereum::CliqueConfig clique_;    // likewise
+    evidence::SignerSet signers_;    // of a ledger that others made
+    ethereum::CliqueConfig clique_;  // likewise
 };
 
 Result<crypto::Secret> read_private_key(const std::filesystem::path& path) {
@@ -296,6 +305,8 @@ Result<crypto::Secret> read_private_key(const std::filesystem::path& path) {
     return secret;
 }
 
-Result<InitReport> init_site(const InitOptions& options, const crypto::Secret& passphrase) { return SiteMaker(options, passphrase).make(); }
+Result<InitReport> init_site(const InitOptions& options, const crypto::Secret& passphrase) {
+    return SiteMaker(options, passphrase).make();
+}
 
 }  // namespace fiducial::archive

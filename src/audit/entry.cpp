@@ -9,7 +9,7 @@ namespace {
 constexpr std::string_view kTag = "fid.entry1";
 constexpr std::size_t kLongestAddress = 255;
 constexpr std::size_t kLongestSealed = 512;
-constexpr std::uint8_t kStaff = 1;    // bits of the byte that says which parts follow, and the parts' names in associated data
+constexpr std::uint8_t kStaff = 1;  // bits of the byte that says which parts follow, and the parts' names in associated data
 constexpr std::uint8_t kPatient = 2;
 
 /// A part is bound to the clear fields of its entry, to its place there and to the name of its key.
@@ -20,7 +20,8 @@ Bytes associated_of(ByteView clear, std::uint8_t part, const Bytes32& key_id) {
     return associated;
 }
 
-Result<void> append_part(Bytes& out, ByteView clear, std::uint8_t part, std::string_view name, const PartKey& key, const crypto::Secret& plain) {
+Result<void> append_part(Bytes& out, ByteView clear, std::uint8_t part, std::string_view name, const PartKey& key,
+                         const crypto::Secret& plain) {
     if (key.key == nullptr || key.key->size() != 32) {
         return fail(ErrorCode::invalid_argument, "trace entry: the " + std::string(name) + " part needs a key of 32 bytes");
     }
@@ -76,12 +77,14 @@ Result<SealedPart> read_part(ByteReader& reader, std::string_view name) {
     SealedPart part;
     FID_TRY(part.key_id, reader.array<32>("trace entry: " + std::string(name) + " key id"));
     FID_TRY(const auto sealed, reader.take_lp("trace entry: " + std::string(name) + " part"));
-    if (sealed.size() > kLongestSealed) return fail(ErrorCode::limit_exceeded, "trace entry: the " + std::string(name) + " part is too long");
+    if (sealed.size() > kLongestSealed)
+        return fail(ErrorCode::limit_exceeded, "trace entry: the " + std::string(name) + " part is too long");
     part.sealed = to_bytes(sealed);
     return part;
 }
 
-Result<crypto::Secret> open_part(const std::optional<SealedPart>& part, std::uint8_t which, std::string_view name, ByteView entry, const crypto::Secret& key) {
+Result<crypto::Secret> open_part(const std::optional<SealedPart>& part, std::uint8_t which, std::string_view name, ByteView entry,
+                                 const crypto::Secret& key) {
     if (!part) return fail(ErrorCode::not_found, "trace entry: it has no " + std::string(name) + " part");
     if (key.size() != 32) return fail(ErrorCode::invalid_argument, "trace entry: a part's key has 32 bytes");
     auto plain = crypto::open_small(key.view(), associated_of(entry.first(kClearSize), which, part->key_id), part->sealed);
@@ -96,7 +99,8 @@ Result<Bytes> encode_entry(const Entry& entry, const EntryKeys& keys) {
     Bytes out = clear_of(entry);
     const Bytes clear = out;
     if (entry.staff) {
-        if (entry.staff->remote_address.size() > kLongestAddress) return fail(ErrorCode::invalid_argument, "trace entry: the remote address is too long");
+        if (entry.staff->remote_address.size() > kLongestAddress)
+            return fail(ErrorCode::invalid_argument, "trace entry: the remote address is too long");
         FID_CHECK(append_part(out, clear, kStaff, "staff", keys.staff, plain_of(*entry.staff)));
     }
     if (entry.patient) {
@@ -106,13 +110,15 @@ Result<Bytes> encode_entry(const Entry& entry, const EntryKeys& keys) {
 }
 
 Result<StoredEntry> decode_entry(ByteView bytes) {
-    if (bytes.size() > kLongestEntry) return fail(ErrorCode::limit_exceeded, "trace entry: longer than " + std::to_string(kLongestEntry) + " bytes");
+    if (bytes.size() > kLongestEntry)
+        return fail(ErrorCode::limit_exceeded, "trace entry: longer than " + std::to_string(kLongestEntry) + " bytes");
     ByteReader reader(bytes);
     FID_CHECK(check_tag(reader));
     StoredEntry stored;
     Entry& entry = stored.clear;
     FID_TRY(const auto time, reader.u64("trace entry: time"));
-    if (time > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return fail(ErrorCode::malformed, "trace entry: time is out of range");
+    if (time > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+        return fail(ErrorCode::malformed, "trace entry: time is out of range");
     entry.time = SystemTime(std::chrono::milliseconds(time));
     FID_TRY(entry.operation, reader.u8("trace entry: operation"));
     FID_TRY(entry.purpose, reader.u8("trace entry: purpose"));

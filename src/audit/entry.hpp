@@ -11,13 +11,13 @@ namespace fiducial::audit {
 
 /// Bits of Entry::flags.
 enum Flag : std::uint32_t {
-    node_away = 1U << 0,    // decided without an answer of the ledger node
-    emergency = 1U << 1,    // glass was broken
-    device = 1U << 2,       // a device asked, no person
-    command = 1U << 3,      // a command on the machine, not a door
-    deidentified = 1U << 4, // what was given out had its identity removed
-    people = 1U << 5,       // a change to the site's people or to who holds tokens follows
-    begun_anew = 1U << 6,   // the first entry after a trace that was lost; the staff part says how long that one was
+    node_away = 1U << 0,     // decided without an answer of the ledger node
+    emergency = 1U << 1,     // glass was broken
+    device = 1U << 2,        // a device asked, no person
+    command = 1U << 3,       // a command on the machine, not a door
+    deidentified = 1U << 4,  // what was given out had its identity removed
+    people = 1U << 5,        // a change to the site's people or to who holds tokens follows
+    begun_anew = 1U << 6,    // the first entry after a trace that was lost; the staff part says how long that one was
 };
 
 /// Who asked, and from where. Encrypted under a key of that person or device.
@@ -87,7 +87,8 @@ inline constexpr std::size_t kLongestEntry = 4096;  // bytes of an encoded entry
 
 /// Errors: invalid_argument when a part has no key, a key is not 32 bytes, or the remote address is too long.
 Result<Bytes> encode_entry(const Entry& entry, const EntryKeys& keys);
-/// Errors: malformed, naming the field; unsupported for a later version; limit_exceeded beyond kLongestEntry. Only the canonical encoding passes.
+/// Errors: malformed, naming the field; unsupported for a later version; limit_exceeded beyond kLongestEntry. Only the canonical encoding
+/// passes.
 Result<StoredEntry> decode_entry(ByteView bytes);
 /// RFC 6962 leaf hash: H(0x00 ‖ bytes).
 Hash entry_leaf_hash(ByteView bytes);

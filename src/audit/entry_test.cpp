@@ -45,8 +45,20 @@ Entry full() {
 TEST(TraceEntry, GoldenBytesOfTheClearPart) {
     const auto bytes = encode_entry(sample(), {});
     ASSERT_TRUE(bytes);
-    EXPECT_EQ(to_hex(*bytes), "0a" "6669642e656e74727931" "000001a204d8167b" "01" "02" "01" "0304" "05" "0000000000000607"
-                              "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb" "00000003" "0009" "00");
+    EXPECT_EQ(to_hex(*bytes),
+              "0a"
+              "6669642e656e74727931"
+              "000001a204d8167b"
+              "01"
+              "02"
+              "01"
+              "0304"
+              "05"
+              "0000000000000607"
+              "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+              "00000003"
+              "0009"
+              "00");
 }
 
 TEST(TraceEntry, RoundTripOfEachSelectionOfParts) {

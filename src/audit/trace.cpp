@@ -18,18 +18,20 @@ using impl::LogKey;
 
 namespace {
 
-constexpr std::size_t kMostInGroup = 4096;       // entries in one write and sync
-constexpr std::uint64_t kSparseStep = 128;       // every so many entries an offset is remembered
+constexpr std::size_t kMostInGroup = 4096;  // entries in one write and sync
+constexpr std::uint64_t kSparseStep = 128;  // every so many entries an offset is remembered
 constexpr std::chrono::minutes kTellHeadAfter{1};
 constexpr std::uint64_t kHeadFileLimit = 65536;
-constexpr std::size_t kPieceForOne = 65536;       // read at once to find one entry
+constexpr std::size_t kPieceForOne = 65536;  // read at once to find one entry
 constexpr std::size_t kPieceForMany = std::size_t{1} << 20;
 
 Result<void> write_head_slot(File& file, const LogKey& key, const Head& head) {
     return file.write_at(head.sequence % 2 * impl::kHeadSlotSize, impl::make_head_slot(key, head));
 }
 
-std::uint64_t now_ms() { return static_cast<std::uint64_t>(system_clock().now().time_since_epoch().count()); }
+std::uint64_t now_ms() {
+    return static_cast<std::uint64_t>(system_clock().now().time_since_epoch().count());
+}
 
 /// Log and head file as found or made, and the head after recovery.
 struct Opened {
@@ -52,7 +54,8 @@ Result<Opened> make_new(Opened opened, const std::filesystem::path& folder) {
 }
 
 Error lost(std::string_view what) {
-    return {ErrorCode::corrupt, "trace: " + std::string(what) + "; put the folder trace/ back from the backup, and find out who can write to it"};
+    return {ErrorCode::corrupt,
+            "trace: " + std::string(what) + "; put the folder trace/ back from the backup, and find out who can write to it"};
 }
 
 Result<Opened> open_files(const std::filesystem::path& folder, crypto::Secret mac_key, bool may_make) {
@@ -70,7 +73,8 @@ Result<Opened> open_files(const std::filesystem::path& folder, crypto::Secret ma
     FID_TRY(const auto head_bytes, read_file(folder / impl::kHeadName, kHeadFileLimit));
     if (log_size < kHeaderSize) {
         if (had_head && !head_bytes.empty()) {
-            return fail(ErrorCode::corrupt, "trace: trace.head is there, but trace.log holds " + std::to_string(log_size) + " bytes: it was cut or replaced");
+            return fail(ErrorCode::corrupt,
+                        "trace: trace.head is there, but trace.log holds " + std::to_string(log_size) + " bytes: it was cut or replaced");
         }
         if (!may_make) return tl::make_unexpected(lost("trace.log is empty"));
         return make_new(std::move(opened), folder);
@@ -85,8 +89,9 @@ Result<Opened> open_files(const std::filesystem::path& folder, crypto::Secret ma
         return tl::make_unexpected(lost("trace.head is missing or damaged"));
     }
     if (log_size < opened.head.bytes) {
-        return fail(ErrorCode::corrupt, "trace: the log ends at byte " + std::to_string(log_size) + ", but " + std::to_string(opened.head.tree.size()) +
-                                            " entries in " + std::to_string(opened.head.bytes) + " bytes had been synced");
+        return fail(ErrorCode::corrupt, "trace: the log ends at byte " + std::to_string(log_size) + ", but " +
+                                            std::to_string(opened.head.tree.size()) + " entries in " + std::to_string(opened.head.bytes) +
+                                            " bytes had been synced");
     }
     return opened;
 }
@@ -99,7 +104,8 @@ Result<void> recover_tail(Opened& opened) {
     if (tail.fault) return fail(ErrorCode::corrupt, "trace: " + tail.fault->message);
     if (opened.head.bytes < log_size) {
         FID_CHECK(opened.log.truncate(opened.head.bytes));
-        log::warning("audit", "cut a torn tail off the trace: entries that were being written when the archive stopped, none of them acknowledged",
+        log::warning("audit",
+                     "cut a torn tail off the trace: entries that were being written when the archive stopped, none of them acknowledged",
                      {{"bytes", log_size - opened.head.bytes}, {"size", opened.head.tree.size()}});
     }
     if (opened.head.tree.size() != before || opened.head.bytes < log_size) FID_CHECK(opened.log.sync_data());
@@ -143,10 +149,10 @@ struct Trace::State {
     std::condition_variable work;  // something waits, or stop
     std::condition_variable room;  // the queue was emptied
     std::deque<Pending> queue;
-    Head head;                     // what is durable
+    Head head;  // what is durable
     std::optional<Error> failed;
     bool stopping = false;
-    std::uint64_t synced_head_size = 0, told_head_size = 0;  // the writer's own
+    std::uint64_t synced_head_size = 0, told_head_size = 0;                              // the writer's own
     std::chrono::steady_clock::time_point told_head = std::chrono::steady_clock::now();  // the same
 
     mutable std::mutex sparse_mutex;
@@ -182,7 +188,8 @@ Result<std::unique_ptr<Trace>> Trace::create(const std::filesystem::path& folder
     return start(folder, std::move(mac_key), std::move(options), true);
 }
 
-Result<std::unique_ptr<Trace>> Trace::start(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options, bool may_make) {
+Result<std::unique_ptr<Trace>> Trace::start(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options,
+                                            bool may_make) {
     FID_TRY(auto opened, open_files(folder, std::move(mac_key), may_make));
     FID_CHECK(recover_tail(opened));
     auto state = std::make_unique<State>();
@@ -206,13 +213,15 @@ Trace::~Trace() {
     state_->writer.join();
     if (state_->options.on_head) state_->options.on_head(head());
     if (!state_->failed) {
-        if (auto synced = state_->head_file.sync_data(); !synced) log::error("audit", "the trace's head could not be synced", {{"reason", synced.error().message}});
+        if (auto synced = state_->head_file.sync_data(); !synced)
+            log::error("audit", "the trace's head could not be synced", {{"reason", synced.error().message}});
     }
 }
 
 Result<Trace::Ticket> Trace::State::enqueue(std::unique_lock<std::mutex>&, Pending pending) {
     if (failed) return fail(ErrorCode::unavailable, "trace: it has failed and must be opened again: " + failed->message);
-    if (queue.size() >= options.most_queued) return fail(ErrorCode::unavailable, "trace: " + std::to_string(queue.size()) + " entries wait for the disk already");
+    if (queue.size() >= options.most_queued)
+        return fail(ErrorCode::unavailable, "trace: " + std::to_string(queue.size()) + " entries wait for the disk already");
     queue.push_back(pending);
     if (queue.size() == 1) work.notify_one();
     Ticket ticket;
@@ -281,7 +290,8 @@ void Trace::State::run() {
             work.wait(lock, [this] { return stopping || !queue.empty(); });
             if (queue.empty()) return;
             const std::size_t count = std::min(queue.size(), kMostInGroup);
-            group.assign(std::make_move_iterator(queue.begin()), std::make_move_iterator(queue.begin() + static_cast<std::ptrdiff_t>(count)));
+            group.assign(std::make_move_iterator(queue.begin()),
+                         std::make_move_iterator(queue.begin() + static_cast<std::ptrdiff_t>(count)));
             queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(count));
             room.notify_all();
         }
@@ -349,7 +359,9 @@ std::uint64_t Trace::size() const {
     const std::lock_guard lock(state_->mutex);
     return state_->head.tree.size();
 }
-Hash Trace::root() const { return head().root; }
+Hash Trace::root() const {
+    return head().root;
+}
 TraceHead Trace::head() const {
     const Head head = state_->snapshot();
     return {head.tree.size(), head.tree.root()};
@@ -368,7 +380,8 @@ namespace {
 Result<impl::Record> whole_record(impl::Window& window, std::uint64_t offset, std::uint64_t index, const LogKey& key) {
     FID_TRY(const auto found, impl::look_at(window, offset, key));
     if (found.place != impl::Place::whole || found.record.index != index) {
-        return fail(ErrorCode::corrupt, "trace: entry " + std::to_string(index) + " at byte " + std::to_string(offset) + " is not what was written");
+        return fail(ErrorCode::corrupt,
+                    "trace: entry " + std::to_string(index) + " at byte " + std::to_string(offset) + " is not what was written");
     }
     return found.record;
 }
@@ -388,7 +401,8 @@ Result<std::uint64_t> Trace::State::offset_of(std::uint64_t index, impl::Window&
         FID_TRY(const auto frame, window.at(offset, impl::kFrameSize));
         const std::uint32_t length = frame.size() < impl::kFrameSize ? 0 : read_be<std::uint32_t>(frame);
         if (length == 0 || length > kLongestEntry || read_be<std::uint64_t>(frame.subspan(4)) != at) {
-            return fail(ErrorCode::corrupt, "trace: entry " + std::to_string(at) + " at byte " + std::to_string(offset) + " is not what was written");
+            return fail(ErrorCode::corrupt,
+                        "trace: entry " + std::to_string(at) + " at byte " + std::to_string(offset) + " is not what was written");
         }
         offset += impl::kFrameSize + length + impl::kMacSize;
         ++at;

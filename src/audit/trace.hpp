@@ -16,9 +16,10 @@ struct TraceHead {
 };
 
 struct TraceOptions {
-    std::size_t most_queued = 65536;               // entries waiting for the disk
-    std::uint64_t sync_head_every = 4096;          // entries between two synced heads
-    /// Told of the durable head by the writer's thread every tell_head_every entries, with the first entry a minute after the last time, and at closing.
+    std::size_t most_queued = 65536;       // entries waiting for the disk
+    std::uint64_t sync_head_every = 4096;  // entries between two synced heads
+    /// Told of the durable head by the writer's thread every tell_head_every entries, with the first entry a minute after the last time,
+    /// and at closing.
     std::function<void(const TraceHead&)> on_head{};
     std::uint64_t tell_head_every = 256;
 };
@@ -60,9 +61,11 @@ public:
 
     /// Opens the log in folder. `mac_key` is 32 bytes, for this log only.
     /// A torn tail after the last synced group is cut, and logged. Entries before the head are checked by `check`, not here.
-    /// Errors: locked when another process has it; corrupt, naming the place, for anything that a crash cannot do, a missing log included; io; permission.
+    /// Errors: locked when another process has it; corrupt, naming the place, for anything that a crash cannot do, a missing log included;
+    /// io; permission.
     static Result<std::unique_ptr<Trace>> open(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options = {});
-    /// The same, and makes the log where there is none, or finishes a making that was interrupted: for `init` alone. Requires: folder exists.
+    /// The same, and makes the log where there is none, or finishes a making that was interrupted: for `init` alone. Requires: folder
+    /// exists.
     static Result<std::unique_ptr<Trace>> create(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options = {});
     /// Writes what waits, syncs log and head.
     ~Trace();
@@ -110,7 +113,8 @@ public:
 private:
     struct State;
     explicit Trace(std::unique_ptr<State> state);
-    static Result<std::unique_ptr<Trace>> start(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options, bool may_make);
+    static Result<std::unique_ptr<Trace>> start(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options,
+                                                bool may_make);
     std::unique_ptr<State> state_;
 };
 

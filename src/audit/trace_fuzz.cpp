@@ -10,7 +10,9 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kEntries = 12;
 
-crypto::Secret mac_key() { return crypto::Secret(32); }
+crypto::Secret mac_key() {
+    return crypto::Secret(32);
+}
 
 /// A log of kEntries entries, made once; each input starts from its bytes.
 struct Original {

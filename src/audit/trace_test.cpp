@@ -320,7 +320,8 @@ TEST_F(TraceTest, KilledProcessLosesNoAcknowledgedEntry) {
         std::vector<std::pair<std::uint64_t, std::uint64_t>> acknowledged;
         std::uint64_t report[2];
         bool killed = false;
-        while (::read(pipe_ends[0], report, sizeof(report)) == sizeof(report)) {  // what was written into the pipe before the kill still comes
+        while (::read(pipe_ends[0], report, sizeof(report)) ==
+               sizeof(report)) {  // what was written into the pipe before the kill still comes
             acknowledged.emplace_back(report[0], report[1]);
             if (!killed && acknowledged.size() >= 50U * static_cast<unsigned>(round + 1)) {
                 ASSERT_EQ(::kill(child, SIGKILL), 0);
@@ -548,7 +549,8 @@ TEST_F(TraceTest, ARecordOfAnotherLogIsAltered) {
     fs::remove(folder_ / impl::kHeadName);
     add(*open(), 0, 3);
     Bytes second = log_bytes();
-    std::copy_n(first.begin() + static_cast<std::ptrdiff_t>(offset_of(1)), kRecord, second.begin() + static_cast<std::ptrdiff_t>(offset_of(1)));
+    std::copy_n(first.begin() + static_cast<std::ptrdiff_t>(offset_of(1)), kRecord,
+                second.begin() + static_cast<std::ptrdiff_t>(offset_of(1)));
     put_log(second);
     EXPECT_EQ(checked().faults.at(0).index, 1U);
 }

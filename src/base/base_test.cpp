@@ -79,7 +79,9 @@ TEST(File, AtomicReplaceKeepsTheOldOneOnFailure) {
 
 TEST(Utf8, Rfc3629BytesBecomeReadableAndAreCutBetweenCharacters) {
     EXPECT_TRUE(is_utf8("a\u00fc\u20ac\U0001f600"));
-    for (const std::string_view bad : {"\xff", "\xc3", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x80\x80\x80", "\x80"}) EXPECT_FALSE(is_utf8(bad)) << to_hex(as_bytes(bad));
+    for (const std::string_view bad :
+         {"\xff", "\xc3", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x80\x80\x80", "\x80"})
+        EXPECT_FALSE(is_utf8(bad)) << to_hex(as_bytes(bad));
     EXPECT_EQ(readable("M\xfcller/\n\u00fc\x7f"), "M\\xfcller/\\x0a\u00fc\\x7f");
     EXPECT_EQ(readable("ab\u20ac", 5), "ab\u20ac");
     EXPECT_EQ(readable("ab\u20ac", 4), "ab");
@@ -87,7 +89,9 @@ TEST(Utf8, Rfc3629BytesBecomeReadableAndAreCutBetweenCharacters) {
     EXPECT_EQ(readable("", 0), "");
 }
 
-TEST(Clock, Rfc3339) { EXPECT_EQ(to_rfc3339(SystemTime(std::chrono::milliseconds(1500))), "1970-01-01T00:00:01.500Z"); }
+TEST(Clock, Rfc3339) {
+    EXPECT_EQ(to_rfc3339(SystemTime(std::chrono::milliseconds(1500))), "1970-01-01T00:00:01.500Z");
+}
 
 TEST(Errors, EveryCodeHasItsRow) {
     for (int code = 0; code <= static_cast<int>(ErrorCode::internal); ++code) {

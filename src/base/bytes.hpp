@@ -17,8 +17,8 @@ using ByteView = std::span<const std::uint8_t>;
 using MutableByteView = std::span<std::uint8_t>;
 using Bytes32 = std::array<std::uint8_t, 32>;
 using Bytes20 = std::array<std::uint8_t, 20>;
-using Hash = Bytes32;      // SHA-256 or keccak256, as its name says
-using Address = Bytes20;   // an Ethereum account
+using Hash = Bytes32;     // SHA-256 or keccak256, as its name says
+using Address = Bytes20;  // an Ethereum account
 
 inline constexpr Bytes32 kZero32{};
 
@@ -28,9 +28,13 @@ inline ByteView as_bytes(std::string_view text) {
 inline std::string_view as_text(ByteView bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
-inline Bytes to_bytes(ByteView view) { return {view.begin(), view.end()}; }
+inline Bytes to_bytes(ByteView view) {
+    return {view.begin(), view.end()};
+}
 
-inline void append(Bytes& out, ByteView bytes) { out.insert(out.end(), bytes.begin(), bytes.end()); }
+inline void append(Bytes& out, ByteView bytes) {
+    out.insert(out.end(), bytes.begin(), bytes.end());
+}
 
 /// Appends an unsigned integer, big-endian, in its own width.
 template <typename Integer>
@@ -54,7 +58,8 @@ void append_lp(Bytes& out, ByteView bytes);
 template <std::size_t N>
 Result<std::array<std::uint8_t, N>> fixed(ByteView bytes, std::string_view what) {
     if (bytes.size() != N) {
-        return fail(ErrorCode::malformed, std::string(what) + " must be " + std::to_string(N) + " bytes, not " + std::to_string(bytes.size()));
+        return fail(ErrorCode::malformed,
+                    std::string(what) + " must be " + std::to_string(N) + " bytes, not " + std::to_string(bytes.size()));
     }
     std::array<std::uint8_t, N> out;
     std::memcpy(out.data(), bytes.data(), N);

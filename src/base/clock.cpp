@@ -7,9 +7,7 @@ namespace {
 
 class RealClock final : public Clock {
 public:
-    SystemTime now() const override {
-        return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
-    }
+    SystemTime now() const override { return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now()); }
     SteadyTime steady_now() const override { return std::chrono::steady_clock::now(); }
 };
 
@@ -20,7 +18,8 @@ const Clock& system_clock() {
     return clock;
 }
 
-ClockWatch::ClockWatch(const Clock& clock, std::chrono::milliseconds tolerance) : clock_(clock), tolerance_(tolerance), wall_(clock.now()), steady_(clock.steady_now()) {}
+ClockWatch::ClockWatch(const Clock& clock, std::chrono::milliseconds tolerance)
+    : clock_(clock), tolerance_(tolerance), wall_(clock.now()), steady_(clock.steady_now()) {}
 
 std::chrono::milliseconds ClockWatch::look() {
     const auto wall = clock_.now();

@@ -12,8 +12,8 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 class Clock {
 public:
     virtual ~Clock() = default;
-    virtual SystemTime now() const = 0;          // wall clock, UTC; may jump
-    virtual SteadyTime steady_now() const = 0;   // never goes back
+    virtual SystemTime now() const = 0;         // wall clock, UTC; may jump
+    virtual SteadyTime steady_now() const = 0;  // never goes back
 };
 
 /// The machine's own clock.

@@ -31,24 +31,36 @@ const std::array<Option, 24>& options() {
         {"http", "listen", &C::http_listen, "Address and port of DICOMweb and the other web doors. Anything but loopback needs TLS."},
         {"http", "tls_certificate", &C::http_tls_certificate, "PEM file with the certificate chain; empty: no TLS (loopback only)."},
         {"http", "tls_key", &C::http_tls_key, "PEM file with its private key."},
-        {"http", "max_connections", NumberMember{&C::http_max_connections, 1, 65536}, "Connections at once. With one more the longest idle one is closed; where none is idle, further ones wait."},
+        {"http", "max_connections", NumberMember{&C::http_max_connections, 1, 65536},
+         "Connections at once. With one more the longest idle one is closed; where none is idle, further ones wait."},
         {"http", "idle_timeout_s", NumberMember{&C::http_idle_timeout_s, 1, 3600}, "Seconds after which a silent connection is closed."},
         {"http", "max_body_mib", NumberMember{&C::http_max_body_mib, 1, 1048576}, "Largest request body, MiB."},
-        {"ledger", "url", &C::ledger_url, "JSON-RPC of an Ethereum node (http://…, https://… or the path of an IPC socket). Empty: the archive runs a local node of its own."},
-        {"ledger", "geth", &C::ledger_geth, "Path of geth 1.13.15 for the local node. Empty: looked for on the PATH and in Go's bin folder."},
+        {"ledger", "url", &C::ledger_url,
+         "JSON-RPC of an Ethereum node (http://…, https://… or the path of an IPC socket). Empty: the archive runs a local node of its "
+         "own."},
+        {"ledger", "geth", &C::ledger_geth,
+         "Path of geth 1.13.15 for the local node. Empty: looked for on the PATH and in Go's bin folder."},
         {"ledger", "poll_ms", NumberMember{&C::ledger_poll_ms, 10, 60000}, "How often the node is asked for new blocks, ms."},
-        {"ledger", "batch_flush_ms", NumberMember{&C::ledger_batch_flush_ms, 0, 60000}, "A study record waits at most this long for others to share a transaction, ms."},
+        {"ledger", "batch_flush_ms", NumberMember{&C::ledger_batch_flush_ms, 0, 60000},
+         "A study record waits at most this long for others to share a transaction, ms."},
         {"ledger", "batch_size", NumberMember{&C::ledger_batch_size, 1, 256}, "Study records in a transaction at most."},
-        {"ingest", "quiet_s", NumberMember{&C::ingest_quiet_s, 1, 3600}, "Seconds without a new object after which an exam counts as complete."},
+        {"ingest", "quiet_s", NumberMember{&C::ingest_quiet_s, 1, 3600},
+         "Seconds without a new object after which an exam counts as complete."},
         {"ingest", "header_mib", NumberMember{&C::ingest_header_mib, 1, 1024}, "Largest header (all but bulk data) of an object, MiB."},
         {"store", "segment_mib", NumberMember{&C::store_segment_mib, 1, 65536}, "Size at which a new segment file is begun, MiB."},
-        {"store", "warn_free_percent", NumberMember{&C::store_warn_free_percent, 1, 90}, "With less free room than this, in per cent of the disk or in MiB, whichever is less, people are warned."},
+        {"store", "warn_free_percent", NumberMember{&C::store_warn_free_percent, 1, 90},
+         "With less free room than this, in per cent of the disk or in MiB, whichever is less, people are warned."},
         {"store", "warn_free_mib", NumberMember{&C::store_warn_free_mib, 256, 1073741824}, "The same in MiB."},
-        {"store", "refuse_free_percent", NumberMember{&C::store_refuse_free_percent, 1, 90}, "With less than this (per cent or MiB, whichever is less, but never below 256 MiB) nothing new is stored; the rest is for trace, ledger and index."},
+        {"store", "refuse_free_percent", NumberMember{&C::store_refuse_free_percent, 1, 90},
+         "With less than this (per cent or MiB, whichever is less, but never below 256 MiB) nothing new is stored; the rest is for trace, "
+         "ledger and index."},
         {"store", "refuse_free_mib", NumberMember{&C::store_refuse_free_mib, 256, 1073741824}, "The same in MiB."},
-        {"store", "compact_dead_percent", NumberMember{&C::store_compact_dead_percent, 1, 100}, "A segment with so many per cent of dead room (erased, discarded, given up) is rewritten without it, while the archive runs."},
-        {"store", "compact_mib_per_s", NumberMember{&C::store_compact_mib_per_s, 1, 65536}, "How fast at most that reads and writes, MiB/s, so that nobody waits for it."},
-        {"store", "compact_every_s", NumberMember{&C::store_compact_every_s, 0, 86400}, "How often it is looked for, s; 0: only when asked (fiducial compact)."},
+        {"store", "compact_dead_percent", NumberMember{&C::store_compact_dead_percent, 1, 100},
+         "A segment with so many per cent of dead room (erased, discarded, given up) is rewritten without it, while the archive runs."},
+        {"store", "compact_mib_per_s", NumberMember{&C::store_compact_mib_per_s, 1, 65536},
+         "How fast at most that reads and writes, MiB/s, so that nobody waits for it."},
+        {"store", "compact_every_s", NumberMember{&C::store_compact_every_s, 0, 86400},
+         "How often it is looked for, s; 0: only when asked (fiducial compact)."},
         {"log", "level", &C::log_level, "debug, info, warning or error."},
         {"log", "file", &C::log_file, "A file that gets the log lines too; empty: standard error only."},
     }};
@@ -71,7 +83,8 @@ Result<void> take(Configuration& configuration, const Option& option, const toml
         const auto value = node.value_exact<std::int64_t>();
         if (!value) return fail(ErrorCode::invalid_argument, where + " must be a whole number");
         if (*value < number->least || *value > number->most) {
-            return fail(ErrorCode::invalid_argument, where + " must be from " + std::to_string(number->least) + " to " + std::to_string(number->most));
+            return fail(ErrorCode::invalid_argument,
+                        where + " must be from " + std::to_string(number->least) + " to " + std::to_string(number->most));
         }
         configuration.*(number->member) = *value;
     } else {
@@ -120,13 +133,15 @@ Result<Configuration> Configuration::parse(std::string_view text, std::string_vi
     try {
         parsed = toml::parse(text, file);
     } catch (const toml::parse_error& error) {
-        return fail(ErrorCode::malformed, std::string(file) + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description()));
+        return fail(ErrorCode::malformed,
+                    std::string(file) + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description()));
     }
     Configuration configuration;
     for (const auto& [section_key, section_node] : parsed) {
         const auto* section = section_node.as_table();
         if (section == nullptr) {
-            return fail(ErrorCode::invalid_argument, at(file, section_node) + ": " + std::string(section_key.str()) + " stands outside any [section]");
+            return fail(ErrorCode::invalid_argument,
+                        at(file, section_node) + ": " + std::string(section_key.str()) + " stands outside any [section]");
         }
         for (const auto& [key, node] : *section) {
             const Option* found = nullptr;
@@ -134,7 +149,8 @@ Result<Configuration> Configuration::parse(std::string_view text, std::string_vi
                 if (option->section == section_key.str() && option->key == key.str()) found = option;
             }
             if (found == nullptr) {
-                return fail(ErrorCode::invalid_argument, at(file, node) + ": there is no setting [" + std::string(section_key.str()) + "] " + std::string(key.str()));
+                return fail(ErrorCode::invalid_argument,
+                            at(file, node) + ": there is no setting [" + std::string(section_key.str()) + "] " + std::string(key.str()));
             }
             FID_CHECK(take(configuration, *found, node, file));
         }
@@ -143,8 +159,11 @@ Result<Configuration> Configuration::parse(std::string_view text, std::string_vi
     if (level != "debug" && level != "info" && level != "warning" && level != "error") {
         return fail(ErrorCode::invalid_argument, std::string(file) + ": [log] level must be debug, info, warning or error");
     }
-    if (configuration.store_refuse_free_percent > configuration.store_warn_free_percent || configuration.store_refuse_free_mib > configuration.store_warn_free_mib) {
-        return fail(ErrorCode::invalid_argument, std::string(file) + ": [store] refuse_free_percent and refuse_free_mib may not be above warn_free_percent and warn_free_mib");
+    if (configuration.store_refuse_free_percent > configuration.store_warn_free_percent ||
+        configuration.store_refuse_free_mib > configuration.store_warn_free_mib) {
+        return fail(
+            ErrorCode::invalid_argument,
+            std::string(file) + ": [store] refuse_free_percent and refuse_free_mib may not be above warn_free_percent and warn_free_mib");
     }
     if (configuration.http_tls_certificate.empty() != configuration.http_tls_key.empty()) {
         return fail(ErrorCode::invalid_argument, std::string(file) + ": [http] tls_certificate and tls_key go together");
@@ -160,7 +179,9 @@ std::string Configuration::to_json() const {
 }
 
 std::string Configuration::to_toml() const {
-    std::string out = "# Settings of a Fiducial site. `fiducial config defaults` prints every default; `fiducial config check` reads this file and says what is wrong.\n";
+    std::string out =
+        "# Settings of a Fiducial site. `fiducial config defaults` prints every default; `fiducial config check` reads this file and says "
+        "what is wrong.\n";
     std::string_view section;
     for (const auto* option : all_options()) {
         if (option->section != section) {

@@ -45,7 +45,9 @@ const ErrorRow& describe(ErrorCode code) {
     return kRows.back();
 }
 
-std::string_view name_of(ErrorCode code) { return describe(code).name; }
+std::string_view name_of(ErrorCode code) {
+    return describe(code).name;
+}
 
 void broken_invariant(std::string_view what, const char* file, int line) {
     std::fprintf(stderr, "fiducial: broken invariant: %.*s (%s:%d)\n", static_cast<int>(what.size()), what.data(), file, line);

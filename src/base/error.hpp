@@ -7,25 +7,25 @@ namespace fiducial {
 
 /// What went wrong, in classes that callers act upon. denied, not_found, unavailable, corrupt and unverified are never merged.
 enum class ErrorCode : std::uint8_t {
-    invalid_argument,   // the caller's request makes no sense
-    malformed,          // bytes from outside do not follow their format
-    unsupported,        // well-formed, but not something we handle
-    limit_exceeded,     // larger than a configured or fixed bound
-    unauthenticated,    // nobody we know
-    denied,             // known, but without the right
-    not_found,          // no such thing
-    conflict,           // there is already something else in its place
-    unavailable,        // a part we need is away; try again later
-    timeout,            // it took too long
-    cancelled,          // the caller or a stop gave up on it
-    corrupt,            // stored bytes are not what was stored
-    unverified,         // nothing says it is wrong, and nothing proves it right
-    wrong_passphrase,   // the key does not open the lock
-    locked,             // another process holds it
-    permission,         // the operating system said no
-    no_space,           // the disk (or a quota) is full
-    io,                 // reading or writing failed
-    internal,           // our own mistake
+    invalid_argument,  // the caller's request makes no sense
+    malformed,         // bytes from outside do not follow their format
+    unsupported,       // well-formed, but not something we handle
+    limit_exceeded,    // larger than a configured or fixed bound
+    unauthenticated,   // nobody we know
+    denied,            // known, but without the right
+    not_found,         // no such thing
+    conflict,          // there is already something else in its place
+    unavailable,       // a part we need is away; try again later
+    timeout,           // it took too long
+    cancelled,         // the caller or a stop gave up on it
+    corrupt,           // stored bytes are not what was stored
+    unverified,        // nothing says it is wrong, and nothing proves it right
+    wrong_passphrase,  // the key does not open the lock
+    locked,            // another process holds it
+    permission,        // the operating system said no
+    no_space,          // the disk (or a quota) is full
+    io,                // reading or writing failed
+    internal,          // our own mistake
 };
 
 struct Error {
@@ -55,5 +55,4 @@ std::string_view name_of(ErrorCode code);
 
 }  // namespace fiducial
 
-#define FID_INVARIANT(condition, what) \
-    ((condition) ? static_cast<void>(0) : ::fiducial::broken_invariant(what, __FILE__, __LINE__))
+#define FID_INVARIANT(condition, what) ((condition) ? static_cast<void>(0) : ::fiducial::broken_invariant(what, __FILE__, __LINE__))

@@ -39,7 +39,9 @@ File& File::operator=(File&& other) noexcept {
     return *this;
 }
 
-File::~File() { close(); }
+File::~File() {
+    close();
+}
 
 void File::close() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
@@ -134,7 +136,8 @@ Result<Bytes> read_file(const std::filesystem::path& path, std::uint64_t max_byt
     FID_TRY(auto file, File::open(path, File::Mode::read));
     FID_TRY(const auto size, file.size());
     if (size > max_bytes) {
-        return fail(ErrorCode::limit_exceeded, path.string() + " has " + std::to_string(size) + " bytes, more than " + std::to_string(max_bytes));
+        return fail(ErrorCode::limit_exceeded,
+                    path.string() + " has " + std::to_string(size) + " bytes, more than " + std::to_string(max_bytes));
     }
     Bytes out(size);
     FID_TRY(const auto got, file.read_at(0, out));
@@ -156,8 +159,12 @@ Result<void> sync_with(int (*sync)(int), const std::filesystem::path& folder) {
 
 }  // namespace
 
-Result<void> sync_folder(const std::filesystem::path& folder) { return sync_with(::fsync, folder); }
-Result<void> sync_file_system(const std::filesystem::path& folder) { return sync_with(::syncfs, folder); }
+Result<void> sync_folder(const std::filesystem::path& folder) {
+    return sync_with(::fsync, folder);
+}
+Result<void> sync_file_system(const std::filesystem::path& folder) {
+    return sync_with(::syncfs, folder);
+}
 
 Result<void> write_file_atomically(const std::filesystem::path& path, ByteView bytes, unsigned permissions) {
     static std::atomic<unsigned> counter{0};

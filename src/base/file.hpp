@@ -34,8 +34,8 @@ public:
     Result<void> write_at(std::uint64_t offset, ByteView bytes);
     Result<void> append(ByteView bytes);  // at the file's end as it is now; one writer only
     Result<void> truncate(std::uint64_t size);
-    Result<void> sync();        // fsync
-    Result<void> sync_data();   // fdatasync
+    Result<void> sync();       // fsync
+    Result<void> sync_data();  // fdatasync
     /// Takes an exclusive lock for the life of the descriptor. Errors: locked when another process holds it.
     Result<void> lock_exclusively();
     void close();

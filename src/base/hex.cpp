@@ -24,11 +24,14 @@ std::string to_hex(ByteView bytes) {
     return out;
 }
 
-std::string to_0x(ByteView bytes) { return "0x" + to_hex(bytes); }
+std::string to_0x(ByteView bytes) {
+    return "0x" + to_hex(bytes);
+}
 
 Result<Bytes> from_hex(std::string_view text) {
     if (text.starts_with("0x") || text.starts_with("0X")) text.remove_prefix(2);
-    if (text.size() % 2 != 0) return fail(ErrorCode::malformed, "hex text has an odd number of digits (" + std::to_string(text.size()) + ")");
+    if (text.size() % 2 != 0)
+        return fail(ErrorCode::malformed, "hex text has an odd number of digits (" + std::to_string(text.size()) + ")");
     Bytes out(text.size() / 2);
     for (std::size_t i = 0; i < text.size(); ++i) {
         const int digit = value_of(text[i]);

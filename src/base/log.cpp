@@ -45,11 +45,16 @@ std::string_view level_name(Level level) {
 void append_escaped(std::string& out, std::string_view text, bool quote) {
     if (quote) out.push_back('"');
     for (char c : text) {
-        if (c == '\n') out += "\\n";
-        else if (c == '\r') out += "\\r";
-        else if (c == '"' && quote) out += "\\\"";
-        else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) out.push_back('?');
-        else out.push_back(c);
+        if (c == '\n')
+            out += "\\n";
+        else if (c == '\r')
+            out += "\\r";
+        else if (c == '"' && quote)
+            out += "\\\"";
+        else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+            out.push_back('?');
+        else
+            out.push_back(c);
     }
     if (quote) out.push_back('"');
 }
@@ -76,7 +81,9 @@ void write(Level level, std::string_view room, std::string_view message, std::in
     logger().log(spdlog_level(level), "{}", line);
 }
 
-void set_level(Level level) { logger().set_level(spdlog_level(level)); }
+void set_level(Level level) {
+    logger().set_level(spdlog_level(level));
+}
 
 Result<void> also_to_file(const std::string& path) {
     try {

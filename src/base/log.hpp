@@ -17,7 +17,9 @@ struct NotForLogs {
     using not_for_logs = void;
 };
 template <typename T>
-concept Sensitive = requires { typename T::not_for_logs; };
+concept Sensitive = requires {
+    typename T::not_for_logs;
+};
 
 /// One named value of a log line. Only what is safe to show can be put in: texts we made, numbers, hashes.
 class Field {
@@ -27,8 +29,8 @@ public:
     Field(std::string_view name, const std::string& value) : name_(name), value_(value) {}
     Field(std::string_view name, bool value) : name_(name), value_(value ? "true" : "false") {}
     template <typename Number>
-        requires(std::integral<Number> || std::floating_point<Number>)
-    Field(std::string_view name, Number value) : name_(name), value_(std::to_string(value)) {}
+    requires(std::integral<Number> || std::floating_point<Number>) Field(std::string_view name, Number value)
+        : name_(name), value_(std::to_string(value)) {}
     Field(std::string_view name, ByteView bytes);
     template <std::size_t N>
     Field(std::string_view name, const std::array<std::uint8_t, N>& bytes) : Field(name, ByteView(bytes)) {}
@@ -47,10 +49,18 @@ private:
 /// Threads: safe.
 void write(Level level, std::string_view room, std::string_view message, std::initializer_list<Field> fields = {});
 
-inline void debug(std::string_view room, std::string_view message, std::initializer_list<Field> fields = {}) { write(Level::debug, room, message, fields); }
-inline void info(std::string_view room, std::string_view message, std::initializer_list<Field> fields = {}) { write(Level::info, room, message, fields); }
-inline void warning(std::string_view room, std::string_view message, std::initializer_list<Field> fields = {}) { write(Level::warning, room, message, fields); }
-inline void error(std::string_view room, std::string_view message, std::initializer_list<Field> fields = {}) { write(Level::error, room, message, fields); }
+inline void debug(std::string_view room, std::string_view message, std::initializer_list<Field> fields = {}) {
+    write(Level::debug, room, message, fields);
+}
+inline void info(std::string_view room, std::string_view message, std::initializer_list<Field> fields = {}) {
+    write(Level::info, room, message, fields);
+}
+inline void warning(std::string_view room, std::string_view message, std::initializer_list<Field> fields = {}) {
+    write(Level::warning, room, message, fields);
+}
+inline void error(std::string_view room, std::string_view message, std::initializer_list<Field> fields = {}) {
+    write(Level::error, room, message, fields);
+}
 
 /// Lines below this level are dropped. Default: info.
 void set_level(Level level);

@@ -12,7 +12,9 @@ std::size_t utf8_sequence(std::string_view text, std::size_t at) {
         if ((byte(at + i) & 0xc0) != 0x80) return 0;
     }
     const unsigned char second = byte(at + 1);
-    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f)) return 0;
+    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) ||
+        (lead == 0xf4 && second > 0x8f))
+        return 0;
     return length;
 }
 

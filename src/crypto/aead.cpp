@@ -30,7 +30,8 @@ struct Aes256Gcm::State {
     ~State() { EVP_CIPHER_CTX_free(context); }  // wipes the key schedule
 
     void start(const AeadNonce& nonce, ByteView associated, bool sealing) {
-        FID_INVARIANT(EVP_CipherInit_ex2(context, nullptr, nullptr, nonce.data(), sealing ? 1 : 0, nullptr) == 1, "AES-256-GCM cannot start");
+        FID_INVARIANT(EVP_CipherInit_ex2(context, nullptr, nullptr, nonce.data(), sealing ? 1 : 0, nullptr) == 1,
+                      "AES-256-GCM cannot start");
         run(associated, nullptr);
     }
     void run(ByteView in, std::uint8_t* out) {

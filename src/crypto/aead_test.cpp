@@ -7,22 +7,28 @@
 namespace fiducial::crypto {
 namespace {
 
-Bytes hex(std::string_view text) { return from_hex(text).value(); }
-AeadNonce nonce_of(std::string_view text) { return fixed_from_hex<12>(text, "nonce").value(); }
+Bytes hex(std::string_view text) {
+    return from_hex(text).value();
+}
+AeadNonce nonce_of(std::string_view text) {
+    return fixed_from_hex<12>(text, "nonce").value();
+}
 
 struct GcmVector {
     std::string_view key, nonce, associated, plain, sealed;
 };
 // McGrew and Viega, "The Galois/Counter Mode of Operation", test cases 13 to 16 (AES-256), submitted to NIST.
 constexpr GcmVector kVectors[] = {
-    {"0000000000000000000000000000000000000000000000000000000000000000", "000000000000000000000000", "", "", "530f8afbc74536b9a963b4f1c4cb738b"},
+    {"0000000000000000000000000000000000000000000000000000000000000000", "000000000000000000000000", "", "",
+     "530f8afbc74536b9a963b4f1c4cb738b"},
     {"0000000000000000000000000000000000000000000000000000000000000000", "000000000000000000000000", "", "00000000000000000000000000000000",
      "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919"},
     {"feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308", "cafebabefacedbaddecaf888", "",
      "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b391aafd255",
      "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662898015ad"
      "b094dac5d93471bdec1a502270e3cc6c"},
-    {"feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308", "cafebabefacedbaddecaf888", "feedfacedeadbeeffeedfacedeadbeefabaddad2",
+    {"feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308", "cafebabefacedbaddecaf888",
+     "feedfacedeadbeeffeedfacedeadbeefabaddad2",
      "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
      "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
      "76fc6ece0f4e1768cddf8853bb2d551b"},
@@ -89,9 +95,10 @@ TEST(HkdfSha256, Rfc5869Vectors) {
     }
     out.assign(82, 0);
     hkdf_sha256(ikm, salt, as_text(info), out);
-    EXPECT_EQ(to_hex(out),
-              "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e09da3275600c2f09b8367793a9aca3db71"
-              "cc30c58179ec3e87c14c01d5c1f3434f1d87");
+    EXPECT_EQ(
+        to_hex(out),
+        "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e09da3275600c2f09b8367793a9aca3db71"
+        "cc30c58179ec3e87c14c01d5c1f3434f1d87");
     out.assign(42, 0);
     hkdf_sha256(Bytes(22, 0x0b), {}, "", out);
     EXPECT_EQ(to_hex(out), "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");

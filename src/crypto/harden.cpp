@@ -12,7 +12,8 @@ namespace fiducial::crypto {
 Result<void> harden_process() {
     const rlimit none{0, 0};
     if (::setrlimit(RLIMIT_CORE, &none) != 0) return fail(error_from_errno(errno, "switching core dumps off for", "this process"));
-    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return fail(error_from_errno(errno, "keeping other processes away from", "this process"));
+    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        return fail(error_from_errno(errno, "keeping other processes away from", "this process"));
     rlimit locked{};
     if (::getrlimit(RLIMIT_MEMLOCK, &locked) == 0 && locked.rlim_cur < locked.rlim_max) {
         locked.rlim_cur = locked.rlim_max;

@@ -114,8 +114,12 @@ Sha256& Sha256::operator=(const Sha256& other) {
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 Sha256::~Sha256() = default;
-void Sha256::update(ByteView bytes) { state_->context.update(bytes); }
-Hash Sha256::finish() { return state_->context.finish(); }
+void Sha256::update(ByteView bytes) {
+    state_->context.update(bytes);
+}
+Hash Sha256::finish() {
+    return state_->context.finish();
+}
 
 void sha256_many(std::span<const ByteView> messages, std::span<Hash> out) {
     FID_INVARIANT(messages.size() == out.size(), "sha256_many needs as many places as messages");
@@ -140,7 +144,9 @@ Hash tagged_leaf_sha256(std::string_view tag, std::initializer_list<ByteView> pa
     return context.finish();
 }
 
-Hash hmac_sha256(ByteView key, std::initializer_list<ByteView> parts) { return hmac_of(key, {}, parts); }
+Hash hmac_sha256(ByteView key, std::initializer_list<ByteView> parts) {
+    return hmac_of(key, {}, parts);
+}
 
 Hash tagged_hmac_sha256(ByteView key, std::string_view tag, std::initializer_list<ByteView> parts) {
     return hmac_of(key, TagPrefix(tag).view(), parts);
@@ -150,7 +156,9 @@ bool equal_constant_time(ByteView a, ByteView b) {
     return a.size() == b.size() && (a.empty() || CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0);
 }
 
-Hash keccak256(ByteView bytes) { return keccak256({bytes}); }
+Hash keccak256(ByteView bytes) {
+    return keccak256({bytes});
+}
 
 Hash keccak256(std::initializer_list<ByteView> parts) {
     CryptoPP::Keccak_256 keccak;

@@ -13,8 +13,12 @@
 namespace fiducial::crypto {
 namespace {
 
-Bytes hex(std::string_view text) { return from_hex(text).value(); }
-std::string text_of(const Hash& hash) { return to_hex(hash); }
+Bytes hex(std::string_view text) {
+    return from_hex(text).value();
+}
+std::string text_of(const Hash& hash) {
+    return to_hex(hash);
+}
 
 TEST(Sha256, Fips180ExampleVectors) {
     EXPECT_EQ(text_of(sha256(as_bytes(""))), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
@@ -91,13 +95,15 @@ TEST(Sha256Many, LanesAreReallyUsedWhereTheMachineHasThem) {
         EXPECT_EQ(side_by_side, alone ? 0U : 32U) << impl::name_of(engine);
     }
     if (engines.size() == 2) GTEST_SKIP() << "this build or machine has no multi-buffer SHA-256";
-    EXPECT_EQ(impl::sha256_many_with(impl::Sha256Engine::automatic, std::span(messages).first(1), std::span(hashes).first(1)), 0U) << "one alone";
+    EXPECT_EQ(impl::sha256_many_with(impl::Sha256Engine::automatic, std::span(messages).first(1), std::span(hashes).first(1)), 0U)
+        << "one alone";
 }
 
 TEST(Sha256Many, MessagesOfVeryDifferentLengthsInOneCall) {
     Bytes pool(3 << 20);
     fill_random(pool);
-    const std::vector<ByteView> messages{ByteView(pool), ByteView(pool).first(1), ByteView(pool).first(1 << 20), ByteView(pool).first((1 << 20) + 1), ByteView()};
+    const std::vector<ByteView> messages{ByteView(pool), ByteView(pool).first(1), ByteView(pool).first(1 << 20),
+                                         ByteView(pool).first((1 << 20) + 1), ByteView()};
     std::vector<Hash> hashes(messages.size());
     sha256_many(messages, hashes);
     for (std::size_t i = 0; i < messages.size(); ++i) EXPECT_EQ(hashes[i], sha256(messages[i])) << i;
@@ -124,9 +130,13 @@ TEST(Sha256Many, ThreadsDoNotDisturbEachOther) {
 }
 
 TEST(TaggedHash, IsLengthTagParts) {
-    EXPECT_EQ(tagged_sha256("fid.study1", {as_bytes("xy"), as_bytes("z")}), sha256(as_bytes("\x0a" "fid.study1xyz")));
-    EXPECT_EQ(tagged_leaf_sha256("fid.leaf1", {as_bytes("xyz")}), sha256(as_bytes(std::string_view("\x00\x09" "fid.leaf1xyz", 14))));
-    EXPECT_EQ(tagged_hmac_sha256(as_bytes("key"), "fid.row1", {as_bytes("xyz")}), hmac_sha256(as_bytes("key"), {as_bytes("\x08" "fid.row1xyz")}));
+    EXPECT_EQ(tagged_sha256("fid.study1", {as_bytes("xy"), as_bytes("z")}), sha256(as_bytes("\x0a"
+                                                                                            "fid.study1xyz")));
+    EXPECT_EQ(tagged_leaf_sha256("fid.leaf1", {as_bytes("xyz")}), sha256(as_bytes(std::string_view("\x00\x09"
+                                                                                                   "fid.leaf1xyz",
+                                                                                                   14))));
+    EXPECT_EQ(tagged_hmac_sha256(as_bytes("key"), "fid.row1", {as_bytes("xyz")}), hmac_sha256(as_bytes("key"), {as_bytes("\x08"
+                                                                                                                         "fid.row1xyz")}));
 }
 
 TEST(HmacSha256, Rfc4231Vectors) {
@@ -137,9 +147,11 @@ TEST(HmacSha256, Rfc4231Vectors) {
         }
     };
     check(Bytes(20, 0x0b), to_bytes(as_bytes("Hi There")), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
-    check(to_bytes(as_bytes("Jefe")), to_bytes(as_bytes("what do ya want for nothing?")), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    check(to_bytes(as_bytes("Jefe")), to_bytes(as_bytes("what do ya want for nothing?")),
+          "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     check(Bytes(20, 0xaa), Bytes(50, 0xdd), "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
-    check(hex("0102030405060708090a0b0c0d0e0f10111213141516171819"), Bytes(50, 0xcd), "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b");
+    check(hex("0102030405060708090a0b0c0d0e0f10111213141516171819"), Bytes(50, 0xcd),
+          "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b");
     check(Bytes(131, 0xaa), to_bytes(as_bytes("Test Using Larger Than Block-Size Key - Hash Key First")),
           "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
@@ -165,7 +177,8 @@ TEST(EqualConstantTime, ComparesContentAndSize) {
 TEST(Keccak256, KnownHashes) {
     EXPECT_EQ(text_of(keccak256(as_bytes(""))), "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470");
     EXPECT_EQ(text_of(keccak256(as_bytes("abc"))), "4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45");
-    EXPECT_EQ(text_of(keccak256(as_bytes("Transfer(address,address,uint256)"))), "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef");
+    EXPECT_EQ(text_of(keccak256(as_bytes("Transfer(address,address,uint256)"))),
+              "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef");
     EXPECT_EQ(keccak256({as_bytes("a"), ByteView(), as_bytes("bc")}), keccak256(as_bytes("abc")));
 }
 

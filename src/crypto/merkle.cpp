@@ -36,9 +36,13 @@ void subproof(std::uint64_t m, std::span<const Hash> leaves, bool whole, std::ve
 
 }  // namespace
 
-Hash merkle_node(const Hash& left, const Hash& right) { return sha256({ByteView(&kNode, 1), left, right}); }
+Hash merkle_node(const Hash& left, const Hash& right) {
+    return sha256({ByteView(&kNode, 1), left, right});
+}
 
-Hash merkle_empty_root() { return sha256(ByteView()); }
+Hash merkle_empty_root() {
+    return sha256(ByteView());
+}
 
 Hash merkle_root(std::span<const Hash> leaf_hashes) {
     MerkleAccumulator tree;
@@ -57,8 +61,11 @@ std::vector<Hash> merkle_inclusion_path(std::span<const Hash> leaf_hashes, std::
     return path;
 }
 
-Result<void> merkle_verify_inclusion(const Hash& leaf, std::uint64_t index, std::uint64_t size, std::span<const Hash> path, const Hash& root) {
-    if (index >= size) return fail(ErrorCode::unverified, "inclusion proof: index " + std::to_string(index) + " is not below the size " + std::to_string(size));
+Result<void> merkle_verify_inclusion(const Hash& leaf, std::uint64_t index, std::uint64_t size, std::span<const Hash> path,
+                                     const Hash& root) {
+    if (index >= size)
+        return fail(ErrorCode::unverified,
+                    "inclusion proof: index " + std::to_string(index) + " is not below the size " + std::to_string(size));
     std::uint64_t node = index;
     std::uint64_t last = size - 1;
     Hash hash = leaf;
@@ -88,7 +95,8 @@ std::vector<Hash> merkle_consistency_path(std::span<const Hash> leaf_hashes, std
     return path;
 }
 
-Result<void> merkle_verify_consistency(std::uint64_t old_size, std::uint64_t new_size, const Hash& old_root, const Hash& new_root, std::span<const Hash> path) {
+Result<void> merkle_verify_consistency(std::uint64_t old_size, std::uint64_t new_size, const Hash& old_root, const Hash& new_root,
+                                       std::span<const Hash> path) {
     const auto refuse = [](std::string_view why) { return fail(ErrorCode::unverified, "consistency proof: " + std::string(why)); };
     if (old_size > new_size) return refuse("the old tree is larger than the new one");
     if (old_size == 0 || old_size == new_size) {
@@ -146,7 +154,8 @@ Hash MerkleAccumulator::root() const {
 
 Result<MerkleAccumulator> MerkleAccumulator::restore(std::uint64_t size, std::span<const Hash> peaks) {
     if (static_cast<int>(peaks.size()) != std::popcount(size)) {
-        return fail(ErrorCode::malformed, "a tree of size " + std::to_string(size) + " does not have " + std::to_string(peaks.size()) + " peaks");
+        return fail(ErrorCode::malformed,
+                    "a tree of size " + std::to_string(size) + " does not have " + std::to_string(peaks.size()) + " peaks");
     }
     MerkleAccumulator tree;
     tree.peaks_.assign(peaks.begin(), peaks.end());

@@ -42,7 +42,9 @@ Bytes head_of(const SealedKey& key) {
     return head;
 }
 
-Hash checksum_of(ByteView bytes) { return tagged_sha256("fid.keysum1", {bytes}); }
+Hash checksum_of(ByteView bytes) {
+    return tagged_sha256("fid.keysum1", {bytes});
+}
 
 }  // namespace
 
@@ -51,10 +53,12 @@ Result<Secret> derive_from_passphrase(const Secret& passphrase, ByteView salt16,
     if (salt16.size() != crypto_pwhash_argon2id_SALTBYTES) return fail(ErrorCode::invalid_argument, "Argon2id takes a salt of 16 bytes");
     if (!within_bounds(parameters)) return fail(ErrorCode::invalid_argument, "Argon2id: memory or passes are out of bounds");
     Secret key(32);
-    const int result = crypto_pwhash_argon2id(key.bytes().data(), key.size(), as_text(passphrase.view()).data(), passphrase.size(), salt16.data(), parameters.passes,
-                                              std::size_t{parameters.memory_kib} * 1024, crypto_pwhash_argon2id_ALG_ARGON2ID13);
+    const int result =
+        crypto_pwhash_argon2id(key.bytes().data(), key.size(), as_text(passphrase.view()).data(), passphrase.size(), salt16.data(),
+                               parameters.passes, std::size_t{parameters.memory_kib} * 1024, crypto_pwhash_argon2id_ALG_ARGON2ID13);
     if (result != 0) {
-        return fail(ErrorCode::unavailable, "Argon2id needs " + std::to_string(parameters.memory_kib / 1024) + " MiB of memory, which are not there");
+        return fail(ErrorCode::unavailable,
+                    "Argon2id needs " + std::to_string(parameters.memory_kib / 1024) + " MiB of memory, which are not there");
     }
     return key;
 }

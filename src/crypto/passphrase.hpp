@@ -20,8 +20,8 @@ struct Argon2Parameters {
     bool operator==(const Argon2Parameters&) const = default;
 };
 
-/// Returns: 32 bytes. Errors: invalid_argument for an empty passphrase or parameters out of bounds; unavailable when the memory is not there.
-/// Security: the passphrase is taken byte for byte (no Unicode normalisation).
+/// Returns: 32 bytes. Errors: invalid_argument for an empty passphrase or parameters out of bounds; unavailable when the memory is not
+/// there. Security: the passphrase is taken byte for byte (no Unicode normalisation).
 Result<Secret> derive_from_passphrase(const Secret& passphrase, ByteView salt16, const Argon2Parameters& parameters);
 
 /// A 32-byte key under a passphrase, as it lies in a file.

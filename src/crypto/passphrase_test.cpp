@@ -12,9 +12,13 @@ namespace fiducial::crypto {
 namespace {
 
 constexpr Argon2Parameters kQuick{.memory_kib = 8, .passes = 1};  // the least that Argon2id takes
-Secret phrase(std::string_view text) { return Secret::copy_of(as_bytes(text)); }
+Secret phrase(std::string_view text) {
+    return Secret::copy_of(as_bytes(text));
+}
 
-SealedKey sample(std::string_view label = "site") { return seal_key(Secret::copy_of(Bytes(32, 9)), phrase("correct horse"), label, kQuick).value(); }
+SealedKey sample(std::string_view label = "site") {
+    return seal_key(Secret::copy_of(Bytes(32, 9)), phrase("correct horse"), label, kQuick).value();
+}
 
 Bytes with_new_checksum(const Bytes& changed) {  // as someone would write it who wants the file to be read
     Bytes file = to_bytes(ByteView(changed).first(changed.size() - 8));
@@ -37,7 +41,9 @@ TEST(Argon2id, Rfc9106AgreesWithAnotherImplementation) {
 
 TEST(Argon2id, EveryInputMatters) {
     const Bytes salt(16, 1);
-    const auto key = [&](std::string_view text, ByteView with, Argon2Parameters parameters) { return to_hex(derive_from_passphrase(phrase(text), with, parameters)->view()); };
+    const auto key = [&](std::string_view text, ByteView with, Argon2Parameters parameters) {
+        return to_hex(derive_from_passphrase(phrase(text), with, parameters)->view());
+    };
     const std::string base = key("a", salt, kQuick);
     EXPECT_EQ(base, key("a", salt, kQuick));
     EXPECT_NE(base, key("b", salt, kQuick));
@@ -50,7 +56,8 @@ TEST(Argon2id, RefusesWhatMakesNoSense) {
     const Bytes salt(16, 1);
     EXPECT_EQ(derive_from_passphrase(Secret(), salt, kQuick).error().code, ErrorCode::invalid_argument);
     EXPECT_EQ(derive_from_passphrase(phrase("a"), Bytes(15, 1), kQuick).error().code, ErrorCode::invalid_argument);
-    for (const Argon2Parameters bad : {Argon2Parameters{7, 1}, Argon2Parameters{8, 0}, Argon2Parameters{8, 65}, Argon2Parameters{4 * 1024 * 1024 + 1, 1}}) {
+    for (const Argon2Parameters bad :
+         {Argon2Parameters{7, 1}, Argon2Parameters{8, 0}, Argon2Parameters{8, 65}, Argon2Parameters{4 * 1024 * 1024 + 1, 1}}) {
         EXPECT_EQ(derive_from_passphrase(phrase("a"), salt, bad).error().code, ErrorCode::invalid_argument);
     }
 }
@@ -142,7 +149,9 @@ TEST(SealedKey, TheHeadIsBoundToTheKey) {
 }
 
 TEST(SealedKey, RefusesBadKeysAndLabels) {
-    const auto code = [](const Secret& key, std::string_view pass, std::string_view label) { return seal_key(key, phrase(pass), label, kQuick).error().code; };
+    const auto code = [](const Secret& key, std::string_view pass, std::string_view label) {
+        return seal_key(key, phrase(pass), label, kQuick).error().code;
+    };
     EXPECT_EQ(code(Secret(31), "p", "site"), ErrorCode::invalid_argument);
     EXPECT_EQ(code(Secret(32), "", "site"), ErrorCode::invalid_argument);
     for (const std::string& label : {std::string(), std::string("Site"), std::string("a b"), std::string(65, 'a')}) {

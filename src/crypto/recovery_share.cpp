@@ -61,7 +61,9 @@ std::array<std::uint8_t, 4> key_check_of(const std::array<std::uint8_t, 4>& set,
 
 /// GF(2^5) with x^5 + x^2 + 1: a weighted sum in which every place has a weight of its own, so that any one wrong character
 /// and any two exchanged ones in a group are found, and whole groups exchanged too.
-unsigned times_x(unsigned value) { return ((value << 1) ^ (0x25U & (0U - ((value >> 4) & 1U)))) & 0x1fU; }
+unsigned times_x(unsigned value) {
+    return ((value << 1) ^ (0x25U & (0U - ((value >> 4) & 1U)))) & 0x1fU;
+}
 unsigned check_of_group(std::span<const std::uint8_t> data, std::size_t group) {
     unsigned sum = static_cast<unsigned>(group + 1) & 0x1fU;
     for (const std::uint8_t digit : data) sum = times_x(sum) ^ digit;
@@ -76,7 +78,9 @@ int digit_of(char c) {
     return place == std::string_view::npos ? -1 : static_cast<int>(place);
 }
 
-bool is_separator(char c) { return c == ' ' || c == '-' || c == '\n' || c == '\r' || c == '\t'; }
+bool is_separator(char c) {
+    return c == ' ' || c == '-' || c == '\n' || c == '\r' || c == '\t';
+}
 
 tl::unexpected<Error> bad_group(std::size_t group, std::string_view what) {
     return fail(ErrorCode::malformed, "recovery share: group " + std::to_string(group + 1) + " " + std::string(what));
@@ -115,7 +119,8 @@ Result<Secret> read_groups(std::string_view text) {
 }
 
 Result<void> check_numbers(const RecoveryShare& share) {
-    if (share.threshold == 0 || share.threshold > share.count || share.index == 0 || share.index > share.count || share.value.size() != kKeySize) {
+    if (share.threshold == 0 || share.threshold > share.count || share.index == 0 || share.index > share.count ||
+        share.value.size() != kKeySize) {
         return fail(ErrorCode::malformed, "recovery share: its numbers make no sense");
     }
     return {};
@@ -166,9 +171,11 @@ Result<RecoveryShare> RecoveryShare::parse(std::string_view text) {
     const ByteView in = bytes.view();
     const Hash checksum = tagged_sha256("fid.share1", {in.first(kHeadSize + kKeySize)});
     if (!equal_constant_time(ByteView(checksum).first(kChecksumSize), in.subspan(kHeadSize + kKeySize))) {
-        return fail(ErrorCode::malformed, "recovery share: every group is well-formed, but together they do not fit: several typos, or groups of two shares");
+        return fail(ErrorCode::malformed,
+                    "recovery share: every group is well-formed, but together they do not fit: several typos, or groups of two shares");
     }
-    if (in[0] != kVersion) return fail(ErrorCode::unsupported, "recovery share: of version " + std::to_string(in[0]) + ", which is not known here");
+    if (in[0] != kVersion)
+        return fail(ErrorCode::unsupported, "recovery share: of version " + std::to_string(in[0]) + ", which is not known here");
     RecoveryShare share;
     share.threshold = in[1];
     share.count = in[2];
@@ -217,10 +224,13 @@ Result<Secret> combine_shares(std::span<const RecoveryShare> shares) {
     for (const RecoveryShare& share : shares) {
         FID_CHECK(check_numbers(share));
         const RecoveryShare& first = shares.front();
-        if (share.set != first.set || share.threshold != first.threshold || share.count != first.count || share.key_check != first.key_check) {
-            return fail(ErrorCode::conflict, "recovery: share " + std::to_string(share.index) + " is of another set than share " + std::to_string(first.index));
+        if (share.set != first.set || share.threshold != first.threshold || share.count != first.count ||
+            share.key_check != first.key_check) {
+            return fail(ErrorCode::conflict,
+                        "recovery: share " + std::to_string(share.index) + " is of another set than share " + std::to_string(first.index));
         }
-        const auto same = std::find_if(distinct.begin(), distinct.end(), [&](const RecoveryShare* other) { return other->index == share.index; });
+        const auto same =
+            std::find_if(distinct.begin(), distinct.end(), [&](const RecoveryShare* other) { return other->index == share.index; });
         if (same == distinct.end()) {
             distinct.push_back(&share);
         } else if (!equal_constant_time((*same)->value.view(), share.value.view())) {
@@ -229,13 +239,14 @@ Result<Secret> combine_shares(std::span<const RecoveryShare> shares) {
     }
     const std::size_t needed = shares.front().threshold;
     if (distinct.size() < needed) {
-        return fail(ErrorCode::invalid_argument,
-                    "recovery: there are " + std::to_string(distinct.size()) + " different shares, and " + std::to_string(needed) + " are needed");
+        return fail(ErrorCode::invalid_argument, "recovery: there are " + std::to_string(distinct.size()) + " different shares, and " +
+                                                     std::to_string(needed) + " are needed");
     }
     const auto enough = std::span<const RecoveryShare* const>(distinct).first(needed);
     Secret key = interpolate(enough, 0);
     const auto check = key_check_of(shares.front().set, key);
-    if (!equal_constant_time(check, shares.front().key_check)) return fail(ErrorCode::corrupt, "recovery: the shares do not give the key they were made from; one of them is damaged");
+    if (!equal_constant_time(check, shares.front().key_check))
+        return fail(ErrorCode::corrupt, "recovery: the shares do not give the key they were made from; one of them is damaged");
     for (std::size_t i = needed; i < distinct.size(); ++i) {
         const Secret expected = interpolate(enough, distinct[i]->index);
         if (!equal_constant_time(expected.view(), distinct[i]->value.view())) {

@@ -9,7 +9,8 @@ void check(std::string_view typed) {
     if (!share) return;
     const auto text = share->to_text();
     const auto again = RecoveryShare::parse(fiducial::as_text(text.view()));
-    FID_INVARIANT(again && fiducial::to_bytes(again->value.view()) == fiducial::to_bytes(share->value.view()), "a share does not round-trip");
+    FID_INVARIANT(again && fiducial::to_bytes(again->value.view()) == fiducial::to_bytes(share->value.view()),
+                  "a share does not round-trip");
     const auto key = fiducial::crypto::combine_shares({&*share, 1});
     FID_INVARIANT(!key || share->threshold == 1, "one share gave a key that needs more");
 }

@@ -18,7 +18,9 @@ const Bytes kKey = [] {
     return key;
 }();
 
-std::vector<RecoveryShare> split(unsigned threshold, unsigned count) { return split_key(Secret::copy_of(kKey), threshold, count).value(); }
+std::vector<RecoveryShare> split(unsigned threshold, unsigned count) {
+    return split_key(Secret::copy_of(kKey), threshold, count).value();
+}
 RecoveryShare copy_of(const RecoveryShare& share) {
     RecoveryShare copy;
     copy.threshold = share.threshold;

@@ -83,8 +83,8 @@ Result<RecoverableSignature> sign_recoverable(const Secret& private_key, const H
     Bytes32 extra{};
     for (;;) {  // runs once: recovery ids 2 and 3 need an r between the order and the field's prime (one in 2^127)
         secp256k1_ecdsa_recoverable_signature raw;
-        FID_INVARIANT(secp256k1_ecdsa_sign_recoverable(context(), &raw, digest.data(), private_key.view().data(), secp256k1_nonce_function_rfc6979,
-                                                       extra == kZero32 ? nullptr : extra.data()) == 1,
+        FID_INVARIANT(secp256k1_ecdsa_sign_recoverable(context(), &raw, digest.data(), private_key.view().data(),
+                                                       secp256k1_nonce_function_rfc6979, extra == kZero32 ? nullptr : extra.data()) == 1,
                       "signing with a valid key failed");
         std::array<std::uint8_t, 64> compact;
         int recovery_id = 0;

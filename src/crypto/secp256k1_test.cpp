@@ -8,8 +8,12 @@
 namespace fiducial::crypto {
 namespace {
 
-Secret key_of(std::string_view text) { return Secret::copy_of(from_hex(text).value()); }
-Bytes32 value_of(std::string_view text) { return fixed_from_hex<32>(text, "value").value(); }
+Secret key_of(std::string_view text) {
+    return Secret::copy_of(from_hex(text).value());
+}
+Bytes32 value_of(std::string_view text) {
+    return fixed_from_hex<32>(text, "value").value();
+}
 constexpr std::string_view kOne = "0000000000000000000000000000000000000000000000000000000000000001";
 constexpr std::string_view kOrder = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
 
@@ -103,7 +107,8 @@ TEST(Secp256k1, OneRejectionForEachMalformedValue) {
         EXPECT_TRUE(refused(changed)) << v;
     }
     for (const std::size_t at : {std::size_t{0}, std::size_t{32}}) {
-        for (const auto& value : {kZero32, value_of(kOrder), value_of("ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff")}) {
+        for (const auto& value :
+             {kZero32, value_of(kOrder), value_of("ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff")}) {
             auto changed = good;
             std::copy(value.begin(), value.end(), changed.begin() + static_cast<std::ptrdiff_t>(at));
             EXPECT_TRUE(refused(changed));
@@ -120,7 +125,8 @@ TEST(Secp256k1, SignatureThatNoKeyFitsIsUnverified) {
 
 TEST(Secp256k1, InvalidPrivateKeysAreRefused) {
     const Hash digest{};
-    for (const std::string_view text : {std::string_view("00"), std::string_view("0000000000000000000000000000000000000000000000000000000000000000"), kOrder}) {
+    for (const std::string_view text :
+         {std::string_view("00"), std::string_view("0000000000000000000000000000000000000000000000000000000000000000"), kOrder}) {
         EXPECT_EQ(sign_recoverable(key_of(text), digest).error().code, ErrorCode::invalid_argument);
         EXPECT_EQ(address_of(key_of(text)).error().code, ErrorCode::invalid_argument);
     }

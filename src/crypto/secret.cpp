@@ -71,7 +71,9 @@ private:
     static void warn_unlocked() {
         static std::once_flag once;
         std::call_once(once, [] {
-            log::warning("crypto", "secrets cannot be locked in memory and may reach swap: raise the limit for locked memory (ulimit -l, LimitMEMLOCK)");
+            log::warning(
+                "crypto",
+                "secrets cannot be locked in memory and may reach swap: raise the limit for locked memory (ulimit -l, LimitMEMLOCK)");
         });
     }
 

@@ -12,8 +12,8 @@ namespace fiducial::crypto {
 class Secret : public log::NotForLogs {
 public:
     Secret() = default;
-    explicit Secret(std::size_t size);               // zeros
-    static Secret copy_of(ByteView bytes);           // the caller wipes its own
+    explicit Secret(std::size_t size);      // zeros
+    static Secret copy_of(ByteView bytes);  // the caller wipes its own
     Secret(Secret&& other) noexcept;
     Secret& operator=(Secret&& other) noexcept;
     ~Secret();

@@ -1,11 +1,11 @@
 #include "database/database.hpp"
 
-#include <algorithm>
-#include <chrono>
-#include <map>
 #include <soci/soci.h>
 #include <soci/sqlite3/soci-sqlite3.h>
 #include <sqlite3.h>
+#include <algorithm>
+#include <chrono>
+#include <map>
 #include <thread>
 #include <unordered_map>
 
@@ -88,7 +88,9 @@ struct Database::State {
 Database::Database(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Database::~Database() = default;
 
-soci::session& Database::session(std::size_t index) { return *state_->sessions[index]; }
+soci::session& Database::session(std::size_t index) {
+    return *state_->sessions[index];
+}
 
 void Database::give_back(std::size_t session, bool writes) noexcept {
     {
@@ -105,8 +107,10 @@ void Database::give_back(std::size_t session, bool writes) noexcept {
 Result<Transaction> Database::begin_write(Durability durability) {
     {
         std::unique_lock lock(state_->mutex);
-        if (!state_->freed.wait_for(lock, std::chrono::milliseconds(state_->options.busy_timeout_ms), [&] { return !state_->writer_busy; })) {
-            return fail(ErrorCode::timeout, "another write to the database took longer than " + std::to_string(state_->options.busy_timeout_ms) + " ms");
+        if (!state_->freed.wait_for(lock, std::chrono::milliseconds(state_->options.busy_timeout_ms),
+                                    [&] { return !state_->writer_busy; })) {
+            return fail(ErrorCode::timeout,
+                        "another write to the database took longer than " + std::to_string(state_->options.busy_timeout_ms) + " ms");
         }
         state_->writer_busy = true;
     }
@@ -122,7 +126,8 @@ Result<Transaction> Database::begin_read() {
     std::size_t index = 0;
     {
         std::unique_lock lock(state_->mutex);
-        if (!state_->freed.wait_for(lock, std::chrono::milliseconds(state_->options.busy_timeout_ms), [&] { return !state_->free_readers.empty(); })) {
+        if (!state_->freed.wait_for(lock, std::chrono::milliseconds(state_->options.busy_timeout_ms),
+                                    [&] { return !state_->free_readers.empty(); })) {
             return fail(ErrorCode::timeout, "all " + std::to_string(state_->options.readers) + " database sessions are busy");
         }
         index = state_->free_readers.back();
@@ -181,7 +186,9 @@ PreparedStatement::~PreparedStatement() {
     if (!done) log::debug("database", "a statement is not remembered", {{"error", done.error().message}});
 }
 
-soci::session& Transaction::sql() { return database_->session(session_); }
+soci::session& Transaction::sql() {
+    return database_->session(session_);
+}
 
 Result<void> Transaction::commit() {
     FID_INVARIANT(open_, "a transaction is committed once");
@@ -191,7 +198,8 @@ Result<void> Transaction::commit() {
     return {};
 }
 
-Result<void> Database::copy(Transaction& reading, const std::filesystem::path& file, const std::function<Result<void>(std::uint64_t, std::uint64_t)>& progress) {
+Result<void> Database::copy(Transaction& reading, const std::filesystem::path& file,
+                            const std::function<Result<void>(std::uint64_t, std::uint64_t)>& progress) {
     using namespace sqlite_api;  // where SOCI puts it
     constexpr int kPagesAtOnce = 4096;
     { FID_TRY(const auto fresh, File::open(file, File::Mode::create_new)); }  // private from the start
@@ -199,13 +207,17 @@ Result<void> Database::copy(Transaction& reading, const std::filesystem::path& f
         int pages = 0;
         reading.sql() << "SELECT count(*) FROM sqlite_master", soci::into(pages);  // from here on the transaction has its snapshot
         soci::session target(soci::sqlite3, "db=\"" + file.string() + "\" synchronous=off");
-        const auto connection = [](soci::session& session) { return static_cast<soci::sqlite3_session_backend*>(session.get_backend())->conn_; };
-        const std::unique_ptr<sqlite3_backup, int (*)(sqlite3_backup*)> copying(sqlite3_backup_init(connection(target), "main", connection(reading.sql()), "main"), sqlite3_backup_finish);
+        const auto connection = [](soci::session& session) {
+            return static_cast<soci::sqlite3_session_backend*>(session.get_backend())->conn_;
+        };
+        const std::unique_ptr<sqlite3_backup, int (*)(sqlite3_backup*)> copying(
+            sqlite3_backup_init(connection(target), "main", connection(reading.sql()), "main"), sqlite3_backup_finish);
         if (!copying) throw soci::sqlite3_soci_error(sqlite3_errmsg(connection(target)), sqlite3_errcode(connection(target)));
         for (;;) {
             const int outcome = sqlite3_backup_step(copying.get(), kPagesAtOnce);
             if (outcome != SQLITE_OK && outcome != SQLITE_DONE) throw soci::sqlite3_soci_error(sqlite3_errstr(outcome), outcome);
-            FID_CHECK(progress(static_cast<std::uint64_t>(sqlite3_backup_remaining(copying.get())), static_cast<std::uint64_t>(sqlite3_backup_pagecount(copying.get()))));
+            FID_CHECK(progress(static_cast<std::uint64_t>(sqlite3_backup_remaining(copying.get())),
+                               static_cast<std::uint64_t>(sqlite3_backup_pagecount(copying.get()))));
             if (outcome == SQLITE_DONE) return {};
         }
     });
@@ -237,7 +249,9 @@ struct Applied {
     std::string checksum;
 };
 
-std::string checksum_of(const Migration& migration) { return to_hex(crypto::sha256(as_bytes(migration.sql))); }
+std::string checksum_of(const Migration& migration) {
+    return to_hex(crypto::sha256(as_bytes(migration.sql)));
+}
 
 Result<void> check_numbering(std::span<const Migration> migrations) {
     std::map<std::string_view, std::uint32_t> last;
@@ -257,9 +271,11 @@ Result<std::vector<Applied>> read_applied(Database& database) {
             sql << "CREATE TABLE IF NOT EXISTS schema_migrations (room TEXT NOT NULL, number INTEGER NOT NULL, checksum TEXT NOT NULL,"
                    " applied_at TEXT NOT NULL, PRIMARY KEY (room, number))";
             std::vector<Applied> applied;
-            const soci::rowset<soci::row> rows = (sql.prepare << "SELECT room, CAST(number AS TEXT), checksum FROM schema_migrations ORDER BY room, number");
+            const soci::rowset<soci::row> rows =
+                (sql.prepare << "SELECT room, CAST(number AS TEXT), checksum FROM schema_migrations ORDER BY room, number");
             for (const auto& row : rows) {
-                applied.push_back({row.get<std::string>(0), static_cast<std::uint32_t>(std::stoul(row.get<std::string>(1))), row.get<std::string>(2)});
+                applied.push_back(
+                    {row.get<std::string>(0), static_cast<std::uint32_t>(std::stoul(row.get<std::string>(1))), row.get<std::string>(2)});
             }
             return applied;
         });
@@ -290,11 +306,13 @@ Result<void> migrate(Database& database, const Dialect& dialect, const std::file
     for (const auto& row : applied) {
         const bool ours = std::any_of(migrations.begin(), migrations.end(), [&](const Migration& m) { return m.room == row.room; });
         if (!ours) continue;  // a tool that opens only some rooms' tables
-        const auto known = std::find_if(migrations.begin(), migrations.end(), [&](const Migration& m) { return m.room == row.room && m.number == row.number; });
+        const auto known = std::find_if(migrations.begin(), migrations.end(),
+                                        [&](const Migration& m) { return m.room == row.room && m.number == row.number; });
         const auto name = row.room + " " + std::to_string(row.number);
         if (known == migrations.end()) {
-            return fail(ErrorCode::unsupported, path.string() + " was written by a newer version of this program (it has migration " + name +
-                                                    ", which this version does not know); use that version, or restore a backup made before it");
+            return fail(ErrorCode::unsupported,
+                        path.string() + " was written by a newer version of this program (it has migration " + name +
+                            ", which this version does not know); use that version, or restore a backup made before it");
         }
         if (checksum_of(*known) != row.checksum) {
             return fail(ErrorCode::corrupt, path.string() + ": migration " + name + " was applied in another form than this program's");
@@ -315,7 +333,8 @@ std::vector<std::string> tables_of(soci::session& sql) {  // may throw
 }
 
 // What the migrations make must be there.
-Result<void> check_tables(Database& database, const Dialect& dialect, const std::filesystem::path& path, std::span<const Migration> migrations) {
+Result<void> check_tables(Database& database, const Dialect& dialect, const std::filesystem::path& path,
+                          std::span<const Migration> migrations) {
     soci::session model(soci::sqlite3, "db=:memory:");
     for (const auto& migration : migrations) {
         FID_TRY(const auto translated, dialect.translate(migration.sql));
@@ -327,7 +346,8 @@ Result<void> check_tables(Database& database, const Dialect& dialect, const std:
         return attempt("reading the schema", [&]() -> Result<void> {
             const auto there = tables_of(transaction.sql());
             for (const auto& name : tables_of(model)) {
-                if (!std::binary_search(there.begin(), there.end(), name)) return fail(ErrorCode::corrupt, path.string() + ": the table " + name + " is missing");
+                if (!std::binary_search(there.begin(), there.end(), name))
+                    return fail(ErrorCode::corrupt, path.string() + ": the table " + name + " is missing");
             }
             return {};
         });

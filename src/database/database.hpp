@@ -15,7 +15,7 @@
 namespace soci {
 class session;
 class statement;
-}
+}  // namespace soci
 
 namespace fiducial::database {
 
@@ -34,15 +34,16 @@ struct Migration {
 };
 
 struct Options {
-    std::filesystem::path path;             // of the SQLite file; made where missing, mode 0600
-    std::uint32_t readers = 8;              // sessions that may read at one time
-    std::uint32_t busy_timeout_ms = 10'000; // how long to wait for a session, or for another process's lock
+    std::filesystem::path path;              // of the SQLite file; made where missing, mode 0600
+    std::uint32_t readers = 8;               // sessions that may read at one time
+    std::uint32_t busy_timeout_ms = 10'000;  // how long to wait for a session, or for another process's lock
 };
 
 class Database;
 
 /// A transaction: everything or nothing. Rolls back when it goes without commit().
-/// Threads: one at a time. Close it before waiting for a peer: a reader's open snapshot keeps old pages alive, a writer holds up all others.
+/// Threads: one at a time. Close it before waiting for a peer: a reader's open snapshot keeps old pages alive, a writer holds up all
+/// others.
 class Transaction {
 public:
     Transaction(Transaction&& other) noexcept;
@@ -124,7 +125,8 @@ public:
 
     /// Makes a new file of the database as a reading transaction sees it, page by page; others go on meanwhile (the write-ahead log
     /// cannot be folded until it is done). Not synced. Errors: conflict when the file exists; cancelled, and others that `progress` gives.
-    Result<void> copy(Transaction& reading, const std::filesystem::path& file, const std::function<Result<void>(std::uint64_t pages_left, std::uint64_t pages)>& progress);
+    Result<void> copy(Transaction& reading, const std::filesystem::path& file,
+                      const std::function<Result<void>(std::uint64_t pages_left, std::uint64_t pages)>& progress);
 
     /// Puts everything committed so far on the disk and folds the write-ahead log into the file.
     Result<void> checkpoint();
@@ -158,7 +160,10 @@ auto attempt(std::string_view what, Body&& body) {
         } catch (const std::exception&) {
             return Result<void>(tl::make_unexpected(error_from_current_exception(what)));
         }
-    } else if constexpr (requires(Value v) { v.error(); v.has_value(); }) {
+    } else if constexpr (requires(Value v) {
+                             v.error();
+                             v.has_value();
+                         }) {
         try {
             return std::forward<Body>(body)();
         } catch (const std::exception&) {

@@ -15,7 +15,9 @@
 namespace fiducial::database {
 namespace {
 
-constexpr Migration kFirst{"test", 1, "CREATE TABLE things (id {id}, name {text} NOT NULL UNIQUE, size {int}); -- a comment; with a semicolon\nCREATE INDEX things_size ON things (size);"};
+constexpr Migration kFirst{"test", 1,
+                           "CREATE TABLE things (id {id}, name {text} NOT NULL UNIQUE, size {int}); -- a comment; with a semicolon\nCREATE "
+                           "INDEX things_size ON things (size);"};
 constexpr Migration kSecond{"test", 2, "ALTER TABLE things ADD COLUMN note {text};"};
 
 class DatabaseTest : public ::testing::Test {
@@ -98,7 +100,8 @@ TEST_F(DatabaseTest, ACopyIsWhatTheTransactionSeesWhileOthersGoOn) {
     EXPECT_EQ(copy->read([&](Transaction& t) { return count(t); }), 40'000);
     EXPECT_TRUE(copy->check_integrity());
     EXPECT_EQ(database->copy(reading, folder_ / "copy.db", [](auto, auto) { return Result<void>(); }).error().code, ErrorCode::conflict);
-    const auto stopped = database->copy(reading, folder_ / "other.db", [](auto, auto) -> Result<void> { return fail(ErrorCode::cancelled, "no more"); });
+    const auto stopped =
+        database->copy(reading, folder_ / "other.db", [](auto, auto) -> Result<void> { return fail(ErrorCode::cancelled, "no more"); });
     EXPECT_EQ(stopped.error().code, ErrorCode::cancelled);
     EXPECT_EQ(count(reading), 40'000);
 }
@@ -128,7 +131,8 @@ TEST_F(DatabaseTest, WritersTakeTurns) {
     for (int t = 0; t < 8; ++t) {
         threads.emplace_back([&, t] {
             for (int i = 0; i < 25; ++i) {
-                const auto done = (*database)->write(Durability::rebuildable, [&](Transaction& tx) { return add(tx, std::to_string(t) + "/" + std::to_string(i)); });
+                const auto done = (*database)->write(Durability::rebuildable,
+                                                     [&](Transaction& tx) { return add(tx, std::to_string(t) + "/" + std::to_string(i)); });
                 EXPECT_TRUE(done) << done.error().message;
             }
         });
@@ -172,7 +176,8 @@ TEST_F(DatabaseTest, ErrorsNameTheActionButNoBoundValue) {
 TEST_F(DatabaseTest, AStatementIsRememberedWithoutItsVariablesAndHoldsNoLock) {
     auto database = open();
     ASSERT_TRUE(database);
-    const std::string insert = "INSERT INTO things (name) VALUES (:name)", select = "SELECT name FROM things WHERE name >= :from ORDER BY name";
+    const std::string insert = "INSERT INTO things (name) VALUES (:name)",
+                      select = "SELECT name FROM things WHERE name >= :from ORDER BY name";
     const auto add_prepared = [&](Transaction& t, std::string name) {
         PreparedStatement statement(t, insert);
         statement->exchange(soci::use(name));
@@ -204,7 +209,8 @@ TEST_F(DatabaseTest, AStatementIsRememberedWithoutItsVariablesAndHoldsNoLock) {
         EXPECT_EQ(first_from(*reading, from), from == "e" ? "" : from);
     }
     ASSERT_TRUE((*database)->write(Durability::full, [&](Transaction& t) { return add_prepared(t, "e"); }));
-    EXPECT_EQ((*database)->read([&](Transaction& t) -> Result<std::string> { return first_from(t, "e"); }).value(), "e") << "an earlier snapshot is still open";
+    EXPECT_EQ((*database)->read([&](Transaction& t) -> Result<std::string> { return first_from(t, "e"); }).value(), "e")
+        << "an earlier snapshot is still open";
     ASSERT_TRUE((*database)->checkpoint());
     EXPECT_EQ(std::filesystem::file_size(folder_ / "site.db-wal"), 0u) << "somebody still reads the log";
 }

@@ -16,7 +16,8 @@ Result<std::string> Dialect::translate(std::string_view portable_sql) const {
         if (close == std::string_view::npos) return fail(ErrorCode::invalid_argument, "a migration has '{' without '}'");
         const auto placeholder = portable_sql.substr(open + 1, close - open - 1);
         const auto type = type_of(placeholder);
-        if (type.empty()) return fail(ErrorCode::invalid_argument, "a migration has the unknown placeholder {" + std::string(placeholder) + "}");
+        if (type.empty())
+            return fail(ErrorCode::invalid_argument, "a migration has the unknown placeholder {" + std::string(placeholder) + "}");
         out += portable_sql.substr(at, open - at);
         out += type;
         at = close + 1;

@@ -9,7 +9,7 @@
 namespace soci {
 class session;
 class statement;
-}
+}  // namespace soci
 
 namespace fiducial::database {
 
@@ -24,12 +24,12 @@ public:
     /// Errors: invalid_argument for a placeholder that is not one.
     Result<std::string> translate(std::string_view portable_sql) const;
 
-    virtual void prepare_session(soci::session& sql, std::uint32_t busy_timeout_ms) const = 0;   // may throw
-    virtual void begin_read(soci::session& sql) const = 0;                                       // may throw
-    virtual void begin_write(soci::session& sql, bool full_durability) const = 0;                // may throw
-    virtual void checkpoint(soci::session& sql) const = 0;                                       // may throw
-    virtual void reset(soci::statement& statement) const = 0;                                    // it holds no lock then; may throw
-    virtual std::string integrity_findings(soci::session& sql) const = 0;                        // empty when sound; may throw
+    virtual void prepare_session(soci::session& sql, std::uint32_t busy_timeout_ms) const = 0;  // may throw
+    virtual void begin_read(soci::session& sql) const = 0;                                      // may throw
+    virtual void begin_write(soci::session& sql, bool full_durability) const = 0;               // may throw
+    virtual void checkpoint(soci::session& sql) const = 0;                                      // may throw
+    virtual void reset(soci::statement& statement) const = 0;                                   // it holds no lock then; may throw
+    virtual std::string integrity_findings(soci::session& sql) const = 0;                       // empty when sound; may throw
 
 protected:
     virtual std::string_view type_of(std::string_view placeholder) const = 0;  // empty when there is no such placeholder

@@ -82,7 +82,8 @@ TEST(PS3_3_F, BrokenDicomdirsAreRefused) {
     EXPECT_FALSE(read_dicomdir(joined(directory_prefix("1.2.840.10008.5.1.4.1.1.7"), {})));
     EXPECT_FALSE(read_dicomdir(joined(directory_prefix("1.2.840.10008.1.3.10", "1.2.3"), {})));
     const auto file = directory({"", "IM1"}, false);
-    for (std::size_t cut = directory_prefix().size() + 16; cut < file.size(); ++cut) EXPECT_FALSE(read_dicomdir(ByteView(file).first(cut))) << cut;
+    for (std::size_t cut = directory_prefix().size() + 16; cut < file.size(); ++cut)
+        EXPECT_FALSE(read_dicomdir(ByteView(file).first(cut))) << cut;
     Bytes deep = directory_prefix();
     for (int i = 0; i < 40; ++i) {
         Builder level(Form::explicit_le);
@@ -95,7 +96,9 @@ TEST(PS3_3_F, BrokenDicomdirsAreRefused) {
 
 class Zip : public ::testing::Test {
 protected:
-    void SetUp() override { folder_ = fs::temp_directory_path() / ("fiducial-zip-" + std::to_string(getpid())), fs::create_directories(folder_); }
+    void SetUp() override {
+        folder_ = fs::temp_directory_path() / ("fiducial-zip-" + std::to_string(getpid())), fs::create_directories(folder_);
+    }
     void TearDown() override { fs::remove_all(folder_); }
 
     fs::path make(const std::vector<std::pair<std::string, std::string>>& files, bool link = false) {
@@ -131,7 +134,10 @@ TEST_F(Zip, APPNOTE_EntriesComeOutAsTheyWent) {
     EXPECT_EQ(zip->entries()[1].name, "ü.txt");
     for (std::size_t i = 0; i < 3; ++i) {
         Bytes out;
-        const auto read = zip->read(zip->entries()[i], [&](ByteView piece) { append(out, piece); return Result<void>{}; });
+        const auto read = zip->read(zip->entries()[i], [&](ByteView piece) {
+            append(out, piece);
+            return Result<void>{};
+        });
         ASSERT_TRUE(read) << read.error().message;
         EXPECT_EQ(as_text(out), i == 0 ? "hello" : i == 1 ? large : "");
     }
@@ -141,7 +147,8 @@ TEST_F(Zip, APPNOTE_EntriesComeOutAsTheyWent) {
 }
 
 TEST_F(Zip, APPNOTE_4_4_17_NamesThatLeadOutsideAreRefused) {
-    for (const std::string name : {"../x", "a/../../x", "/etc/x", "a\\..\\x", "C:x", "a/.."}) EXPECT_NE(error_of(make({{"good", "1"}, {name, "2"}})), "taken") << name;
+    for (const std::string name : {"../x", "a/../../x", "/etc/x", "a\\..\\x", "C:x", "a/.."})
+        EXPECT_NE(error_of(make({{"good", "1"}, {name, "2"}})), "taken") << name;
     EXPECT_EQ(error_of(make({{"a/..b/c..", "2"}})), "taken");
     EXPECT_EQ(error_of(make({{"link", "/etc/passwd"}}, true)), "entry 0 of the ZIP file is a link or device");
 }
@@ -168,7 +175,8 @@ TEST_F(Zip, APPNOTE_BombsAreRefusedByWhatTheyClaimAndByWhatTheyDo) {
     EXPECT_EQ(error_of(many, limits), "with entry 2 the ZIP file unpacks to more than 5 bytes");
     limits = {};
     limits.ratio = 100;
-    EXPECT_EQ(error_of(make({{"bomb", std::string(20u << 20, '\0')}}), limits), "entry 0 of the ZIP file unpacks to more than 100 times its size");
+    EXPECT_EQ(error_of(make({{"bomb", std::string(20u << 20, '\0')}}), limits),
+              "entry 0 of the ZIP file unpacks to more than 100 times its size");
 }
 
 TEST_F(Zip, APPNOTE_4_4_7_DamageIsFound) {

@@ -107,10 +107,13 @@ std::string Attributes::joined(Tag tag) const {
     return out;
 }
 
-std::span<const QueryAttribute> query_attributes() { return kQueryAttributes; }
+std::span<const QueryAttribute> query_attributes() {
+    return kQueryAttributes;
+}
 
 const QueryAttribute* find_query_attribute(Tag tag) {
-    const auto found = std::find_if(kQueryAttributes.begin(), kQueryAttributes.end(), [tag](const QueryAttribute& row) { return row.tag == tag; });
+    const auto found =
+        std::find_if(kQueryAttributes.begin(), kQueryAttributes.end(), [tag](const QueryAttribute& row) { return row.tag == tag; });
     return found == kQueryAttributes.end() ? nullptr : &*found;
 }
 

@@ -13,9 +13,15 @@ namespace fiducial::dicom {
 
 using Tag = std::uint32_t;  // group << 16 | element
 
-constexpr Tag make_tag(std::uint16_t group, std::uint16_t element) { return (Tag{group} << 16) | element; }
-constexpr std::uint16_t group_of(Tag tag) { return static_cast<std::uint16_t>(tag >> 16); }
-constexpr std::uint16_t element_of(Tag tag) { return static_cast<std::uint16_t>(tag & 0xffff); }
+constexpr Tag make_tag(std::uint16_t group, std::uint16_t element) {
+    return (Tag{group} << 16) | element;
+}
+constexpr std::uint16_t group_of(Tag tag) {
+    return static_cast<std::uint16_t>(tag >> 16);
+}
+constexpr std::uint16_t element_of(Tag tag) {
+    return static_cast<std::uint16_t>(tag & 0xffff);
+}
 
 namespace tags {
 inline constexpr Tag kTransferSyntaxUid = 0x00020010;
@@ -100,9 +106,9 @@ struct QueryAttribute {
     std::string_view vr;
     QueryLevel level;
     Matching matching;
-    bool multiple;        // may have several values
-    bool required_key;    // required or unique key of PS3.4 C.6.2, or mandatory in PS3.18 10.6.1.2.3
-    bool in_request;      // stands in Request Attributes Sequence (0040,0275); Attributes holds the first item's value
+    bool multiple;      // may have several values
+    bool required_key;  // required or unique key of PS3.4 C.6.2, or mandatory in PS3.18 10.6.1.2.3
+    bool in_request;    // stands in Request Attributes Sequence (0040,0275); Attributes holds the first item's value
 };
 
 /// Spec: PS3.4 Tables C.6-1 to C.6-5 (study root and patient root), PS3.18 Tables 10.6.1-5 and 10.6.3-3 to -5.

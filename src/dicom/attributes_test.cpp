@@ -71,14 +71,16 @@ TEST(PS3_5_6_2_1, DatesAndTimesTakeOldFormsAndRefuseNonsense) {
     EXPECT_EQ(normalise_date("20240229"), "20240229");
     EXPECT_EQ(normalise_date("1997.12.31 "), "19971231");
     EXPECT_EQ(normalise_date("2024-02-29"), "20240229");
-    for (const auto* bad : {"", "20230229", "20241301", "20240100", "2024022", "2024.02-29", "ABCDEFGH", "20000431"}) EXPECT_EQ(normalise_date(bad), std::nullopt) << bad;
+    for (const auto* bad : {"", "20230229", "20241301", "20240100", "2024022", "2024.02-29", "ABCDEFGH", "20000431"})
+        EXPECT_EQ(normalise_date(bad), std::nullopt) << bad;
     EXPECT_EQ(normalise_date("19000229"), std::nullopt);
     EXPECT_EQ(normalise_date("20000229"), "20000229");
     EXPECT_EQ(normalise_time("07"), "070000.000000");
     EXPECT_EQ(normalise_time("0709"), "070900.000000");
     EXPECT_EQ(normalise_time("07:09:10"), "070910.000000");
     EXPECT_EQ(normalise_time("235960.5 "), "235960.500000");
-    for (const auto* bad : {"", "7", "24", "0760", "07.5", "070910.1234567", "0:70910", "07091x"}) EXPECT_EQ(normalise_time(bad), std::nullopt) << bad;
+    for (const auto* bad : {"", "7", "24", "0760", "07.5", "070910.1234567", "0:70910", "07091x"})
+        EXPECT_EQ(normalise_time(bad), std::nullopt) << bad;
     EXPECT_EQ(date_of_date_time("20240229121314.5+0100"), "20240229");
     EXPECT_EQ(date_of_date_time("2024"), std::nullopt);
 }

@@ -18,7 +18,8 @@ Result<std::string_view> identifying_value(const impl::Tokenizer& tokenizer, std
     const impl::TopElement* found = nullptr;
     for (const auto& element : elements) {
         if (element.tag != tag) continue;
-        if (element.kept == impl::kNotKept || element.undefined_length) return fail(ErrorCode::malformed, tag_name(tag) + " is far too long");
+        if (element.kept == impl::kNotKept || element.undefined_length)
+            return fail(ErrorCode::malformed, tag_name(tag) + " is far too long");
         if (found != nullptr && as_text(tokenizer.value_of(*found)) != as_text(tokenizer.value_of(element))) {
             return fail(ErrorCode::malformed, tag_name(tag) + " occurs twice with different values");
         }
@@ -155,7 +156,8 @@ struct DataSetScanner::State {
     Result<void> compare_identities(const EarlyIdentity& last) const {
         if (!identity) return {};
         const bool same = identity->sop_instance == last.sop_instance && identity->study == last.study && identity->series == last.series &&
-                          identity->sop_class == last.sop_class && identity->patient_id.value == last.patient_id.value && identity->issuer.value == last.issuer.value;
+                          identity->sop_class == last.sop_class && identity->patient_id.value == last.patient_id.value &&
+                          identity->issuer.value == last.issuer.value;
         if (!same) return fail(ErrorCode::malformed, "identifying attributes stand behind where they should be");
         return {};
     }
@@ -199,15 +201,20 @@ struct DataSetScanner::State {
         if (inflater && inflater->padded()) out.emplace_back("zeros follow the deflated data set");
         if (header.identity.sop_class.empty()) out.emplace_back("SOP Class UID (0008,0016) is missing or not a UID");
         const auto meta_instance = Uid::parse(prefix_reader.sop_instance());
-        if (meta_instance && *meta_instance != header.identity.sop_instance) out.emplace_back("group 0002 names another SOP Instance UID than the data set");
+        if (meta_instance && *meta_instance != header.identity.sop_instance)
+            out.emplace_back("group 0002 names another SOP Instance UID than the data set");
         const auto meta_class = Uid::parse(prefix_reader.sop_class());
-        if (meta_class && !header.identity.sop_class.empty() && *meta_class != header.identity.sop_class) out.emplace_back("group 0002 names another SOP Class UID than the data set");
-        if (tokenizer->pixel() != nullptr && tokenizer->pixel()->undefined_length && !syntax->encapsulated) out.emplace_back("pixel data is encapsulated, which its transfer syntax is not");
+        if (meta_class && !header.identity.sop_class.empty() && *meta_class != header.identity.sop_class)
+            out.emplace_back("group 0002 names another SOP Class UID than the data set");
+        if (tokenizer->pixel() != nullptr && tokenizer->pixel()->undefined_length && !syntax->encapsulated)
+            out.emplace_back("pixel data is encapsulated, which its transfer syntax is not");
         return out;
     }
 };
 
-DataSetScanner::DataSetScanner(ScanLimits limits) : state_(std::make_unique<State>()) { state_->limits = limits; }
+DataSetScanner::DataSetScanner(ScanLimits limits) : state_(std::make_unique<State>()) {
+    state_->limits = limits;
+}
 DataSetScanner::DataSetScanner(std::unique_ptr<State> state) : state_(std::move(state)) {}
 DataSetScanner::DataSetScanner(DataSetScanner&&) noexcept = default;
 DataSetScanner& DataSetScanner::operator=(DataSetScanner&&) noexcept = default;
@@ -215,7 +222,10 @@ DataSetScanner::~DataSetScanner() = default;
 
 Result<DataSetScanner> DataSetScanner::for_data_set(std::string_view transfer_syntax, ScanLimits limits) {
     const auto* syntax = find_transfer_syntax(transfer_syntax);
-    if (syntax == nullptr) return fail(ErrorCode::unsupported, "transfer syntax " + (Uid::parse(transfer_syntax) ? std::string(transfer_syntax) : std::string("(no UID)")) + " is not known");
+    if (syntax == nullptr)
+        return fail(
+            ErrorCode::unsupported,
+            "transfer syntax " + (Uid::parse(transfer_syntax) ? std::string(transfer_syntax) : std::string("(no UID)")) + " is not known");
     auto state = std::make_unique<State>();
     state->limits = limits;
     state->bare = true;
@@ -231,9 +241,13 @@ Result<DataSetPieces> DataSetScanner::feed(ByteView bytes) {
     return pieces;
 }
 
-std::optional<EarlyIdentity> DataSetScanner::identity() const { return state_->identity; }
+std::optional<EarlyIdentity> DataSetScanner::identity() const {
+    return state_->identity;
+}
 
-ByteView DataSetScanner::prefix() const { return state_->tokenizer == nullptr ? ByteView{} : ByteView(state_->prefix); }
+ByteView DataSetScanner::prefix() const {
+    return state_->tokenizer == nullptr ? ByteView{} : ByteView(state_->prefix);
+}
 
 Result<InstanceHeader> DataSetScanner::finish() {
     if (state_->failed) return fail(*state_->failed);

@@ -13,11 +13,12 @@
 namespace fiducial::dicom {
 
 struct ScanLimits {
-    std::uint64_t header_bytes = 64u << 20;        // everything but pixel data and bulk values
-    std::uint64_t bulk_threshold = 64u << 10;      // longer values are recorded by place, not written into the JSON; at the top level not even kept
+    std::uint64_t header_bytes = 64u << 20;  // everything but pixel data and bulk values
+    std::uint64_t bulk_threshold =
+        64u << 10;  // longer values are recorded by place, not written into the JSON; at the top level not even kept
     std::uint64_t json_bytes = 128u << 20;
-    std::uint64_t inflated_bytes = 1ull << 36;     // of a deflated data set
-    std::uint32_t depth = 32;                      // nested sequences
+    std::uint64_t inflated_bytes = 1ull << 36;  // of a deflated data set
+    std::uint32_t depth = 32;                   // nested sequences
 };
 
 /// Who an instance is. What the archive needs before it can encrypt.
@@ -27,27 +28,27 @@ struct EarlyIdentity {
     Uid sop_instance;
     Uid study;
     Uid series;
-    PatientText patient_id;       // UTF-8 without outer spaces; empty where missing
-    PatientText issuer;           // Issuer of Patient ID
+    PatientText patient_id;  // UTF-8 without outer spaces; empty where missing
+    PatientText issuer;      // Issuer of Patient ID
 };
 
 /// A value that DICOM JSON names by BulkDataURI.
 struct BulkValue {
-    std::string path;             // "7FE00010", nested: "00880200/0/7FE00010" (item index from 0)
+    std::string path;  // "7FE00010", nested: "00880200/0/7FE00010" (item index from 0)
     std::string vr;
-    std::uint64_t offset = 0;     // of the value in the data set (deflated: once inflated)
-    std::uint64_t length = 0;     // encapsulated: all items with their headers, without the sequence delimiter
+    std::uint64_t offset = 0;  // of the value in the data set (deflated: once inflated)
+    std::uint64_t length = 0;  // encapsulated: all items with their headers, without the sequence delimiter
 };
 
 /// Everything that the archive indexes of an instance.
 struct InstanceHeader {
     EarlyIdentity identity;
-    std::uint64_t prefix_length = 0;     // preamble and group 0002
-    std::uint64_t data_set_length = 0;   // as it came: deflated ones deflated
-    std::uint64_t inflated_length = 0;   // the same as data_set_length where nothing is deflated
-    Attributes attributes;               // top level, UTF-8
-    std::string dicom_json;              // PS3.18 Annex F object, UTF-8; BulkDataURI is "bulk/" and BulkValue::path
-    std::vector<BulkValue> bulk;         // ascending by offset
+    std::uint64_t prefix_length = 0;    // preamble and group 0002
+    std::uint64_t data_set_length = 0;  // as it came: deflated ones deflated
+    std::uint64_t inflated_length = 0;  // the same as data_set_length where nothing is deflated
+    Attributes attributes;              // top level, UTF-8
+    std::string dicom_json;             // PS3.18 Annex F object, UTF-8; BulkDataURI is "bulk/" and BulkValue::path
+    std::vector<BulkValue> bulk;        // ascending by offset
     bool has_pixel_data = false;
     Tag pixel_tag = 0;
     std::uint64_t pixel_offset = 0;

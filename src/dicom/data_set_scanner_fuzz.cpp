@@ -10,7 +10,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using namespace fiducial;
     using namespace fiducial::dicom;
     if (size < 2) return 0;
-    static constexpr std::string_view kSyntaxes[] = {kImplicitVrLittleEndian, kExplicitVrLittleEndian, "1.2.840.10008.1.2.2", kDeflatedExplicitVrLittleEndian, "1.2.840.10008.1.2.4.90"};
+    static constexpr std::string_view kSyntaxes[] = {kImplicitVrLittleEndian, kExplicitVrLittleEndian, "1.2.840.10008.1.2.2",
+                                                     kDeflatedExplicitVrLittleEndian, "1.2.840.10008.1.2.4.90"};
     const ByteView input(data + 2, size - 2);
     ScanLimits limits;
     limits.header_bytes = 1u << 20;
@@ -47,9 +48,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const auto again = split.finish();
         FID_INVARIANT(again.has_value() == header.has_value(), "splitting changes the verdict");
         if (again) {
-            FID_INVARIANT(again->dicom_json == header->dicom_json && again->pixel_sha256 == header->pixel_sha256 && again->warnings == header->warnings, "splitting changes what is found");
-            FID_INVARIANT(again->data_set_length <= input.size() && again->prefix_length + again->data_set_length == input.size(), "bytes are lost");
-            FID_INVARIANT(!early || (early->study == again->identity.study && early->sop_instance == again->identity.sop_instance), "the identity changes");
+            FID_INVARIANT(again->dicom_json == header->dicom_json && again->pixel_sha256 == header->pixel_sha256 &&
+                              again->warnings == header->warnings,
+                          "splitting changes what is found");
+            FID_INVARIANT(again->data_set_length <= input.size() && again->prefix_length + again->data_set_length == input.size(),
+                          "bytes are lost");
+            FID_INVARIANT(!early || (early->study == again->identity.study && early->sop_instance == again->identity.sop_instance),
+                          "the identity changes");
             if (all.size() == input.size()) FID_INVARIANT(all == to_bytes(input), "bytes are changed");
         }
     } else {
@@ -66,7 +71,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const auto& [tag, values] : header->attributes) {
         for (const auto& value : values) {
             FID_INVARIANT(is_utf8(value), "an attribute is not UTF-8");
-            FID_INVARIANT(normalise_person_name(normalise_person_name(value)) == normalise_person_name(value), "normalising twice is another thing");
+            FID_INVARIANT(normalise_person_name(normalise_person_name(value)) == normalise_person_name(value),
+                          "normalising twice is another thing");
             if (const auto date = normalise_date(value)) FID_INVARIANT(normalise_date(*date) == date, "a date does not stay");
             if (const auto time = normalise_time(value)) FID_INVARIANT(normalise_time(*time) == time, "a time does not stay");
         }

@@ -18,7 +18,11 @@ using namespace test;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 
-std::string_view uid_of(Form form) { return form == Form::implicit_le ? kImplicitVrLittleEndian : form == Form::explicit_le ? kExplicitVrLittleEndian : "1.2.840.10008.1.2.2"; }
+std::string_view uid_of(Form form) {
+    return form == Form::implicit_le   ? kImplicitVrLittleEndian
+           : form == Form::explicit_le ? kExplicitVrLittleEndian
+                                       : "1.2.840.10008.1.2.2";
+}
 
 Builder small(Form form) {
     Builder b(form);
@@ -26,7 +30,9 @@ Builder small(Form form) {
     return b;
 }
 
-std::string error_of(const Result<InstanceHeader>& header) { return header ? "taken" : header.error().message; }
+std::string error_of(const Result<InstanceHeader>& header) {
+    return header ? "taken" : header.error().message;
+}
 
 boost::json::value json_of(const InstanceHeader& header) {
     auto value = json::parse(header.dicom_json, 64u << 20);
@@ -38,7 +44,12 @@ boost::json::value json_of(const InstanceHeader& header) {
 Bytes rich(Form form) {
     Builder b(form);
     identity(b);
-    b.text(0x00280008, "IS", "+003").us(0x00280010, 2).us(0x00280011, 300).us(0x00280100, 16).us(0x00280103, 1).us(0x00280106, 0xfffe, "SS");
+    b.text(0x00280008, "IS", "+003")
+        .us(0x00280010, 2)
+        .us(0x00280011, 300)
+        .us(0x00280100, 16)
+        .us(0x00280103, 1)
+        .us(0x00280106, 0xfffe, "SS");
     b.head(0x00400275, "SQ", 0xffffffff).item().text(0x00400009, "SH", "SPS1").text(0x00401001, "SH", "RP1").end_item();
     Builder inner(form);
     inner.text(0x00401001, "SH", "RP2");
@@ -67,14 +78,15 @@ TEST_P(EveryForm, GivesTheSameAttributesAndJson) {
     EXPECT_EQ(header->attributes.first(0x00400009), "SPS1");
     EXPECT_EQ(header->attributes.first(0x00401001), "RP1");
     EXPECT_EQ(header->number_of_frames, 3u);
-    EXPECT_EQ(header->dicom_json,
-              R"({"00080016":{"vr":"UI","Value":["1.2.840.10008.5.1.4.1.1.7"]},"00080018":{"vr":"UI","Value":["1.2.3.4.5"]},)"
-              R"("00100010":{"vr":"PN","Value":[{"Alphabetic":"Doe^Jane"}]},"00100020":{"vr":"LO","Value":["4711"]},)"
-              R"("0020000D":{"vr":"UI","Value":["1.2.3.4"]},"0020000E":{"vr":"UI","Value":["1.2.3.4.1"]},)"
-              R"("00280008":{"vr":"IS","Value":[3]},"00280010":{"vr":"US","Value":[2]},"00280011":{"vr":"US","Value":[300]},)"
-              R"("00280100":{"vr":"US","Value":[16]},"00280103":{"vr":"US","Value":[1]},"00280106":{"vr":"SS","Value":[-2]},)"
-              R"("00400275":{"vr":"SQ","Value":[{"00400009":{"vr":"SH","Value":["SPS1"]},"00401001":{"vr":"SH","Value":["RP1"]}},{"00401001":{"vr":"SH","Value":["RP2"]}}]},)"
-              R"("00400310":{"vr":"ST","Value":["two\\words"]},"00400555":{"vr":"SQ"},"7FE00010":{"vr":"OW","BulkDataURI":"bulk/7FE00010"}})");
+    EXPECT_EQ(
+        header->dicom_json,
+        R"({"00080016":{"vr":"UI","Value":["1.2.840.10008.5.1.4.1.1.7"]},"00080018":{"vr":"UI","Value":["1.2.3.4.5"]},)"
+        R"("00100010":{"vr":"PN","Value":[{"Alphabetic":"Doe^Jane"}]},"00100020":{"vr":"LO","Value":["4711"]},)"
+        R"("0020000D":{"vr":"UI","Value":["1.2.3.4"]},"0020000E":{"vr":"UI","Value":["1.2.3.4.1"]},)"
+        R"("00280008":{"vr":"IS","Value":[3]},"00280010":{"vr":"US","Value":[2]},"00280011":{"vr":"US","Value":[300]},)"
+        R"("00280100":{"vr":"US","Value":[16]},"00280103":{"vr":"US","Value":[1]},"00280106":{"vr":"SS","Value":[-2]},)"
+        R"("00400275":{"vr":"SQ","Value":[{"00400009":{"vr":"SH","Value":["SPS1"]},"00401001":{"vr":"SH","Value":["RP1"]}},{"00401001":{"vr":"SH","Value":["RP2"]}}]},)"
+        R"("00400310":{"vr":"ST","Value":["two\\words"]},"00400555":{"vr":"SQ"},"7FE00010":{"vr":"OW","BulkDataURI":"bulk/7FE00010"}})");
 }
 
 TEST_P(EveryForm, HashesThePixelValueAsEncoded) {
@@ -195,7 +207,8 @@ TEST(PS3_5_Uids, EachIdentifyingUidMustBeThereAndValid) {
         Tag tag;
         std::string_view name;
     };
-    for (const auto& c : {Case{0x00080018, "SOP Instance UID (0008,0018)"}, Case{0x0020000d, "Study Instance UID (0020,000D)"}, Case{0x0020000e, "Series Instance UID (0020,000E)"}}) {
+    for (const auto& c : {Case{0x00080018, "SOP Instance UID (0008,0018)"}, Case{0x0020000d, "Study Instance UID (0020,000D)"},
+                          Case{0x0020000e, "Series Instance UID (0020,000E)"}}) {
         for (const std::string value : {"", "1.2.x", "absent"}) {
             Builder b(Form::explicit_le);
             for (const Tag tag : {0x00080018u, 0x0020000du, 0x0020000eu}) {
@@ -233,7 +246,8 @@ TEST(PS3_5_Uids, WhatWasToldEarlyCannotChangeHoweverTheBytesAreSplit) {
     b.us(0x00280010, 1).text(0x00100021, "LO", "late issuer");
     for (const std::size_t step : {std::size_t{1}, std::size_t{7}, b.out.size()}) {
         DataSetScanner scanner = *DataSetScanner::for_data_set(kExplicitVrLittleEndian);
-        for (std::size_t at = 0; at < b.out.size(); at += step) ASSERT_TRUE(scanner.feed(ByteView(b.out).subspan(at, std::min(step, b.out.size() - at))));
+        for (std::size_t at = 0; at < b.out.size(); at += step)
+            ASSERT_TRUE(scanner.feed(ByteView(b.out).subspan(at, std::min(step, b.out.size() - at))));
         ASSERT_TRUE(scanner.identity());
         EXPECT_EQ(error_of(scanner.finish()), "identifying attributes stand behind where they should be");
     }
@@ -245,7 +259,10 @@ TEST(PS3_5_Uids, WhatWasToldEarlyCannotChangeHoweverTheBytesAreSplit) {
 
 TEST(PS3_5_Lenient, DefectsBesideTheUidsAreWarnings) {
     Builder b(Form::explicit_le);
-    b.text(0x00080018, "UI", std::string(kSop)).text(0x00080020, "DA", "not a date").text(0x0020000d, "UI", std::string(kStudy)).text(0x0020000e, "UI", std::string(kSeries));
+    b.text(0x00080018, "UI", std::string(kSop))
+        .text(0x00080020, "DA", "not a date")
+        .text(0x0020000d, "UI", std::string(kStudy))
+        .text(0x0020000e, "UI", std::string(kSeries));
     b.text(0x00280008, "IS", "many").us(0x00280010, 7).us(0x00280010, 8).text(0x00080060, "CS", "CT");
     b.head(0x00091001, "ZZ", 0).number(4, 4).number(1, 4);
     b.out.insert(b.out.end(), 30, 0);
@@ -280,15 +297,19 @@ TEST(PS3_5_Malformed, EachDefectOfStructureIsNamedWithItsOffset) {
     b = small(Form::explicit_le);
     EXPECT_EQ(error(b.item(0)), "an item or delimiter outside of a sequence at offset " + at + " of the data set");
     b = small(Form::explicit_le);
-    EXPECT_EQ(error(b.text(0x00020010, "UI", "1.2")), "an element of group 0002, which a data set cannot hold, at offset " + at + " of the data set");
+    EXPECT_EQ(error(b.text(0x00020010, "UI", "1.2")),
+              "an element of group 0002, which a data set cannot hold, at offset " + at + " of the data set");
     b = small(Form::explicit_le);
-    EXPECT_EQ(error(b.head(0x00420011, "UT", 0xffffffff)), "(0042,0011) with a length that is not defined at offset " + at + " of the data set");
+    EXPECT_EQ(error(b.head(0x00420011, "UT", 0xffffffff)),
+              "(0042,0011) with a length that is not defined at offset " + at + " of the data set");
     b = small(Form::explicit_le);
-    EXPECT_THAT(error(b.head(0x00400275, "SQ", 0xffffffff).us(0x00280010, 1)), HasSubstr("no item, but (0028,0010) in a sequence at offset "));
+    EXPECT_THAT(error(b.head(0x00400275, "SQ", 0xffffffff).us(0x00280010, 1)),
+                HasSubstr("no item, but (0028,0010) in a sequence at offset "));
     b = small(Form::explicit_le);
     EXPECT_THAT(error(b.head(0x00400275, "SQ", 0xffffffff).item().item()), HasSubstr("does not belong here at offset "));
     b = small(Form::explicit_le);
-    EXPECT_THAT(error(b.head(0x7fe00010, "OB", 0xffffffff).item(0xffffffff)), HasSubstr("a fragment with a length that is not defined at offset "));
+    EXPECT_THAT(error(b.head(0x7fe00010, "OB", 0xffffffff).item(0xffffffff)),
+                HasSubstr("a fragment with a length that is not defined at offset "));
     b = small(Form::explicit_le);
     b.raw(0x7fe00009, "OD", Bytes(8)).raw(0x7fe00010, "OB", Bytes(2));
     EXPECT_THAT(error(b), HasSubstr("a second pixel data element at offset "));
@@ -349,8 +370,10 @@ TEST(PS3_5_A5, DeflatedDataSetsAreScannedAsTheyInflateAndKeptAsTheyCame) {
     EXPECT_EQ(header->data_set_length, packed.size());
     EXPECT_EQ(header->inflated_length, plain.size());
     EXPECT_TRUE(scan_data_set(joined(packed, Bytes(1, 0)), kDeflatedExplicitVrLittleEndian)) << "a byte of padding";
-    EXPECT_THAT(error_of(scan_data_set(joined(packed, Bytes(1, 1)), kDeflatedExplicitVrLittleEndian)), HasSubstr("something follows the deflated data set"));
-    EXPECT_THAT(error_of(scan_data_set(ByteView(packed).first(packed.size() - 3), kDeflatedExplicitVrLittleEndian)), HasSubstr("before the end of the stream"));
+    EXPECT_THAT(error_of(scan_data_set(joined(packed, Bytes(1, 1)), kDeflatedExplicitVrLittleEndian)),
+                HasSubstr("something follows the deflated data set"));
+    EXPECT_THAT(error_of(scan_data_set(ByteView(packed).first(packed.size() - 3), kDeflatedExplicitVrLittleEndian)),
+                HasSubstr("before the end of the stream"));
     EXPECT_THAT(error_of(scan_data_set(Bytes(100, 0xff), kDeflatedExplicitVrLittleEndian)), HasSubstr("cannot be inflated"));
 }
 
@@ -394,7 +417,11 @@ TEST(PS3_18_F, BulkValuesAreNamedByPathAndPlace) {
 
 TEST(PS3_18_F, ALongValueOfAnyVrIsBulkAtEveryDepth) {
     auto b = small(Form::implicit_le);
-    b.head(0x00081115, "SQ", 0xffffffff).item().text(0x00081030, "LO", std::string(3u << 20, '\\')).raw(0x00720078, "UL", Bytes(70000)).text(0x00100010, "PN", std::string(70000, '^'));
+    b.head(0x00081115, "SQ", 0xffffffff)
+        .item()
+        .text(0x00081030, "LO", std::string(3u << 20, '\\'))
+        .raw(0x00720078, "UL", Bytes(70000))
+        .text(0x00100010, "PN", std::string(70000, '^'));
     b.text(0x0020000d, "UI", "1.2").end_item().end_sequence();
     const auto header = scan_data_set(b.out, kImplicitVrLittleEndian);
     ASSERT_TRUE(header) << header.error().message;
@@ -421,7 +448,8 @@ TEST(PS3_18_F, NumbersAreJsonNumbersWhereTheyCanBe) {
     auto b = small(Form::explicit_le);
     b.text(0x00281050, "DS", "+1.50\\ -007 \\.5\\5.\\1e3\\\\abc\\-0");
     b.raw(0x00189087, "FD", as_bytes(std::string_view("\0\0\0\0\0\0\xf0\x7f\0\0\0\0\0\0\xe0\x3f", 16)));
-    b.raw(0x00720078, "UL", as_bytes(std::string_view("\xff\xff\xff\xff", 4))).raw(0x00720026, "AT", as_bytes(std::string_view("\x10\x00\x20\x00", 4)));
+    b.raw(0x00720078, "UL", as_bytes(std::string_view("\xff\xff\xff\xff", 4)))
+        .raw(0x00720026, "AT", as_bytes(std::string_view("\x10\x00\x20\x00", 4)));
     const auto header = scan_data_set(b.out, kExplicitVrLittleEndian);
     ASSERT_TRUE(header) << header.error().message;
     EXPECT_THAT(header->dicom_json, HasSubstr(R"("00281050":{"vr":"DS","Value":[1.50,-7,0.5,5,1e3,null,"abc",-0]})"));
@@ -455,10 +483,14 @@ TEST(PS3_3_C_12_1_1_2, NamesInEveryWritingBecomeUtf8) {
     };
     const std::vector<Case> cases = {
         // PS3.5 H.3.1, H.3.2: Japanese
-        {"\\ISO 2022 IR 87", "Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B", "Yamada^Tarou=山田^太郎=やまだ^たろう"},
-        {"ISO 2022 IR 13\\ISO 2022 IR 87", "\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J=\x1b$B$d$^$@\x1b(J^\x1b$B$?$m$&\x1b(J", "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"},
+        {"\\ISO 2022 IR 87", "Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B",
+         "Yamada^Tarou=山田^太郎=やまだ^たろう"},
+        {"ISO 2022 IR 13\\ISO 2022 IR 87",
+         "\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J=\x1b$B$d$^$@\x1b(J^\x1b$B$?$m$&\x1b(J",
+         "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"},
         // PS3.5 I.2: Korean
-        {"\\ISO 2022 IR 149", "Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7=\x1b$)C\xc8\xab^\x1b$)C\xb1\xe6\xb5\xbf", "Hong^Gildong=洪^吉洞=홍^길동"},
+        {"\\ISO 2022 IR 149", "Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7=\x1b$)C\xc8\xab^\x1b$)C\xb1\xe6\xb5\xbf",
+         "Hong^Gildong=洪^吉洞=홍^길동"},
         // PS3.5 J.1, J.3: Chinese
         {"GB18030", "Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab=", "Wang^XiaoDong=王^小东="},
         {"GBK", "Zhang^XiaoDong=\xd5\xc5^\xd0\xa1\xb6\xab=", "Zhang^XiaoDong=张^小东="},

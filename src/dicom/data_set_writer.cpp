@@ -14,7 +14,8 @@ void put32(Bytes& out, std::uint32_t value) {
     put16(out, static_cast<std::uint16_t>(value >> 16));
 }
 bool has_long_length(std::string_view vr) {
-    return vr == "OB" || vr == "OW" || vr == "OF" || vr == "OD" || vr == "OL" || vr == "OV" || vr == "SQ" || vr == "UC" || vr == "UN" || vr == "UR" || vr == "UT";
+    return vr == "OB" || vr == "OW" || vr == "OF" || vr == "OD" || vr == "OL" || vr == "OV" || vr == "SQ" || vr == "UC" || vr == "UN" ||
+           vr == "UR" || vr == "UT";
 }
 void put_item_head(Bytes& out, std::uint16_t element, std::uint32_t length) {
     put16(out, 0xfffe);
@@ -104,9 +105,17 @@ void DataSetWriter::encapsulated(std::span<const ByteView> frames) {
     put_item_head(out_, 0xe0dd, 0);
 }
 
-void DataSetWriter::begin_sequence(Tag tag) { header(tag, "SQ", 0xffffffff); }
-void DataSetWriter::begin_item() { put_item_head(out_, 0xe000, 0xffffffff); }
-void DataSetWriter::end_item() { put_item_head(out_, 0xe00d, 0); }
-void DataSetWriter::end_sequence() { put_item_head(out_, 0xe0dd, 0); }
+void DataSetWriter::begin_sequence(Tag tag) {
+    header(tag, "SQ", 0xffffffff);
+}
+void DataSetWriter::begin_item() {
+    put_item_head(out_, 0xe000, 0xffffffff);
+}
+void DataSetWriter::end_item() {
+    put_item_head(out_, 0xe00d, 0);
+}
+void DataSetWriter::end_sequence() {
+    put_item_head(out_, 0xe0dd, 0);
+}
 
 }  // namespace fiducial::dicom

@@ -22,7 +22,8 @@ struct MetaElements {
 
 Result<MetaElements> read_meta(ByteView file) {
     constexpr impl::Encoding kMeta{true, false};
-    if (file.size() < 132 || as_text(file.subspan(128, 4)) != "DICM") return fail(ErrorCode::malformed, "this is not a DICOMDIR: no \"DICM\" at offset 128");
+    if (file.size() < 132 || as_text(file.subspan(128, 4)) != "DICM")
+        return fail(ErrorCode::malformed, "this is not a DICOMDIR: no \"DICM\" at offset 128");
     MetaElements meta;
     meta.end = 132;
     while (file.size() - meta.end >= 8 && impl::read_u16(file.data() + meta.end, false) == 2) {
@@ -44,7 +45,8 @@ std::optional<std::string> safe_path(std::string_view id) {
     std::string path;
     for (const auto& component : impl::split_values(id)) {
         const bool bad = component.empty() || component == "." || component == ".." || component.size() > 255 ||
-                         std::any_of(component.begin(), component.end(), [](char c) { return c == '/' || c == ':' || static_cast<unsigned char>(c) < 0x20; });
+                         std::any_of(component.begin(), component.end(),
+                                     [](char c) { return c == '/' || c == ':' || static_cast<unsigned char>(c) < 0x20; });
         if (bad) return std::nullopt;
         if (!path.empty()) path += '/';
         path += component;
@@ -65,7 +67,9 @@ public:
     }
 
 private:
-    tl::unexpected<Error> malformed(std::string_view what) const { return fail(ErrorCode::malformed, "the DICOMDIR " + std::string(what) + " at offset " + std::to_string(at_) + " of its data set"); }
+    tl::unexpected<Error> malformed(std::string_view what) const {
+        return fail(ErrorCode::malformed, "the DICOMDIR " + std::string(what) + " at offset " + std::to_string(at_) + " of its data set");
+    }
 
     Result<impl::ElementHead> next_head(std::size_t end) {
         if (end - at_ < 8) return malformed("ends inside the head of an element");
@@ -79,7 +83,8 @@ private:
 
     // Until `end`, or until an item delimiter.
     Result<void> elements(std::size_t end, bool delimited, std::size_t depth) {
-        if (depth > kMaxDepth) return fail(ErrorCode::limit_exceeded, "the DICOMDIR is nested deeper than " + std::to_string(kMaxDepth) + " sequences");
+        if (depth > kMaxDepth)
+            return fail(ErrorCode::limit_exceeded, "the DICOMDIR is nested deeper than " + std::to_string(kMaxDepth) + " sequences");
         while (at_ < end) {
             FID_TRY(const auto head, next_head(end));
             if (delimited && head.tag == impl::kItemDelimiter) return {};
@@ -145,9 +150,11 @@ private:
 Result<std::vector<DirectoryEntry>> read_dicomdir(ByteView file) {
     if (file.size() > kMaxBytes) return fail(ErrorCode::limit_exceeded, "the DICOMDIR is larger than 64 MiB");
     FID_TRY(const auto meta, read_meta(file));
-    if (meta.sop_class != impl::kMediaStorageDirectory) return fail(ErrorCode::malformed, "group 0002 does not say Media Storage Directory");
+    if (meta.sop_class != impl::kMediaStorageDirectory)
+        return fail(ErrorCode::malformed, "group 0002 does not say Media Storage Directory");
     const auto* syntax = find_transfer_syntax(meta.syntax.empty() ? kExplicitVrLittleEndian : std::string_view(meta.syntax));
-    if (syntax == nullptr || syntax->deflated) return fail(ErrorCode::unsupported, "the DICOMDIR is in a transfer syntax that is not known");
+    if (syntax == nullptr || syntax->deflated)
+        return fail(ErrorCode::unsupported, "the DICOMDIR is in a transfer syntax that is not known");
     return RecordWalker(file.subspan(meta.end), impl::Encoding{syntax->explicit_vr, syntax->big_endian}).run();
 }
 

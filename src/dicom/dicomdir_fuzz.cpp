@@ -8,7 +8,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!entries) return 0;
     for (const auto& entry : *entries) {
         const std::string framed = "/" + entry.path + "/";
-        FID_INVARIANT(!entry.path.empty() && framed.find("/../") == std::string::npos && framed.find("//") == std::string::npos && framed.find('\0') == std::string::npos, "a path leads outside");
+        FID_INVARIANT(!entry.path.empty() && framed.find("/../") == std::string::npos && framed.find("//") == std::string::npos &&
+                          framed.find('\0') == std::string::npos,
+                      "a path leads outside");
     }
     return 0;
 }

@@ -28,8 +28,8 @@ struct Picture {
     std::uint8_t samples = 1;
     std::uint8_t bits = 8;
     std::string photometric = "MONOCHROME2";
-    ByteView wrapped;         // the JPEG file, where it goes in as it is
-    Bytes native;             // else the pixels
+    ByteView wrapped;  // the JPEG file, where it goes in as it is
+    Bytes native;      // else the pixels
     bool from_jpeg = false;
     std::uint64_t source_bytes = 0;
     std::string_view sop_class;
@@ -40,7 +40,8 @@ struct Picture {
 };
 
 std::size_t characters(std::string_view utf8) {
-    return static_cast<std::size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+    return static_cast<std::size_t>(
+        std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 
 // Errors name the attribute, never its value.
@@ -48,9 +49,11 @@ Result<void> check_text(std::string_view value, std::string_view name, std::size
     const auto bad = [&](std::string_view why) { return fail(ErrorCode::invalid_argument, std::string(name) + " " + std::string(why)); };
     if (!is_utf8(value)) return bad("is not UTF-8");
     if (characters(value) > most) return bad("is longer than " + std::to_string(most) + " characters");
-    const bool control = std::any_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\\' || c == 0x7f; });
+    const bool control =
+        std::any_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\\' || c == 0x7f; });
     if (control) return bad("holds a backslash or control character");
-    if (code_string && value.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _") != std::string_view::npos) return bad("is not a code string");
+    if (code_string && value.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _") != std::string_view::npos)
+        return bad("is not a code string");
     return {};
 }
 
@@ -79,20 +82,27 @@ Result<void> check_patient(const ImportedPatient& patient) {
     for (const auto* date : {&patient.birth_date.value, &patient.study_date}) {
         if (!date->empty() && normalise_date(*date) != *date) return fail(ErrorCode::invalid_argument, "a date is not YYYYMMDD");
     }
-    if (!patient.study_time.empty() && !normalise_time(patient.study_time)) return fail(ErrorCode::invalid_argument, "the study time is not HHMMSS");
-    if (!patient.sex.empty() && patient.sex != "M" && patient.sex != "F" && patient.sex != "O") return fail(ErrorCode::invalid_argument, "the sex is none of M, F, O");
+    if (!patient.study_time.empty() && !normalise_time(patient.study_time))
+        return fail(ErrorCode::invalid_argument, "the study time is not HHMMSS");
+    if (!patient.sex.empty() && patient.sex != "M" && patient.sex != "F" && patient.sex != "O")
+        return fail(ErrorCode::invalid_argument, "the sex is none of M, F, O");
     return {};
 }
 
 Result<Picture> picture_from_jpeg(ByteView file, const ImageImportOptions& options) {
     FID_TRY(const auto header, impl::read_jpeg_header(file));
-    if (header.process == impl::JpegProcess::other) return fail(ErrorCode::unsupported, "the JPEG file is lossless, hierarchical or arithmetic coded");
-    if (header.precision != 8) return fail(ErrorCode::unsupported, "the JPEG file has " + std::to_string(header.precision) + " bits a sample");
-    if (header.components != 1 && header.components != 3 && header.components != 4) return fail(ErrorCode::unsupported, "the JPEG file has " + std::to_string(header.components) + " components");
-    if (std::uint64_t{header.rows} * header.columns > options.pixels) return fail(ErrorCode::limit_exceeded, "the JPEG image has more than " + std::to_string(options.pixels) + " pixels");
+    if (header.process == impl::JpegProcess::other)
+        return fail(ErrorCode::unsupported, "the JPEG file is lossless, hierarchical or arithmetic coded");
+    if (header.precision != 8)
+        return fail(ErrorCode::unsupported, "the JPEG file has " + std::to_string(header.precision) + " bits a sample");
+    if (header.components != 1 && header.components != 3 && header.components != 4)
+        return fail(ErrorCode::unsupported, "the JPEG file has " + std::to_string(header.components) + " components");
+    if (std::uint64_t{header.rows} * header.columns > options.pixels)
+        return fail(ErrorCode::limit_exceeded, "the JPEG image has more than " + std::to_string(options.pixels) + " pixels");
     // Decoded in any case: what nobody can look at is not taken in as an image.
     FID_TRY(auto decoded, impl::decode_jpeg(file, options.pixels));
-    if (decoded.rows != header.rows || decoded.columns != header.columns) return fail(ErrorCode::malformed, "the JPEG file contradicts itself about its size");
+    if (decoded.rows != header.rows || decoded.columns != header.columns)
+        return fail(ErrorCode::malformed, "the JPEG file contradicts itself about its size");
     Picture picture;
     picture.from_jpeg = true;
     picture.rows = decoded.rows;
@@ -120,7 +130,9 @@ Result<Picture> picture_from_png(ByteView file, const ImageImportOptions& option
     return picture;
 }
 
-void append_text_lp(Bytes& out, std::string_view text) { append_lp(out, as_bytes(text.substr(0, 65535))); }
+void append_text_lp(Bytes& out, std::string_view text) {
+    append_lp(out, as_bytes(text.substr(0, 65535)));
+}
 
 void make_uids(ImportedImage& out, const ImportedPatient& patient, ByteView site_secret) {
     Bytes study;
@@ -132,7 +144,9 @@ void make_uids(ImportedImage& out, const ImportedPatient& patient, ByteView site
     append_text_lp(study, study_key);
     append_text_lp(study, study_key.empty() ? patient.study_date : std::string());
     append_text_lp(study, study_key.empty() ? patient.accession_number.value : std::string());
-    const auto uid = [&](std::string_view kind, ByteView rest) { return uid_from_hash(crypto::tagged_hmac_sha256(site_secret, kUidTag, {as_bytes(kind), study, rest})); };
+    const auto uid = [&](std::string_view kind, ByteView rest) {
+        return uid_from_hash(crypto::tagged_hmac_sha256(site_secret, kUidTag, {as_bytes(kind), study, rest}));
+    };
     out.study = uid("study", {});
     out.series = uid("series", as_bytes(out.sop_class.text()));
     Bytes instance = to_bytes(out.source_sha256);
@@ -156,13 +170,13 @@ void write_identity(DataSetWriter& w, const Picture& picture, const ImportedPati
     w.text(tags::kStudyTime, "TM", patient.study_time);
     w.text(tags::kAccessionNumber, "SH", patient.accession_number.value);
     w.text(tags::kModality, "CS", picture.modality());
-    if (picture.is_secondary_capture()) w.text(0x00080064, "CS", "WSD");                // Conversion Type
+    if (picture.is_secondary_capture()) w.text(0x00080064, "CS", "WSD");  // Conversion Type
     if (picture.is_digital()) w.text(0x00080068, "CS", "FOR PRESENTATION");
-    w.text(0x00080070, "LO", "");                                                       // Manufacturer
-    w.text(0x00080090, "PN", "");                                                       // Referring Physician
+    w.text(0x00080070, "LO", "");  // Manufacturer
+    w.text(0x00080090, "PN", "");  // Referring Physician
     if (!patient.study_description.value.empty()) w.text(tags::kStudyDescription, "LO", patient.study_description.value);
     if (picture.wrapped.empty()) w.text(0x00082111, "ST", picture.from_jpeg ? "Decoded from JPEG" : "Decoded from PNG");
-    if (picture.is_digital()) w.begin_sequence(0x00082218), w.end_sequence();           // Anatomic Region
+    if (picture.is_digital()) w.begin_sequence(0x00082218), w.end_sequence();  // Anatomic Region
     w.text(tags::kPatientName, "PN", patient.name.value);
     w.text(tags::kPatientId, "LO", patient.patient_id.value);
     if (!patient.issuer.value.empty()) w.text(tags::kIssuerOfPatientId, "LO", patient.issuer.value);
@@ -178,7 +192,7 @@ void write_series_and_image(DataSetWriter& w, const Picture& picture, const Impo
     w.text(tags::kStudyId, "SH", "");
     w.text(tags::kSeriesNumber, "IS", "1");
     w.text(tags::kInstanceNumber, "IS", "");
-    w.text(0x00200020, "CS", "");                                                       // Patient Orientation
+    w.text(0x00200020, "CS", "");  // Patient Orientation
     if (!picture.is_digital() && !patient.laterality.empty()) w.text(0x00200060, "CS", patient.laterality);
     if (picture.is_digital()) w.text(0x00200062, "CS", patient.laterality.empty() ? "U" : patient.laterality);
     w.us(0x00280002, picture.samples);
@@ -245,7 +259,8 @@ Uid uid_from_hash(const Hash& hash) {
 
 Result<ImportedImage> import_image(ByteView file, const ImportedPatient& patient, ByteView site_secret, const ImageImportOptions& options) {
     FID_INVARIANT(site_secret.size() >= 32, "a site secret of less than 32 bytes");
-    if (file.size() > options.source_bytes) return fail(ErrorCode::limit_exceeded, "the image file is larger than " + std::to_string(options.source_bytes) + " bytes");
+    if (file.size() > options.source_bytes)
+        return fail(ErrorCode::limit_exceeded, "the image file is larger than " + std::to_string(options.source_bytes) + " bytes");
     FID_CHECK(check_patient(patient));
     const auto kind = image_kind(file);
     if (kind == ImageKind::unknown) return fail(ErrorCode::unsupported, "the file is neither JPEG nor PNG");
@@ -253,7 +268,9 @@ Result<ImportedImage> import_image(ByteView file, const ImportedPatient& patient
     if (!read) return fail(read.error());
     auto& picture = *read;
     picture.source_bytes = file.size();
-    picture.sop_class = picture.samples == 3 ? kSecondaryCapture : options.radiograph == RadiographClass::digital ? kDigitalXRay : kComputedRadiography;
+    picture.sop_class = picture.samples == 3                             ? kSecondaryCapture
+                        : options.radiograph == RadiographClass::digital ? kDigitalXRay
+                                                                         : kComputedRadiography;
 
     ImportedImage out;
     out.source_sha256 = crypto::sha256(file);

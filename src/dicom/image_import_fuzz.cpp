@@ -17,6 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     append(file, image->data_set);
     const auto header = scan_file(file);
     FID_INVARIANT(header.has_value(), "an imported image that cannot be scanned");
-    FID_INVARIANT(header->warnings.empty() && header->has_pixel_data && header->identity.sop_instance == image->sop_instance, "an imported image that is not right");
+    FID_INVARIANT(header->warnings.empty() && header->has_pixel_data && header->identity.sop_instance == image->sop_instance,
+                  "an imported image that is not right");
     return 0;
 }

@@ -46,7 +46,8 @@ Bytes gradient(int width, int height, int components) {
     Bytes out;
     for (int y = 0; y < height; ++y) {
         for (int x = 0; x < width; ++x) {
-            for (int c = 0; c < components; ++c) out.push_back(static_cast<std::uint8_t>((x * 3 + y * 2 * (c + 1) + (x > width / 2 ? 60 : 0)) & 255));
+            for (int c = 0; c < components; ++c)
+                out.push_back(static_cast<std::uint8_t>((x * 3 + y * 2 * (c + 1) + (x > width / 2 ? 60 : 0)) & 255));
         }
     }
     return out;
@@ -85,8 +86,12 @@ Bytes make_png(int width, int height, int colour, int depth, const Bytes& rows, 
     Bytes out;
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
     png_infop info = png_create_info_struct(png);
-    png_set_write_fn(png, &out, [](png_structp p, png_bytep data, png_size_t size) { append(*static_cast<Bytes*>(png_get_io_ptr(p)), ByteView(data, size)); }, nullptr);
-    png_set_IHDR(png, info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(height), depth, colour, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_write_fn(
+        png, &out,
+        [](png_structp p, png_bytep data, png_size_t size) { append(*static_cast<Bytes*>(png_get_io_ptr(p)), ByteView(data, size)); },
+        nullptr);
+    png_set_IHDR(png, info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(height), depth, colour, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     if (!palette.empty()) png_set_PLTE(png, info, palette.data(), static_cast<int>(palette.size()));
     png_write_info(png, info);
     const std::size_t stride = rows.size() / static_cast<std::size_t>(height);
@@ -111,9 +116,13 @@ InstanceHeader scanned(const ImportedImage& image) {
     return *header;
 }
 
-ByteView pixels_of(const ImportedImage& image, const InstanceHeader& header) { return ByteView(image.data_set).subspan(header.pixel_offset, header.pixel_length); }
+ByteView pixels_of(const ImportedImage& image, const InstanceHeader& header) {
+    return ByteView(image.data_set).subspan(header.pixel_offset, header.pixel_length);
+}
 
-std::string error_of(const Result<ImportedImage>& image) { return image ? "taken" : image.error().message; }
+std::string error_of(const Result<ImportedImage>& image) {
+    return image ? "taken" : image.error().message;
+}
 
 TEST(PS3_5_A4_1, GreyBaselineJpegIsWrappedUntouchedAsComputedRadiography) {
     for (const int restart : {0, 4}) {
@@ -226,7 +235,8 @@ TEST(PNG_11_2, EveryKindOfPngComesOutAsNativePixels) {
 TEST(PS3_5_B2, ImagesOfNobodyKnownShareNothing) {
     ImportedPatient nobody;
     nobody.study_date = "20260102";
-    const auto one = import_image(make_jpeg(16, 16, {}), nobody, kSecret), other = import_image(make_jpeg(16, 24, {}), nobody, kSecret), again = import_image(make_jpeg(16, 16, {}), nobody, kSecret);
+    const auto one = import_image(make_jpeg(16, 16, {}), nobody, kSecret), other = import_image(make_jpeg(16, 24, {}), nobody, kSecret),
+               again = import_image(make_jpeg(16, 16, {}), nobody, kSecret);
     ASSERT_TRUE(one && other && again);
     EXPECT_NE(one->study, other->study);
     EXPECT_NE(one->series, other->series);
@@ -254,7 +264,8 @@ TEST(PS3_5_B2, TheSameFileForTheSameStudyIsTheSameInstance) {
     someone.study_key = "S1";
     auto jane_keyed = jane();
     jane_keyed.study_key = "S1";
-    const auto a = import_image(jpeg, someone, kSecret), b = import_image(jpeg, jane_keyed, kSecret), c = import_image(jpeg, jane(), Bytes(32, 8));
+    const auto a = import_image(jpeg, someone, kSecret), b = import_image(jpeg, jane_keyed, kSecret),
+               c = import_image(jpeg, jane(), Bytes(32, 8));
     ASSERT_TRUE(a && b && c);
     EXPECT_NE(a->study, b->study) << "a study never spans patients";
     EXPECT_NE(c->study, first->study) << "another site's UIDs cannot be guessed";
@@ -276,7 +287,8 @@ TEST(T81_B, DamagedAndForeignJpegsAreRefused) {
     const auto good = make_jpeg(61, 40, {});
     EXPECT_EQ(error_of(import_image(as_bytes("GIF89a"), jane(), kSecret)), "the file is neither JPEG nor PNG");
     EXPECT_EQ(error_of(import_image({}, jane(), kSecret)), "the file is neither JPEG nor PNG");
-    for (const std::size_t size : {3u, 4u, 10u, 200u, 500u}) EXPECT_THAT(error_of(import_image(ByteView(good).first(size), jane(), kSecret)), HasSubstr("the JPEG file ")) << size;
+    for (const std::size_t size : {3u, 4u, 10u, 200u, 500u})
+        EXPECT_THAT(error_of(import_image(ByteView(good).first(size), jane(), kSecret)), HasSubstr("the JPEG file ")) << size;
     EXPECT_THAT(error_of(import_image(ByteView(good).first(good.size() - 2), jane(), kSecret)), HasSubstr("is cut off"));
     const auto with_sof = [&](std::size_t offset, std::uint8_t value) {
         auto bad = good;
@@ -311,7 +323,8 @@ TEST(T81_B, SomethingBehindTheEndMarkerIsNotWrapped) {
 
 TEST(PNG_13_2, DamagedPngsAreRefused) {
     const auto good = make_png(2, 1, PNG_COLOR_TYPE_RGB, 8, {1, 2, 3, 4, 5, 6});
-    for (std::size_t size = 8; size < good.size(); size += 5) EXPECT_EQ(error_of(import_image(ByteView(good).first(size), jane(), kSecret)), "the PNG image cannot be decoded");
+    for (std::size_t size = 8; size < good.size(); size += 5)
+        EXPECT_EQ(error_of(import_image(ByteView(good).first(size), jane(), kSecret)), "the PNG image cannot be decoded");
     auto flipped = good;
     flipped[20] ^= 1;
     EXPECT_EQ(error_of(import_image(flipped, jane(), kSecret)), "the PNG image cannot be decoded");
@@ -355,9 +368,12 @@ TEST(PS3_10_7, DcmtkReadsAndDecodesWhatWeMake) {
     if (output_of("command -v dcmj2pnm").empty()) GTEST_SKIP() << "no dcmj2pnm (package dcmtk)";
     const auto folder = fs::temp_directory_path() / ("fiducial-import-" + std::to_string(getpid()));
     fs::create_directories(folder);
-    const std::vector<std::pair<Bytes, std::string>> sources = {
-        {make_jpeg(61, 40, {}), "P5"}, {make_jpeg(61, 40, {3, false, 0}), "P6"}, {make_jpeg(61, 40, {1, true, 0}), "P5"},
-        {make_jpeg(61, 40, {4, false, 0}), "P6"}, {make_png(61, 40, PNG_COLOR_TYPE_GRAY, 8, gradient(61, 40, 1)), "P5"}, {make_png(61, 40, PNG_COLOR_TYPE_RGB, 8, gradient(61, 40, 3)), "P6"}};
+    const std::vector<std::pair<Bytes, std::string>> sources = {{make_jpeg(61, 40, {}), "P5"},
+                                                                {make_jpeg(61, 40, {3, false, 0}), "P6"},
+                                                                {make_jpeg(61, 40, {1, true, 0}), "P5"},
+                                                                {make_jpeg(61, 40, {4, false, 0}), "P6"},
+                                                                {make_png(61, 40, PNG_COLOR_TYPE_GRAY, 8, gradient(61, 40, 1)), "P5"},
+                                                                {make_png(61, 40, PNG_COLOR_TYPE_RGB, 8, gradient(61, 40, 3)), "P6"}};
     for (const auto radiograph : {RadiographClass::computed, RadiographClass::digital}) {
         for (const auto& [source, magic] : sources) {
             ImageImportOptions options;

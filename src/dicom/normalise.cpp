@@ -13,7 +13,11 @@ constexpr char32_t kReplacement = 0xfffd;
 char32_t next_code_point(std::string_view text, std::size_t& at) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     const unsigned char lead = byte(at);
-    const int more = lead < 0x80 ? 0 : lead >= 0xc2 && lead < 0xe0 ? 1 : lead >= 0xe0 && lead < 0xf0 ? 2 : lead >= 0xf0 && lead < 0xf5 ? 3 : -1;
+    const int more = lead < 0x80                   ? 0
+                     : lead >= 0xc2 && lead < 0xe0 ? 1
+                     : lead >= 0xe0 && lead < 0xf0 ? 2
+                     : lead >= 0xf0 && lead < 0xf5 ? 3
+                                                   : -1;
     if (more < 0 || at + static_cast<std::size_t>(more) >= text.size()) {
         ++at;
         return more == 0 ? lead : kReplacement;
@@ -45,21 +49,33 @@ void append_utf8(std::string& out, char32_t c) {
 }
 
 // U+00C0 to U+00FF and U+0100 to U+017F: the letters under the accents. '.' keeps the letter itself.
-constexpr std::string_view kLatin1 =
-    "aaaaaa.ceeeeiiiidnooooo.ouuuuy..aaaaaa.ceeeeiiiidnooooo.ouuuuy.y";
+constexpr std::string_view kLatin1 = "aaaaaa.ceeeeiiiidnooooo.ouuuuy..aaaaaa.ceeeeiiiidnooooo.ouuuuy.y";
 constexpr std::string_view kLatinA =
     "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiii..jjkkkllllllllllnnnnnnnnnoooooo..rrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
 static_assert(kLatin1.size() == 64 && kLatinA.size() == 128);
 
 void fold_greek(std::string& out, char32_t c) {
     switch (c) {
-        case 0x386: case 0x3ac: c = 0x3b1; break;
-        case 0x388: case 0x3ad: c = 0x3b5; break;
-        case 0x389: case 0x3ae: c = 0x3b7; break;
-        case 0x38a: case 0x390: case 0x3aa: case 0x3af: case 0x3ca: c = 0x3b9; break;
-        case 0x38c: case 0x3cc: c = 0x3bf; break;
-        case 0x38e: case 0x3ab: case 0x3b0: case 0x3cb: case 0x3cd: c = 0x3c5; break;
-        case 0x38f: case 0x3ce: c = 0x3c9; break;
+        case 0x386:
+        case 0x3ac: c = 0x3b1; break;
+        case 0x388:
+        case 0x3ad: c = 0x3b5; break;
+        case 0x389:
+        case 0x3ae: c = 0x3b7; break;
+        case 0x38a:
+        case 0x390:
+        case 0x3aa:
+        case 0x3af:
+        case 0x3ca: c = 0x3b9; break;
+        case 0x38c:
+        case 0x3cc: c = 0x3bf; break;
+        case 0x38e:
+        case 0x3ab:
+        case 0x3b0:
+        case 0x3cb:
+        case 0x3cd: c = 0x3c5; break;
+        case 0x38f:
+        case 0x3ce: c = 0x3c9; break;
         case 0x3c2: c = 0x3c3; break;
         default:
             if (c >= 0x391 && c <= 0x3a9) c += 0x20;
@@ -174,7 +190,9 @@ std::string normalise_person_name(std::string_view value) {
     return out;
 }
 
-std::string normalise_text(std::string_view value) { return fold_all(value, ""); }
+std::string normalise_text(std::string_view value) {
+    return fold_all(value, "");
+}
 
 std::optional<std::string> normalise_date(std::string_view value) {
     value = trimmed(value);

@@ -4,8 +4,8 @@
 #include <array>
 #include <map>
 
-#include "dicom/attributes.hpp"
 #include "base/utf8.hpp"
+#include "dicom/attributes.hpp"
 #include "dicom/impl/text.hpp"
 
 namespace fiducial::dicom {
@@ -15,16 +15,44 @@ constexpr std::size_t kMaxBytes = 64u << 20;
 constexpr std::size_t kMaxRows = 1'000'000;
 constexpr std::size_t kMaxField = 1024;
 
-enum class Column : std::uint8_t { file, patient_id, issuer, name, birth_date, sex, accession_number, study_description, study_date, study_time, study, laterality, view, body_part };
+enum class Column : std::uint8_t {
+    file,
+    patient_id,
+    issuer,
+    name,
+    birth_date,
+    sex,
+    accession_number,
+    study_description,
+    study_date,
+    study_time,
+    study,
+    laterality,
+    view,
+    body_part
+};
 
 constexpr std::array<std::pair<std::string_view, Column>, 15> kColumns = {{
-    {"file", Column::file}, {"patient id", Column::patient_id}, {"issuer", Column::issuer}, {"name", Column::name}, {"patient name", Column::name},
-    {"birth date", Column::birth_date}, {"sex", Column::sex}, {"accession number", Column::accession_number}, {"study description", Column::study_description},
-    {"study date", Column::study_date}, {"study time", Column::study_time}, {"study", Column::study}, {"laterality", Column::laterality}, {"view", Column::view},
+    {"file", Column::file},
+    {"patient id", Column::patient_id},
+    {"issuer", Column::issuer},
+    {"name", Column::name},
+    {"patient name", Column::name},
+    {"birth date", Column::birth_date},
+    {"sex", Column::sex},
+    {"accession number", Column::accession_number},
+    {"study description", Column::study_description},
+    {"study date", Column::study_date},
+    {"study time", Column::study_time},
+    {"study", Column::study},
+    {"laterality", Column::laterality},
+    {"view", Column::view},
     {"body part", Column::body_part},
 }};
 
-tl::unexpected<Error> at_line(std::size_t line, std::string what) { return fail(ErrorCode::malformed, "line " + std::to_string(line) + " of the patient table: " + std::move(what)); }
+tl::unexpected<Error> at_line(std::size_t line, std::string what) {
+    return fail(ErrorCode::malformed, "line " + std::to_string(line) + " of the patient table: " + std::move(what));
+}
 
 // Takes records of fields out of RFC 4180 text.
 class CsvReader {
@@ -103,14 +131,17 @@ Result<std::vector<Column>> read_columns(const std::vector<std::string>& names) 
     std::vector<Column> columns;
     for (const auto& name : names) {
         std::string key = normalise_text(name);
-        std::replace_if(key.begin(), key.end(), [](char c) { return c == '_' || c == '-'; }, ' ');
+        std::replace_if(
+            key.begin(), key.end(), [](char c) { return c == '_' || c == '-'; }, ' ');
         const auto found = std::find_if(kColumns.begin(), kColumns.end(), [&](const auto& row) { return row.first == key; });
         if (found == kColumns.end()) return at_line(1, "the column \"" + key.substr(0, 40) + "\" is not known");
-        if (std::find(columns.begin(), columns.end(), found->second) != columns.end()) return at_line(1, "the column \"" + key + "\" occurs twice");
+        if (std::find(columns.begin(), columns.end(), found->second) != columns.end())
+            return at_line(1, "the column \"" + key + "\" occurs twice");
         columns.push_back(found->second);
     }
     for (const auto needed : {Column::file, Column::patient_id}) {
-        if (std::find(columns.begin(), columns.end(), needed) == columns.end()) return at_line(1, needed == Column::file ? "the column \"file\" is missing" : "the column \"patient id\" is missing");
+        if (std::find(columns.begin(), columns.end(), needed) == columns.end())
+            return at_line(1, needed == Column::file ? "the column \"file\" is missing" : "the column \"patient id\" is missing");
     }
     return columns;
 }
@@ -142,10 +173,14 @@ Result<void> set_field(PatientRow& row, Column column, std::string text) {
         }
         case Column::sex: {
             std::string sex = normalise_text(text);
-            if (sex == "m" || sex == "male") patient.sex = "M";
-            else if (sex == "f" || sex == "female") patient.sex = "F";
-            else if (sex == "o" || sex == "other") patient.sex = "O";
-            else if (!sex.empty()) return at_line(row.line, "the sex is none of M, F, O");
+            if (sex == "m" || sex == "male")
+                patient.sex = "M";
+            else if (sex == "f" || sex == "female")
+                patient.sex = "F";
+            else if (sex == "o" || sex == "other")
+                patient.sex = "O";
+            else if (!sex.empty())
+                return at_line(row.line, "the sex is none of M, F, O");
             break;
         }
         case Column::accession_number: patient.accession_number.value = std::move(text); break;
@@ -183,7 +218,8 @@ Result<std::vector<PatientRow>> read_patient_table(std::string_view csv) {
         const auto line = reader.line();
         FID_TRY(auto fields, reader.record());
         if (fields.size() == 1 && fields[0].empty()) continue;
-        if (fields.size() != columns.size()) return at_line(line, std::to_string(fields.size()) + " fields instead of " + std::to_string(columns.size()));
+        if (fields.size() != columns.size())
+            return at_line(line, std::to_string(fields.size()) + " fields instead of " + std::to_string(columns.size()));
         if (rows.size() >= kMaxRows) return fail(ErrorCode::limit_exceeded, "the patient table has more than 1,000,000 rows");
         PatientRow row;
         row.line = line;

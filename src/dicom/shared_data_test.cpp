@@ -19,7 +19,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path shared_folder() { return fs::path(FIDUCIAL_SOURCE_DIR) / ".." / "shared" / "data" / "dicom"; }
+fs::path shared_folder() {
+    return fs::path(FIDUCIAL_SOURCE_DIR) / ".." / "shared" / "data" / "dicom";
+}
 
 std::vector<fs::path> shared_files() {
     std::vector<fs::path> files;
@@ -33,7 +35,8 @@ std::vector<fs::path> shared_files() {
 
 // What is refused, and why.
 const std::map<std::string, std::string>& refused() {
-    static const std::string kNoStudy = "Study Instance UID (0020,000D) is missing", kNoInstance = "SOP Instance UID (0008,0018) is missing";
+    static const std::string kNoStudy = "Study Instance UID (0020,000D) is missing",
+                             kNoInstance = "SOP Instance UID (0008,0018) is missing";
     static const std::string kNotDicom = "this is not DICOM: no \"DICM\" at offset 128 and no data set at offset 0";
     static const std::map<std::string, std::string> table = {
         {"1.2.840.10008.1.2.4.50.YBR.raw", kNotDicom},
@@ -47,7 +50,8 @@ const std::map<std::string, std::string>& refused() {
         {"JLSL_RGB_ILV2.dcm", kNoInstance},
         {"JLSN_RGB_ILV0.dcm", kNoInstance},
         {"bad_sequence.dcm", "SOP Instance UID (0008,0018) is not a UID"},  // 64 hexadecimal digits
-        {"emri_small_jpeg_2k_lossless_too_short.dcm", "the input ends at offset 39930 of the data set, before the delimiter that ends (7FE0,0010)"},
+        {"emri_small_jpeg_2k_lossless_too_short.dcm",
+         "the input ends at offset 39930 of the data set, before the delimiter that ends (7FE0,0010)"},
     };
     return table;
 }
@@ -62,7 +66,9 @@ std::string output_of(const std::string& command) {
     return out;
 }
 
-bool have_tool(const std::string& tool) { return !output_of("command -v " + tool + " 2>/dev/null").empty(); }
+bool have_tool(const std::string& tool) {
+    return !output_of("command -v " + tool + " 2>/dev/null").empty();
+}
 
 // The value that dcmdump shows for a top-level tag.
 std::string dumped(const std::string& dump, const std::string& tag) {

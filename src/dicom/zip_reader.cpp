@@ -23,7 +23,9 @@ Error open_error(int number, const std::filesystem::path& path) {
     const auto name = path.filename().string();
     switch (number) {
         case ZIP_ER_NOENT: return {ErrorCode::not_found, name + " is not there"};
-        case ZIP_ER_OPEN: case ZIP_ER_READ: case ZIP_ER_SEEK: return {ErrorCode::io, name + " cannot be read"};
+        case ZIP_ER_OPEN:
+        case ZIP_ER_READ:
+        case ZIP_ER_SEEK: return {ErrorCode::io, name + " cannot be read"};
         case ZIP_ER_MEMORY: return {ErrorCode::limit_exceeded, name + " needs more memory than there is"};
         default: return {ErrorCode::malformed, name + " is not a ZIP file, or a damaged one"};
     }
@@ -64,12 +66,14 @@ struct ZipReader::State {
     Result<void> list() {
         const auto count = zip_get_num_entries(zip.get(), 0);
         if (count < 0) return fail(ErrorCode::malformed, "the ZIP file has no directory");
-        if (static_cast<std::uint64_t>(count) > limits.entries) return fail(ErrorCode::limit_exceeded, "the ZIP file has more than " + std::to_string(limits.entries) + " entries");
+        if (static_cast<std::uint64_t>(count) > limits.entries)
+            return fail(ErrorCode::limit_exceeded, "the ZIP file has more than " + std::to_string(limits.entries) + " entries");
         std::uint64_t total = 0;
         for (std::uint64_t index = 0; index < static_cast<std::uint64_t>(count); ++index) {
             auto entry = describe_entry(index);
             if (entry && *entry && (*entry)->size > limits.total_bytes - total) {
-                entry = fail(ErrorCode::limit_exceeded, "with entry " + std::to_string(index) + " the ZIP file unpacks to more than " + std::to_string(limits.total_bytes) + " bytes");
+                entry = fail(ErrorCode::limit_exceeded, "with entry " + std::to_string(index) + " the ZIP file unpacks to more than " +
+                                                            std::to_string(limits.total_bytes) + " bytes");
             }
             if (!entry) {
                 const char* name = zip_get_name(zip.get(), index, 0);
@@ -87,15 +91,22 @@ struct ZipReader::State {
         zip_stat_t stat;
         zip_stat_init(&stat);
         constexpr zip_uint64_t kNeeded = ZIP_STAT_NAME | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE;
-        if (zip_stat_index(zip.get(), index, 0, &stat) != 0 || (stat.valid & kNeeded) != kNeeded) return fail(ErrorCode::malformed, "entry " + std::to_string(index) + " of the ZIP file cannot be read");
+        if (zip_stat_index(zip.get(), index, 0, &stat) != 0 || (stat.valid & kNeeded) != kNeeded)
+            return fail(ErrorCode::malformed, "entry " + std::to_string(index) + " of the ZIP file cannot be read");
         const std::string_view name = stat.name;
         FID_CHECK(check_name(name));
         if (name.back() == '/') return std::optional<ZipEntry>{};
-        if (is_link_or_device(zip.get(), index)) return fail(ErrorCode::malformed, "entry " + std::to_string(index) + " of the ZIP file is a link or device");
-        if ((stat.valid & ZIP_STAT_ENCRYPTION_METHOD) != 0 && stat.encryption_method != ZIP_EM_NONE) return fail(ErrorCode::unsupported, "entry " + std::to_string(index) + " of the ZIP file is encrypted");
-        if (stat.size > limits.entry_bytes) return fail(ErrorCode::limit_exceeded, "entry " + std::to_string(index) + " of the ZIP file is larger than " + std::to_string(limits.entry_bytes) + " bytes");
+        if (is_link_or_device(zip.get(), index))
+            return fail(ErrorCode::malformed, "entry " + std::to_string(index) + " of the ZIP file is a link or device");
+        if ((stat.valid & ZIP_STAT_ENCRYPTION_METHOD) != 0 && stat.encryption_method != ZIP_EM_NONE)
+            return fail(ErrorCode::unsupported, "entry " + std::to_string(index) + " of the ZIP file is encrypted");
+        if (stat.size > limits.entry_bytes)
+            return fail(ErrorCode::limit_exceeded, "entry " + std::to_string(index) + " of the ZIP file is larger than " +
+                                                       std::to_string(limits.entry_bytes) + " bytes");
         const bool suspicious = stat.size > kRatioFrom && stat.size / std::max<std::uint64_t>(stat.comp_size, 1) > limits.ratio;
-        if (suspicious) return fail(ErrorCode::limit_exceeded, "entry " + std::to_string(index) + " of the ZIP file unpacks to more than " + std::to_string(limits.ratio) + " times its size");
+        if (suspicious)
+            return fail(ErrorCode::limit_exceeded, "entry " + std::to_string(index) + " of the ZIP file unpacks to more than " +
+                                                       std::to_string(limits.ratio) + " times its size");
         return std::optional<ZipEntry>(ZipEntry{index, std::string(name), stat.size});
     }
 };
@@ -115,8 +126,12 @@ Result<ZipReader> ZipReader::open(const std::filesystem::path& path, ZipLimits l
     return ZipReader(std::move(state));
 }
 
-const std::vector<ZipEntry>& ZipReader::entries() const { return state_->entries; }
-const std::vector<RefusedZipEntry>& ZipReader::refused() const { return state_->refused; }
+const std::vector<ZipEntry>& ZipReader::entries() const {
+    return state_->entries;
+}
+const std::vector<RefusedZipEntry>& ZipReader::refused() const {
+    return state_->refused;
+}
 
 Result<void> ZipReader::read(const ZipEntry& entry, const std::function<Result<void>(ByteView)>& sink) const {
     const std::unique_ptr<zip_file_t, ZipFileCloser> file(zip_fopen_index(state_->zip.get(), entry.index, 0));

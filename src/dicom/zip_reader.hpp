@@ -13,9 +13,9 @@ namespace fiducial::dicom {
 
 struct ZipLimits {
     std::uint64_t entries = 200'000;
-    std::uint64_t entry_bytes = 16ull << 30;    // uncompressed
-    std::uint64_t total_bytes = 256ull << 30;   // uncompressed, of all entries
-    std::uint64_t ratio = 2000;                 // uncompressed : compressed, of an entry larger than 16 MiB
+    std::uint64_t entry_bytes = 16ull << 30;   // uncompressed
+    std::uint64_t total_bytes = 256ull << 30;  // uncompressed, of all entries
+    std::uint64_t ratio = 2000;                // uncompressed : compressed, of an entry larger than 16 MiB
 };
 
 struct ZipEntry {
@@ -26,7 +26,7 @@ struct ZipEntry {
 
 /// An entry that is not given out: the others are.
 struct RefusedZipEntry {
-    std::string name;        // as it stands there
+    std::string name;  // as it stands there
     Error why;
 };
 

@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::size_t kWord = 32;
 
-std::size_t padded(std::size_t size) { return (size + kWord - 1) / kWord * kWord; }
+std::size_t padded(std::size_t size) {
+    return (size + kWord - 1) / kWord * kWord;
+}
 
 tl::unexpected<Error> wrong(std::string_view field, std::string_view what) {
     return fail(ErrorCode::malformed, "ABI: " + std::string(field) + ": " + std::string(what));
@@ -27,7 +29,9 @@ Selector function_selector(std::string_view signature) {
     return {hash[0], hash[1], hash[2], hash[3]};
 }
 
-Hash event_topic(std::string_view signature) { return crypto::keccak256(as_bytes(signature)); }
+Hash event_topic(std::string_view signature) {
+    return crypto::keccak256(as_bytes(signature));
+}
 
 AbiWriter& AbiWriter::add(bool dynamic, Bytes encoding) {
     dynamic_ = dynamic_ || dynamic;
@@ -35,11 +39,17 @@ AbiWriter& AbiWriter::add(bool dynamic, Bytes encoding) {
     return *this;
 }
 
-AbiWriter& AbiWriter::word(const Bytes32& value) { return add(false, to_bytes(value)); }
+AbiWriter& AbiWriter::word(const Bytes32& value) {
+    return add(false, to_bytes(value));
+}
 
-AbiWriter& AbiWriter::uint256(const Uint256& value) { return word(value.to_be()); }
+AbiWriter& AbiWriter::uint256(const Uint256& value) {
+    return word(value.to_be());
+}
 
-AbiWriter& AbiWriter::u64(std::uint64_t value) { return uint256(value); }
+AbiWriter& AbiWriter::u64(std::uint64_t value) {
+    return uint256(value);
+}
 
 AbiWriter& AbiWriter::i64(std::int64_t value) {
     Bytes32 out = Uint256(static_cast<std::uint64_t>(value)).to_be();
@@ -47,7 +57,9 @@ AbiWriter& AbiWriter::i64(std::int64_t value) {
     return word(out);
 }
 
-AbiWriter& AbiWriter::boolean(bool value) { return u64(value ? 1 : 0); }
+AbiWriter& AbiWriter::boolean(bool value) {
+    return u64(value ? 1 : 0);
+}
 
 AbiWriter& AbiWriter::address(const Address& value) {
     Bytes32 out{};
@@ -55,7 +67,9 @@ AbiWriter& AbiWriter::address(const Address& value) {
     return word(out);
 }
 
-AbiWriter& AbiWriter::bytes32(const Bytes32& value) { return word(value); }
+AbiWriter& AbiWriter::bytes32(const Bytes32& value) {
+    return word(value);
+}
 
 AbiWriter& AbiWriter::bytes_n(ByteView value) {
     FID_INVARIANT(value.size() <= kWord, "a bytesN has at most 32 bytes");
@@ -71,9 +85,13 @@ AbiWriter& AbiWriter::bytes(ByteView value) {
     return add(true, std::move(out));
 }
 
-AbiWriter& AbiWriter::string(std::string_view value) { return bytes(as_bytes(value)); }
+AbiWriter& AbiWriter::string(std::string_view value) {
+    return bytes(as_bytes(value));
+}
 
-AbiWriter& AbiWriter::tuple(const AbiWriter& members) { return add(members.dynamic_, members.finish()); }
+AbiWriter& AbiWriter::tuple(const AbiWriter& members) {
+    return add(members.dynamic_, members.finish());
+}
 
 AbiWriter& AbiWriter::array(const AbiWriter& items) {
     Bytes out = to_bytes(Uint256(items.count()).to_be());
@@ -160,7 +178,8 @@ Result<std::int64_t> AbiReader::i64(std::string_view field) {
     const auto value = static_cast<std::int64_t>(read_be<std::uint64_t>(view.subspan(24)));
     const std::uint8_t sign = value < 0 ? 0xff : 0;
     const auto high = view.first(24);
-    if (!std::all_of(high.begin(), high.end(), [sign](std::uint8_t byte) { return byte == sign; })) return wrong(field, "a number beyond 64 bits");
+    if (!std::all_of(high.begin(), high.end(), [sign](std::uint8_t byte) { return byte == sign; }))
+        return wrong(field, "a number beyond 64 bits");
     return value;
 }
 
@@ -238,7 +257,8 @@ std::string_view panic_meaning(std::uint64_t code) {
 
 std::string printable(std::string_view text) {
     std::string out(text.substr(0, 256));
-    std::replace_if(out.begin(), out.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+    std::replace_if(
+        out.begin(), out.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
     return out;
 }
 

@@ -25,8 +25,8 @@ Hash event_topic(std::string_view signature);
 class AbiWriter {
 public:
     AbiWriter& uint256(const Uint256& value);
-    AbiWriter& u64(std::uint64_t value);         // any uintN that holds it, and enums
-    AbiWriter& i64(std::int64_t value);          // any intN that holds it
+    AbiWriter& u64(std::uint64_t value);  // any uintN that holds it, and enums
+    AbiWriter& i64(std::int64_t value);   // any intN that holds it
     AbiWriter& boolean(bool value);
     AbiWriter& address(const Address& value);
     AbiWriter& bytes32(const Bytes32& value);

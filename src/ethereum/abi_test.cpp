@@ -1,7 +1,7 @@
 #include "ethereum/abi.hpp"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "base/hex.hpp"
 #include "ethereum/address.hpp"
@@ -51,9 +51,13 @@ struct Shape {
     bool dynamic = false;
 };
 
-unsigned bits_of(std::string_view type) { return static_cast<unsigned>(std::stoul(std::string(type.substr(type.find_first_of("0123456789"))))); }
+unsigned bits_of(std::string_view type) {
+    return static_cast<unsigned>(std::stoul(std::string(type.substr(type.find_first_of("0123456789")))));
+}
 
-const bj::array& members_of(const bj::value& value) { return value.is_array() ? value.get_array() : value.at("tuple").as_array(); }
+const bj::array& members_of(const bj::value& value) {
+    return value.is_array() ? value.get_array() : value.at("tuple").as_array();
+}
 
 void write(AbiWriter& out, const std::string& type, const bj::value& value) {
     const Shape shape(type);
@@ -69,13 +73,20 @@ void write(AbiWriter& out, const std::string& type, const bj::value& value) {
         return;
     }
     const std::string text(value.as_string());
-    if (type == "address") out.address(parse_address(text).value());
-    else if (type == "string") out.string(text);
-    else if (type == "bytes") out.bytes(hex(text));
-    else if (type == "bytes32") out.bytes32(test::hash_of_hex(text));
-    else if (type.starts_with("bytes")) out.bytes_n(hex(text));
-    else if (type.starts_with("int")) out.i64(std::stoll(text));
-    else out.uint256(Uint256::parse(text).value());
+    if (type == "address")
+        out.address(parse_address(text).value());
+    else if (type == "string")
+        out.string(text);
+    else if (type == "bytes")
+        out.bytes(hex(text));
+    else if (type == "bytes32")
+        out.bytes32(test::hash_of_hex(text));
+    else if (type.starts_with("bytes"))
+        out.bytes_n(hex(text));
+    else if (type.starts_with("int"))
+        out.i64(std::stoll(text));
+    else
+        out.uint256(Uint256::parse(text).value());
 }
 
 void expect_read(AbiReader& reader, const std::string& type, const bj::value& value) {
@@ -99,14 +110,22 @@ void expect_read(AbiReader& reader, const std::string& type, const bj::value& va
         return;
     }
     const std::string text(value.as_string());
-    if (type == "address") EXPECT_EQ(to_checksum(reader.address(type).value()), text);
-    else if (type == "string") EXPECT_EQ(reader.string(type).value(), text);
-    else if (type == "bytes") EXPECT_EQ(to_0x(reader.bytes(type).value()), text);
-    else if (type == "bytes32") EXPECT_EQ(to_0x(reader.bytes32(type).value()), text);
-    else if (type.starts_with("bytes")) EXPECT_EQ(to_0x(reader.bytes_n(bits_of(type), type).value()), text);
-    else if (type.starts_with("int")) EXPECT_EQ(std::to_string(reader.i64(type).value()), text);
-    else if (type == "uint256") EXPECT_EQ(reader.uint256(type)->to_decimal(), text);
-    else EXPECT_EQ(std::to_string(reader.uint(bits_of(type), type).value()), text);
+    if (type == "address")
+        EXPECT_EQ(to_checksum(reader.address(type).value()), text);
+    else if (type == "string")
+        EXPECT_EQ(reader.string(type).value(), text);
+    else if (type == "bytes")
+        EXPECT_EQ(to_0x(reader.bytes(type).value()), text);
+    else if (type == "bytes32")
+        EXPECT_EQ(to_0x(reader.bytes32(type).value()), text);
+    else if (type.starts_with("bytes"))
+        EXPECT_EQ(to_0x(reader.bytes_n(bits_of(type), type).value()), text);
+    else if (type.starts_with("int"))
+        EXPECT_EQ(std::to_string(reader.i64(type).value()), text);
+    else if (type == "uint256")
+        EXPECT_EQ(reader.uint256(type)->to_decimal(), text);
+    else
+        EXPECT_EQ(std::to_string(reader.uint(bits_of(type), type).value()), text);
 }
 
 TEST(Abi, WritesAndReadsWhatCastWrites) {
@@ -231,7 +250,8 @@ TEST(Abi, RevertsAreDescribed) {
               "reverted with error " + to_0x(function_selector("StudiesUnknownInstitution(uint256)")));
     EXPECT_EQ(describe_revert(hex("08c379a0ff")), "reverted with error 0x08c379a0");
     EXPECT_EQ(describe_revert(hex("08c3")), "reverted with 0x08c3");
-    EXPECT_EQ(describe_revert(AbiWriter().string(std::string(1000, 'a')).call("Error(string)")).size(), std::string_view("reverted: ").size() + 256);
+    EXPECT_EQ(describe_revert(AbiWriter().string(std::string(1000, 'a')).call("Error(string)")).size(),
+              std::string_view("reverted: ").size() + 256);
 }
 
 }  // namespace

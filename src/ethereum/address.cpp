@@ -15,8 +15,12 @@ Address last_20(const Hash& hash) {
     return out;
 }
 
-bool is_lower(char c) { return c >= 'a' && c <= 'f'; }
-bool is_upper(char c) { return c >= 'A' && c <= 'F'; }
+bool is_lower(char c) {
+    return c >= 'a' && c <= 'f';
+}
+bool is_upper(char c) {
+    return c >= 'A' && c <= 'F';
+}
 
 }  // namespace
 

@@ -1,7 +1,7 @@
 #include "ethereum/address.hpp"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "base/hex.hpp"
 #include "ethereum/test_support.hpp"
@@ -10,10 +10,10 @@ namespace fiducial::ethereum {
 namespace {
 
 // The examples of EIP-55.
-constexpr const char* kChecksummed[] = {
-    "0x52908400098527886E0F7030069857D2E4169EE7", "0x8617E340B3D01FA5F11F306F4090FD50E238070D", "0xde709f2102306220921060314715629080e2fb77",
-    "0x27b1fdb04752bbc536007a920d24acb045561c26", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
-    "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB", "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb"};
+constexpr const char* kChecksummed[] = {"0x52908400098527886E0F7030069857D2E4169EE7", "0x8617E340B3D01FA5F11F306F4090FD50E238070D",
+                                        "0xde709f2102306220921060314715629080e2fb77", "0x27b1fdb04752bbc536007a920d24acb045561c26",
+                                        "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
+                                        "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB", "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb"};
 
 TEST(Address, Eip55ExamplesReadAndWrite) {
     for (const auto* text : kChecksummed) {
@@ -31,7 +31,8 @@ TEST(Address, Eip55RefusesAWrongChecksum) {
 
 TEST(Address, RefusesOtherForms) {
     for (const auto* text : {"", "0x", "5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAe",
-                             "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed00", "0x0xaeb6053f3e94c9b9a09f33669435e7ef1beaed", "0xgaaeb6053f3e94c9b9a09f33669435e7ef1beaed"}) {
+                             "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed00", "0x0xaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+                             "0xgaaeb6053f3e94c9b9a09f33669435e7ef1beaed"}) {
         EXPECT_EQ(parse_address(text).error().code, ErrorCode::malformed) << text;
     }
 }
@@ -43,8 +44,9 @@ TEST(Address, ContractAddressesAreThoseOfCast) {
         EXPECT_EQ(to_checksum(create_address(sender, vector.at("nonce").to_number<std::uint64_t>())), vector.at("address").as_string());
     }
     const auto& create2 = vectors.at("create2");
-    const auto address = create2_address(parse_address(create2.at("deployer").as_string()).value(), test::hash_of_hex(create2.at("salt").as_string()),
-                                         test::hash_of_hex(create2.at("initCodeHash").as_string()));
+    const auto address =
+        create2_address(parse_address(create2.at("deployer").as_string()).value(), test::hash_of_hex(create2.at("salt").as_string()),
+                        test::hash_of_hex(create2.at("initCodeHash").as_string()));
     EXPECT_EQ(to_checksum(address), create2.at("address").as_string());
 }
 

@@ -41,12 +41,15 @@ Result<void> check_alone(const BlockHeader& header, const CliqueConfig& config) 
 Result<void> check_link(const BlockHeader& parent, const Hash& parent_hash, const BlockHeader& header, const CliqueConfig& config) {
     if (header.number == 0 || header.number - 1 != parent.number) return broken(header, "it does not follow the block before it");
     if (header.parent_hash != parent_hash) return broken(header, "its parent is another block");
-    if (header.timestamp < parent.timestamp || header.timestamp - parent.timestamp < config.period_s) return broken(header, "it came before its time");
+    if (header.timestamp < parent.timestamp || header.timestamp - parent.timestamp < config.period_s)
+        return broken(header, "it came before its time");
     const auto change = std::max(parent.gas_limit, header.gas_limit) - std::min(parent.gas_limit, header.gas_limit);
-    if (header.gas_limit < kMinGasLimit || change >= parent.gas_limit / kGasLimitBoundDivisor) return broken(header, "its gas limit moved too far");
+    if (header.gas_limit < kMinGasLimit || change >= parent.gas_limit / kGasLimitBoundDivisor)
+        return broken(header, "its gas limit moved too far");
     if (!parent.base_fee_per_gas) return broken(header, "the block before it has no base fee");
     const auto base_fee = next_base_fee(parent);
-    if (!base_fee || *base_fee != *header.base_fee_per_gas) return broken(header, "its base fee is not what follows from the block before it");
+    if (!base_fee || *base_fee != *header.base_fee_per_gas)
+        return broken(header, "its base fee is not what follows from the block before it");
     return {};
 }
 
@@ -68,7 +71,8 @@ Result<Address> sealer_of(const BlockHeader& header) {
 Result<void> check_checkpoint_list(const BlockHeader& header, std::span<const Address> signers, const CliqueConfig& config) {
     if (header.number % config.epoch != 0) return {};
     const auto listed = clique_checkpoint_signers(header);
-    if (!listed || !std::equal(listed->begin(), listed->end(), signers.begin(), signers.end())) return broken(header, "the checkpoint lists other signers");
+    if (!listed || !std::equal(listed->begin(), listed->end(), signers.begin(), signers.end()))
+        return broken(header, "the checkpoint lists other signers");
     return {};
 }
 
@@ -76,7 +80,8 @@ Result<std::vector<Address>> sorted_set(std::span<const Address> signers) {
     std::vector<Address> out(signers.begin(), signers.end());
     std::sort(out.begin(), out.end());
     if (out.empty()) return fail(ErrorCode::invalid_argument, "a set of signers that is empty");
-    if (std::adjacent_find(out.begin(), out.end()) != out.end()) return fail(ErrorCode::invalid_argument, "a set that names a signer twice");
+    if (std::adjacent_find(out.begin(), out.end()) != out.end())
+        return fail(ErrorCode::invalid_argument, "a set that names a signer twice");
     return out;
 }
 
@@ -89,8 +94,10 @@ std::size_t SealReport::distinct_signers_from(std::size_t index) const {
 }
 
 Result<Hash> clique_seal_hash(const BlockHeader& header) {
-    if (header.extra_data.size() < kCliqueVanitySize + kCliqueSealSize) return fail(ErrorCode::malformed, "extra data too short for a seal");
-    if (header.withdrawals_root || !header.fields_in_order()) return fail(ErrorCode::malformed, "a header with fields that Clique does not know");
+    if (header.extra_data.size() < kCliqueVanitySize + kCliqueSealSize)
+        return fail(ErrorCode::malformed, "extra data too short for a seal");
+    if (header.withdrawals_root || !header.fields_in_order())
+        return fail(ErrorCode::malformed, "a header with fields that Clique does not know");
     BlockHeader unsealed = header;
     unsealed.extra_data.resize(header.extra_data.size() - kCliqueSealSize);
     return unsealed.hash();
@@ -113,8 +120,10 @@ Result<void> clique_seal(BlockHeader& header, const crypto::Secret& private_key)
 }
 
 Result<std::vector<Address>> clique_checkpoint_signers(const BlockHeader& header) {
-    if (header.extra_data.size() < kCliqueVanitySize + kCliqueSealSize) return fail(ErrorCode::malformed, "extra data too short for a checkpoint");
-    const auto list = ByteView(header.extra_data).subspan(kCliqueVanitySize, header.extra_data.size() - kCliqueVanitySize - kCliqueSealSize);
+    if (header.extra_data.size() < kCliqueVanitySize + kCliqueSealSize)
+        return fail(ErrorCode::malformed, "extra data too short for a checkpoint");
+    const auto list =
+        ByteView(header.extra_data).subspan(kCliqueVanitySize, header.extra_data.size() - kCliqueVanitySize - kCliqueSealSize);
     if (list.empty() || list.size() % 20 != 0) return fail(ErrorCode::malformed, "a list of signers that is empty or cut off");
     std::vector<Address> out;
     for (std::size_t i = 0; i < list.size(); i += 20) {
@@ -149,7 +158,9 @@ Result<SealReport> CliqueRules::check_span(std::span<const BlockHeader> headers,
     return report;
 }
 
-bool CliqueRules::may_stand_in_span(const BlockHeader& header) const { return header.beneficiary == Address{} && header.nonce == kDropNonce; }
+bool CliqueRules::may_stand_in_span(const BlockHeader& header) const {
+    return header.beneficiary == Address{} && header.nonce == kDropNonce;
+}
 
 std::optional<std::size_t> CliqueRules::settled_with(const SealReport& report, std::size_t index) const {
     if (index >= report.blocks.size() || report.signer_count == 0) return std::nullopt;
@@ -177,10 +188,13 @@ Result<CliqueSnapshot> CliqueSnapshot::from_checkpoint(const BlockHeader& header
     return out;
 }
 
-bool CliqueSnapshot::is_signer(const Address& address) const { return std::binary_search(signers_.begin(), signers_.end(), address); }
+bool CliqueSnapshot::is_signer(const Address& address) const {
+    return std::binary_search(signers_.begin(), signers_.end(), address);
+}
 
 std::size_t CliqueSnapshot::votes_for(const Address& candidate) const {
-    return static_cast<std::size_t>(std::count_if(votes_.begin(), votes_.end(), [&](const Vote& vote) { return vote.candidate == candidate; }));
+    return static_cast<std::size_t>(
+        std::count_if(votes_.begin(), votes_.end(), [&](const Vote& vote) { return vote.candidate == candidate; }));
 }
 
 // All votes for a candidate go one way: a vote counts only when it would change the set, and a change drops them all.

@@ -51,8 +51,8 @@ public:
 
 /// Clique proof of authority, as geth 1.13.15 enforces it. Spec: EIP-225.
 struct CliqueConfig {
-    std::uint64_t period_s = 0;    // least seconds between blocks
-    std::uint64_t epoch = 30000;   // blocks between checkpoints
+    std::uint64_t period_s = 0;   // least seconds between blocks
+    std::uint64_t epoch = 30000;  // blocks between checkpoints
 };
 
 inline constexpr std::size_t kCliqueVanitySize = 32;
@@ -70,7 +70,9 @@ Result<void> clique_seal(BlockHeader& header, const crypto::Secret& private_key)
 Result<std::vector<Address>> clique_checkpoint_signers(const BlockHeader& header);
 
 /// floor(N/2) + 1: more than half of the signers; also how many blocks a signer must stay away after sealing one, less one.
-constexpr std::size_t clique_majority(std::size_t signer_count) { return signer_count / 2 + 1; }
+constexpr std::size_t clique_majority(std::size_t signer_count) {
+    return signer_count / 2 + 1;
+}
 
 /// Rules for spans without votes. A header that carries a vote (beneficiary or nonce not zero) is refused: whoever makes the
 /// evidence chooses another span.

@@ -13,7 +13,9 @@ namespace {
 
 constexpr std::array<std::uint8_t, 8> kAuthorise{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
-Address address_named(const std::string& name) { return name.empty() ? Address{} : crypto::address_of(test::key_named(name)).value(); }
+Address address_named(const std::string& name) {
+    return name.empty() ? Address{} : crypto::address_of(test::key_named(name)).value();
+}
 
 std::vector<Address> addresses_named(const std::vector<std::string>& names) {
     std::vector<Address> out;
@@ -58,7 +60,9 @@ BlockHeader next(const BlockHeader& parent, const std::string& signer, const std
     return out;
 }
 
-void seal(BlockHeader& header, const std::string& signer) { ASSERT_TRUE(clique_seal(header, test::key_named(signer))); }
+void seal(BlockHeader& header, const std::string& signer) {
+    ASSERT_TRUE(clique_seal(header, test::key_named(signer)));
+}
 
 // The cases of the snapshot tests of geth 1.13.15's consensus/clique.
 struct Vote {
@@ -80,12 +84,21 @@ std::vector<Case> addition_cases() {
     return {
         {"single signer, no votes", {"A"}, {{"A"}}, {"A"}},
         {"one adds two, the second needs two votes", {"A"}, {{"A", "B", true}, {"B"}, {"A", "C", true}}, {"A", "B"}},
-        {"two add three, the third needs three votes", {"A", "B"},
-         {{"A", "C", true}, {"B", "C", true}, {"A", "D", true}, {"B", "D", true}, {"C"}, {"A", "E", true}, {"B", "E", true}}, {"A", "B", "C", "D"}},
+        {"two add three, the third needs three votes",
+         {"A", "B"},
+         {{"A", "C", true}, {"B", "C", true}, {"A", "D", true}, {"B", "D", true}, {"C"}, {"A", "E", true}, {"B", "E", true}},
+         {"A", "B", "C", "D"}},
         {"counted once a signer and target", {"A", "B"}, {{"A", "C", true}, {"B"}, {"A", "C", true}, {"B"}, {"A", "C", true}}, {"A", "B"}},
-        {"several at the same time", {"A", "B"},
-         {{"A", "C", true}, {"B"}, {"A", "D", true}, {"B"}, {"A"}, {"B", "D", true}, {"A"}, {"B", "C", true}}, {"A", "B", "C", "D"}},
-        {"an epoch resets the votes", {"A", "B"}, {{"A", "C", true}, {"B"}, {"A", "", false, {"A", "B"}}, {"B", "C", true}}, {"A", "B"}, "", 3},
+        {"several at the same time",
+         {"A", "B"},
+         {{"A", "C", true}, {"B"}, {"A", "D", true}, {"B"}, {"A"}, {"B", "D", true}, {"A"}, {"B", "C", true}},
+         {"A", "B", "C", "D"}},
+        {"an epoch resets the votes",
+         {"A", "B"},
+         {{"A", "C", true}, {"B"}, {"A", "", false, {"A", "B"}}, {"B", "C", true}},
+         {"A", "B"},
+         "",
+         3},
     };
 }
 
@@ -97,16 +110,38 @@ std::vector<Case> removal_cases() {
         {"two of three drop the third", {"A", "B", "C"}, {{"A", "C", false}, {"B", "C", false}}, {"A", "B"}},
         {"two of four drop nobody", {"A", "B", "C", "D"}, {{"A", "C", false}, {"B", "C", false}}, {"A", "B", "C", "D"}},
         {"three of four drop one", {"A", "B", "C", "D"}, {{"A", "D", false}, {"B", "D", false}, {"C", "D", false}}, {"A", "B", "C"}},
-        {"counted once a signer and target", {"A", "B"}, {{"A", "B", false}, {"B"}, {"A", "B", false}, {"B"}, {"A", "B", false}}, {"A", "B"}},
-        {"several at the same time", {"A", "B", "C", "D"},
-         {{"A", "C", false}, {"B"}, {"C"}, {"A", "D", false}, {"B"}, {"C"}, {"A"}, {"B", "D", false}, {"C", "D", false}, {"A"}, {"B", "C", false}}, {"A", "B"}},
-        {"a dropped signer's votes to drop go", {"A", "B", "C"}, {{"C", "B", false}, {"A", "C", false}, {"B", "C", false}, {"A", "B", false}}, {"A", "B"}},
-        {"a dropped signer's votes to add go", {"A", "B", "C"}, {{"C", "D", true}, {"A", "C", false}, {"B", "C", false}, {"A", "D", true}}, {"A", "B"}},
+        {"counted once a signer and target",
+         {"A", "B"},
+         {{"A", "B", false}, {"B"}, {"A", "B", false}, {"B"}, {"A", "B", false}},
+         {"A", "B"}},
+        {"several at the same time",
+         {"A", "B", "C", "D"},
+         {{"A", "C", false},
+          {"B"},
+          {"C"},
+          {"A", "D", false},
+          {"B"},
+          {"C"},
+          {"A"},
+          {"B", "D", false},
+          {"C", "D", false},
+          {"A"},
+          {"B", "C", false}},
+         {"A", "B"}},
+        {"a dropped signer's votes to drop go",
+         {"A", "B", "C"},
+         {{"C", "B", false}, {"A", "C", false}, {"B", "C", false}, {"A", "B", false}},
+         {"A", "B"}},
+        {"a dropped signer's votes to add go",
+         {"A", "B", "C"},
+         {{"C", "D", true}, {"A", "C", false}, {"B", "C", false}, {"A", "D", true}},
+         {"A", "B"}},
     };
 }
 
 std::vector<Case> corner_cases() {
-    const std::vector<Vote> cascade{{"A", "C", false}, {"B"}, {"C"}, {"A", "D", false}, {"B", "C", false}, {"C"}, {"A"}, {"B", "D", false}, {"C", "D", false}};
+    const std::vector<Vote> cascade{{"A", "C", false}, {"B"}, {"C"}, {"A", "D", false}, {"B", "C", false}, {"C"}, {"A"}, {"B", "D", false},
+                                    {"C", "D", false}};
     auto on_touch = cascade;
     on_touch.insert(on_touch.end(), {{"A"}, {"C", "C", true}});
     auto out_of_consensus = cascade;
@@ -115,9 +150,22 @@ std::vector<Case> corner_cases() {
         {"no cascading changes", {"A", "B", "C", "D"}, cascade, {"A", "B", "C"}},
         {"changes reached out of bounds happen on touch", {"A", "B", "C", "D"}, on_touch, {"A", "B"}},
         {"changes reached out of bounds may go on first touch", {"A", "B", "C", "D"}, out_of_consensus, {"A", "B", "C"}},
-        {"pending votes do not outlive a change", {"A", "B", "C", "D", "E"},
-         {{"A", "F", true}, {"B", "F", true}, {"C", "F", true}, {"D", "F", false}, {"E", "F", false}, {"B", "F", false}, {"C", "F", false},
-          {"D", "F", true}, {"E", "F", true}, {"B", "A", false}, {"C", "A", false}, {"D", "A", false}, {"B", "F", true}}, {"B", "C", "D", "E", "F"}},
+        {"pending votes do not outlive a change",
+         {"A", "B", "C", "D", "E"},
+         {{"A", "F", true},
+          {"B", "F", true},
+          {"C", "F", true},
+          {"D", "F", false},
+          {"E", "F", false},
+          {"B", "F", false},
+          {"C", "F", false},
+          {"D", "F", true},
+          {"E", "F", true},
+          {"B", "A", false},
+          {"C", "A", false},
+          {"D", "A", false},
+          {"B", "F", true}},
+         {"B", "C", "D", "E", "F"}},
     };
 }
 
@@ -125,7 +173,12 @@ std::vector<Case> failing_cases() {
     return {
         {"not a signer", {"A"}, {{"B"}}, {}, "no signer"},
         {"sealed recently", {"A", "B"}, {{"A"}, {"A"}}, {}, "too recently"},
-        {"recents live on over a checkpoint", {"A", "B", "C"}, {{"A"}, {"B"}, {"A", "", false, {"A", "B", "C"}}, {"A"}}, {}, "too recently", 3},
+        {"recents live on over a checkpoint",
+         {"A", "B", "C"},
+         {{"A"}, {"B"}, {"A", "", false, {"A", "B", "C"}}, {"A"}},
+         {},
+         "too recently",
+         3},
     };
 }
 
@@ -156,10 +209,18 @@ void run(const Case& test) {
     EXPECT_EQ(snapshot.number(), test.votes.size());
 }
 
-TEST(CliqueSnapshot, GethCasesOfAddition) { for (const auto& test : addition_cases()) run(test); }
-TEST(CliqueSnapshot, GethCasesOfRemoval) { for (const auto& test : removal_cases()) run(test); }
-TEST(CliqueSnapshot, GethCasesOfCorners) { for (const auto& test : corner_cases()) run(test); }
-TEST(CliqueSnapshot, GethCasesOfFailure) { for (const auto& test : failing_cases()) run(test); }
+TEST(CliqueSnapshot, GethCasesOfAddition) {
+    for (const auto& test : addition_cases()) run(test);
+}
+TEST(CliqueSnapshot, GethCasesOfRemoval) {
+    for (const auto& test : removal_cases()) run(test);
+}
+TEST(CliqueSnapshot, GethCasesOfCorners) {
+    for (const auto& test : corner_cases()) run(test);
+}
+TEST(CliqueSnapshot, GethCasesOfFailure) {
+    for (const auto& test : failing_cases()) run(test);
+}
 
 TEST(CliqueSnapshot, StartsFromACheckpointOnly) {
     auto header = genesis(addresses_named({"A"}));
@@ -245,8 +306,16 @@ TEST_F(Span, MayContainACheckpoint) {
     expect_broken(headers, "the checkpoint lists other signers");
     headers = changed(headers, 9, [&](BlockHeader& h) { h.extra_data = checkpoint_extra(signers_); });
     EXPECT_TRUE(rules_.check_span(headers, signers_));
-    expect_broken(changed(headers, 9, [&](BlockHeader& h) { h.extra_data = checkpoint_extra({signers_[0], signers_[2]}); }), "other signers");
-    expect_broken(changed(headers, 9, [&](BlockHeader& h) { h.extra_data = checkpoint_extra({signers_[1], signers_[0], signers_[2]}); }), "other signers");
+    expect_broken(changed(headers, 9,
+                          [&](BlockHeader& h) {
+                              h.extra_data = checkpoint_extra({signers_[0], signers_[2]});
+                          }),
+                  "other signers");
+    expect_broken(changed(headers, 9,
+                          [&](BlockHeader& h) {
+                              h.extra_data = checkpoint_extra({signers_[1], signers_[0], signers_[2]});
+                          }),
+                  "other signers");
 }
 
 TEST_F(Span, WithAVoteIsRefused) {
@@ -370,12 +439,12 @@ TEST(Settled, OneSignerAtInclusion) {
 
 TEST(Settled, MoreSignersNeedDistinctSealsAndAsManyBlocksMore) {
     EXPECT_EQ(settled("ABC", 0, 3), std::nullopt);
-    EXPECT_EQ(settled("ABCA", 0, 3), 3u);         // A and B are two of three, then two blocks more
+    EXPECT_EQ(settled("ABCA", 0, 3), 3u);  // A and B are two of three, then two blocks more
     EXPECT_EQ(settled("ABCABC", 1, 3), 4u);
     EXPECT_EQ(settled("ABAB", 0, 3), 3u);
-    EXPECT_EQ(settled("ABAB", 0, 2), 3u);         // both of two, then two more
+    EXPECT_EQ(settled("ABAB", 0, 2), 3u);  // both of two, then two more
     EXPECT_EQ(settled("ABCDE", 0, 5), std::nullopt);
-    EXPECT_EQ(settled("ABCDEA", 0, 5), 5u);       // three of five, then three more
+    EXPECT_EQ(settled("ABCDEA", 0, 5), 5u);  // three of five, then three more
     EXPECT_EQ(settled("AAAAAAAA", 0, 3), std::nullopt) << "one sealer is never two";
     EXPECT_EQ(settled("ABC", 0, 0), std::nullopt);
 }

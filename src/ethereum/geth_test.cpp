@@ -7,8 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <boost/json.hpp>
 #include <algorithm>
+#include <boost/json.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -125,7 +125,9 @@ std::string run_to_end(const std::vector<std::string>& command) {
     return process.output();
 }
 
-void write_file(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
+void write_file(const fs::path& path, const std::string& text) {
+    std::ofstream(path) << text;
+}
 
 // JSON-RPC over geth's Unix socket; each answer is one line.
 class IpcClient {
@@ -142,8 +144,10 @@ public:
     bool connected() const { return connected_; }
 
     bj::value call(std::string_view method, bj::array params) {
-        const auto request = bj::serialize(bj::object{{"jsonrpc", "2.0"}, {"id", 1}, {"method", method}, {"params", std::move(params)}}) + "\n";
-        if (::send(socket_, request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size())) throw std::runtime_error("geth's socket does not take a request");
+        const auto request =
+            bj::serialize(bj::object{{"jsonrpc", "2.0"}, {"id", 1}, {"method", method}, {"params", std::move(params)}}) + "\n";
+        if (::send(socket_, request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size()))
+            throw std::runtime_error("geth's socket does not take a request");
         auto end = std::string::npos;
         while ((end = received_.find('\n')) == std::string::npos) {
             char buffer[65536];
@@ -163,8 +167,12 @@ private:
     std::string received_;
 };
 
-Uint256 quantity(const bj::value& json, const char* name) { return parse_quantity(json.at(name).as_string(), name).value(); }
-std::uint64_t quantity_u64(const bj::value& json, const char* name) { return parse_quantity_u64(json.at(name).as_string(), name).value(); }
+Uint256 quantity(const bj::value& json, const char* name) {
+    return parse_quantity(json.at(name).as_string(), name).value();
+}
+std::uint64_t quantity_u64(const bj::value& json, const char* name) {
+    return parse_quantity_u64(json.at(name).as_string(), name).value();
+}
 template <std::size_t N>
 std::array<std::uint8_t, N> bytes(const bj::value& json, const char* name) {
     return fixed_from_hex<N>(json.at(name).as_string(), name).value();
@@ -210,10 +218,35 @@ protected:
         run_to_end({geth, "--datadir", data, "--state.scheme=hash", "init", folder_ / "genesis.json"});
         run_to_end({geth, "--datadir", data, "account", "import", "--lightkdf", "--password", folder_ / "password", folder_ / "key"});
         const auto sealer = to_0x(signer());
-        process_ = std::make_unique<Process>(std::vector<std::string>{
-            geth, "--datadir", data, "--state.scheme=hash", "--gcmode=archive", "--networkid", std::to_string(kChainId), "--nodiscover", "--maxpeers", "0", "--nat", "none",
-            "--ipcpath", folder_ / "geth.ipc", "--config", folder_ / "config.toml", "--authrpc.port", "0", "--mine", "--miner.etherbase", sealer, "--unlock", sealer,
-            "--password", folder_ / "password", "--miner.gaslimit", "300000000", "--cache", "128"});
+        process_ = std::make_unique<Process>(std::vector<std::string>{geth,
+                                                                      "--datadir",
+                                                                      data,
+                                                                      "--state.scheme=hash",
+                                                                      "--gcmode=archive",
+                                                                      "--networkid",
+                                                                      std::to_string(kChainId),
+                                                                      "--nodiscover",
+                                                                      "--maxpeers",
+                                                                      "0",
+                                                                      "--nat",
+                                                                      "none",
+                                                                      "--ipcpath",
+                                                                      folder_ / "geth.ipc",
+                                                                      "--config",
+                                                                      folder_ / "config.toml",
+                                                                      "--authrpc.port",
+                                                                      "0",
+                                                                      "--mine",
+                                                                      "--miner.etherbase",
+                                                                      sealer,
+                                                                      "--unlock",
+                                                                      sealer,
+                                                                      "--password",
+                                                                      folder_ / "password",
+                                                                      "--miner.gaslimit",
+                                                                      "300000000",
+                                                                      "--cache",
+                                                                      "128"});
         ASSERT_TRUE(process_->wait_for("IPC endpoint opened")) << process_->output();
         ipc_ = std::make_unique<IpcClient>(folder_ / "geth.ipc");
         ASSERT_TRUE(ipc_->connected());
@@ -225,7 +258,8 @@ protected:
         folder_.clear();
     }
     void SetUp() override {
-        if (!ipc_ && std::getenv("FIDUCIAL_TOOLS_REQUIRED") != nullptr) GTEST_FAIL() << "geth 1.13.15 is not on the PATH nor in Go's bin folder";
+        if (!ipc_ && std::getenv("FIDUCIAL_TOOLS_REQUIRED") != nullptr)
+            GTEST_FAIL() << "geth 1.13.15 is not on the PATH nor in Go's bin folder";
         if (!ipc_) GTEST_SKIP() << "geth 1.13.15 is not on the PATH nor in Go's bin folder";
     }
 
@@ -234,11 +268,18 @@ protected:
         append(extra, signer());
         extra.resize(extra.size() + kCliqueSealSize);
         bj::object config{{"chainId", kChainId}, {"clique", {{"period", 0}, {"epoch", kEpoch}}}};
-        for (const auto* fork : {"homestead", "eip150", "eip155", "eip158", "byzantium", "constantinople", "petersburg", "istanbul", "berlin", "london"}) {
+        for (const auto* fork :
+             {"homestead", "eip150", "eip155", "eip158", "byzantium", "constantinople", "petersburg", "istanbul", "berlin", "london"}) {
             config[std::string(fork) + "Block"] = 0;
         }
-        const bj::object genesis{{"config", config}, {"difficulty", "1"}, {"gasLimit", "0x11e1a300"}, {"baseFeePerGas", "0x0"}, {"extraData", to_0x(extra)},
-                                 {"alloc", {{to_0x(crypto::address_of(account()).value()), {{"balance", "0x1000000000000000000000000000000000000000000000000"}}}}}};
+        const bj::object genesis{
+            {"config", config},
+            {"difficulty", "1"},
+            {"gasLimit", "0x11e1a300"},
+            {"baseFeePerGas", "0x0"},
+            {"extraData", to_0x(extra)},
+            {"alloc",
+             {{to_0x(crypto::address_of(account()).value()), {{"balance", "0x1000000000000000000000000000000000000000000000000"}}}}}};
         write_file(folder_ / "genesis.json", bj::serialize(genesis));
         write_file(folder_ / "key", to_hex(test::key_named("geth sealer").view()));
         write_file(folder_ / "password", "test");
@@ -274,7 +315,8 @@ protected:
         raw_ = signed_tx.encode();
         const auto hash = ipc_->call("eth_sendRawTransaction", {to_0x(raw_)});
         EXPECT_EQ(to_0x(signed_tx.hash()), hash.as_string());
-        for (const auto until = std::chrono::steady_clock::now() + kPatience; std::chrono::steady_clock::now() < until; std::this_thread::sleep_for(5ms)) {
+        for (const auto until = std::chrono::steady_clock::now() + kPatience; std::chrono::steady_clock::now() < until;
+             std::this_thread::sleep_for(5ms)) {
             try {
                 auto receipt = ipc_->call("eth_getTransactionReceipt", {hash});
                 if (receipt.is_null()) continue;
@@ -373,7 +415,8 @@ TEST_F(Geth, AbsenceOfAccountsAndOfStorageVerifies) {
     ASSERT_TRUE(state && *state);
     EXPECT_EQ((*state)->storage_root, kEmptyTrieRoot);
     EXPECT_EQ((*state)->code_hash, kEmptyCodeHash);
-    EXPECT_EQ(verify_storage_proof((*state)->storage_root, Bytes32{}, nodes(answer.at("storageProof").at(0).at("proof"))).value(), Uint256());
+    EXPECT_EQ(verify_storage_proof((*state)->storage_root, Bytes32{}, nodes(answer.at("storageProof").at(0).at("proof"))).value(),
+              Uint256());
 }
 
 // A node of its own, because with a second signer the chain waits for it.

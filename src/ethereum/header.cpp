@@ -11,8 +11,8 @@ namespace fiducial::ethereum {
 const Hash kEmptyOmmersHash = *fixed_from_hex<32>("1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347", "hash");
 
 bool BlockHeader::fields_in_order() const {
-    const std::array<bool, 6> set{base_fee_per_gas.has_value(), withdrawals_root.has_value(), blob_gas_used.has_value(),
-                                  excess_blob_gas.has_value(), parent_beacon_block_root.has_value(), requests_hash.has_value()};
+    const std::array<bool, 6> set{base_fee_per_gas.has_value(), withdrawals_root.has_value(),         blob_gas_used.has_value(),
+                                  excess_blob_gas.has_value(),  parent_beacon_block_root.has_value(), requests_hash.has_value()};
     return std::is_sorted(set.begin(), set.end(), std::greater<>());
 }
 
@@ -31,7 +31,9 @@ Bytes BlockHeader::encode() const {
     return out.finish();
 }
 
-Hash BlockHeader::hash() const { return crypto::keccak256(encode()); }
+Hash BlockHeader::hash() const {
+    return crypto::keccak256(encode());
+}
 
 namespace {
 

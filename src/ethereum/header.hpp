@@ -27,13 +27,13 @@ struct BlockHeader {
     Bytes extra_data;
     Hash mix_hash{};
     std::array<std::uint8_t, 8> nonce{};
-    std::optional<Uint256> base_fee_per_gas;         // from London on
+    std::optional<Uint256> base_fee_per_gas;  // from London on
     // Development chains only. Each one requires those before it.
-    std::optional<Hash> withdrawals_root;            // Shanghai
-    std::optional<std::uint64_t> blob_gas_used;      // Cancun
+    std::optional<Hash> withdrawals_root;        // Shanghai
+    std::optional<std::uint64_t> blob_gas_used;  // Cancun
     std::optional<std::uint64_t> excess_blob_gas;
     std::optional<Hash> parent_beacon_block_root;
-    std::optional<Hash> requests_hash;               // Prague
+    std::optional<Hash> requests_hash;  // Prague
 
     friend bool operator==(const BlockHeader&, const BlockHeader&) = default;
     /// The header's RLP. Requires: no optional field set after one that is not.

@@ -20,7 +20,8 @@ void check_span(ByteView bytes) {
             if (auto header = decode_header(inner.encoded(), {.allow_later_fields = true})) headers.push_back(*std::move(header));
             continue;
         }
-        for (auto rest = inner.payload(); rest.size() >= 20; rest = rest.subspan(20)) signers.push_back(*fixed<20>(rest.first(20), "signer"));
+        for (auto rest = inner.payload(); rest.size() >= 20; rest = rest.subspan(20))
+            signers.push_back(*fixed<20>(rest.first(20), "signer"));
     }
     const CliqueConfig config{.period_s = 1, .epoch = 10};
     const CliqueRules rules(config);

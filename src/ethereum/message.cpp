@@ -16,11 +16,21 @@ constexpr std::string_view kUnreservedMarks = "-._~";
 constexpr std::string_view kSubDelims = "!$&'()*+,;=";
 constexpr std::string_view kGenDelims = ":/?#[]@";
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
-bool is_in(char c, std::string_view set) { return set.find(c) != std::string_view::npos; }
-bool is_unreserved(char c) { return is_letter(c) || is_digit(c) || is_in(c, kUnreservedMarks); }
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+bool is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_hex(char c) {
+    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+bool is_in(char c, std::string_view set) {
+    return set.find(c) != std::string_view::npos;
+}
+bool is_unreserved(char c) {
+    return is_letter(c) || is_digit(c) || is_in(c, kUnreservedMarks);
+}
 
 // Unreserved and `more` characters of RFC 3986, and percent-encoded bytes.
 bool is_uri_text(std::string_view text, std::string_view more) {
@@ -36,7 +46,8 @@ bool is_uri_text(std::string_view text, std::string_view more) {
 }
 
 bool is_scheme(std::string_view text) {
-    return !text.empty() && is_letter(text.front()) && std::all_of(text.begin(), text.end(), [](char c) { return is_letter(c) || is_digit(c) || is_in(c, "+-."); });
+    return !text.empty() && is_letter(text.front()) &&
+           std::all_of(text.begin(), text.end(), [](char c) { return is_letter(c) || is_digit(c) || is_in(c, "+-."); });
 }
 
 bool is_uri(std::string_view text) {
@@ -45,14 +56,18 @@ bool is_uri(std::string_view text) {
 }
 
 bool is_statement(std::string_view text) {
-    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return is_unreserved(c) || is_in(c, kSubDelims) || is_in(c, kGenDelims) || c == ' '; });
+    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+        return is_unreserved(c) || is_in(c, kSubDelims) || is_in(c, kGenDelims) || c == ' ';
+    });
 }
 
 bool is_nonce(std::string_view text) {
     return text.size() >= 8 && std::all_of(text.begin(), text.end(), [](char c) { return is_letter(c) || is_digit(c); });
 }
 
-bool is_time(std::string_view text) { return parse_rfc3339(text).has_value(); }
+bool is_time(std::string_view text) {
+    return parse_rfc3339(text).has_value();
+}
 
 // The first field that does not fit the grammar of EIP-4361; empty when all do.
 std::string_view misfit(const SignInMessage& message) {
@@ -67,7 +82,8 @@ std::string_view misfit(const SignInMessage& message) {
     if (!fits(message.not_before, is_time)) return "not before";
     if (message.request_id && !is_uri_text(*message.request_id, ":@")) return "request id";
     if (!message.has_resources && !message.resources.empty()) return "resources";
-    if (message.resources.size() > kMaxResources || !std::all_of(message.resources.begin(), message.resources.end(), is_uri)) return "resources";
+    if (message.resources.size() > kMaxResources || !std::all_of(message.resources.begin(), message.resources.end(), is_uri))
+        return "resources";
     return {};
 }
 
@@ -98,7 +114,8 @@ public:
         return std::optional<std::string>{std::move(text)};
     }
     tl::unexpected<Error> wrong(std::string_view what, std::string_view problem) const {
-        return fail(ErrorCode::malformed, "sign-in message: line " + std::to_string(number_) + ": " + std::string(what) + ": " + std::string(problem));
+        return fail(ErrorCode::malformed,
+                    "sign-in message: line " + std::to_string(number_) + ": " + std::string(what) + ": " + std::string(problem));
     }
 
 private:
@@ -140,7 +157,10 @@ Result<std::uint64_t> read_chain_id(Lines& lines) {
 }  // namespace
 
 Hash personal_message_hash(ByteView message) {
-    const std::string prefix = "\x19" "Ethereum Signed Message:\n" + std::to_string(message.size());
+    const std::string prefix =
+        "\x19"
+        "Ethereum Signed Message:\n" +
+        std::to_string(message.size());
     return crypto::keccak256({as_bytes(prefix), message});
 }
 
@@ -194,7 +214,8 @@ Result<SignInMessage> parse_sign_in(std::string_view text) {
     }
     const auto again = out.to_text();
     if (!again) return fail(ErrorCode::malformed, again.error().message);
-    if (*again != text) return fail(ErrorCode::malformed, "sign-in message: not in the one form that its fields have (address checksum, numbers)");
+    if (*again != text)
+        return fail(ErrorCode::malformed, "sign-in message: not in the one form that its fields have (address checksum, numbers)");
     return out;
 }
 
@@ -255,8 +276,10 @@ Result<SystemTime> parse_rfc3339(std::string_view text) {
     const auto bad = [] { return fail(ErrorCode::malformed, "not a time of RFC 3339"); };
     auto rest = text;
     int year_number = 0, month_number = 0, day_number = 0, hour = 0, minute = 0, second = 0, zone = 0;
-    if (!take_number(rest, 4, year_number) || !take_one_of(rest, "-") || !take_number(rest, 2, month_number) || !take_one_of(rest, "-")) return bad();
-    if (!take_number(rest, 2, day_number) || !take_one_of(rest, "Tt") || !take_number(rest, 2, hour) || !take_one_of(rest, ":")) return bad();
+    if (!take_number(rest, 4, year_number) || !take_one_of(rest, "-") || !take_number(rest, 2, month_number) || !take_one_of(rest, "-"))
+        return bad();
+    if (!take_number(rest, 2, day_number) || !take_one_of(rest, "Tt") || !take_number(rest, 2, hour) || !take_one_of(rest, ":"))
+        return bad();
     if (!take_number(rest, 2, minute) || !take_one_of(rest, ":") || !take_number(rest, 2, second)) return bad();
     int millisecond = 0;
     if (take_one_of(rest, ".")) {

@@ -21,18 +21,18 @@ Result<Address> recover_personal(ByteView message, ByteView signature);
 
 /// A sign-in with a wallet. Spec: EIP-4361. Texts are as in the message; times RFC 3339.
 struct SignInMessage {
-    std::string scheme;                          // empty: none
-    std::string domain;                          // RFC 3986 authority
+    std::string scheme;  // empty: none
+    std::string domain;  // RFC 3986 authority
     Address address{};
-    std::optional<std::string> statement;        // no line feed
+    std::optional<std::string> statement;  // no line feed
     std::string uri;
     std::uint64_t chain_id = 0;
-    std::string nonce;                           // at least 8 letters and digits
+    std::string nonce;  // at least 8 letters and digits
     std::string issued_at;
     std::optional<std::string> expiration_time;
     std::optional<std::string> not_before;
     std::optional<std::string> request_id;
-    std::vector<std::string> resources;          // empty with has_resources: the line alone
+    std::vector<std::string> resources;  // empty with has_resources: the line alone
     bool has_resources = false;
     friend bool operator==(const SignInMessage&, const SignInMessage&) = default;
 
@@ -47,9 +47,9 @@ Result<SignInMessage> parse_sign_in(std::string_view text);
 /// What the door that asked for the signature expects.
 struct SignInExpectation {
     std::string domain;
-    std::string uri;             // empty: not compared
+    std::string uri;  // empty: not compared
     std::uint64_t chain_id = 0;
-    std::string nonce;           // the one that was handed out; used once by the caller
+    std::string nonce;  // the one that was handed out; used once by the caller
     SystemTime now;
 };
 

@@ -1,7 +1,7 @@
 #include "ethereum/message.hpp"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "base/hex.hpp"
 #include "ethereum/address.hpp"
@@ -43,7 +43,9 @@ TEST(PersonalMessage, OtherMessagesAndFormsAreRefused) {
 }
 
 SignInMessage from_fields(const boost::json::object& fields) {
-    const auto text = [&](const char* name) { return fields.contains(name) ? std::optional(std::string(fields.at(name).as_string())) : std::nullopt; };
+    const auto text = [&](const char* name) {
+        return fields.contains(name) ? std::optional(std::string(fields.at(name).as_string())) : std::nullopt;
+    };
     SignInMessage out;
     out.domain = text("domain").value();
     out.address = parse_address(text("address").value()).value();
@@ -159,7 +161,8 @@ TEST_F(SignInExample, ChangedTextIsRefused) {
         changed[i] = static_cast<char>(changed[i] ^ 1);
         EXPECT_FALSE(verify_sign_in(changed, signature, expected_)) << i;
     }
-    for (std::size_t size = 0; size < text.size(); ++size) EXPECT_FALSE(verify_sign_in(std::string_view(text).substr(0, size), signature, expected_)) << size;
+    for (std::size_t size = 0; size < text.size(); ++size)
+        EXPECT_FALSE(verify_sign_in(std::string_view(text).substr(0, size), signature, expected_)) << size;
     for (const auto* more : {"\n", " ", "\n- https://a.example/\n", "\n- "}) EXPECT_FALSE(parse_sign_in(text + more)) << more;
     EXPECT_EQ(parse_sign_in(std::string(9000, 'a')).error().code, ErrorCode::limit_exceeded);
 }
@@ -182,7 +185,10 @@ TEST_F(SignInExample, FieldsOutsideTheGrammarAreNotWritten) {
     EXPECT_TRUE(refused([](auto& m) { m.issued_at = "now"; }));
     EXPECT_TRUE(refused([](auto& m) { m.request_id = "a b"; }));
     EXPECT_TRUE(refused([](auto& m) { m.resources.assign(65, "a:b"); }));
-    EXPECT_TRUE(refused([](auto& m) { m.has_resources = false; m.resources = {"a:b"}; }));
+    EXPECT_TRUE(refused([](auto& m) {
+        m.has_resources = false;
+        m.resources = {"a:b"};
+    }));
 }
 
 TEST(Time, Rfc3339) {
@@ -191,9 +197,10 @@ TEST(Time, Rfc3339) {
     EXPECT_EQ(to_rfc3339(parse_rfc3339("1937-01-01T12:00:27.87+00:20").value()), "1937-01-01T11:40:27.870Z");
     EXPECT_EQ(to_rfc3339(parse_rfc3339("1990-12-31T23:59:60Z").value()), "1990-12-31T23:59:59.000Z");
     EXPECT_TRUE(parse_rfc3339("2024-02-29T00:00:00Z"));
-    for (const auto* text : {"", "2026-11-22", "2026-11-22T20:00:00", "2026-11-22 20:00:00Z", "2026-13-01T00:00:00Z", "2025-02-29T00:00:00Z", "2026-11-22T24:00:00Z",
-                             "2026-11-22T20:60:00Z", "2026-11-22T20:00:61Z", "2026-11-22T20:00:00.Z", "2026-11-22T20:00:00+24:00", "2026-11-22T20:00:00+0100",
-                             "2026-11-22T20:00:00ZZ", "+026-11-22T20:00:00Z", "2026-11-22T20:00:00.1234567890Z"}) {
+    for (const auto* text :
+         {"", "2026-11-22", "2026-11-22T20:00:00", "2026-11-22 20:00:00Z", "2026-13-01T00:00:00Z", "2025-02-29T00:00:00Z",
+          "2026-11-22T24:00:00Z", "2026-11-22T20:60:00Z", "2026-11-22T20:00:61Z", "2026-11-22T20:00:00.Z", "2026-11-22T20:00:00+24:00",
+          "2026-11-22T20:00:00+0100", "2026-11-22T20:00:00ZZ", "+026-11-22T20:00:00Z", "2026-11-22T20:00:00.1234567890Z"}) {
         EXPECT_EQ(parse_rfc3339(text).error().code, ErrorCode::malformed) << text;
     }
 }

@@ -47,10 +47,12 @@ Result<Prefix> read_prefix(ByteView bytes, std::size_t offset) {
 // Checks a list's items at all levels. Recursion is bounded by limits.max_depth.
 Result<void> check_items(ByteView payload, std::size_t offset, std::size_t depth, std::size_t& items, const Limits& limits) {
     while (!payload.empty()) {
-        if (++items > limits.max_items) return fail(ErrorCode::limit_exceeded, "RLP: more than " + std::to_string(limits.max_items) + " items");
+        if (++items > limits.max_items)
+            return fail(ErrorCode::limit_exceeded, "RLP: more than " + std::to_string(limits.max_items) + " items");
         FID_TRY(const auto prefix, read_prefix(payload, offset));
         if (prefix.is_list) {
-            if (depth >= limits.max_depth) return fail(ErrorCode::limit_exceeded, "RLP: lists nested deeper than " + std::to_string(limits.max_depth));
+            if (depth >= limits.max_depth)
+                return fail(ErrorCode::limit_exceeded, "RLP: lists nested deeper than " + std::to_string(limits.max_depth));
             FID_CHECK(check_items(payload.subspan(prefix.header_size, prefix.size), offset + prefix.header_size, depth + 1, items, limits));
         }
         payload = payload.subspan(prefix.header_size + prefix.size);
@@ -77,7 +79,8 @@ void append_prefix(Bytes& out, std::size_t size, std::uint8_t short_base) {
 }  // namespace
 
 Result<Item> decode(ByteView bytes, const Limits& limits) {
-    if (bytes.size() > limits.max_bytes) return fail(ErrorCode::limit_exceeded, "RLP: more than " + std::to_string(limits.max_bytes) + " bytes");
+    if (bytes.size() > limits.max_bytes)
+        return fail(ErrorCode::limit_exceeded, "RLP: more than " + std::to_string(limits.max_bytes) + " bytes");
     FID_TRY(const auto prefix, read_prefix(bytes, 0));
     if (prefix.header_size + prefix.size != bytes.size()) return malformed("more bytes after the item", prefix.header_size + prefix.size);
     Item item;
@@ -173,11 +176,17 @@ void append_bytes(Bytes& out, ByteView bytes) {
     append(out, bytes);
 }
 
-void append_u64(Bytes& out, std::uint64_t value) { append_uint256(out, value); }
+void append_u64(Bytes& out, std::uint64_t value) {
+    append_uint256(out, value);
+}
 
-void append_uint256(Bytes& out, const Uint256& value) { append_bytes(out, value.to_minimal_be()); }
+void append_uint256(Bytes& out, const Uint256& value) {
+    append_bytes(out, value.to_minimal_be());
+}
 
-void append_list_prefix(Bytes& out, std::size_t payload_size) { append_prefix(out, payload_size, 0xc0); }
+void append_list_prefix(Bytes& out, std::size_t payload_size) {
+    append_prefix(out, payload_size, 0xc0);
+}
 
 Bytes ListWriter::finish() const {
     Bytes out;

@@ -10,7 +10,7 @@ namespace fiducial::ethereum::rlp {
 
 struct Limits {
     std::size_t max_bytes = 16u << 20;
-    std::size_t max_depth = 16;      // lists within lists
+    std::size_t max_depth = 16;        // lists within lists
     std::size_t max_items = 1u << 16;  // strings and lists, over all levels
 };
 
@@ -85,11 +85,23 @@ void append_list_prefix(Bytes& out, std::size_t payload_size);
 /// Builds one list.
 class ListWriter {
 public:
-    ListWriter& bytes(ByteView value) { append_bytes(payload_, value); return *this; }
-    ListWriter& u64(std::uint64_t value) { append_u64(payload_, value); return *this; }
-    ListWriter& uint256(const Uint256& value) { append_uint256(payload_, value); return *this; }
+    ListWriter& bytes(ByteView value) {
+        append_bytes(payload_, value);
+        return *this;
+    }
+    ListWriter& u64(std::uint64_t value) {
+        append_u64(payload_, value);
+        return *this;
+    }
+    ListWriter& uint256(const Uint256& value) {
+        append_uint256(payload_, value);
+        return *this;
+    }
     /// Appends an item that is encoded already.
-    ListWriter& encoded(ByteView item) { append(payload_, item); return *this; }
+    ListWriter& encoded(ByteView item) {
+        append(payload_, item);
+        return *this;
+    }
     ListWriter& list(const ListWriter& inner) { return encoded(inner.finish()); }
     ByteView payload() const { return payload_; }
     Bytes finish() const;

@@ -1,7 +1,7 @@
 #include "ethereum/rlp.hpp"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "ethereum/test_support.hpp"
 
@@ -68,8 +68,29 @@ TEST(Rlp, EthereumTestsInvalidAreRefused) {
 }
 
 TEST(Rlp, RefusesEachFormThatIsNotTheShortest) {
-    for (const auto* text : {"", "8100", "817f", "b800", "b801ff", "b90000", "b90037", "f800", "f90000", "8080", "c080", "0000", "c3", "82ff", "b8", "bf", "f8", "ff",
-                             "bfffffffffffffffffff", "ffffffffffffffffffff", "c18100", "c2c1", "c1b8"}) {
+    for (const auto* text : {"",
+                             "8100",
+                             "817f",
+                             "b800",
+                             "b801ff",
+                             "b90000",
+                             "b90037",
+                             "f800",
+                             "f90000",
+                             "8080",
+                             "c080",
+                             "0000",
+                             "c3",
+                             "82ff",
+                             "b8",
+                             "bf",
+                             "f8",
+                             "ff",
+                             "bfffffffffffffffffff",
+                             "ffffffffffffffffffff",
+                             "c18100",
+                             "c2c1",
+                             "c1b8"}) {
         const auto item = decode(hex(text));
         ASSERT_FALSE(item) << text;
         EXPECT_EQ(item.error().code, ErrorCode::malformed) << text;

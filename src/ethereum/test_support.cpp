@@ -16,12 +16,20 @@ boost::json::value load_vectors(std::string_view name) {
     return json::parse(text.str(), 1u << 20).value();
 }
 
-Bytes hex(std::string_view text) { return from_hex(text).value(); }
+Bytes hex(std::string_view text) {
+    return from_hex(text).value();
+}
 
-Hash hash_of_hex(std::string_view text) { return fixed_from_hex<32>(text, "hash").value(); }
+Hash hash_of_hex(std::string_view text) {
+    return fixed_from_hex<32>(text, "hash").value();
+}
 
-crypto::Secret key_of_hex(std::string_view text) { return crypto::Secret::copy_of(hex(text)); }
+crypto::Secret key_of_hex(std::string_view text) {
+    return crypto::Secret::copy_of(hex(text));
+}
 
-crypto::Secret key_named(std::string_view name) { return crypto::Secret::copy_of(crypto::sha256(as_bytes(name))); }
+crypto::Secret key_named(std::string_view name) {
+    return crypto::Secret::copy_of(crypto::sha256(as_bytes(name)));
+}
 
 }  // namespace fiducial::ethereum::test

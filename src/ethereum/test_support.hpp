@@ -3,8 +3,8 @@
 #include <string>
 #include <string_view>
 
-#include "base/json.hpp"
 #include "base/bytes.hpp"
+#include "base/json.hpp"
 #include "crypto/secret.hpp"
 
 namespace fiducial::ethereum::test {

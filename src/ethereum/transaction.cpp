@@ -12,7 +12,9 @@ constexpr std::size_t kMaxRawTransaction = 128 * 1024;  // as nodes' pools
 constexpr std::uint64_t kLegacyChainIdOffset = 35;      // EIP-155: v = 35 + 2 * chain id + recovery id
 constexpr std::uint64_t kMaxLegacyChainId = (std::numeric_limits<std::uint64_t>::max() - kLegacyChainIdOffset - 1) / 2;
 
-void write_to(rlp::ListWriter& out, const std::optional<Address>& to) { out.bytes(to ? ByteView(*to) : ByteView{}); }
+void write_to(rlp::ListWriter& out, const std::optional<Address>& to) {
+    out.bytes(to ? ByteView(*to) : ByteView{});
+}
 
 rlp::ListWriter dynamic_fee_fields(const Transaction& tx) {
     rlp::ListWriter out;
@@ -43,7 +45,9 @@ Bytes typed(TransactionType type, const rlp::ListWriter& list) {
     return out;
 }
 
-tl::unexpected<Error> malformed(std::string_view what) { return fail(ErrorCode::malformed, "transaction: " + std::string(what)); }
+tl::unexpected<Error> malformed(std::string_view what) {
+    return fail(ErrorCode::malformed, "transaction: " + std::string(what));
+}
 
 Result<std::optional<Address>> read_to(rlp::ListReader& reader) {
     FID_TRY(const auto bytes, reader.bytes("transaction to"));
@@ -130,7 +134,8 @@ Result<SignedTransaction> decode_legacy(ByteView raw) {
 // What every node of London asks of a transaction before it looks at the sender.
 Result<void> check_fields(const Transaction& tx) {
     if (tx.nonce == std::numeric_limits<std::uint64_t>::max()) return malformed("the nonce is the last one (EIP-2681)");
-    if (tx.type == TransactionType::dynamic_fee && tx.max_priority_fee_per_gas > tx.max_fee_per_gas) return malformed("the tip is above the fee cap");
+    if (tx.type == TransactionType::dynamic_fee && tx.max_priority_fee_per_gas > tx.max_fee_per_gas)
+        return malformed("the tip is above the fee cap");
     if (!tx.max_fee_per_gas.times(tx.gas_limit)) return malformed("gas times fee is beyond 256 bits");
     return {};
 }
@@ -163,9 +168,13 @@ Bytes SignedTransaction::encode() const {
     return typed(tx.type, fields);
 }
 
-Hash SignedTransaction::hash() const { return crypto::keccak256(encode()); }
+Hash SignedTransaction::hash() const {
+    return crypto::keccak256(encode());
+}
 
-Result<Address> SignedTransaction::sender() const { return crypto::recover_address(signing_hash(transaction), signature); }
+Result<Address> SignedTransaction::sender() const {
+    return crypto::recover_address(signing_hash(transaction), signature);
+}
 
 Result<SignedTransaction> decode_transaction(ByteView raw) {
     if (raw.empty()) return malformed("no bytes");
@@ -185,7 +194,8 @@ Result<std::uint64_t> intrinsic_gas(const Transaction& tx) {
     std::uint64_t keys = 0;
     for (const auto& entry : tx.access_list) keys += entry.storage_keys.size();
     constexpr std::uint64_t kMost = std::uint64_t{1} << 48;  // products of these stay far below 2^64
-    if (tx.data.size() > kMost || keys > kMost || tx.access_list.size() > kMost) return fail(ErrorCode::limit_exceeded, "transaction: too large");
+    if (tx.data.size() > kMost || keys > kMost || tx.access_list.size() > kMost)
+        return fail(ErrorCode::limit_exceeded, "transaction: too large");
     return (tx.to ? 21000u : 53000u) + zeros * 4 + (tx.data.size() - zeros) * 16 + tx.access_list.size() * 2400 + keys * 1900;
 }
 

@@ -21,12 +21,12 @@ struct AccessListEntry {
 /// Spec: EIP-1559 (dynamic_fee), EIP-155 (legacy). Units: fees in wei a unit of gas, value in wei.
 struct Transaction {
     TransactionType type = TransactionType::dynamic_fee;
-    std::uint64_t chain_id = 0;            // legacy: 0 means without replay protection
+    std::uint64_t chain_id = 0;  // legacy: 0 means without replay protection
     std::uint64_t nonce = 0;
-    Uint256 max_priority_fee_per_gas;      // dynamic_fee only
-    Uint256 max_fee_per_gas;               // legacy: the gas price
+    Uint256 max_priority_fee_per_gas;  // dynamic_fee only
+    Uint256 max_fee_per_gas;           // legacy: the gas price
     std::uint64_t gas_limit = 0;
-    std::optional<Address> to;             // none: the transaction creates a contract
+    std::optional<Address> to;  // none: the transaction creates a contract
     Uint256 value;
     Bytes data;
     std::vector<AccessListEntry> access_list;  // dynamic_fee only

@@ -1,7 +1,7 @@
 #include "ethereum/transaction.hpp"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "base/hex.hpp"
 #include "ethereum/rlp.hpp"
@@ -25,10 +25,14 @@ TEST(Transaction, Eip155Example) {
     const auto signed_tx = sign(tx, test::key_of_hex("4646464646464646464646464646464646464646464646464646464646464646"));
     ASSERT_TRUE(signed_tx);
     EXPECT_EQ(signed_tx->signature.v, 0);  // v = 37
-    EXPECT_EQ(Uint256::from_be(signed_tx->signature.r).to_decimal(), "18515461264373351373200002665853028612451056578545711640558177340181847433846");
-    EXPECT_EQ(Uint256::from_be(signed_tx->signature.s).to_decimal(), "46948507304638947509940763649030358759909902576025900602547168820602576006531");
-    EXPECT_EQ(to_hex(signed_tx->encode()), "f86c098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a76400008025a028ef61340bd939bc2195fe537567866003e1a15d"
-                                           "3c71ff63e1590620aa636276a067cbe9d8997f761aecb703304b3800ccf555c9f3dc64214b297fb1966a3b6d83");
+    EXPECT_EQ(Uint256::from_be(signed_tx->signature.r).to_decimal(),
+              "18515461264373351373200002665853028612451056578545711640558177340181847433846");
+    EXPECT_EQ(Uint256::from_be(signed_tx->signature.s).to_decimal(),
+              "46948507304638947509940763649030358759909902576025900602547168820602576006531");
+    EXPECT_EQ(
+        to_hex(signed_tx->encode()),
+        "f86c098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a76400008025a028ef61340bd939bc2195fe537567866003e1a15d"
+        "3c71ff63e1590620aa636276a067cbe9d8997f761aecb703304b3800ccf555c9f3dc64214b297fb1966a3b6d83");
     EXPECT_EQ(decode_transaction(signed_tx->encode())->transaction, tx);
 }
 

@@ -9,13 +9,17 @@
 namespace fiducial::ethereum {
 namespace {
 
-constexpr std::size_t kMaxNodes = 65;          // a path of 64 nibbles, and the root
+constexpr std::size_t kMaxNodes = 65;  // a path of 64 nibbles, and the root
 constexpr std::size_t kMaxNodeBytes = 64 * 1024;
 constexpr std::size_t kBranchItems = 17;
-constexpr std::size_t kShortestHashed = 32;    // shorter nodes stand inside their parent
+constexpr std::size_t kShortestHashed = 32;  // shorter nodes stand inside their parent
 
-tl::unexpected<Error> malformed(std::string_view what) { return fail(ErrorCode::malformed, "trie proof: " + std::string(what)); }
-tl::unexpected<Error> unverified(std::string_view what) { return fail(ErrorCode::unverified, "trie proof: " + std::string(what)); }
+tl::unexpected<Error> malformed(std::string_view what) {
+    return fail(ErrorCode::malformed, "trie proof: " + std::string(what));
+}
+tl::unexpected<Error> unverified(std::string_view what) {
+    return fail(ErrorCode::unverified, "trie proof: " + std::string(what));
+}
 
 Bytes to_nibbles(ByteView bytes) {
     Bytes out;
@@ -99,7 +103,9 @@ struct Step {
     bool next_is_branch = false;  // because an extension led there
 };
 
-Step absent() { return {}; }
+Step absent() {
+    return {};
+}
 
 Result<Step> walk(rlp::Item node, ByteView key, std::size_t& position, bool must_be_branch) {
     FID_CHECK(check_node(node));
@@ -272,7 +278,8 @@ Bytes encode_node(Entries entries, std::size_t depth, Trail* trail) {
             out = encode_branch(entries, depth, trail);
         } else {
             const auto path = ByteView(first).subspan(depth, shared - depth);
-            const bool follow = trail != nullptr && trail->key.size() >= shared && std::equal(path.begin(), path.end(), trail->key.begin() + static_cast<std::ptrdiff_t>(depth));
+            const bool follow = trail != nullptr && trail->key.size() >= shared &&
+                                std::equal(path.begin(), path.end(), trail->key.begin() + static_cast<std::ptrdiff_t>(depth));
             auto branch = encode_node(entries, shared, follow ? trail : nullptr);
             out = rlp::ListWriter().bytes(encode_path(path, false)).encoded(reference(std::move(branch))).finish();
         }

@@ -18,7 +18,8 @@ void walk(const std::vector<rlp::Item>& items) {
         const auto hash = crypto::keccak256(nodes[i]);
         auto& parent = nodes[i - 1];
         for (std::size_t at = 0; at + 33 <= parent.size(); ++at) {
-            if (parent[at] == 0xa0 && parent[at + 1] == static_cast<std::uint8_t>(0xf0 + i)) std::copy(hash.begin(), hash.end(), parent.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+            if (parent[at] == 0xa0 && parent[at + 1] == static_cast<std::uint8_t>(0xf0 + i))
+                std::copy(hash.begin(), hash.end(), parent.begin() + static_cast<std::ptrdiff_t>(at) + 1);
         }
     }
     const Bytes key = to_bytes(items[0].payload());

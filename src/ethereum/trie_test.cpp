@@ -1,7 +1,7 @@
 #include "ethereum/trie.hpp"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "base/hex.hpp"
 #include "crypto/hash.hpp"
@@ -51,8 +51,10 @@ TEST(Trie, EthereumTestsRootsAndProofs) {
             const auto key = text_or_hex(pair.at(0));
             const auto value = text_or_hex(pair.at(1));
             trie.put(key, value);
-            if (value.empty()) values.erase(key);
-            else values[key] = value;
+            if (value.empty())
+                values.erase(key);
+            else
+                values[key] = value;
         }
         EXPECT_EQ(to_0x(trie.root()), vector.at("root").as_string()) << name;
         expect_proofs(trie, values);
@@ -187,7 +189,9 @@ rlp::ListWriter branch(const std::map<int, Bytes>& children, ByteView value) {
     return out.bytes(value);
 }
 
-Bytes leaf(std::string_view path, std::string_view value) { return rlp::ListWriter().bytes(hex(path)).bytes(as_bytes(value)).finish(); }
+Bytes leaf(std::string_view path, std::string_view value) {
+    return rlp::ListWriter().bytes(hex(path)).bytes(as_bytes(value)).finish();
+}
 
 TEST(TrieForm, CanonicalNodesOfTheTestAreTaken) {
     const auto node = branch({{0, leaf("31", "a")}, {1, leaf("32", "b")}}, {}).finish();
@@ -246,7 +250,9 @@ TEST(TrieForm, ValuesOfSlotsAndAccountsHaveOneForm) {
         return verify_storage_proof(trie.root(), Bytes32{}, trie.prove(crypto::keccak256(Bytes32{})));
     };
     EXPECT_EQ(verify(hex("05")).value(), Uint256(5));
-    for (const auto* value : {"80", "820001", "00", "c0", "0505", "8105", "a1010000000000000000000000000000000000000000000000000000000000000000"}) EXPECT_FALSE(verify(hex(value))) << value;
+    for (const auto* value :
+         {"80", "820001", "00", "c0", "0505", "8105", "a1010000000000000000000000000000000000000000000000000000000000000000"})
+        EXPECT_FALSE(verify(hex(value))) << value;
     EXPECT_FALSE(AccountState::decode(hex("c0")));
     auto encoded = AccountState{}.encode();
     EXPECT_TRUE(AccountState::decode(encoded));

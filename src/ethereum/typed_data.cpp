@@ -124,7 +124,8 @@ private:
         const auto& items = value.get_array();
         const auto open = type.rfind('[');
         const auto length = type.substr(open + 1, type.size() - open - 2);
-        if (!length.empty() && length != std::to_string(items.size())) return malformed(path, "not the number of items that " + type + " has");
+        if (!length.empty() && length != std::to_string(items.size()))
+            return malformed(path, "not the number of items that " + type + " has");
         const auto item_type = type.substr(0, open);
         Bytes encoded;
         for (std::size_t i = 0; i < items.size(); ++i) {
@@ -197,14 +198,30 @@ StructHasher& StructHasher::add(std::string_view kind, const Bytes32& word, unsi
     return *this;
 }
 
-StructHasher& StructHasher::uint256(const Uint256& value) { return add("uint", value.to_be(), value.bit_length()); }
-StructHasher& StructHasher::u64(std::uint64_t value) { return uint256(value); }
-StructHasher& StructHasher::boolean(bool value) { return add("bool", Uint256(value ? 1 : 0).to_be(), 1); }
-StructHasher& StructHasher::address(const Address& value) { return add("address", left_padded(value), 0); }
-StructHasher& StructHasher::bytes32(const Bytes32& value) { return add("bytes32", value, 0); }
-StructHasher& StructHasher::bytes(ByteView value) { return add("bytes", crypto::keccak256(value), 0); }
-StructHasher& StructHasher::string(std::string_view value) { return add("string", crypto::keccak256(as_bytes(value)), 0); }
-StructHasher& StructHasher::hashed(const Hash& value) { return add("hash", value, 0); }
+StructHasher& StructHasher::uint256(const Uint256& value) {
+    return add("uint", value.to_be(), value.bit_length());
+}
+StructHasher& StructHasher::u64(std::uint64_t value) {
+    return uint256(value);
+}
+StructHasher& StructHasher::boolean(bool value) {
+    return add("bool", Uint256(value ? 1 : 0).to_be(), 1);
+}
+StructHasher& StructHasher::address(const Address& value) {
+    return add("address", left_padded(value), 0);
+}
+StructHasher& StructHasher::bytes32(const Bytes32& value) {
+    return add("bytes32", value, 0);
+}
+StructHasher& StructHasher::bytes(ByteView value) {
+    return add("bytes", crypto::keccak256(value), 0);
+}
+StructHasher& StructHasher::string(std::string_view value) {
+    return add("string", crypto::keccak256(as_bytes(value)), 0);
+}
+StructHasher& StructHasher::hashed(const Hash& value) {
+    return add("hash", value, 0);
+}
 
 Result<Hash> StructHasher::finish() const {
     if (!error_.empty()) return fail(ErrorCode::invalid_argument, "struct hash: " + error_);
@@ -217,12 +234,13 @@ namespace {
 constexpr std::string_view kDomain = "EIP712Domain";
 
 Result<void> check_domain_type(const TypeTable& types) {
-    static constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kMembers{{
-        {"string", "name"}, {"string", "version"}, {"uint256", "chainId"}, {"address", "verifyingContract"}, {"bytes32", "salt"}}};
+    static constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kMembers{
+        {{"string", "name"}, {"string", "version"}, {"uint256", "chainId"}, {"address", "verifyingContract"}, {"bytes32", "salt"}}};
     std::size_t next = 0;  // the standard's order, any of them left out
     for (const auto& member : types.members(std::string(kDomain))) {
         while (next < kMembers.size() && kMembers[next].second != member.name) ++next;
-        if (next == kMembers.size() || kMembers[next].first != member.type) return malformed("types.EIP712Domain", "not the standard's members in its order");
+        if (next == kMembers.size() || kMembers[next].first != member.type)
+            return malformed("types.EIP712Domain", "not the standard's members in its order");
         ++next;
     }
     return {};

@@ -62,7 +62,7 @@ public:
 
     const std::string& primary_type() const { return primary_type_; }
     const Hash& domain_hash() const { return domain_hash_; }
-    const Hash& message_hash() const { return message_hash_; }   // hashStruct(message)
+    const Hash& message_hash() const { return message_hash_; }  // hashStruct(message)
     Hash digest() const { return typed_digest(domain_hash_, message_hash_); }
     /// encodeType of the primary type: "Mail(Person from,…)Person(…)".
     const std::string& encoded_type() const { return encoded_type_; }

@@ -1,7 +1,7 @@
 #include "ethereum/typed_data.hpp"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "base/hex.hpp"
 #include "crypto/hash.hpp"
@@ -13,7 +13,9 @@ namespace {
 
 namespace bj = boost::json;
 
-bj::object document(std::size_t index) { return test::load_vectors("generated.json").at("typedData").at(index).at("document").as_object(); }
+bj::object document(std::size_t index) {
+    return test::load_vectors("generated.json").at("typedData").at(index).at("document").as_object();
+}
 
 TEST(TypedData, IsWhatCastAndEthSigUtilSign) {
     const auto vectors = test::load_vectors("generated.json");
@@ -34,7 +36,8 @@ TEST(TypedData, IsWhatCastAndEthSigUtilSign) {
 TEST(TypedData, Eip712MailExample) {
     const auto data = TypedData::parse(bj::serialize(document(0))).value();
     EXPECT_EQ(data.encoded_type(), "Mail(Person from,Person to,string contents)Person(string name,address wallet)");
-    EXPECT_EQ(to_0x(crypto::keccak256(as_bytes(data.encoded_type()))), "0xa0cedeb2dc280ba39b857546d74f5549c3a1d7bdc2dd96bf881f76108e23dac2");
+    EXPECT_EQ(to_0x(crypto::keccak256(as_bytes(data.encoded_type()))),
+              "0xa0cedeb2dc280ba39b857546d74f5549c3a1d7bdc2dd96bf881f76108e23dac2");
     EXPECT_EQ(to_0x(data.message_hash()), "0xc52c0ee5d84264471806290a3f2c4cecfc5490626bf912d01f240d7a274b371e");
     EXPECT_EQ(to_0x(data.domain_hash()), "0xf2cee375fa42b42143804025fc449deafd50cc031ca257e0b194a650a912090f");
     EXPECT_EQ(to_0x(data.digest()), "0xbe609aee343fb3c4b28e1df9e632fca64fcfaede20f02e86244efddf30957bd2");
@@ -54,7 +57,9 @@ TEST(TypedData, StructHasherAndDomainAreTheSame) {
         word.fill(byte);
         return word;
     };
-    StructHasher grant("Grant(bytes32 holder,bytes32 patientKey,bytes32 grantee,uint8 granteeKind,bytes32 scope,uint8 purpose,uint64 expiry,uint64 epoch)");
+    StructHasher grant(
+        "Grant(bytes32 holder,bytes32 patientKey,bytes32 grantee,uint8 granteeKind,bytes32 scope,uint8 purpose,uint64 expiry,uint64 "
+        "epoch)");
     grant.bytes32(filled(1)).bytes32(filled(2)).bytes32(filled(3)).u64(1).bytes32(filled(4)).u64(2).u64(~std::uint64_t{0}).u64(7);
     EXPECT_EQ(grant.finish().value(), data.message_hash());
     EXPECT_EQ(typed_digest(domain_separator(domain), grant.finish().value()), data.digest());
@@ -66,7 +71,9 @@ TEST(TypedData, StructHasherNestsByHash) {
         return StructHasher("Person(string name,address wallet)").string(name).address(parse_address(wallet).value()).finish().value();
     };
     StructHasher mail("Mail(Person from,Person to,string contents)Person(string name,address wallet)");
-    mail.hashed(person("Cow", "0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD826")).hashed(person("Bob", "0xbBbBBBBbbBBBbbbBbbBbbbbBBbBbbbbBbBbbBBbB")).string("Hello, Bob!");
+    mail.hashed(person("Cow", "0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD826"))
+        .hashed(person("Bob", "0xbBbBBBBbbBBBbbbBbbBbbbbBBbBbbbbBbBbbBBbB"))
+        .string("Hello, Bob!");
     EXPECT_EQ(mail.finish().value(), data.message_hash());
 }
 
@@ -86,7 +93,8 @@ TEST(TypedData, StructHasherRefusesOtherValues) {
 }
 
 // One change to a document that is taken, and it is refused.
-void expect_refused(std::string_view what, std::size_t index, const std::function<void(bj::object&)>& change, ErrorCode code = ErrorCode::malformed) {
+void expect_refused(std::string_view what, std::size_t index, const std::function<void(bj::object&)>& change,
+                    ErrorCode code = ErrorCode::malformed) {
     auto changed = document(index);
     ASSERT_TRUE(TypedData::parse(bj::serialize(changed)));
     change(changed);
@@ -102,16 +110,19 @@ TEST(TypedDataRefusals, OfTheDocument) {
     expect_refused("no domain type", 1, [](bj::object& d) { d["types"].as_object().erase("EIP712Domain"); });
     expect_refused("domain member", 1, [](bj::object& d) { d["types"].at("EIP712Domain").at(0).as_object()["name"] = "title"; });
     expect_refused("domain type", 1, [](bj::object& d) { d["types"].at("EIP712Domain").at(2).as_object()["type"] = "uint64"; });
-    expect_refused("domain order", 1, [](bj::object& d) { std::swap(d["types"].at("EIP712Domain").at(0), d["types"].at("EIP712Domain").at(1)); });
+    expect_refused("domain order", 1,
+                   [](bj::object& d) { std::swap(d["types"].at("EIP712Domain").at(0), d["types"].at("EIP712Domain").at(1)); });
     EXPECT_FALSE(TypedData::parse("[]"));
     EXPECT_FALSE(TypedData::parse("{"));
     EXPECT_EQ(TypedData::parse(std::string(300 * 1024, ' ')).error().code, ErrorCode::limit_exceeded);
 }
 
 TEST(TypedDataRefusals, OfTypes) {
-    const auto member = [](std::size_t i) { return [i](bj::object& d) -> bj::object& { return d["types"].at("Grant").at(i).as_object(); }; };
-    for (const auto* type : {"uint", "uint7", "uint264", "uint08", "int0", "bytes0", "bytes33", "Unknown", "uint8[", "uint8[]x", "uint8[0]", "uint8[-1]", "uint8[][][][][]", "",
-                             "uint8[99999999]", "function", "Grant2[]"}) {
+    const auto member = [](std::size_t i) {
+        return [i](bj::object& d) -> bj::object& { return d["types"].at("Grant").at(i).as_object(); };
+    };
+    for (const auto* type : {"uint", "uint7", "uint264", "uint08", "int0", "bytes0", "bytes33", "Unknown", "uint8[", "uint8[]x", "uint8[0]",
+                             "uint8[-1]", "uint8[][][][][]", "", "uint8[99999999]", "function", "Grant2[]"}) {
         expect_refused(type, 1, [&](bj::object& d) { member(3)(d)["type"] = type; });
     }
     expect_refused("two of one name", 1, [&](bj::object& d) { member(1)(d)["name"] = "holder"; });
@@ -120,11 +131,19 @@ TEST(TypedDataRefusals, OfTypes) {
     expect_refused("key", 1, [&](bj::object& d) { member(1)(d)["extra"] = 1; });
     expect_refused("struct named as a type", 1, [](bj::object& d) { d["types"].as_object()["uint8"] = bj::array(); });
     expect_refused("struct name", 1, [](bj::object& d) { d["types"].as_object()["A[]"] = bj::array(); });
-    expect_refused("too many", 1, [](bj::object& d) { for (int i = 0; i < 64; ++i) d["types"].as_object()["T" + std::to_string(i)] = bj::array(); }, ErrorCode::limit_exceeded);
-    expect_refused("too many members", 1, [](bj::object& d) {
-        auto& list = d["types"].as_object()["T"].emplace_array();
-        for (int i = 0; i < 65; ++i) list.push_back({{"name", "m" + std::to_string(i)}, {"type", "bool"}});
-    }, ErrorCode::limit_exceeded);
+    expect_refused(
+        "too many", 1,
+        [](bj::object& d) {
+            for (int i = 0; i < 64; ++i) d["types"].as_object()["T" + std::to_string(i)] = bj::array();
+        },
+        ErrorCode::limit_exceeded);
+    expect_refused(
+        "too many members", 1,
+        [](bj::object& d) {
+            auto& list = d["types"].as_object()["T"].emplace_array();
+            for (int i = 0; i < 65; ++i) list.push_back({{"name", "m" + std::to_string(i)}, {"type", "bool"}});
+        },
+        ErrorCode::limit_exceeded);
 }
 
 TEST(TypedDataRefusals, OfValues) {
@@ -156,7 +175,9 @@ TEST(TypedDataRefusals, OfTypesWithoutEnd) {
     bj::object nested{{"next", bj::array()}};
     for (int i = 0; i < 20; ++i) nested = bj::object{{"next", bj::array{nested}}};
     const bj::object data{{"types", {{"EIP712Domain", bj::array()}, {"Loop", {{{"name", "next"}, {"type", "Loop[]"}}}}}},
-                          {"primaryType", "Loop"}, {"domain", bj::object()}, {"message", nested}};
+                          {"primaryType", "Loop"},
+                          {"domain", bj::object()},
+                          {"message", nested}};
     EXPECT_EQ(TypedData::parse(bj::serialize(data)).error().code, ErrorCode::limit_exceeded);
 }
 

@@ -24,16 +24,18 @@ TEST(Uint256, ReadsAndWritesDecimalAndHex) {
 }
 
 TEST(Uint256, RefusesWhatIsNoInteger) {
-    for (const auto* text : {"", "0x", "12a", " 1", "-1", "0xg", "0x0x12", "0x00000000000000000000000000000000000000000000000000000000000000001"}) {
+    for (const auto* text :
+         {"", "0x", "12a", " 1", "-1", "0xg", "0x0x12", "0x00000000000000000000000000000000000000000000000000000000000000001"}) {
         EXPECT_EQ(Uint256::parse(text).error().code, ErrorCode::malformed) << text;
     }
-    EXPECT_EQ(Uint256::parse("115792089237316195423570985008687907853269984665640564039457584007913129639936").error().code, ErrorCode::limit_exceeded);
+    EXPECT_EQ(Uint256::parse("115792089237316195423570985008687907853269984665640564039457584007913129639936").error().code,
+              ErrorCode::limit_exceeded);
     EXPECT_EQ(Uint256::from_be_view(Bytes(33)).error().code, ErrorCode::malformed);
     EXPECT_EQ(Uint256::max().to_u64("it").error().code, ErrorCode::limit_exceeded);
 }
 
 TEST(Uint256, CalculatesWithoutWrapping) {
-    const auto big = Uint256::parse("340282366920938463463374607431768211456").value();  // 2^128
+    const auto big = Uint256::parse("340282366920938463463374607431768211456").value();             // 2^128
     EXPECT_EQ(big.minus(Uint256(1))->times(big.plus(Uint256(1)).value()).value(), Uint256::max());  // (2^128 - 1)(2^128 + 1)
     EXPECT_EQ(Uint256::max().plus(Uint256(1)).error().code, ErrorCode::limit_exceeded);
     EXPECT_EQ(Uint256().minus(Uint256(1)).error().code, ErrorCode::limit_exceeded);
@@ -62,7 +64,8 @@ TEST(Uint256, QuotientTimesDivisorPlusRemainderIsTheDividend) {
 TEST(Uint256, JsonRpcQuantitiesHaveOneForm) {
     EXPECT_EQ(parse_quantity_u64("0x0", "q").value(), 0u);
     EXPECT_EQ(parse_quantity_u64("0xffffffffffffffff", "q").value(), ~std::uint64_t{0});
-    for (const auto* text : {"", "0x", "12", "0x01", "0x00", "0xzz"}) EXPECT_EQ(parse_quantity_u64(text, "q").error().code, ErrorCode::malformed) << text;
+    for (const auto* text : {"", "0x", "12", "0x01", "0x00", "0xzz"})
+        EXPECT_EQ(parse_quantity_u64(text, "q").error().code, ErrorCode::malformed) << text;
     EXPECT_EQ(parse_quantity_u64("0x10000000000000000", "q").error().code, ErrorCode::limit_exceeded);
 }
 

@@ -25,7 +25,8 @@ Result<void> check_limits(const Bundle& bundle) {
     for (std::size_t i = 0; i < bundle.instances.size(); ++i) {
         const auto& instance = bundle.instances[i];
         if (instance.path.size() > kMaxPath) return bad("a path of more than 32 hashes");
-        if (instance.body.sop_instance_uid.empty() || instance.body.transfer_syntax_uid.empty() || instance.body.size == 0) return bad("an instance body is incomplete");
+        if (instance.body.sop_instance_uid.empty() || instance.body.transfer_syntax_uid.empty() || instance.body.size == 0)
+            return bad("an instance body is incomplete");
         if (i == 0) continue;
         const auto& before = bundle.instances[i - 1];
         if (before.index >= instance.index || before.body.sop_instance_uid.text() >= instance.body.sop_instance_uid.text()) {
@@ -160,18 +161,19 @@ Result<std::string> Bundle::encode() const {
     FID_CHECK(check_limits(*this));
     JsonValue::Array instance_list;
     for (const auto& instance : instances) instance_list.emplace_back(instance_json(instance));
-    std::string text = write_canonical(JsonValue::Object{
-        {"anchor", JsonValue::Object{{"account_proof", hex_list(account_proof)},
-                                     {"headers", hex_list(headers)},
-                                     {"next_storage_proof", hex_list(next_storage_proof)},
-                                     {"slot", slot},
-                                     {"storage_proof", hex_list(storage_proof)}}},
-        {"format", kFormat},
-        {"instances", std::move(instance_list)},
-        {"record", record_json(record)},
-        {"study", JsonValue::Object{{"blind", to_0x(blind)}, {"uid", study_instance_uid.text()}}},
-        {"trust", JsonValue::Object{{"sha256", to_0x(trust_sha256)}, {"version", trust_version}}}});
-    if (text.size() > kMaxBundleBytes) return fail(ErrorCode::invalid_argument, "evidence bundle: larger than 16 MiB; open fewer instances");
+    std::string text =
+        write_canonical(JsonValue::Object{{"anchor", JsonValue::Object{{"account_proof", hex_list(account_proof)},
+                                                                       {"headers", hex_list(headers)},
+                                                                       {"next_storage_proof", hex_list(next_storage_proof)},
+                                                                       {"slot", slot},
+                                                                       {"storage_proof", hex_list(storage_proof)}}},
+                                          {"format", kFormat},
+                                          {"instances", std::move(instance_list)},
+                                          {"record", record_json(record)},
+                                          {"study", JsonValue::Object{{"blind", to_0x(blind)}, {"uid", study_instance_uid.text()}}},
+                                          {"trust", JsonValue::Object{{"sha256", to_0x(trust_sha256)}, {"version", trust_version}}}});
+    if (text.size() > kMaxBundleBytes)
+        return fail(ErrorCode::invalid_argument, "evidence bundle: larger than 16 MiB; open fewer instances");
     return text;
 }
 
@@ -206,8 +208,9 @@ Result<Bundle> Bundle::decode(std::string_view text) {
 
 Result<std::string> build_bundle(const BundleInputs& inputs) {
     FID_INVARIANT(inputs.secrets != nullptr, "a bundle is built with the study's secrets");
-    Bundle out{inputs.trust_version, inputs.trust_sha256, inputs.study_instance_uid, inputs.secrets->blind(), inputs.record, {},
-               inputs.slot, inputs.headers, inputs.account_proof, inputs.storage_proof, inputs.next_storage_proof};
+    Bundle out{
+        inputs.trust_version, inputs.trust_sha256,  inputs.study_instance_uid, inputs.secrets->blind(),  inputs.record, {}, inputs.slot,
+        inputs.headers,       inputs.account_proof, inputs.storage_proof,      inputs.next_storage_proof};
     FID_CHECK(check_record(inputs.record));
     FID_TRY(const auto tree, study_tree(*inputs.secrets, inputs.bodies));
     if (study_key(out.blind, out.study_instance_uid) != inputs.record.study_key) {
@@ -217,7 +220,8 @@ Result<std::string> build_bundle(const BundleInputs& inputs) {
         return fail(ErrorCode::corrupt, "evidence bundle: the instances do not lead to the record's root");
     }
     for (const std::uint32_t index : inputs.shown) {
-        if (index >= inputs.bodies.size()) return fail(ErrorCode::invalid_argument, "evidence bundle: there is no instance " + std::to_string(index));
+        if (index >= inputs.bodies.size())
+            return fail(ErrorCode::invalid_argument, "evidence bundle: there is no instance " + std::to_string(index));
         const auto& body = inputs.bodies[index];
         out.instances.push_back({body, inputs.secrets->leaf_salt(body), index, crypto::merkle_inclusion_path(tree.leaves, index)});
     }

@@ -33,7 +33,7 @@ struct Bundle {
     std::uint64_t trust_version = 0;  // a hint for error texts
     Hash trust_sha256{};              // the same
     Uid study_instance_uid;
-    Hash blind{};                     // b
+    Hash blind{};  // b
     StudyRecord record;
     std::vector<BundleInstance> instances;  // at least one, ascending by index
     std::uint64_t slot = 0;                 // of the mapping `anchors`
@@ -54,13 +54,13 @@ struct BundleInputs {
     std::uint64_t trust_version = 0;
     Hash trust_sha256{};
     Uid study_instance_uid;
-    const StudySecrets* secrets = nullptr;   // of the study
+    const StudySecrets* secrets = nullptr;  // of the study
     StudyRecord record;
-    std::span<const InstanceBody> bodies;    // of the whole version, ascending by UID
-    std::span<const std::uint32_t> shown;    // indexes of the instances to open, ascending
+    std::span<const InstanceBody> bodies;  // of the whole version, ascending by UID
+    std::span<const std::uint32_t> shown;  // indexes of the instances to open, ascending
     std::uint64_t slot = 0;
-    std::vector<Bytes> headers;              // raw RLP
-    std::vector<Bytes> account_proof;        // nodes as eth_getProof lists them
+    std::vector<Bytes> headers;        // raw RLP
+    std::vector<Bytes> account_proof;  // nodes as eth_getProof lists them
     std::vector<Bytes> storage_proof;
     std::vector<Bytes> next_storage_proof;
 };

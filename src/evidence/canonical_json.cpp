@@ -11,7 +11,9 @@ namespace fiducial::evidence {
 
 namespace {
 
-bool printable(char c) { return c >= 0x20 && c <= 0x7e; }
+bool printable(char c) {
+    return c >= 0x20 && c <= 0x7e;
+}
 
 void write_string(std::string& out, std::string_view text) {
     out += '"';
@@ -77,8 +79,10 @@ private:
     }
 
     Result<JsonValue> value(std::size_t depth) {
-        if (depth > limits_.max_depth) return fail(ErrorCode::limit_exceeded, "canonical JSON: nested deeper than " + std::to_string(limits_.max_depth));
-        if (++values_ > limits_.max_values) return fail(ErrorCode::limit_exceeded, "canonical JSON: more than " + std::to_string(limits_.max_values) + " values");
+        if (depth > limits_.max_depth)
+            return fail(ErrorCode::limit_exceeded, "canonical JSON: nested deeper than " + std::to_string(limits_.max_depth));
+        if (++values_ > limits_.max_values)
+            return fail(ErrorCode::limit_exceeded, "canonical JSON: more than " + std::to_string(limits_.max_values) + " values");
         if (at_ >= text_.size()) return bad("a value is missing");
         const char c = text_[at_];
         if (c == '{') return object(depth);
@@ -166,7 +170,8 @@ std::string write_canonical(const JsonValue& value) {
 
 Result<JsonValue> read_canonical(std::string_view text, const JsonLimits& limits) {
     if (text.size() > limits.max_bytes) {
-        return fail(ErrorCode::limit_exceeded, "a document of " + std::to_string(text.size()) + " bytes, more than " + std::to_string(limits.max_bytes));
+        return fail(ErrorCode::limit_exceeded,
+                    "a document of " + std::to_string(text.size()) + " bytes, more than " + std::to_string(limits.max_bytes));
     }
     return Reader(text, limits).document();
 }
@@ -175,7 +180,8 @@ Result<Bytes> read_hex(const JsonValue& value, std::size_t max_bytes, std::strin
     const auto* text = value.if_string();
     const auto bad = [&](std::string_view what) { return fail(ErrorCode::malformed, std::string(part) + ": " + std::string(what)); };
     if (text == nullptr || !text->starts_with("0x")) return bad("not a string of 0x and hex digits");
-    if (text->size() / 2 > max_bytes + 1) return fail(ErrorCode::limit_exceeded, std::string(part) + ": more than " + std::to_string(max_bytes) + " bytes");
+    if (text->size() / 2 > max_bytes + 1)
+        return fail(ErrorCode::limit_exceeded, std::string(part) + ": more than " + std::to_string(max_bytes) + " bytes");
     if (text->find_first_not_of("0123456789abcdef", 2) != std::string::npos) return bad("a character other than a lower-case hex digit");
     auto bytes = from_hex(std::string_view(*text).substr(2));
     if (!bytes) return bad("an odd number of hex digits");
@@ -188,7 +194,9 @@ Result<ObjectReader> ObjectReader::of(const JsonValue& value, std::string_view p
     return ObjectReader(*object, std::string(part));
 }
 
-bool ObjectReader::has(std::string_view key) const { return object_->find(key) != object_->end(); }
+bool ObjectReader::has(std::string_view key) const {
+    return object_->find(key) != object_->end();
+}
 
 Result<const JsonValue*> ObjectReader::take(std::string_view key) {
     const auto found = object_->find(key);
@@ -224,7 +232,8 @@ Result<std::string> ObjectReader::string(std::string_view key, std::size_t max_s
     FID_TRY(const auto* value, take(key));
     const auto* text = value->if_string();
     if (text == nullptr) return fail(ErrorCode::malformed, part_ + "." + std::string(key) + ": not a string");
-    if (text->size() > max_size) return fail(ErrorCode::limit_exceeded, part_ + "." + std::string(key) + ": longer than " + std::to_string(max_size));
+    if (text->size() > max_size)
+        return fail(ErrorCode::limit_exceeded, part_ + "." + std::string(key) + ": longer than " + std::to_string(max_size));
     return *text;
 }
 
@@ -232,7 +241,8 @@ Result<const JsonValue::Array*> ObjectReader::array(std::string_view key, std::s
     FID_TRY(const auto* value, take(key));
     const auto* items = value->if_array();
     if (items == nullptr) return fail(ErrorCode::malformed, part_ + "." + std::string(key) + ": not an array");
-    if (items->size() > max_size) return fail(ErrorCode::limit_exceeded, part_ + "." + std::string(key) + ": more than " + std::to_string(max_size) + " items");
+    if (items->size() > max_size)
+        return fail(ErrorCode::limit_exceeded, part_ + "." + std::string(key) + ": more than " + std::to_string(max_size) + " items");
     return items;
 }
 

@@ -15,15 +15,40 @@ TEST(CanonicalJson, RFC8785RoundTrip) {
 }
 
 TEST(CanonicalJson, RefusesWhatIsNotItsOwnSerialisation) {
-    for (std::string_view text : {std::string_view(""), std::string_view(" 1"), std::string_view("1 "), std::string_view("1\n"), std::string_view("01"),
-                                  std::string_view("-1"), std::string_view("-0"), std::string_view("1.0"), std::string_view("1e3"),
-                                  std::string_view("9007199254740992"), std::string_view("99999999999999999999999"), std::string_view("null"),
-                                  std::string_view("tru"), std::string_view("[1, 2]"), std::string_view("[1,]"), std::string_view("[,1]"),
-                                  std::string_view("[1"), std::string_view("{\"a\":1,}"), std::string_view("{\"b\":1,\"a\":2}"),
-                                  std::string_view("{\"a\":1,\"a\":1}"), std::string_view("{\"a\" :1}"), std::string_view("{\"a\": 1}"),
-                                  std::string_view("{a:1}"), std::string_view("{\"a\"}"), std::string_view("\"\\u0041\""), std::string_view("\"\\/\""),
-                                  std::string_view("\"\\n\""), std::string_view("\"\t\""), std::string_view("\"\xC3\xA4\""), std::string_view("\"\x7f\""),
-                                  std::string_view("\"a"), std::string_view("\"\\"), std::string_view("\xEF\xBB\xBF{}"), std::string_view("{}{}"),
+    for (std::string_view text : {std::string_view(""),
+                                  std::string_view(" 1"),
+                                  std::string_view("1 "),
+                                  std::string_view("1\n"),
+                                  std::string_view("01"),
+                                  std::string_view("-1"),
+                                  std::string_view("-0"),
+                                  std::string_view("1.0"),
+                                  std::string_view("1e3"),
+                                  std::string_view("9007199254740992"),
+                                  std::string_view("99999999999999999999999"),
+                                  std::string_view("null"),
+                                  std::string_view("tru"),
+                                  std::string_view("[1, 2]"),
+                                  std::string_view("[1,]"),
+                                  std::string_view("[,1]"),
+                                  std::string_view("[1"),
+                                  std::string_view("{\"a\":1,}"),
+                                  std::string_view("{\"b\":1,\"a\":2}"),
+                                  std::string_view("{\"a\":1,\"a\":1}"),
+                                  std::string_view("{\"a\" :1}"),
+                                  std::string_view("{\"a\": 1}"),
+                                  std::string_view("{a:1}"),
+                                  std::string_view("{\"a\"}"),
+                                  std::string_view("\"\\u0041\""),
+                                  std::string_view("\"\\/\""),
+                                  std::string_view("\"\\n\""),
+                                  std::string_view("\"\t\""),
+                                  std::string_view("\"\xC3\xA4\""),
+                                  std::string_view("\"\x7f\""),
+                                  std::string_view("\"a"),
+                                  std::string_view("\"\\"),
+                                  std::string_view("\xEF\xBB\xBF{}"),
+                                  std::string_view("{}{}"),
                                   std::string_view("{}\0", 3)}) {
         const auto value = read_canonical(text);
         EXPECT_FALSE(value) << text;
@@ -48,7 +73,8 @@ TEST(CanonicalJson, LargeIntegersAreDecimalStrings) {
     EXPECT_EQ(reader.integer("n", UINT64_MAX).value(), std::uint64_t{1} << 53);
     EXPECT_EQ(reader.integer("s", UINT64_MAX).value(), kMaxJsonInteger);
     EXPECT_TRUE(reader.done());
-    for (const char* wrong : {"\"1\"", "\"9007199254740991\"", "\"09007199254740992\"", "\"18446744073709551616\"", "\"\"", "\"0x10\"", "true"}) {
+    for (const char* wrong :
+         {"\"1\"", "\"9007199254740991\"", "\"09007199254740992\"", "\"18446744073709551616\"", "\"\"", "\"0x10\"", "true"}) {
         const auto object = read_canonical("{\"n\":" + std::string(wrong) + "}").value();
         auto wrong_reader = ObjectReader::of(object, "x").value();
         EXPECT_EQ(wrong_reader.integer("n", UINT64_MAX).error().code, ErrorCode::malformed) << wrong;

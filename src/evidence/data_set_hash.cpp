@@ -25,9 +25,13 @@ Result<Hash> chunk_root(std::span<const Hash> chunk_hashes) {
     return tree.root();
 }
 
-std::uint64_t chunk_count(std::uint64_t size) { return size / kChunkSize + (size % kChunkSize != 0 ? 1 : 0); }
+std::uint64_t chunk_count(std::uint64_t size) {
+    return size / kChunkSize + (size % kChunkSize != 0 ? 1 : 0);
+}
 
-DataSetHasher::DataSetHasher() { pending_.reserve(kBatch * kChunkSize); }
+DataSetHasher::DataSetHasher() {
+    pending_.reserve(kBatch * kChunkSize);
+}
 
 void DataSetHasher::hash_chunks(ByteView bytes) {
     std::array<ByteView, kBatch> messages;

@@ -14,7 +14,8 @@ TEST(DataSetHash, PiecesOfAnySizeGiveTheSameFingerprint) {
     EXPECT_EQ(whole.chunk_hashes.size(), 41u);
     for (std::size_t piece : {std::size_t{1000}, kChunkSize - 1, kChunkSize, kChunkSize + 1, 16 * kChunkSize, 17 * kChunkSize + 3}) {
         DataSetHasher hasher;
-        for (std::size_t at = 0; at < data.size(); at += piece) hasher.update(ByteView(data).subspan(at, std::min(piece, data.size() - at)));
+        for (std::size_t at = 0; at < data.size(); at += piece)
+            hasher.update(ByteView(data).subspan(at, std::min(piece, data.size() - at)));
         EXPECT_EQ(hasher.size(), data.size());
         EXPECT_EQ(hasher.finish().value(), whole) << piece;
     }

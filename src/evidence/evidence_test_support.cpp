@@ -19,13 +19,18 @@ Bytes filler(std::string_view name, std::size_t size) {
     return out;
 }
 
-Hash named_hash(std::string_view name) { return crypto::sha256(as_bytes(name)); }
-crypto::Secret named_key(std::string_view name) { return crypto::Secret::copy_of(named_hash("test key " + std::string(name))); }
+Hash named_hash(std::string_view name) {
+    return crypto::sha256(as_bytes(name));
+}
+crypto::Secret named_key(std::string_view name) {
+    return crypto::Secret::copy_of(named_hash("test key " + std::string(name)));
+}
 
 std::vector<crypto::Secret> named_keys(std::string_view seed, std::size_t count) {
     std::vector<crypto::Secret> out;
     for (std::size_t i = 0; i < count; ++i) out.push_back(named_key(std::string(seed) + " " + std::to_string(i)));
-    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return crypto::address_of(a).value() < crypto::address_of(b).value(); });
+    std::sort(out.begin(), out.end(),
+              [](const auto& a, const auto& b) { return crypto::address_of(a).value() < crypto::address_of(b).value(); });
     return out;
 }
 
@@ -49,7 +54,9 @@ struct Proofs {
 
 const Bytes kCode = to_bytes(as_bytes("the code of Studies"));
 
-Address address_named(std::string_view name) { return fixed<20>(ByteView(named_hash(name)).first(20), "address").value(); }
+Address address_named(std::string_view name) {
+    return fixed<20>(ByteView(named_hash(name)).first(20), "address").value();
+}
 
 Bytes storage_value(const Hash& hash) {
     Bytes out;

@@ -13,7 +13,7 @@
 namespace fiducial::evidence {
 
 struct SampleOptions {
-    std::size_t signers = 1;          // 0: a development chain without seals
+    std::size_t signers = 1;  // 0: a development chain without seals
     std::string signer_seed = "signer";
     std::string study_seed = "study";
     std::string contract_seed = "contract";
@@ -24,21 +24,21 @@ struct SampleOptions {
     std::uint32_t instances = 5;
     std::vector<std::uint32_t> shown{2};
     std::uint64_t first_block = 40;
-    std::size_t headers = 0;          // 0: as many as it takes to be settled
+    std::size_t headers = 0;  // 0: as many as it takes to be settled
     std::uint64_t slot = 3;
-    std::function<void(std::size_t, ethereum::BlockHeader&)> before_seal;        // (which header, header)
-    std::function<std::size_t(std::size_t)> sealer;                              // which header → which signer; default: in turn
+    std::function<void(std::size_t, ethereum::BlockHeader&)> before_seal;  // (which header, header)
+    std::function<std::size_t(std::size_t)> sealer;                        // which header → which signer; default: in turn
     std::function<void(std::size_t, ethereum::BlockHeader&)> after_seal;
 };
 
 struct Sample {
     Bundle bundle;
-    std::string text;                 // of the bundle
+    std::string text;  // of the bundle
     TrustFile trust;
     std::string trust_text;
-    Bytes data_set;                   // of the first instance shown
-    FileFingerprint file;             // the same
-    std::vector<crypto::Secret> keys; // in the order of their addresses
+    Bytes data_set;                    // of the first instance shown
+    FileFingerprint file;              // the same
+    std::vector<crypto::Secret> keys;  // in the order of their addresses
     std::vector<InstanceBody> bodies;
 };
 

@@ -33,7 +33,9 @@ std::string output_of(const std::string& command) {
 }
 
 std::string find_geth() {
-    return output_of("command -v geth 2>/dev/null || ls \"$(go env GOPATH 2>/dev/null || echo \"$HOME/go\")/bin/geth\" \"$HOME/go/bin/geth\" 2>/dev/null | head -n 1");
+    return output_of(
+        "command -v geth 2>/dev/null || ls \"$(go env GOPATH 2>/dev/null || echo \"$HOME/go\")/bin/geth\" \"$HOME/go/bin/geth\" "
+        "2>/dev/null | head -n 1");
 }
 
 /// One geth with one Clique signer and a block a second, its state given in the genesis block.
@@ -51,25 +53,36 @@ public:
         std::filesystem::create_directories(folder_);
         const std::string account = to_hex(crypto::address_of(signer).value());
         bj::object config{{"chainId", chain_id}, {"clique", {{"period", 1}, {"epoch", 30000}}}};
-        for (const char* fork : {"homesteadBlock", "eip150Block", "eip155Block", "eip158Block", "byzantiumBlock", "constantinopleBlock", "petersburgBlock",
-                                 "istanbulBlock", "berlinBlock", "londonBlock"}) {
+        for (const char* fork : {"homesteadBlock", "eip150Block", "eip155Block", "eip158Block", "byzantiumBlock", "constantinopleBlock",
+                                 "petersburgBlock", "istanbulBlock", "berlinBlock", "londonBlock"}) {
             config[fork] = 0;
         }
-        const bj::object genesis{{"config", config}, {"difficulty", "1"}, {"gasLimit", "0x11e1a300"}, {"baseFeePerGas", "0x0"},
-                                 {"extraData", "0x" + std::string(64, '0') + account + std::string(130, '0')}, {"alloc", alloc}};
-        const auto put = [&](const char* name, const std::string& text) { return write_file_atomically(folder_ / name, as_bytes(text)).has_value(); };
+        const bj::object genesis{{"config", config},
+                                 {"difficulty", "1"},
+                                 {"gasLimit", "0x11e1a300"},
+                                 {"baseFeePerGas", "0x0"},
+                                 {"extraData", "0x" + std::string(64, '0') + account + std::string(130, '0')},
+                                 {"alloc", alloc}};
+        const auto put = [&](const char* name, const std::string& text) {
+            return write_file_atomically(folder_ / name, as_bytes(text)).has_value();
+        };
         if (!put("genesis.json", bj::serialize(genesis)) || !put("key", to_hex(signer.view())) || !put("password", "test\n") ||
             !put("config.toml", "[Node.P2P]\nListenAddr = \"\"\n")) {
             return false;
         }
         const std::string geth = "'" + program_ + "' --verbosity 1 --datadir '" + folder_.string() + "/d' ";
-        if (std::system((geth + "--state.scheme=hash init '" + folder_.string() + "/genesis.json' >/dev/null 2>&1").c_str()) != 0) return false;
-        if (std::system((geth + "account import --lightkdf --password '" + folder_.string() + "/password' '" + folder_.string() + "/key' >/dev/null 2>&1").c_str()) != 0) return false;
+        if (std::system((geth + "--state.scheme=hash init '" + folder_.string() + "/genesis.json' >/dev/null 2>&1").c_str()) != 0)
+            return false;
+        if (std::system((geth + "account import --lightkdf --password '" + folder_.string() + "/password' '" + folder_.string() +
+                         "/key' >/dev/null 2>&1")
+                            .c_str()) != 0)
+            return false;
         return launch("0x" + account, chain_id);
     }
     /// What the JavaScript expression is, as JSON.
     bj::value ask(const std::string& expression) const {
-        const std::string text = output_of("'" + program_ + "' attach --exec 'console.log(JSON.stringify(" + expression + "))' '" + folder_.string() + "/g.ipc' 2>/dev/null | head -n 1");
+        const std::string text = output_of("'" + program_ + "' attach --exec 'console.log(JSON.stringify(" + expression + "))' '" +
+                                           folder_.string() + "/g.ipc' 2>/dev/null | head -n 1");
         auto value = json::parse(text, 1 << 22);
         return value ? *value : bj::value();
     }
@@ -77,11 +90,36 @@ public:
 
 private:
     bool launch(const std::string& account, std::uint64_t chain_id) {
-        const std::string network = std::to_string(chain_id), data = folder_ / "d", ipc = folder_ / "g.ipc", config = folder_ / "config.toml",
-                          password = folder_ / "password";
-        const std::vector<const char*> arguments{program_.c_str(), "--verbosity", "1", "--config", config.c_str(), "--datadir", data.c_str(),
-            "--state.scheme=hash", "--gcmode=archive", "--networkid", network.c_str(), "--nodiscover", "--maxpeers", "0", "--nat", "none", "--ipcpath",
-            ipc.c_str(), "--authrpc.port", "0", "--mine", "--miner.etherbase", account.c_str(), "--unlock", account.c_str(), "--password", password.c_str(), nullptr};
+        const std::string network = std::to_string(chain_id), data = folder_ / "d", ipc = folder_ / "g.ipc",
+                          config = folder_ / "config.toml", password = folder_ / "password";
+        const std::vector<const char*> arguments{program_.c_str(),
+                                                 "--verbosity",
+                                                 "1",
+                                                 "--config",
+                                                 config.c_str(),
+                                                 "--datadir",
+                                                 data.c_str(),
+                                                 "--state.scheme=hash",
+                                                 "--gcmode=archive",
+                                                 "--networkid",
+                                                 network.c_str(),
+                                                 "--nodiscover",
+                                                 "--maxpeers",
+                                                 "0",
+                                                 "--nat",
+                                                 "none",
+                                                 "--ipcpath",
+                                                 ipc.c_str(),
+                                                 "--authrpc.port",
+                                                 "0",
+                                                 "--mine",
+                                                 "--miner.etherbase",
+                                                 account.c_str(),
+                                                 "--unlock",
+                                                 account.c_str(),
+                                                 "--password",
+                                                 password.c_str(),
+                                                 nullptr};
         pid_ = ::fork();
         if (pid_ == 0) {
             const int nowhere = ::open("/dev/null", O_RDWR);
@@ -114,11 +152,14 @@ TEST(GethEvidence, WhatARealNodeSealedAndProvedIsVerified) {
     auto sample = make_sample(options);
     auto& bundle = sample.bundle;
     const auto& record = bundle.record;
-    const auto slot_of = [&](std::uint64_t version) { return to_0x(storage_key(slot_key(record.institution, record.study_key, version), options.slot)); };
+    const auto slot_of = [&](std::uint64_t version) {
+        return to_0x(storage_key(slot_key(record.institution, record.study_key, version), options.slot));
+    };
     bj::object storage{{slot_of(1), to_0x(record.hash())}};
     for (int i = 0; i < 30; ++i) storage[to_0x(named_hash("slot " + std::to_string(i)))] = to_0x(named_hash("value " + std::to_string(i)));
     bj::object alloc{{to_hex(record.contract), {{"balance", "0x0"}, {"code", "0x6001600101"}, {"storage", storage}}}};
-    for (int i = 0; i < 30; ++i) alloc[to_hex(ByteView(named_hash("account " + std::to_string(i))).first(20))] = bj::object{{"balance", "0x1"}};
+    for (int i = 0; i < 30; ++i)
+        alloc[to_hex(ByteView(named_hash("account " + std::to_string(i))).first(20))] = bj::object{{"balance", "0x1"}};
 
     Geth geth(program, std::filesystem::temp_directory_path() / ("fid-geth-" + std::to_string(::getpid())));
     ASSERT_TRUE(geth.start(sample.keys[0], alloc, options.chain_id));

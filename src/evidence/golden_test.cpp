@@ -24,14 +24,27 @@ const bj::object& vectors() {
     }();
     return value.as_object();
 }
-std::string text_of(const bj::value& value) { return std::string(value.as_string()); }
-Bytes bytes_of(const bj::value& value) { return from_hex(text_of(value)).value(); }
-Hash hash_of(const bj::value& value) { return fixed_from_hex<32>(text_of(value), "vector").value(); }
-std::uint64_t number_of(const bj::value& value) { return value.is_string() ? std::stoull(text_of(value)) : value.to_number<std::uint64_t>(); }
+std::string text_of(const bj::value& value) {
+    return std::string(value.as_string());
+}
+Bytes bytes_of(const bj::value& value) {
+    return from_hex(text_of(value)).value();
+}
+Hash hash_of(const bj::value& value) {
+    return fixed_from_hex<32>(text_of(value), "vector").value();
+}
+std::uint64_t number_of(const bj::value& value) {
+    return value.is_string() ? std::stoull(text_of(value)) : value.to_number<std::uint64_t>();
+}
 
 InstanceBody body_from(const bj::object& o) {
-    return {Uid::parse(text_of(o.at("sop_instance_uid"))).value(), Uid::parse(text_of(o.at("transfer_syntax_uid"))).value(), number_of(o.at("size")),
-            hash_of(o.at("sha256")), hash_of(o.at("chunk_root")), hash_of(o.at("source_sha256")), hash_of(o.at("overlay_sha256"))};
+    return {Uid::parse(text_of(o.at("sop_instance_uid"))).value(),
+            Uid::parse(text_of(o.at("transfer_syntax_uid"))).value(),
+            number_of(o.at("size")),
+            hash_of(o.at("sha256")),
+            hash_of(o.at("chunk_root")),
+            hash_of(o.at("source_sha256")),
+            hash_of(o.at("overlay_sha256"))};
 }
 
 TEST(Golden, Keccak256) {
@@ -167,7 +180,8 @@ TEST(Golden, Bundles) {
         EXPECT_EQ(report.block, number_of(item.at("block")));
         EXPECT_EQ(report.signers, number_of(item.at("signers")));
         EXPECT_EQ(report.self_sealed, report.signers == 1);
-        EXPECT_EQ(report.statements.back().state, item.at("later_exists").as_bool() ? StatementState::refuted : StatementState::established);
+        EXPECT_EQ(report.statements.back().state,
+                  item.at("later_exists").as_bool() ? StatementState::refuted : StatementState::established);
         FileFingerprint source;
         source.file_sha256 = hash_of(item.at("source_sha256"));
         EXPECT_EQ(verify(text, trust, source).verdict, Verdict::verified);

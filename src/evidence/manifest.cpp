@@ -15,26 +15,33 @@ Result<void> check(const Manifest& m) {
     const auto bad_text = [](const PatientText& text) { return text.value.size() > kMaxText || !is_utf8(text.value); };
     if (m.study_instance_uid.empty()) return bad("no Study Instance UID");
     if (m.version == 0 || (m.version == 1) != (m.previous == kZero32)) return bad("`previous` is zero exactly in version 1");
-    if (m.reasons == 0 || (m.reasons & ~kAllReasons) != 0 || (m.reasons & kReasonErased) != 0) return bad("reasons are none, unknown or erased");
-    if (m.patient && (bad_text(m.patient->issuer) || bad_text(m.patient->patient_id))) return bad("a patient's identifier is too long or not UTF-8");
+    if (m.reasons == 0 || (m.reasons & ~kAllReasons) != 0 || (m.reasons & kReasonErased) != 0)
+        return bad("reasons are none, unknown or erased");
+    if (m.patient && (bad_text(m.patient->issuer) || bad_text(m.patient->patient_id)))
+        return bad("a patient's identifier is too long or not UTF-8");
     if (m.instances.empty()) return bad("no instances");
     for (std::size_t i = 0; i < m.instances.size(); ++i) {
         const auto& instance = m.instances[i];
         const auto bad_instance = [&](std::string_view what) { return bad(std::string(what) + " in instance " + std::to_string(i)); };
         if (instance.sop_instance_uid.empty() || instance.transfer_syntax_uid.empty()) return bad_instance("an empty UID");
-        if (i > 0 && m.instances[i - 1].sop_instance_uid.text() >= instance.sop_instance_uid.text()) return bad_instance("UIDs not strictly ascending");
+        if (i > 0 && m.instances[i - 1].sop_instance_uid.text() >= instance.sop_instance_uid.text())
+            return bad_instance("UIDs not strictly ascending");
         if (instance.size == 0) return bad_instance("size 0");
         if (bad_text(instance.source)) return bad_instance("a source that is too long or not UTF-8");
     }
     return {};
 }
 
-void append_text(Bytes& out, std::string_view text) { append_lp(out, as_bytes(text)); }
+void append_text(Bytes& out, std::string_view text) {
+    append_lp(out, as_bytes(text));
+}
 
 void append_instance(Bytes& out, const ManifestInstance& i) {
-    for (const Uid* uid : {&i.sop_instance_uid, &i.series_instance_uid, &i.sop_class_uid, &i.transfer_syntax_uid}) append_text(out, uid->text());
+    for (const Uid* uid : {&i.sop_instance_uid, &i.series_instance_uid, &i.sop_class_uid, &i.transfer_syntax_uid})
+        append_text(out, uid->text());
     append_be(out, i.size);
-    for (const Hash* hash : {&i.sha256, &i.chunk_root, &i.source_sha256, &i.overlay_sha256, &i.prefix_sha256, &i.fragment_sha256, &i.pixel_sha256}) {
+    for (const Hash* hash :
+         {&i.sha256, &i.chunk_root, &i.source_sha256, &i.overlay_sha256, &i.prefix_sha256, &i.fragment_sha256, &i.pixel_sha256}) {
         append(out, *hash);
     }
     append_be(out, i.arrival_ms);
@@ -57,7 +64,8 @@ Result<ManifestInstance> read_instance(ByteReader& reader) {
     FID_TRY(i.sop_class_uid, read_uid(reader, "SOP Class UID"));
     FID_TRY(i.transfer_syntax_uid, read_uid(reader, "Transfer Syntax UID"));
     FID_TRY(i.size, reader.u64("size"));
-    for (Hash* hash : {&i.sha256, &i.chunk_root, &i.source_sha256, &i.overlay_sha256, &i.prefix_sha256, &i.fragment_sha256, &i.pixel_sha256}) {
+    for (Hash* hash :
+         {&i.sha256, &i.chunk_root, &i.source_sha256, &i.overlay_sha256, &i.prefix_sha256, &i.fragment_sha256, &i.pixel_sha256}) {
         FID_TRY(*hash, reader.array<32>("a hash of an instance"));
     }
     FID_TRY(i.arrival_ms, reader.u64("arrival"));
@@ -87,12 +95,14 @@ Result<Bytes> Manifest::encode() const {
     append_text(out, linked_study.text());
     append_be(out, static_cast<std::uint32_t>(instances.size()));
     for (const auto& instance : instances) append_instance(out, instance);
-    if (out.size() > kMaxManifestBytes) return fail(ErrorCode::invalid_argument, "manifest: larger than " + std::to_string(kMaxManifestBytes) + " bytes");
+    if (out.size() > kMaxManifestBytes)
+        return fail(ErrorCode::invalid_argument, "manifest: larger than " + std::to_string(kMaxManifestBytes) + " bytes");
     return out;
 }
 
 Result<Manifest> Manifest::decode(ByteView bytes) {
-    if (bytes.size() > kMaxManifestBytes) return fail(ErrorCode::limit_exceeded, "a manifest of " + std::to_string(bytes.size()) + " bytes");
+    if (bytes.size() > kMaxManifestBytes)
+        return fail(ErrorCode::limit_exceeded, "a manifest of " + std::to_string(bytes.size()) + " bytes");
     ByteReader reader(bytes);
     Manifest m;
     FID_TRY(auto magic, reader.take(kMagic.size(), "magic"));

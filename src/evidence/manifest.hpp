@@ -13,19 +13,19 @@ namespace fiducial::evidence {
 /// One instance of a study version, with all that its index row needs besides its metadata fragment.
 struct ManifestInstance {
     Uid sop_instance_uid;
-    Uid series_instance_uid;      // empty where the data set had none
-    Uid sop_class_uid;            // empty where the data set had none
+    Uid series_instance_uid;  // empty where the data set had none
+    Uid sop_class_uid;        // empty where the data set had none
     Uid transfer_syntax_uid;
     std::uint64_t size = 0;
     Hash sha256{};
     Hash chunk_root{};
-    Hash source_sha256{};         // zeros: brought as DICOM
-    Hash overlay_sha256{};        // zeros: no correction in force
-    Hash prefix_sha256{};         // of preamble and group 0002 as they came; zeros: there were none
-    Hash fragment_sha256{};       // of the metadata fragment's plain bytes
-    Hash pixel_sha256{};          // of the value of 7FE0,0008/0009/0010 as encoded; zeros: none
-    std::uint64_t arrival_ms = 0; // since 1970-01-01 UTC
-    PatientText source;           // where it came from, UTF-8, at most 1024 bytes: a peer, a person, a path (which may name a patient)
+    Hash source_sha256{};          // zeros: brought as DICOM
+    Hash overlay_sha256{};         // zeros: no correction in force
+    Hash prefix_sha256{};          // of preamble and group 0002 as they came; zeros: there were none
+    Hash fragment_sha256{};        // of the metadata fragment's plain bytes
+    Hash pixel_sha256{};           // of the value of 7FE0,0008/0009/0010 as encoded; zeros: none
+    std::uint64_t arrival_ms = 0;  // since 1970-01-01 UTC
+    PatientText source;            // where it came from, UTF-8, at most 1024 bytes: a peer, a person, a path (which may name a patient)
 
     InstanceBody body() const;
 };
@@ -40,7 +40,7 @@ struct PatientIdentity {
 struct Manifest {
     Uid study_instance_uid;
     std::uint64_t version = 1;
-    Hash previous{};                          // record hash of the version before; zeros for version 1
+    Hash previous{};  // record hash of the version before; zeros for version 1
     std::uint16_t reasons = kReasonNew;
     std::optional<PatientIdentity> patient;
     Uid linked_study;                         // the study that this one replaces after a correction of its UID; else empty

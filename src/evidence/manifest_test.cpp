@@ -95,7 +95,10 @@ TEST(Manifest, ACountBeyondTheBytesReservesNothing) {
     m.instances.resize(1);
     Bytes bytes = m.encode().value();
     m.instances.push_back(m.instances.front());
-    const std::string needle("\0\0\0\1\0\7" "1.2.3.1", 13);
+    const std::string needle(
+        "\0\0\0\1\0\7"
+        "1.2.3.1",
+        13);
     const auto at = as_text(bytes).find(needle);
     ASSERT_NE(at, std::string_view::npos);
     bytes[at] = 0xFF;

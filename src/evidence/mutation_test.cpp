@@ -83,7 +83,8 @@ protected:
         refused_ += refused ? 1 : 0;
         EXPECT_TRUE(refused || report == base_) << what << "\n" << report.to_text();
         const auto alone = verify(text, {}, sample_.file);
-        EXPECT_TRUE(alone.verdict == Verdict::refused || alone.verdict == Verdict::trust_unverified || alone.verdict == Verdict::mismatch) << what;
+        EXPECT_TRUE(alone.verdict == Verdict::refused || alone.verdict == Verdict::trust_unverified || alone.verdict == Verdict::mismatch)
+            << what;
         for (const auto& statement : alone.statements) {
             EXPECT_TRUE(statement.id == "bytes_match" || statement.state != StatementState::established) << what;
         }
@@ -149,8 +150,9 @@ TEST_P(Mutations, EveryNumberAndEveryText) {
     Path path;
     walk(document_, path, [&](const Path& at, const JsonValue& value) {
         if (const auto* number = value.if_integer()) {
-            for (std::uint64_t other : {*number + 1, *number - 1, *number ^ 1u, *number + 256, *number << 8, std::uint64_t{0}, std::uint64_t{1}, kMaxJsonInteger,
-                                        kMaxJsonInteger + 1, std::uint64_t{UINT32_MAX}, std::uint64_t{UINT32_MAX} + 1 + *number, UINT64_MAX, *number | 32u}) {
+            for (std::uint64_t other :
+                 {*number + 1, *number - 1, *number ^ 1u, *number + 256, *number << 8, std::uint64_t{0}, std::uint64_t{1}, kMaxJsonInteger,
+                  kMaxJsonInteger + 1, std::uint64_t{UINT32_MAX}, std::uint64_t{UINT32_MAX} + 1 + *number, UINT64_MAX, *number | 32u}) {
                 if (other != *number) try_value(at, JsonValue(other), "number " + std::to_string(other));
             }
             try_value(at, JsonValue(std::to_string(*number)), "number as a text");
@@ -181,7 +183,8 @@ TEST_P(Mutations, EveryPartDroppedDoubledSwappedOrOfAnotherKind) {
         } else {
             try_text(write_canonical(*dropped), "dropped " + text_of(at));
         }
-        for (const auto& kind : {JsonValue(true), JsonValue(std::uint64_t{1}), JsonValue("x"), JsonValue(JsonValue::Array{}), JsonValue(JsonValue::Object{})}) {
+        for (const auto& kind : {JsonValue(true), JsonValue(std::uint64_t{1}), JsonValue("x"), JsonValue(JsonValue::Array{}),
+                                 JsonValue(JsonValue::Object{})}) {
             try_value(at, kind, "another kind");
         }
         if (const auto* object = value.if_object()) {
@@ -217,7 +220,8 @@ TEST_P(Mutations, AnotherSpellingOfTheSameDocument) {
         EXPECT_EQ(verify(changed, sample_.trust_text, sample_.file).verdict, Verdict::refused) << what;
     };
     for (std::size_t i = 0; i < text.size(); i += 1 + random(40)) {
-        for (const char* space : {" ", "\n", "\t"}) refused_text(text.substr(0, i) + space + text.substr(i), "space at " + std::to_string(i));
+        for (const char* space : {" ", "\n", "\t"})
+            refused_text(text.substr(0, i) + space + text.substr(i), "space at " + std::to_string(i));
         refused_text(text.substr(0, i), "cut at " + std::to_string(i));
         if (text[i] >= 'a' && text[i] <= 'f') {
             std::string upper = text;

@@ -8,7 +8,9 @@ namespace {
 
 constexpr std::size_t kPreamble = 128;
 
-std::uint16_t u16le(ByteView bytes, std::size_t at) { return static_cast<std::uint16_t>(bytes[at] | bytes[at + 1] << 8); }
+std::uint16_t u16le(ByteView bytes, std::size_t at) {
+    return static_cast<std::uint16_t>(bytes[at] | bytes[at + 1] << 8);
+}
 std::uint32_t u32le(ByteView bytes, std::size_t at) {
     return static_cast<std::uint32_t>(u16le(bytes, at)) | static_cast<std::uint32_t>(u16le(bytes, at + 2)) << 16;
 }
@@ -53,7 +55,8 @@ Result<Part10Split> split_part10(ByteView head) {
         if (element == 0x0010) {
             auto value = as_text(head.subspan(at + header, static_cast<std::size_t>(length)));
             while (!value.empty() && (value.back() == '\0' || value.back() == ' ')) value.remove_suffix(1);
-            if (value.size() > 64 || value.find_first_not_of("0123456789.") != std::string_view::npos) return bad("a Transfer Syntax UID that is none");
+            if (value.size() > 64 || value.find_first_not_of("0123456789.") != std::string_view::npos)
+                return bad("a Transfer Syntax UID that is none");
             out.transfer_syntax_uid = value;
         }
         at += header + static_cast<std::size_t>(length);

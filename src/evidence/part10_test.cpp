@@ -9,7 +9,9 @@
 namespace fiducial::evidence {
 namespace {
 
-Bytes le16(std::size_t value) { return {static_cast<std::uint8_t>(value), static_cast<std::uint8_t>(value >> 8)}; }
+Bytes le16(std::size_t value) {
+    return {static_cast<std::uint8_t>(value), static_cast<std::uint8_t>(value >> 8)};
+}
 
 Bytes element(std::uint16_t group, std::uint16_t number, std::string_view vr, std::string_view value) {
     Bytes out;
@@ -42,7 +44,9 @@ Bytes group_of(std::string_view transfer_syntax) {
     append(group, element(2, 0x10, "UI", transfer_syntax));
     return group;
 }
-Bytes prefix(std::string_view transfer_syntax) { return prefix_of(group_of(transfer_syntax)); }
+Bytes prefix(std::string_view transfer_syntax) {
+    return prefix_of(group_of(transfer_syntax));
+}
 const Bytes kDataSet = element(8, 0x18, "UI", "1.2.3.4");
 
 TEST(Part10, PS310_7_1_FindsTheDataSet) {
@@ -116,7 +120,8 @@ TEST(FileFingerprint, TheDataSetAloneCounts) {
     append(file, data_set);
     for (std::size_t piece : {std::size_t{4096}, std::size_t{1} << 20, std::size_t{1} << 22}) {
         FileFingerprinter fingerprinter;
-        for (std::size_t at = 0; at < file.size(); at += piece) fingerprinter.update(ByteView(file).subspan(at, std::min(piece, file.size() - at)));
+        for (std::size_t at = 0; at < file.size(); at += piece)
+            fingerprinter.update(ByteView(file).subspan(at, std::min(piece, file.size() - at)));
         const auto found = fingerprinter.finish();
         EXPECT_EQ(found.data_set, fingerprint_of(data_set));
         EXPECT_EQ(found.file_sha256, crypto::sha256(file));

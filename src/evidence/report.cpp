@@ -10,7 +10,8 @@ namespace {
 /// Texts of a report are ours, but an error may quote what was read.
 std::string plain(std::string_view text) {
     std::string out(text);
-    std::replace_if(out.begin(), out.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+    std::replace_if(
+        out.begin(), out.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
     return out;
 }
 
@@ -74,15 +75,27 @@ std::string Report::to_json() const {
         said.emplace_back(JsonValue::Object{{"id", statement.id}, {"state", name_of(statement.state)}, {"text", plain(statement.text)}});
     }
     for (const auto& text : not_established) open.emplace_back(text);
-    JsonValue::Object out{{"not_established", std::move(open)}, {"problem", plain(problem)}, {"statements", std::move(said)},
-                          {"summary", summary}, {"verdict", name_of(verdict)}};
+    JsonValue::Object out{{"not_established", std::move(open)},
+                          {"problem", plain(problem)},
+                          {"statements", std::move(said)},
+                          {"summary", summary},
+                          {"verdict", name_of(verdict)}};
     if (!statements.empty()) {
         JsonValue::Array uids;
         for (const auto& uid : sop_instance_uids) uids.emplace_back(uid);
-        out.emplace("facts", JsonValue::Object{{"block", block}, {"block_hash", to_0x(block_hash)}, {"block_time", block_time}, {"chain_id", chain_id},
-                                               {"contract", to_0x(contract)}, {"institution", to_0x(institution)}, {"institution_name", institution_name},
-                                               {"record_hash", to_0x(record_hash)}, {"self_sealed", self_sealed}, {"signers", std::uint64_t{signers}},
-                                               {"sop_instance_uids", std::move(uids)}, {"study_instance_uid", study_instance_uid}, {"version", version}});
+        out.emplace("facts", JsonValue::Object{{"block", block},
+                                               {"block_hash", to_0x(block_hash)},
+                                               {"block_time", block_time},
+                                               {"chain_id", chain_id},
+                                               {"contract", to_0x(contract)},
+                                               {"institution", to_0x(institution)},
+                                               {"institution_name", institution_name},
+                                               {"record_hash", to_0x(record_hash)},
+                                               {"self_sealed", self_sealed},
+                                               {"signers", std::uint64_t{signers}},
+                                               {"sop_instance_uids", std::move(uids)},
+                                               {"study_instance_uid", study_instance_uid},
+                                               {"version", version}});
     }
     return write_canonical(JsonValue(std::move(out)));
 }

@@ -64,15 +64,31 @@ StudySecrets::StudySecrets(const crypto::Secret& k) : k_(k.clone()) {
     FID_INVARIANT(k.size() == 32, "a study's secret K has 32 bytes");
 }
 
-Hash StudySecrets::blind() const { return crypto::hmac_sha256(k_.view(), {as_bytes("study")}); }
-Hash StudySecrets::link() const { return crypto::hmac_sha256(k_.view(), {as_bytes("link")}); }
-Hash StudySecrets::scope() const { return crypto::hmac_sha256(k_.view(), {as_bytes("scope")}); }
-Hash StudySecrets::meta_key() const { return crypto::hmac_sha256(k_.view(), {as_bytes("meta")}); }
-Hash StudySecrets::upload_key() const { return crypto::hmac_sha256(k_.view(), {as_bytes("upload")}); }
-Hash StudySecrets::leaf_salt(const InstanceBody& body) const { return crypto::tagged_hmac_sha256(k_.view(), "fid.leaf1", {body.encode()}); }
-Hash StudySecrets::leaf(const InstanceBody& body) const { return instance_leaf(leaf_salt(body), body); }
+Hash StudySecrets::blind() const {
+    return crypto::hmac_sha256(k_.view(), {as_bytes("study")});
+}
+Hash StudySecrets::link() const {
+    return crypto::hmac_sha256(k_.view(), {as_bytes("link")});
+}
+Hash StudySecrets::scope() const {
+    return crypto::hmac_sha256(k_.view(), {as_bytes("scope")});
+}
+Hash StudySecrets::meta_key() const {
+    return crypto::hmac_sha256(k_.view(), {as_bytes("meta")});
+}
+Hash StudySecrets::upload_key() const {
+    return crypto::hmac_sha256(k_.view(), {as_bytes("upload")});
+}
+Hash StudySecrets::leaf_salt(const InstanceBody& body) const {
+    return crypto::tagged_hmac_sha256(k_.view(), "fid.leaf1", {body.encode()});
+}
+Hash StudySecrets::leaf(const InstanceBody& body) const {
+    return instance_leaf(leaf_salt(body), body);
+}
 
-Hash instance_leaf(const Hash& salt, const InstanceBody& body) { return crypto::tagged_leaf_sha256("fid.leaf1", {salt, body.encode()}); }
+Hash instance_leaf(const Hash& salt, const InstanceBody& body) {
+    return crypto::tagged_leaf_sha256("fid.leaf1", {salt, body.encode()});
+}
 
 Hash study_key(const Hash& blind, const Uid& study_instance_uid) {
     return crypto::tagged_sha256("fid.study1", {blind, lp(as_bytes(study_instance_uid.text()))});
@@ -88,8 +104,12 @@ Result<Hash> patient_key(const crypto::Secret& p, const PatientText& issuer, con
     return crypto::tagged_sha256("fid.patient1", {p.view(), lp(as_bytes(issuer_text)), lp(as_bytes(id_text))});
 }
 
-Hash patient_ref(const Hash& link, const Hash& patient_key) { return crypto::tagged_sha256("fid.link1", {link, patient_key}); }
-Hash scope_ref(const Hash& scope) { return crypto::tagged_sha256("fid.scope1", {scope}); }
+Hash patient_ref(const Hash& link, const Hash& patient_key) {
+    return crypto::tagged_sha256("fid.link1", {link, patient_key});
+}
+Hash scope_ref(const Hash& scope) {
+    return crypto::tagged_sha256("fid.scope1", {scope});
+}
 
 Hash meta_hash(const StudySecrets& secrets, ByteView manifest_bytes) {
     return crypto::tagged_sha256("fid.meta1", {secrets.meta_key(), crypto::sha256(manifest_bytes)});
@@ -116,7 +136,8 @@ Result<StudyTree> study_tree(const StudySecrets& secrets, std::span<const Instan
     tree.leaves.reserve(bodies.size());
     for (std::size_t i = 0; i < bodies.size(); ++i) {
         if (i > 0 && bodies[i - 1].sop_instance_uid.text() >= bodies[i].sop_instance_uid.text()) {
-            return fail(ErrorCode::invalid_argument, "the instances of a study version are not strictly ascending by UID, at index " + std::to_string(i));
+            return fail(ErrorCode::invalid_argument,
+                        "the instances of a study version are not strictly ascending by UID, at index " + std::to_string(i));
         }
         tree.leaves.push_back(secrets.leaf(bodies[i]));
     }
@@ -159,17 +180,21 @@ Bytes StudyRecord::abi_encoded() const {
     return out;
 }
 
-Hash StudyRecord::hash() const { return crypto::keccak256(abi_encoded()); }
+Hash StudyRecord::hash() const {
+    return crypto::keccak256(abi_encoded());
+}
 
 Result<void> check_record(const StudyRecord& record) {
     const auto bad = [](std::string_view what) { return fail(ErrorCode::malformed, "study record: " + std::string(what)); };
     if (record.version == 0) return bad("version 0");
     if ((record.version == 1) != (record.previous == kZero32)) return bad("`previous` is zero exactly in version 1");
     if (record.format != kRecordFormat) return bad("format " + std::to_string(record.format) + " is unknown");
-    if (record.reasons == 0 || (record.reasons & ~kAllReasons) != 0) return bad("reasons " + std::to_string(record.reasons) + " are none or unknown");
+    if (record.reasons == 0 || (record.reasons & ~kAllReasons) != 0)
+        return bad("reasons " + std::to_string(record.reasons) + " are none or unknown");
     const bool erased = (record.reasons & kReasonErased) != 0;
     if (erased != (record.count == 0)) return bad("count is 0 exactly when the study is erased");
-    if (erased != (record.root == crypto::merkle_empty_root())) return bad("the root is that of no leaves exactly when the study is erased");
+    if (erased != (record.root == crypto::merkle_empty_root()))
+        return bad("the root is that of no leaves exactly when the study is erased");
     if (erased != (record.meta == kZero32)) return bad("`meta` is zero exactly when the study is erased");
     return {};
 }

@@ -16,11 +16,11 @@ namespace fiducial::evidence {
 struct InstanceBody {
     Uid sop_instance_uid;
     Uid transfer_syntax_uid;
-    std::uint64_t size = 0;   // of the data set's bytes
-    Hash sha256{};            // of the data set's bytes
+    std::uint64_t size = 0;  // of the data set's bytes
+    Hash sha256{};           // of the data set's bytes
     Hash chunk_root{};
-    Hash source_sha256{};     // of the file as it was brought, where that was not DICOM; else zeros
-    Hash overlay_sha256{};    // of the correction in force; else zeros
+    Hash source_sha256{};   // of the file as it was brought, where that was not DICOM; else zeros
+    Hash overlay_sha256{};  // of the correction in force; else zeros
 
     Bytes encode() const;
     /// Errors: malformed for bytes that encode() does not make.
@@ -35,11 +35,11 @@ public:
     /// Requires: k has 32 bytes.
     explicit StudySecrets(const crypto::Secret& k);
 
-    Hash blind() const;   // b = HMAC(K, "study")
-    Hash link() const;    // l = HMAC(K, "link")
-    Hash scope() const;   // HMAC(K, "scope")
-    Hash meta_key() const;     // HMAC(K, "meta")
-    Hash upload_key() const;   // HMAC(K, "upload")
+    Hash blind() const;                              // b = HMAC(K, "study")
+    Hash link() const;                               // l = HMAC(K, "link")
+    Hash scope() const;                              // HMAC(K, "scope")
+    Hash meta_key() const;                           // HMAC(K, "meta")
+    Hash upload_key() const;                         // HMAC(K, "upload")
     Hash leaf_salt(const InstanceBody& body) const;  // s = HMAC(K, tag "fid.leaf1" ‖ body)
     Hash leaf(const InstanceBody& body) const;
 
@@ -99,10 +99,10 @@ std::string reasons_text(std::uint16_t reasons);
 struct StudyRecord {
     std::uint64_t chain_id = 0;
     Address contract{};
-    Bytes32 institution{};   // its id in Members
+    Bytes32 institution{};  // its id in Members
     Hash study_key{};
     std::uint64_t version = 1;
-    Hash previous{};         // record hash of version - 1; zeros for version 1
+    Hash previous{};  // record hash of version - 1; zeros for version 1
     Hash root{};
     std::uint32_t count = 0;
     Hash patient_ref{};

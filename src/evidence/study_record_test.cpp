@@ -8,7 +8,9 @@
 namespace fiducial::evidence {
 namespace {
 
-StudySecrets secrets_named(std::string_view name) { return StudySecrets(crypto::Secret::copy_of(named_hash(name))); }
+StudySecrets secrets_named(std::string_view name) {
+    return StudySecrets(crypto::Secret::copy_of(named_hash(name)));
+}
 
 StudyRecord good_record() {
     StudyRecord record;
@@ -42,7 +44,8 @@ TEST(InstanceBody, RoundTripAndRejections) {
 TEST(StudySecrets, EveryValueIsAnother) {
     const auto secrets = secrets_named("K");
     const auto body = body_of("1.2.3", filler("x", 100));
-    std::vector<Hash> values{secrets.blind(), secrets.link(), secrets.scope(), secrets.meta_key(), secrets.upload_key(), secrets.leaf_salt(body), secrets.leaf(body)};
+    std::vector<Hash> values{secrets.blind(),      secrets.link(),          secrets.scope(),   secrets.meta_key(),
+                             secrets.upload_key(), secrets.leaf_salt(body), secrets.leaf(body)};
     std::sort(values.begin(), values.end());
     EXPECT_EQ(std::unique(values.begin(), values.end()), values.end());
     EXPECT_EQ(secrets.leaf(body), instance_leaf(secrets.leaf_salt(body), body));
@@ -51,7 +54,9 @@ TEST(StudySecrets, EveryValueIsAnother) {
 
 TEST(PatientKey, OuterSpacesAreDroppedAndFieldsKeptApart) {
     const auto p = crypto::Secret::copy_of(named_hash("P"));
-    const auto key = [&](std::string issuer, std::string id) { return patient_key(p, {{}, std::move(issuer)}, {{}, std::move(id)}).value(); };
+    const auto key = [&](std::string issuer, std::string id) {
+        return patient_key(p, {{}, std::move(issuer)}, {{}, std::move(id)}).value();
+    };
     EXPECT_EQ(key("  A ", " 1 2 "), key("A", "1 2"));
     EXPECT_NE(key("A", "1 2"), key("A", "12"));
     EXPECT_NE(key("AB", "C"), key("A", "BC"));

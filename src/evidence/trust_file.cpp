@@ -41,7 +41,9 @@ bool is_display_name(std::string_view name) {
     return name.size() <= kMaxName && std::all_of(name.begin(), name.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
 }
 
-tl::unexpected<Error> bad(std::string_view what) { return fail(ErrorCode::malformed, "trust file: " + std::string(what)); }
+tl::unexpected<Error> bad(std::string_view what) {
+    return fail(ErrorCode::malformed, "trust file: " + std::string(what));
+}
 
 Result<void> check_signer_sets(const TrustFile& file) {
     if (file.client == ClientKind::development) {
@@ -62,25 +64,29 @@ Result<void> check_signer_sets(const TrustFile& file) {
 }
 
 Result<void> check(const TrustFile& file) {
-    if (file.version == 0 || (file.version == 1) != (file.previous_sha256 == kZero32)) return bad("`previous` is zero exactly in version 1");
+    if (file.version == 0 || (file.version == 1) != (file.previous_sha256 == kZero32))
+        return bad("`previous` is zero exactly in version 1");
     if (file.chain_id == 0) return bad("chain id 0");
     if (file.epoch == 0) return bad("epoch 0");
     FID_CHECK(check_signer_sets(file));
     for (const auto& contract : file.contracts) {
         if (!is_contract_name(contract.name)) return bad("a contract's name is not a letter and up to 31 letters or digits");
     }
-    if (!strictly_ascending(file.contracts, [](const TrustedContract& c) { return std::tuple(std::string_view(c.name), c.from_block, c.address); })) {
+    if (!strictly_ascending(file.contracts,
+                            [](const TrustedContract& c) { return std::tuple(std::string_view(c.name), c.from_block, c.address); })) {
         return bad("contracts are not strictly ascending by name, first block and address");
     }
     for (std::size_t i = 0; i < file.contracts.size(); ++i) {
         for (std::size_t k = 0; k < i; ++k) {
-            if (file.contracts[i].name == file.contracts[k].name && file.contracts[i].address == file.contracts[k].address) return bad("a contract is listed twice");
+            if (file.contracts[i].name == file.contracts[k].name && file.contracts[i].address == file.contracts[k].address)
+                return bad("a contract is listed twice");
         }
     }
     for (const auto& institution : file.institutions) {
         if (!is_display_name(institution.name)) return bad("an institution's name is longer than 100 characters or not printable ASCII");
     }
-    if (!strictly_ascending(file.institutions, [](const TrustedInstitution& i) { return i.id; })) return bad("institutions are not strictly ascending");
+    if (!strictly_ascending(file.institutions, [](const TrustedInstitution& i) { return i.id; }))
+        return bad("institutions are not strictly ascending");
     if (!strictly_ascending(file.witnesses)) return bad("witnesses are not strictly ascending");
     return {};
 }
@@ -151,18 +157,23 @@ Result<std::vector<Item>> read_items(ObjectReader& reader, std::string_view key,
 
 /// What the past of a chain was is not for a later trust file to change.
 Result<void> check_past_kept(const TrustFile& now, const TrustFile& next) {
-    const auto changed = [](std::string_view what) { return fail(ErrorCode::unverified, "the next trust file changes " + std::string(what)); };
+    const auto changed = [](std::string_view what) {
+        return fail(ErrorCode::unverified, "the next trust file changes " + std::string(what));
+    };
     if (next.chain_id != now.chain_id || next.genesis_hash != now.genesis_hash || next.client != now.client) {
-        return fail(ErrorCode::unverified, "the next trust file is of another chain: " + std::to_string(next.chain_id) + " with genesis " + to_0x(next.genesis_hash) + ", not " +
-                                               std::to_string(now.chain_id) + " with genesis " + to_0x(now.genesis_hash));
+        return fail(ErrorCode::unverified, "the next trust file is of another chain: " + std::to_string(next.chain_id) + " with genesis " +
+                                               to_0x(next.genesis_hash) + ", not " + std::to_string(now.chain_id) + " with genesis " +
+                                               to_0x(now.genesis_hash));
     }
-    if (next.period != now.period || next.epoch != now.epoch) return changed("the chain's period or epoch, by which earlier blocks are judged");
+    if (next.period != now.period || next.epoch != now.epoch)
+        return changed("the chain's period or epoch, by which earlier blocks are judged");
     if (next.signer_sets.size() < now.signer_sets.size()) return changed("earlier signer sets");
     for (std::size_t i = 0; i < now.signer_sets.size(); ++i) {
         const auto& before = now.signer_sets[i];
         const auto& after = next.signer_sets[i];
         const bool same_end = before.last_block == after.last_block || !before.last_block;
-        if (before.first_block != after.first_block || before.signers != after.signers || !same_end) return changed("an earlier signer set");
+        if (before.first_block != after.first_block || before.signers != after.signers || !same_end)
+            return changed("an earlier signer set");
     }
     for (const auto& contract : now.contracts) {
         const auto* kept = next.contract(contract.name, contract.address);
@@ -185,14 +196,20 @@ Result<std::string> TrustFile::serialise() const {
         sets.emplace_back(std::move(object));
     }
     for (const auto& c : contracts) {
-        contract_list.emplace_back(JsonValue::Object{
-            {"address", to_0x(c.address)}, {"code_hash", to_0x(c.code_hash)}, {"from_block", c.from_block}, {"name", c.name}, {"slot", c.slot}});
+        contract_list.emplace_back(JsonValue::Object{{"address", to_0x(c.address)},
+                                                     {"code_hash", to_0x(c.code_hash)},
+                                                     {"from_block", c.from_block},
+                                                     {"name", c.name},
+                                                     {"slot", c.slot}});
     }
     for (const auto& i : institutions) {
         institution_list.emplace_back(JsonValue::Object{{"gateway", to_0x(i.gateway)}, {"id", to_0x(i.id)}, {"name", i.name}});
     }
-    const JsonValue::Object chain{{"client", client == ClientKind::clique ? "clique" : "development"}, {"epoch", epoch},
-                                  {"genesis", to_0x(genesis_hash)}, {"id", chain_id}, {"period", period}};
+    const JsonValue::Object chain{{"client", client == ClientKind::clique ? "clique" : "development"},
+                                  {"epoch", epoch},
+                                  {"genesis", to_0x(genesis_hash)},
+                                  {"id", chain_id},
+                                  {"period", period}};
     std::string text = write_canonical(JsonValue::Object{{"chain", chain},
                                                          {"contracts", std::move(contract_list)},
                                                          {"format", kFormat},
@@ -215,7 +232,8 @@ Result<TrustFile> TrustFile::parse(std::string_view text) {
     FID_TRY(file.previous_sha256, reader.fixed_hex<32>("previous"));
     FID_TRY(auto chain, reader.object("chain"));
     FID_TRY(const auto client, chain.string("client", 16));
-    if (client != "clique" && client != "development") return fail(ErrorCode::unsupported, "trust file: a client other than clique and development");
+    if (client != "clique" && client != "development")
+        return fail(ErrorCode::unsupported, "trust file: a client other than clique and development");
     file.client = client == "clique" ? ClientKind::clique : ClientKind::development;
     FID_TRY(file.chain_id, chain.integer("id", UINT64_MAX));
     FID_TRY(file.genesis_hash, chain.fixed_hex<32>("genesis"));
@@ -239,12 +257,14 @@ const SignerSet* signers_at(std::span<const SignerSet> sets, std::uint64_t block
 }
 
 const TrustedContract* TrustFile::contract(std::string_view name, const Address& address) const {
-    const auto found = std::find_if(contracts.begin(), contracts.end(), [&](const auto& c) { return c.name == name && c.address == address; });
+    const auto found =
+        std::find_if(contracts.begin(), contracts.end(), [&](const auto& c) { return c.name == name && c.address == address; });
     return found == contracts.end() ? nullptr : &*found;
 }
 
 const TrustedInstitution* TrustFile::institution(const Bytes32& id) const {
-    const auto found = std::lower_bound(institutions.begin(), institutions.end(), id, [](const auto& i, const Bytes32& wanted) { return i.id < wanted; });
+    const auto found =
+        std::lower_bound(institutions.begin(), institutions.end(), id, [](const auto& i, const Bytes32& wanted) { return i.id < wanted; });
     return found == institutions.end() || found->id != id ? nullptr : &*found;
 }
 
@@ -254,9 +274,13 @@ std::string display_name(std::string_view name) {
     return out;
 }
 
-Hash trust_file_sha256(std::string_view text) { return crypto::sha256(as_bytes(text)); }
+Hash trust_file_sha256(std::string_view text) {
+    return crypto::sha256(as_bytes(text));
+}
 
-Hash trust_signing_digest(const Hash& trust_sha256) { return ethereum::personal_message_hash(trust_sha256); }
+Hash trust_signing_digest(const Hash& trust_sha256) {
+    return ethereum::personal_message_hash(trust_sha256);
+}
 
 Result<crypto::RecoverableSignature> sign_trust_file(const crypto::Secret& signer_key, std::string_view text) {
     return crypto::sign_recoverable(signer_key, trust_signing_digest(trust_file_sha256(text)));
@@ -265,7 +289,8 @@ Result<crypto::RecoverableSignature> sign_trust_file(const crypto::Secret& signe
 std::string serialise_trust_signatures(const Hash& trust_sha256, std::span<const crypto::RecoverableSignature> signatures) {
     JsonValue::Array list;
     for (const auto& signature : signatures) list.emplace_back(to_0x(signature.serialised()));
-    return write_canonical(JsonValue::Object{{"format", kSignaturesFormat}, {"signatures", std::move(list)}, {"trust_sha256", to_0x(trust_sha256)}});
+    return write_canonical(
+        JsonValue::Object{{"format", kSignaturesFormat}, {"signatures", std::move(list)}, {"trust_sha256", to_0x(trust_sha256)}});
 }
 
 Result<TrustSignatures> parse_trust_signatures(std::string_view text) {
@@ -295,7 +320,8 @@ Result<std::vector<crypto::RecoverableSignature>> read_trust_signatures(std::str
     if (text.starts_with('{')) {
         FID_TRY(auto file, parse_trust_signatures(text));
         if (file.trust_sha256 == trust_sha256) return std::move(file.signatures);
-        return fail(ErrorCode::unverified, "the signatures are for the trust file with SHA-256 " + to_hex(file.trust_sha256) + ", not for " + to_hex(trust_sha256));
+        return fail(ErrorCode::unverified, "the signatures are for the trust file with SHA-256 " + to_hex(file.trust_sha256) +
+                                               ", not for " + to_hex(trust_sha256));
     }
     trim("\"'");
     if (text.starts_with("0x")) text.remove_prefix(2);
@@ -311,17 +337,20 @@ Result<void> check_succession(std::string_view current, std::string_view next) {
     if (later.version != now.version + 1) {
         std::string advice;
         if (later.version > now.version + 1) advice = "; version " + std::to_string(now.version + 1) + " comes first";
-        return fail(ErrorCode::unverified, "trust file version " + std::to_string(later.version) + " does not follow version " + std::to_string(now.version) + advice);
+        return fail(ErrorCode::unverified, "trust file version " + std::to_string(later.version) + " does not follow version " +
+                                               std::to_string(now.version) + advice);
     }
     if (later.previous_sha256 != trust_file_sha256(current)) {
-        return fail(ErrorCode::unverified, "the next trust file was made to follow another one, with SHA-256 " + to_hex(later.previous_sha256));
+        return fail(ErrorCode::unverified,
+                    "the next trust file was made to follow another one, with SHA-256 " + to_hex(later.previous_sha256));
     }
     FID_CHECK(check_past_kept(now, later));
     if (now.signer_sets.empty()) return fail(ErrorCode::unverified, "a development chain has no signers who could sign a next trust file");
     return {};
 }
 
-Result<std::vector<Address>> verify_succession(std::string_view current, std::string_view next, std::span<const crypto::RecoverableSignature> signatures) {
+Result<std::vector<Address>> verify_succession(std::string_view current, std::string_view next,
+                                               std::span<const crypto::RecoverableSignature> signatures) {
     FID_CHECK(check_succession(current, next));
     FID_TRY(const auto now, TrustFile::parse(current));
     const auto& signers = now.signer_sets.back().signers;
@@ -332,8 +361,8 @@ Result<std::vector<Address>> verify_succession(std::string_view current, std::st
         (std::binary_search(signers.begin(), signers.end(), signer) ? seen : strangers).insert(signer);
     }
     if (seen.size() * 2 > signers.size()) return std::vector(seen.begin(), seen.end());
-    std::string text = "the next trust file is signed by " + std::to_string(seen.size()) + " of the " + std::to_string(signers.size()) + " signers of version " +
-                       std::to_string(now.version) + "; more than half are needed";
+    std::string text = "the next trust file is signed by " + std::to_string(seen.size()) + " of the " + std::to_string(signers.size()) +
+                       " signers of version " + std::to_string(now.version) + "; more than half are needed";
     if (!strangers.empty()) {
         text += "; a signature is by " + to_0x(*strangers.begin()) + ", which is none of them, or it signs something else";
     }
@@ -357,14 +386,18 @@ std::vector<std::string> describe_changes(const TrustFile& now, const TrustFile&
     }
     for (const auto& contract : next.contracts) {
         if (std::find(now.contracts.begin(), now.contracts.end(), contract) != now.contracts.end()) continue;
-        out.push_back("contract " + contract.name + " at " + to_0x(contract.address) + " with code " + to_0x(contract.code_hash) + ", slot " + std::to_string(contract.slot) +
-                      ", from block " + std::to_string(contract.from_block) + " on");
+        out.push_back("contract " + contract.name + " at " + to_0x(contract.address) + " with code " + to_0x(contract.code_hash) +
+                      ", slot " + std::to_string(contract.slot) + ", from block " + std::to_string(contract.from_block) + " on");
     }
     for (const auto& institution : next.institutions) {
         const auto* before = now.institution(institution.id);
-        if (before == nullptr) out.push_back("institution " + institution.name + " (" + to_0x(institution.id) + ") anchors by account " + to_0x(institution.gateway));
-        else if (before->name != institution.name) out.push_back("institution " + before->name + " is called " + institution.name);
-        if (before != nullptr && before->gateway != institution.gateway) out.push_back("institution " + institution.name + " anchors by account " + to_0x(institution.gateway));
+        if (before == nullptr)
+            out.push_back("institution " + institution.name + " (" + to_0x(institution.id) + ") anchors by account " +
+                          to_0x(institution.gateway));
+        else if (before->name != institution.name)
+            out.push_back("institution " + before->name + " is called " + institution.name);
+        if (before != nullptr && before->gateway != institution.gateway)
+            out.push_back("institution " + institution.name + " anchors by account " + to_0x(institution.gateway));
     }
     for (const auto& witness : missing_in(now.witnesses, next.witnesses)) out.push_back("witness " + to_0x(witness) + " cosigns");
     for (const auto& witness : missing_in(next.witnesses, now.witnesses)) out.push_back("witness " + to_0x(witness) + " cosigns no more");

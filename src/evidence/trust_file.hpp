@@ -28,18 +28,18 @@ struct SignerSet {
 const SignerSet* signers_at(std::span<const SignerSet> sets, std::uint64_t block);
 
 struct TrustedContract {
-    std::string name;          // "Studies": a letter, then letters and digits; strictly ascending by (name, from_block, address)
+    std::string name;  // "Studies": a letter, then letters and digits; strictly ascending by (name, from_block, address)
     Address address{};
-    Hash code_hash{};          // keccak256 of the code on the chain
-    std::uint64_t slot = 0;    // of the mapping `anchors` in Studies; 0 elsewhere
+    Hash code_hash{};        // keccak256 of the code on the chain
+    std::uint64_t slot = 0;  // of the mapping `anchors` in Studies; 0 elsewhere
     std::uint64_t from_block = 0;
     bool operator==(const TrustedContract&) const = default;
 };
 
 struct TrustedInstitution {
-    Bytes32 id{};              // in Members; strictly ascending
-    std::string name;          // printable ASCII, for people; may be empty
-    Address gateway{};         // the account that anchors
+    Bytes32 id{};       // in Members; strictly ascending
+    std::string name;   // printable ASCII, for people; may be empty
+    Address gateway{};  // the account that anchors
     bool operator==(const TrustedInstitution&) const = default;
 };
 
@@ -50,7 +50,7 @@ std::string display_name(std::string_view name);
 /// Spec: docs/formats/trust_file.md
 struct TrustFile {
     std::uint64_t version = 1;
-    Hash previous_sha256{};    // of the trust file with version - 1; zeros for version 1
+    Hash previous_sha256{};  // of the trust file with version - 1; zeros for version 1
     std::uint64_t chain_id = 0;
     Hash genesis_hash{};
     ClientKind client = ClientKind::clique;
@@ -59,7 +59,7 @@ struct TrustFile {
     std::vector<SignerSet> signer_sets;  // ascending, without gap from the first one's first block on; only the last is open
     std::vector<TrustedContract> contracts;
     std::vector<TrustedInstitution> institutions;
-    std::vector<Address> witnesses;      // keys that cosign audit checkpoints and heads; strictly ascending
+    std::vector<Address> witnesses;  // keys that cosign audit checkpoints and heads; strictly ascending
 
     /// Errors: invalid_argument for a file that parse() would refuse.
     Result<std::string> serialise() const;
@@ -99,7 +99,8 @@ Result<void> check_succession(std::string_view current, std::string_view next);
 /// Whether `next` may take the place of `current`: check_succession, and signed by more than half of the last signer set of `current`.
 /// Returns: those of them who signed, ascending.
 /// Errors: unverified, saying what is missing; malformed when a text is not a trust file.
-Result<std::vector<Address>> verify_succession(std::string_view current, std::string_view next, std::span<const crypto::RecoverableSignature> signatures);
+Result<std::vector<Address>> verify_succession(std::string_view current, std::string_view next,
+                                               std::span<const crypto::RecoverableSignature> signatures);
 /// What `next` says and `now` did not, as sentences for people. None: nothing but its version. With an empty `now`: all signers,
 /// contracts, institutions with their gateways, and witnesses in `next`.
 std::vector<std::string> describe_changes(const TrustFile& now, const TrustFile& next);

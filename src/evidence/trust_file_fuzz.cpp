@@ -8,7 +8,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         FID_INVARIANT(!evidence::verify_succession(text, text, {}), "no trust file follows itself");
     }
     if (const auto signatures = evidence::parse_trust_signatures(text)) {
-        FID_INVARIANT(evidence::serialise_trust_signatures(signatures->trust_sha256, signatures->signatures) == text, "signatures are their own re-serialisation");
+        FID_INVARIANT(evidence::serialise_trust_signatures(signatures->trust_sha256, signatures->signatures) == text,
+                      "signatures are their own re-serialisation");
     }
     if (const auto signatures = evidence::read_trust_signatures(text, {})) {
         for (const auto& signature : *signatures) {

@@ -83,13 +83,22 @@ TEST(TrustFile, Rejections) {
     EXPECT_TRUE(refused([](auto& t) { t.signer_sets[0].signers[0] = t.signer_sets[0].signers[1]; }));
     EXPECT_TRUE(refused([](auto& t) { t.signer_sets[0].last_block = 9; }));
     EXPECT_TRUE(refused([](auto& t) { t.signer_sets.push_back({100, {}, {Address{1}}}); }));
-    EXPECT_TRUE(refused([](auto& t) { t.signer_sets[0].last_block = 98; t.signer_sets.push_back({100, {}, {Address{1}}}); }));
-    EXPECT_TRUE(refused([](auto& t) { t.signer_sets[0].last_block = 100; t.signer_sets.push_back({100, {}, {Address{1}}}); }));
+    EXPECT_TRUE(refused([](auto& t) {
+        t.signer_sets[0].last_block = 98;
+        t.signer_sets.push_back({100, {}, {Address{1}}});
+    }));
+    EXPECT_TRUE(refused([](auto& t) {
+        t.signer_sets[0].last_block = 100;
+        t.signer_sets.push_back({100, {}, {Address{1}}});
+    }));
     EXPECT_TRUE(refused([](auto& t) { t.client = ClientKind::development; }));
     EXPECT_TRUE(refused([](auto& t) { t.contracts[0].name = "no name"; }));
     EXPECT_TRUE(refused([](auto& t) { t.contracts[0].name = ""; }));
     EXPECT_TRUE(refused([](auto& t) { t.contracts.push_back(t.contracts[0]); }));
-    EXPECT_TRUE(refused([](auto& t) { t.contracts.push_back(t.contracts[0]); t.contracts.back().from_block++; }));
+    EXPECT_TRUE(refused([](auto& t) {
+        t.contracts.push_back(t.contracts[0]);
+        t.contracts.back().from_block++;
+    }));
     EXPECT_TRUE(refused([](auto& t) { t.institutions.push_back(t.institutions[0]); }));
     EXPECT_TRUE(refused([](auto& t) { t.institutions[0].name = "\xC3\xA4"; }));
     EXPECT_TRUE(refused([](auto& t) { t.institutions[0].name = std::string(101, 'x'); }));
@@ -117,7 +126,9 @@ TEST(TrustFile, ParseRefusesOtherKeysAndKinds) {
 
 TEST(TrustFile, EIP191DigestIsNotARawDigest) {
     const Hash sha = named_hash("file");
-    EXPECT_EQ(trust_signing_digest(sha), crypto::keccak256({as_bytes("\x19" "Ethereum Signed Message:\n32"), sha}));
+    EXPECT_EQ(trust_signing_digest(sha), crypto::keccak256({as_bytes("\x19"
+                                                                     "Ethereum Signed Message:\n32"),
+                                                            sha}));
 }
 
 TEST(TrustSuccession, MoreThanHalfOfTheSignersAreNeeded) {
@@ -180,7 +191,9 @@ TEST(TrustSuccession, ErrorsSayWhatIsMissing) {
         const auto verified = verify_with(succession(3, change), signatures);
         return verified ? std::string() : verified.error().message;
     };
-    const auto says = [](const std::string& text, std::string_view part) { return text.find(part) != std::string::npos ? "" : text.empty() ? "accepted" : text; };
+    const auto says = [](const std::string& text, std::string_view part) {
+        return text.find(part) != std::string::npos ? "" : text.empty() ? "accepted" : text;
+    };
     EXPECT_EQ(refusal({}), "");
     EXPECT_EQ(says(refusal({}, 1), "signed by 1 of the 3 signers of version 1"), "");
     EXPECT_EQ(says(refusal([](auto& t) { t.version = 3; }), "version 2 comes first"), "");
@@ -189,8 +202,11 @@ TEST(TrustSuccession, ErrorsSayWhatIsMissing) {
     EXPECT_EQ(says(refusal([](auto& t) { t.signer_sets[0].signers.pop_back(); }), "an earlier signer set"), "");
     EXPECT_EQ(says(refusal([](auto& t) { t.previous_sha256 = named_hash("x"); }), to_hex(named_hash("x"))), "");
     const auto s = succession(3);
-    const std::vector strange{sign_trust_file(s.now.keys[0], s.next_text).value(), sign_trust_file(named_key("stranger"), s.next_text).value()};
-    EXPECT_EQ(says(verify_succession(s.now.trust_text, s.next_text, strange).error().message, to_0x(crypto::address_of(named_key("stranger")).value())), "");
+    const std::vector strange{sign_trust_file(s.now.keys[0], s.next_text).value(),
+                              sign_trust_file(named_key("stranger"), s.next_text).value()};
+    EXPECT_EQ(says(verify_succession(s.now.trust_text, s.next_text, strange).error().message,
+                   to_0x(crypto::address_of(named_key("stranger")).value())),
+              "");
     EXPECT_EQ(verify_with(s, 2).value().size(), 2U);
 }
 
@@ -214,8 +230,10 @@ TEST(TrustSuccession, ChangesAreDescribed) {
     EXPECT_EQ(changes([](TrustFile& t) { t.institutions[0].gateway = Address{7}; }).size(), 1U);
     const auto replaced = changes([](TrustFile& t) { t.contracts.push_back({"Zeta", Address{9}, named_hash("z"), 0, 500}); });
     ASSERT_EQ(replaced.size(), 1U);
-    EXPECT_EQ(replaced[0], "contract Zeta at " + to_0x(Address{9}) + " with code " + to_0x(named_hash("z")) + ", slot 0, from block 500 on");
-    EXPECT_EQ(changes([](TrustFile& t) { t.witnesses = {Address{5}}; }), std::vector<std::string>{"witness " + to_0x(Address{5}) + " cosigns"});
+    EXPECT_EQ(replaced[0],
+              "contract Zeta at " + to_0x(Address{9}) + " with code " + to_0x(named_hash("z")) + ", slot 0, from block 500 on");
+    EXPECT_EQ(changes([](TrustFile& t) { t.witnesses = {Address{5}}; }),
+              std::vector<std::string>{"witness " + to_0x(Address{5}) + " cosigns"});
 }
 
 TEST(TrustSuccession, AgainstNothingAWholeFileIsDescribed) {
@@ -223,8 +241,11 @@ TEST(TrustSuccession, AgainstNothingAWholeFileIsDescribed) {
     std::string all;
     for (const auto& one : describe_changes({}, whole)) all += one + "\n";
     for (const auto& signer : whole.signer_sets.back().signers) EXPECT_NE(all.find("signer " + to_0x(signer)), std::string::npos);
-    for (const auto& contract : whole.contracts) EXPECT_NE(all.find("contract " + contract.name + " at " + to_0x(contract.address) + " with code " + to_0x(contract.code_hash)), std::string::npos);
-    for (const auto& institution : whole.institutions) EXPECT_NE(all.find(to_0x(institution.id) + ") anchors by account " + to_0x(institution.gateway)), std::string::npos);
+    for (const auto& contract : whole.contracts)
+        EXPECT_NE(all.find("contract " + contract.name + " at " + to_0x(contract.address) + " with code " + to_0x(contract.code_hash)),
+                  std::string::npos);
+    for (const auto& institution : whole.institutions)
+        EXPECT_NE(all.find(to_0x(institution.id) + ") anchors by account " + to_0x(institution.gateway)), std::string::npos);
 }
 
 TEST(TrustSuccession, ADevelopmentChainHasNone) {
@@ -234,7 +255,8 @@ TEST(TrustSuccession, ADevelopmentChainHasNone) {
 
 TEST(TrustSignatures, RoundTripAndRejections) {
     const auto s = succession(3);
-    const std::vector<crypto::RecoverableSignature> list{sign_trust_file(s.now.keys[0], s.next_text).value(), sign_trust_file(s.now.keys[1], s.next_text).value()};
+    const std::vector<crypto::RecoverableSignature> list{sign_trust_file(s.now.keys[0], s.next_text).value(),
+                                                         sign_trust_file(s.now.keys[1], s.next_text).value()};
     const Hash sha = trust_file_sha256(s.next_text);
     const std::string text = serialise_trust_signatures(sha, list);
     const auto back = parse_trust_signatures(text).value();
@@ -254,16 +276,19 @@ TEST(TrustSignatures, AsANodesConsolePrintsThem) {
     auto bytes = signature.serialised();
     bytes[64] += 27;
     const std::string hex = to_0x(bytes);
-    for (const auto& text : {hex, "\"" + hex + "\"\n", "  '" + hex + "'", hex.substr(2), to_0x(signature.serialised()), serialise_trust_signatures(sha, std::vector{signature}) + "\n"}) {
+    for (const auto& text : {hex, "\"" + hex + "\"\n", "  '" + hex + "'", hex.substr(2), to_0x(signature.serialised()),
+                             serialise_trust_signatures(sha, std::vector{signature}) + "\n"}) {
         const auto read = read_trust_signatures(text, sha);
         ASSERT_TRUE(read) << text;
         ASSERT_EQ(read->size(), 1U);
         EXPECT_TRUE(verify_succession(s.now.trust_text, s.next_text, *read)) << text;
     }
-    for (const auto& text : {std::string(), std::string("0x"), hex + "00", hex.substr(0, 131), std::string("\"\""), std::string("{"), std::string(130, 'g')}) {
+    for (const auto& text :
+         {std::string(), std::string("0x"), hex + "00", hex.substr(0, 131), std::string("\"\""), std::string("{"), std::string(130, 'g')}) {
         EXPECT_EQ(read_trust_signatures(text, sha).error().code, ErrorCode::malformed) << text;
     }
-    EXPECT_EQ(read_trust_signatures(serialise_trust_signatures(named_hash("other"), std::vector{signature}), sha).error().code, ErrorCode::unverified);
+    EXPECT_EQ(read_trust_signatures(serialise_trust_signatures(named_hash("other"), std::vector{signature}), sha).error().code,
+              ErrorCode::unverified);
 }
 
 }  // namespace

@@ -52,7 +52,8 @@ Result<std::vector<ethereum::BlockHeader>> read_headers(const Bundle& bundle) {
         rules.allow_later_fields = true;  // whether this chain may have them is judged with the trust file
         auto header = ethereum::decode_header(bundle.headers[i], rules);
         if (!header) return fail(header.error().with("header " + std::to_string(i)));
-        if (header->encode() != bundle.headers[i]) return fail(ErrorCode::malformed, "header " + std::to_string(i) + " is not in canonical form");
+        if (header->encode() != bundle.headers[i])
+            return fail(ErrorCode::malformed, "header " + std::to_string(i) + " is not in canonical form");
         if (i > 0 && (header->number != out.back().number + 1 || header->parent_hash != out.back().hash())) {
             return fail(ErrorCode::malformed, "header " + std::to_string(i) + " does not follow the one before it");
         }
@@ -66,10 +67,13 @@ Result<void> check_storage(Consistent& out) {
     const auto& record = bundle.record;
     auto account = ethereum::verify_account_proof(out.headers.front().state_root, record.contract, bundle.account_proof);
     if (!account) return fail(account.error().with("account proof"));
-    if (!*account || (*account)->code_hash == ethereum::kEmptyCodeHash) return fail(ErrorCode::unverified, "there is no contract at the record's address");
+    if (!*account || (*account)->code_hash == ethereum::kEmptyCodeHash)
+        return fail(ErrorCode::unverified, "there is no contract at the record's address");
     out.code_hash = (*account)->code_hash;
 
-    const auto slot_of = [&](std::uint64_t version) { return storage_key(slot_key(record.institution, record.study_key, version), bundle.slot); };
+    const auto slot_of = [&](std::uint64_t version) {
+        return storage_key(slot_key(record.institution, record.study_key, version), bundle.slot);
+    };
     auto value = ethereum::verify_storage_proof((*account)->storage_root, slot_of(record.version), bundle.storage_proof);
     if (!value) return fail(value.error().with("storage proof"));
     if (value->to_be() != out.record_hash) return fail(ErrorCode::unverified, "the chain does not hold this record in its slot");
@@ -106,11 +110,12 @@ Result<void> check_seals(const Consistent& found, const TrustFile& trust, Truste
     const auto& headers = found.headers;
     const auto* set = trust.signers_at(headers.front().number);
     if (set == nullptr || set != trust.signers_at(headers.back().number)) {
-        return fail(ErrorCode::unverified, "the trust file has no one set of signers for blocks " + std::to_string(headers.front().number) + " to " +
-                                               std::to_string(headers.back().number));
+        return fail(ErrorCode::unverified, "the trust file has no one set of signers for blocks " + std::to_string(headers.front().number) +
+                                               " to " + std::to_string(headers.back().number));
     }
     for (const auto& header : headers) {
-        if (header.withdrawals_root || !header.base_fee_per_gas) return fail(ErrorCode::unverified, "a header has other fields than this chain's");
+        if (header.withdrawals_root || !header.base_fee_per_gas)
+            return fail(ErrorCode::unverified, "a header has other fields than this chain's");
     }
     const ethereum::CliqueRules rules({trust.period, trust.epoch});
     FID_TRY(const auto report, rules.check_span(headers, set->signers));
@@ -174,7 +179,8 @@ std::string count_of(std::size_t count, std::string_view one, std::string_view m
 /// The sentences, and how strongly each may be said.
 class Speaker {
 public:
-    Speaker(const Consistent& found, const std::optional<Trusted>& trusted) : found_(found), record_(found.bundle.record), trusted_(trusted) {
+    Speaker(const Consistent& found, const std::optional<Trusted>& trusted)
+        : found_(found), record_(found.bundle.record), trusted_(trusted) {
         // One signer of many can seal a header over any state at all: only a settled one vouches for what it holds.
         vouched_ = trusted && !trusted->development && trusted->settled;
         block_ = std::to_string(found.headers.front().number);
@@ -183,7 +189,11 @@ public:
     std::vector<Statement> say(const FileMatch& match) const {
         const auto firm = vouched_ ? StatementState::established : StatementState::consistent;
         const auto bytes = !match.asked ? StatementState::not_asked : match.matches ? StatementState::established : StatementState::refuted;
-        return {{"bytes_match", bytes, match.text}, {"in_study_version", firm, in_version()}, {"anchored", firm, anchored()}, settled(), latest(firm)};
+        return {{"bytes_match", bytes, match.text},
+                {"in_study_version", firm, in_version()},
+                {"anchored", firm, anchored()},
+                settled(),
+                latest(firm)};
     }
 
 private:
@@ -201,8 +211,10 @@ private:
                std::to_string(record_.chain_id) + ", as of block " + block_ + ".";
     }
     Statement settled() const {
-        if (!trusted_) return {"settled", StatementState::not_established, "Without a trust file nothing says who sealed block " + block_ + "."};
-        if (trusted_->development) return {"settled", StatementState::not_established, "This is a development chain: its blocks carry no seals."};
+        if (!trusted_)
+            return {"settled", StatementState::not_established, "Without a trust file nothing says who sealed block " + block_ + "."};
+        if (trusted_->development)
+            return {"settled", StatementState::not_established, "This is a development chain: its blocks carry no seals."};
         if (trusted_->signers == 1) {
             return {"settled", StatementState::established,
                     "Block " + block_ + " is self-sealed (1 of 1): it proves what the holder of one key sealed, and no more."};
@@ -210,18 +222,20 @@ private:
         const std::size_t majority = ethereum::clique_majority(trusted_->signers);
         if (trusted_->settled) {
             return {"settled", StatementState::established,
-                    "Block " + block_ + " is settled: at least " + std::to_string(majority) + " of its " + std::to_string(trusted_->signers) +
-                        " signers stand on it or its descendants, and " + count_of(majority, "block", "blocks") + " more follow."};
+                    "Block " + block_ + " is settled: at least " + std::to_string(majority) + " of its " +
+                        std::to_string(trusted_->signers) + " signers stand on it or its descendants, and " +
+                        count_of(majority, "block", "blocks") + " more follow."};
         }
         return {"settled", StatementState::not_established,
-                "Block " + block_ + " is not settled yet: " + count_of(trusted_->distinct, "signer", "signers") + " of " + std::to_string(trusted_->signers) +
-                    " and " + count_of(trusted_->depth, "block", "blocks") + " on top of it are shown; " + std::to_string(majority) +
-                    " signers, and as many blocks after them, are needed."};
+                "Block " + block_ + " is not settled yet: " + count_of(trusted_->distinct, "signer", "signers") + " of " +
+                    std::to_string(trusted_->signers) + " and " + count_of(trusted_->depth, "block", "blocks") +
+                    " on top of it are shown; " + std::to_string(majority) + " signers, and as many blocks after them, are needed."};
     }
     Statement latest(StatementState firm) const {
         const std::string version = "Version " + std::to_string(record_.version);
         if (found_.latest) return {"latest", firm, version + " is the latest one as of block " + block_ + "."};
-        return {"latest", vouched_ ? StatementState::refuted : StatementState::not_established, version + " is not the latest one: as of block " + block_ + " there is a later version."};
+        return {"latest", vouched_ ? StatementState::refuted : StatementState::not_established,
+                version + " is not the latest one: as of block " + block_ + " there is a later version."};
     }
 
     const Consistent& found_;
@@ -240,11 +254,15 @@ void set_verdict(Report& report, const FileMatch& match, const std::optional<Tru
         report.problem = match.text;
         return set(Verdict::mismatch, "The file is not what the evidence speaks of.");
     }
-    if (!trusted) return set(Verdict::trust_unverified, "Consistent, trust unverified: the evidence fits together, but no trust file says whose chain it is.");
+    if (!trusted)
+        return set(Verdict::trust_unverified,
+                   "Consistent, trust unverified: the evidence fits together, but no trust file says whose chain it is.");
     if (trusted->development) {
-        return set(Verdict::development_chain, "Consistent, on a development chain: its blocks carry no seals, so anybody could have made it.");
+        return set(Verdict::development_chain,
+                   "Consistent, on a development chain: its blocks carry no seals, so anybody could have made it.");
     }
-    if (!trusted->settled) return set(Verdict::not_settled, "Consistent, but not settled yet: too few signers or blocks are shown to rely on it.");
+    if (!trusted->settled)
+        return set(Verdict::not_settled, "Consistent, but not settled yet: too few signers or blocks are shown to rely on it.");
     const std::string later = latest ? "" : " A later version of the study exists.";
     if (report.self_sealed) return set(Verdict::verified, "Verified, self-sealed (1 of 1): the chain has one signer." + later);
     set(Verdict::verified, "Verified." + later);
@@ -261,8 +279,8 @@ Report refused(const Error& error, std::string_view hint = {}) {
 /// Says whether another version of the trust file might help. Only ever part of a refusal's text.
 std::string trust_hint(const Bundle& bundle, const TrustFile& trust, std::string_view text) {
     if (bundle.trust_sha256 == trust_file_sha256(text)) return {};
-    return " (The bundle names trust file version " + std::to_string(bundle.trust_version) + " with SHA-256 " + to_hex(bundle.trust_sha256) +
-           "; version " + std::to_string(trust.version) + " was given.)";
+    return " (The bundle names trust file version " + std::to_string(bundle.trust_version) + " with SHA-256 " +
+           to_hex(bundle.trust_sha256) + "; version " + std::to_string(trust.version) + " was given.)";
 }
 
 void fill_facts(Report& report, const Consistent& found, const std::optional<Trusted>& trusted) {

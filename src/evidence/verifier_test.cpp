@@ -215,10 +215,17 @@ TEST(Verifier, TwoOfFiveNeverSettle) {
 }
 
 TEST(Verifier, EIP225_SealsAreJudged) {
-    const auto verdict = [](std::size_t which, const std::function<void(ethereum::BlockHeader&)>& before, const std::function<void(ethereum::BlockHeader&)>& after) {
+    const auto verdict = [](std::size_t which, const std::function<void(ethereum::BlockHeader&)>& before,
+                            const std::function<void(ethereum::BlockHeader&)>& after) {
         auto options = of_signers(3);
-        if (before) options.before_seal = [&](std::size_t i, ethereum::BlockHeader& h) { if (i == which) before(h); };
-        if (after) options.after_seal = [&](std::size_t i, ethereum::BlockHeader& h) { if (i == which) after(h); };
+        if (before)
+            options.before_seal = [&](std::size_t i, ethereum::BlockHeader& h) {
+                if (i == which) before(h);
+            };
+        if (after)
+            options.after_seal = [&](std::size_t i, ethereum::BlockHeader& h) {
+                if (i == which) after(h);
+            };
         const auto sample = make_sample(options);
         return verify(sample.text, sample.trust_text, sample.file).verdict;
     };
@@ -254,7 +261,8 @@ TEST(Report, RendersAsTextAndJson) {
     EXPECT_EQ(reader.array("statements", 100).value()->size(), 5u);
     EXPECT_EQ(reader.object("facts").value().string("record_hash", 100).value(), to_0x(sample.bundle.record.hash()));
     const std::string text = report.to_text();
-    for (const char* part : {"Verified.", "bit for bit", "Example Hospital", "is settled", "latest one", "sealer's clock", "Not established", "rival fork"}) {
+    for (const char* part :
+         {"Verified.", "bit for bit", "Example Hospital", "is settled", "latest one", "sealer's clock", "Not established", "rival fork"}) {
         EXPECT_NE(text.find(part), std::string::npos) << part;
     }
     const auto refused = verify("{", {}, {});

@@ -60,7 +60,9 @@ struct Arguments {
     bool json = false;
 };
 
-void print(std::FILE* to, std::string_view text) { std::fwrite(text.data(), 1, text.size(), to); }
+void print(std::FILE* to, std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), to);
+}
 
 int complain(std::string_view text, int code) {
     print(stderr, "fiducial-verify: " + std::string(text) + "\n");

@@ -61,7 +61,9 @@ protected:
     }
     void TearDown() override { std::filesystem::remove_all(folder_); }
     void put(const std::string& name, ByteView bytes) { ASSERT_TRUE(write_file_atomically(folder_ / name, bytes)); }
-    Outcome verify(const std::string& arguments) { return run("cd '" + folder_.string() + "' && " FIDUCIAL_VERIFY_PROGRAM " " + arguments); }
+    Outcome verify(const std::string& arguments) {
+        return run("cd '" + folder_.string() + "' && " FIDUCIAL_VERIFY_PROGRAM " " + arguments);
+    }
 
     std::filesystem::path folder_ = std::filesystem::temp_directory_path() / ("fiducial-verify-test-" + std::to_string(::getpid()));
 };
@@ -86,7 +88,8 @@ TEST_F(VerifyProgram, ExitCodesAreThoseOfTheHelp) {
     EXPECT_EQ(verify("bundle.json --trust missing.json").exit_code, 3);
     EXPECT_EQ(verify("bundle.json missing.dcm").exit_code, 3);
     const std::string help = verify("--help").text;
-    for (const char* code : {" 0  ", " 2  ", " 3  ", "10  ", "11  ", "12  ", "13  ", "14  "}) EXPECT_NE(help.find(code), std::string::npos) << code;
+    for (const char* code : {" 0  ", " 2  ", " 3  ", "10  ", "11  ", "12  ", "13  ", "14  "})
+        EXPECT_NE(help.find(code), std::string::npos) << code;
 }
 
 TEST_F(VerifyProgram, SaysWhatItFound) {
@@ -102,7 +105,8 @@ TEST_F(VerifyProgram, SaysWhatItFound) {
 }
 
 TEST_F(VerifyProgram, AnImageAsItWasBroughtIsRecognised) {
-    const auto vectors = json::parse(as_text(read_file(FIDUCIAL_SOURCE_DIR "/test/vectors/evidence/vectors.json", 1 << 24).value()), 1 << 24).value();
+    const auto vectors =
+        json::parse(as_text(read_file(FIDUCIAL_SOURCE_DIR "/test/vectors/evidence/vectors.json", 1 << 24).value()), 1 << 24).value();
     const auto& golden = vectors.at("bundles").at(0);
     put("golden.json", as_bytes(golden.at("bundle").as_string()));
     put("golden.trust.json", as_bytes(golden.at("trust").as_string()));

@@ -7,7 +7,9 @@
 namespace fiducial::gateway::impl {
 
 /// The process answers: nothing is said about what it stands on.
-net::Task<Result<void>> serve_liveness(Call& call) { co_return co_await call.answer(200, "text/plain; charset=utf-8", "alive\n"); }
+net::Task<Result<void>> serve_liveness(Call& call) {
+    co_return co_await call.answer(200, "text/plain; charset=utf-8", "alive\n");
+}
 
 /// 200 when objects can be taken, else 503; in words what is not as it should be.
 net::Task<Result<void>> serve_readiness(Call& call) {

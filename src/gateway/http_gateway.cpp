@@ -22,7 +22,8 @@ std::string make_request_id() {
 
 bool is_host(std::string_view text) {
     return !text.empty() && text.size() <= 255 && std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || std::string_view(".-:[]").find(c) != std::string_view::npos;
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+               std::string_view(".-:[]").find(c) != std::string_view::npos;
     });
 }
 
@@ -113,7 +114,8 @@ net::Task<Result<void>> Call::refuse(Error error, unsigned refuse_status) {
     if (refuse_status == 0) refuse_status = describe(error.code).http_status;
     if (refuse_status == 401) {
         const bool presented = request.headers().find("Authorization").has_value();
-        response.set_header("WWW-Authenticate", presented ? "Bearer realm=\"fiducial\", error=\"invalid_token\"" : "Bearer realm=\"fiducial\"");
+        response.set_header("WWW-Authenticate",
+                            presented ? "Bearer realm=\"fiducial\", error=\"invalid_token\"" : "Bearer realm=\"fiducial\"");
     }
     if (refuse_status == 503) response.set_header("Retry-After", "5");
     co_return co_await answer(refuse_status, "application/problem+json", net::problem_json(error, request_id, refuse_status));
@@ -141,8 +143,14 @@ public:
         const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(system_clock().steady_now() - began).count();
         const auto level = broken || call.status >= 500 ? log::Level::warning : log::Level::info;
         log::write(level, "gateway", broken ? "an answer was broken off" : "answered",
-                   {{"request", call.request_id}, {"peer", request.peer()}, {"method", request.method().substr(0, 16)}, {"route", route}, {"status", call.status},
-                    {"bytes", call.body_bytes}, {"ms", took}, {"why", why}});
+                   {{"request", call.request_id},
+                    {"peer", request.peer()},
+                    {"method", request.method().substr(0, 16)},
+                    {"route", route},
+                    {"status", call.status},
+                    {"bytes", call.body_bytes},
+                    {"ms", took},
+                    {"why", why}});
         co_return outcome;
     }
 
@@ -158,7 +166,9 @@ struct HttpGateway::Impl {
 };
 
 HttpGateway::HttpGateway() : impl_(std::make_unique<Impl>()) {}
-HttpGateway::~HttpGateway() { stop(std::chrono::milliseconds(0)); }
+HttpGateway::~HttpGateway() {
+    stop(std::chrono::milliseconds(0));
+}
 
 namespace {
 Result<net::ListenSettings> listen_settings(const HttpGatewaySettings& settings) {
@@ -197,7 +207,9 @@ Result<std::unique_ptr<HttpGateway>> HttpGateway::start(net::Runtime& runtime, a
     return out;
 }
 
-std::uint16_t HttpGateway::port() const { return impl_->server->port(); }
+std::uint16_t HttpGateway::port() const {
+    return impl_->server->port();
+}
 
 std::string HttpGateway::url() const {
     const auto& settings = impl_->door->settings;

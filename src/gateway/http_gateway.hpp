@@ -16,14 +16,14 @@ namespace fiducial::gateway {
 
 struct HttpGatewaySettings {
     std::string address = "127.0.0.1";
-    std::uint16_t port = 0;                          // 0: any free one
-    std::optional<net::TlsSettings> tls;             // none: loopback only
+    std::uint16_t port = 0;               // 0: any free one
+    std::optional<net::TlsSettings> tls;  // none: loopback only
     net::HttpLimits limits;
-    std::uint64_t max_store_bytes = 1ULL << 40;      // of one STOW-RS request
-    std::string public_url;                          // "https://pacs.example.org", for the URLs in answers; empty: from the request's Host
+    std::uint64_t max_store_bytes = 1ULL << 40;  // of one STOW-RS request
+    std::string public_url;                      // "https://pacs.example.org", for the URLs in answers; empty: from the request's Host
     std::size_t retrieve_threads = 4;
     std::size_t ingest_threads = 4;
-    std::size_t max_waiting = 256;                   // pieces of blocking work of each kind; beyond: 503
+    std::size_t max_waiting = 256;  // pieces of blocking work of each kind; beyond: 503
 };
 
 /// The door for HTTP: DICOMweb (WADO-RS, STOW-RS), evidence, health and metrics. docs/reference/http.md lists what it answers.
@@ -34,7 +34,8 @@ struct HttpGatewaySettings {
 /// Security: nothing but /healthz is answered without a token; what a token may do is decided in the archive
 class HttpGateway {
 public:
-    /// Whether start() can do with these settings, as far as that shows without listening. Errors: those of TlsContext::server and Listener::check
+    /// Whether start() can do with these settings, as far as that shows without listening. Errors: those of TlsContext::server and
+    /// Listener::check
     static Result<void> check(const HttpGatewaySettings& settings);
     static Result<std::unique_ptr<HttpGateway>> start(net::Runtime& runtime, archive::Archive& archive, HttpGatewaySettings settings);
     ~HttpGateway();  // stop() without grace

@@ -40,7 +40,7 @@ public:
     std::vector<File> files;
     archive::Health state{true, {}};
     int completed = 0;
-    std::string asked_study;       // by the last begin_instance
+    std::string asked_study;  // by the last begin_instance
     archive::Requester last_who;
     std::uint64_t corrupt_from = UINT64_MAX;
 
@@ -62,7 +62,8 @@ public:
         auto out = std::make_unique<Look>(*this);
         for (const auto& file : files) {
             if (file.study != what.study_uid || (what.level != Level::study && file.series != what.series_uid) ||
-                (what.level == Level::instance && file.sop != what.sop_uid)) continue;
+                (what.level == Level::instance && file.sop != what.sop_uid))
+                continue;
             out->found.push_back(file);
         }
         if (out->found.empty()) return fail(ErrorCode::not_found, "no such thing");
@@ -72,7 +73,9 @@ public:
         if (what.sop_uid == "404") return fail(ErrorCode::unavailable, "not settled yet");
         return "{\"b\":1,\"a\":\"" + what.study_uid + "/" + what.sop_uid + "\"}";
     }
-    Result<std::string> describe_study(const archive::Requester&, std::string_view study_uid) override { return "{\"study\":\"" + std::string(study_uid) + "\"}"; }
+    Result<std::string> describe_study(const archive::Requester&, std::string_view study_uid) override {
+        return "{\"study\":\"" + std::string(study_uid) + "\"}";
+    }
     archive::Health health() override { return state; }
     std::vector<archive::Metric> metrics() override {
         archive::Metric metric;
@@ -179,7 +182,8 @@ protected:
         archive_.put("1.2", "1.2.2", "1.2.2.1", "other series");
     }
 
-    net::HttpClientAnswer ask(std::string method, std::string_view path, net::HeaderFields headers = {}, std::string body = {}, bool token = true) {
+    net::HttpClientAnswer ask(std::string method, std::string_view path, net::HeaderFields headers = {}, std::string body = {},
+                              bool token = true) {
         net::HttpClientRequest request;
         request.method = std::move(method);
         request.url = gateway_->url() + std::string(path);
@@ -226,7 +230,8 @@ protected:
             auto event = reader->next();
             EXPECT_TRUE(event);
             if (*event == net::MultipartReader::Event::part_begin) {
-                EXPECT_EQ(reader->headers().find("Content-Type").value_or(""), std::string("application/dicom; transfer-syntax=") + kExplicit);
+                EXPECT_EQ(reader->headers().find("Content-Type").value_or(""),
+                          std::string("application/dicom; transfer-syntax=") + kExplicit);
                 out.emplace_back();
             } else if (*event == net::MultipartReader::Event::part_data) {
                 out.back() += as_text(reader->data());
@@ -311,8 +316,12 @@ TEST_F(HttpGatewayTest, Ps318Section8_7WhatIsNotStoredSoIsNotAcceptable) {
     EXPECT_EQ(get(path, "multipart/related; type=\"image/jpeg\"").status, 406u);
     EXPECT_EQ(get(path, "application/dicom;q=0, */*;q=0").status, 406u);
     EXPECT_EQ(get(path, "application/dicom;q=5").status, 400u);
-    EXPECT_EQ(get(path, "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.50, application/dicom; transfer-syntax=" + std::string(kExplicit)).status, 200u);
-    EXPECT_EQ(get(path + "?accept=application/dicom", "image/jpeg").headers.find("Content-Type").value_or("").find("multipart"), std::string::npos);
+    EXPECT_EQ(
+        get(path, "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.50, application/dicom; transfer-syntax=" + std::string(kExplicit))
+            .status,
+        200u);
+    EXPECT_EQ(get(path + "?accept=application/dicom", "image/jpeg").headers.find("Content-Type").value_or("").find("multipart"),
+              std::string::npos);
 }
 
 TEST_F(HttpGatewayTest, ErrorsOfTheArchiveKeepTheirClass) {
@@ -389,7 +398,8 @@ TEST_F(HttpGatewayTest, Ps318Section10_5FailuresAndWarningsAreListed) {
 TEST_F(HttpGatewayTest, Ps319AnnexATheAnswerAsXml) {
     const auto answer = store("/studies", {"2.1|2.1.1|2.1.1.1|data", "rubbish"}, "application/dicom+xml");
     EXPECT_EQ(answer.headers.find("Content-Type").value_or(""), "application/dicom+xml");
-    EXPECT_NE(answer.body.find("<DicomAttribute tag=\"00081199\" vr=\"SQ\" keyword=\"ReferencedSOPSequence\"><Item number=\"1\">"), std::string::npos);
+    EXPECT_NE(answer.body.find("<DicomAttribute tag=\"00081199\" vr=\"SQ\" keyword=\"ReferencedSOPSequence\"><Item number=\"1\">"),
+              std::string::npos);
     EXPECT_NE(answer.body.find("keyword=\"FailureReason\"><Value number=\"1\">49152</Value>"), std::string::npos);
     EXPECT_EQ(store("/studies", {"2.1|2.1.1|2.1.1.1|data"}, "text/html").status, 406u);
 }
@@ -413,9 +423,11 @@ TEST_F(HttpGatewayTest, BodiesThatAreNotWhatTheySay) {
     EXPECT_EQ(post("multipart/related; type=\"application/dicom\"; boundary=B", "--B--").status, 400u);
     EXPECT_EQ(post("multipart/related; type=\"application/dicom\"; boundary=B", "no boundary").status, 400u);
     EXPECT_EQ(archive_.completed, 0);
-    const auto other_part = post("multipart/related; type=\"application/dicom\"; boundary=B", "--B\r\nContent-Type: image/jpeg\r\n\r\nx\r\n--B--");
+    const auto other_part =
+        post("multipart/related; type=\"application/dicom\"; boundary=B", "--B\r\nContent-Type: image/jpeg\r\n\r\nx\r\n--B--");
     EXPECT_EQ(other_part.status, 409u);
-    EXPECT_EQ(boost::json::parse(other_part.body).at("0008119A").at("Value").at(0).at("00081197").at("Value").at(0).to_number<int>(), 0x0122);
+    EXPECT_EQ(boost::json::parse(other_part.body).at("0008119A").at("Value").at(0).at("00081197").at("Value").at(0).to_number<int>(),
+              0x0122);
 }
 
 TEST_F(HttpGatewayTest, WhatCameBeforeABreakStaysAndIsSaid) {
@@ -461,8 +473,11 @@ TEST_F(HttpGatewayTest, ReadinessAndMetrics) {
     EXPECT_EQ(unready.status, 503u);
     EXPECT_EQ(boost::json::parse(unready.body).at("notes").at(0).as_string(), "the disk is full");
     const auto metrics = get("/metrics").body;
-    EXPECT_NE(metrics.find("# HELP fiducial_outbox_age_seconds Age of the oldest\\nunsettled record\n# TYPE fiducial_outbox_age_seconds gauge\n"
-                           "fiducial_outbox_age_seconds{kind=\"a\\\"b\\\\c\"} 1.5\n"), std::string::npos) << metrics;
+    EXPECT_NE(
+        metrics.find("# HELP fiducial_outbox_age_seconds Age of the oldest\\nunsettled record\n# TYPE fiducial_outbox_age_seconds gauge\n"
+                     "fiducial_outbox_age_seconds{kind=\"a\\\"b\\\\c\"} 1.5\n"),
+        std::string::npos)
+        << metrics;
     EXPECT_NE(metrics.find("fiducial_http_requests_total{route=\"/readyz\",status=\"503\"} 1\n"), std::string::npos) << metrics;
     EXPECT_NE(metrics.find("fiducial_http_connections 1\n"), std::string::npos) << metrics;
 }

@@ -41,7 +41,8 @@ std::vector<archive::Metric> server_metrics(const net::HttpServerCounters& count
     return {
         one("fiducial_http_connections", "HTTP connections open now", "gauge", counters.connections),
         one("fiducial_http_connections_accepted_total", "HTTP connections accepted", "counter", counters.accepted),
-        one("fiducial_http_refused_total", "Requests refused before they reached a service: malformed, too large, too slow", "counter", counters.refused),
+        one("fiducial_http_refused_total", "Requests refused before they reached a service: malformed, too large, too slow", "counter",
+            counters.refused),
         one("fiducial_http_aborted_total", "Answers broken off", "counter", counters.aborted),
     };
 }

@@ -47,7 +47,9 @@ bool matches(std::string_view pattern, const std::vector<std::string>& segments,
 
 }  // namespace
 
-std::span<const Route> routes() { return kRoutes; }
+std::span<const Route> routes() {
+    return kRoutes;
+}
 
 RouteMatch find_route(std::string_view method, const net::Target& target) {
     auto segments = target.segments;

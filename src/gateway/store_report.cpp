@@ -13,9 +13,9 @@ constexpr std::uint16_t kCoercionOfDataElements = 0xB000;
 /// One element of a response data set: a value or a sequence. Enough for what the store service says, in both its forms.
 struct Element {
     std::string_view tag, vr, keyword;
-    std::string text;                              // of UI, UR
-    std::uint16_t number = 0;                      // of US
-    std::vector<std::vector<Element>> items{};     // of SQ
+    std::string text;                           // of UI, UR
+    std::uint16_t number = 0;                   // of US
+    std::vector<std::vector<Element>> items{};  // of SQ
 };
 using DataSet = std::vector<Element>;
 
@@ -91,16 +91,16 @@ Element sequence(std::string_view tag, std::string_view keyword) {
 
 std::uint16_t failure_reason(ErrorCode code) {
     switch (code) {
-        case ErrorCode::unsupported: return 0x0122;                                  // Referenced SOP Class not supported
+        case ErrorCode::unsupported: return 0x0122;  // Referenced SOP Class not supported
         case ErrorCode::denied:
-        case ErrorCode::unauthenticated: return 0x0124;                              // Not authorized
+        case ErrorCode::unauthenticated: return 0x0124;  // Not authorized
         case ErrorCode::malformed:
-        case ErrorCode::limit_exceeded: return 0xC000;                               // Cannot understand
+        case ErrorCode::limit_exceeded: return 0xC000;  // Cannot understand
         case ErrorCode::conflict:
-        case ErrorCode::invalid_argument: return 0xA900;                             // Data set does not match
+        case ErrorCode::invalid_argument: return 0xA900;  // Data set does not match
         case ErrorCode::no_space:
-        case ErrorCode::unavailable: return 0xA700;                                  // Out of resources
-        default: return 0x0110;                                                      // Processing failure
+        case ErrorCode::unavailable: return 0xA700;  // Out of resources
+        default: return 0x0110;                      // Processing failure
     }
 }
 
@@ -123,8 +123,11 @@ void StoreReport::add_failure(const Error& error) {
 
 unsigned StoreReport::status() const {
     // What all failed here for want of space, or of a working disk, the sender may try again as it is.
-    const auto ours = [](const Item& item) { return item.reason == failure_reason(ErrorCode::no_space) || item.reason == failure_reason(ErrorCode::internal); };
-    if (stored_ == 0 && !items_.empty() && std::all_of(items_.begin(), items_.end(), [](const Item& item) { return item.no_space; })) return 507;
+    const auto ours = [](const Item& item) {
+        return item.reason == failure_reason(ErrorCode::no_space) || item.reason == failure_reason(ErrorCode::internal);
+    };
+    if (stored_ == 0 && !items_.empty() && std::all_of(items_.begin(), items_.end(), [](const Item& item) { return item.no_space; }))
+        return 507;
     if (stored_ == 0) return !items_.empty() && std::all_of(items_.begin(), items_.end(), ours) ? 503 : 409;
     return failed_ > 0 || warned_ > 0 ? 202 : 200;
 }
@@ -153,7 +156,8 @@ DataSet response_of(const Items& items, std::string_view base_url) {
             continue;
         }
         const std::string study_url = std::string(base_url) + "/studies/" + item.study_uid;
-        out.push_back(text_element("00081190", "UR", "RetrieveURL", study_url + "/series/" + item.series_uid + "/instances/" + item.sop_uid));
+        out.push_back(
+            text_element("00081190", "UR", "RetrieveURL", study_url + "/series/" + item.series_uid + "/instances/" + item.sop_uid));
         if (item.reason != 0) out.push_back(number_element("00081196", "WarningReason", item.reason));
         referenced.items.push_back(std::move(out));
         if (!study.empty() && study != study_url) one_study = false;
@@ -169,10 +173,13 @@ DataSet response_of(const Items& items, std::string_view base_url) {
 
 }  // namespace
 
-std::string StoreReport::to_json(std::string_view base_url) const { return boost::json::serialize(json_of(response_of(items_, base_url))); }
+std::string StoreReport::to_json(std::string_view base_url) const {
+    return boost::json::serialize(json_of(response_of(items_, base_url)));
+}
 
 std::string StoreReport::to_xml(std::string_view base_url) const {
-    std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<NativeDicomModel xmlns=\"http://dicom.nema.org/PS3.19/models/NativeDICOM\">";
+    std::string out =
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<NativeDicomModel xmlns=\"http://dicom.nema.org/PS3.19/models/NativeDICOM\">";
     append_xml(out, response_of(items_, base_url));
     return out += "</NativeDicomModel>\n";
 }

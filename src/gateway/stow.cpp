@@ -33,7 +33,8 @@ Result<BodyForm> form_of(const net::Request& request) {
         return fail(ErrorCode::unsupported, "taken are multipart/related; type=\"application/dicom\" and application/dicom");
     }
     const auto parts = type.parameter("type");
-    if (parts && !net::equals_ignoring_case(*parts, "application/dicom")) return fail(ErrorCode::unsupported, "only parts of application/dicom are taken");
+    if (parts && !net::equals_ignoring_case(*parts, "application/dicom"))
+        return fail(ErrorCode::unsupported, "only parts of application/dicom are taken");
     const auto boundary = type.parameter("boundary");
     if (!boundary) return fail(ErrorCode::malformed, "multipart/related without a boundary");
     out.boundary = *boundary;
@@ -48,7 +49,8 @@ Result<bool> wants_xml(const net::Request& request) {
         const auto essence = item.range.essence();
         if (item.q == 0) continue;
         if (essence == "application/dicom+xml") return true;
-        if (essence == "application/dicom+json" || essence == "application/json" || essence == "*/*" || essence == "application/*") return false;
+        if (essence == "application/dicom+json" || essence == "application/json" || essence == "*/*" || essence == "application/*")
+            return false;
     }
     if (items.empty()) return false;
     return fail(ErrorCode::unsupported, "the answer comes as application/dicom+json or application/dicom+xml");

@@ -17,7 +17,9 @@ struct Acceptable {
     bool any_syntax = true;
     std::vector<std::string> syntaxes;
 
-    bool takes(std::string_view syntax) const { return any_syntax || std::find(syntaxes.begin(), syntaxes.end(), syntax) != syntaxes.end(); }
+    bool takes(std::string_view syntax) const {
+        return any_syntax || std::find(syntaxes.begin(), syntaxes.end(), syntax) != syntaxes.end();
+    }
 };
 
 enum class Form : std::uint8_t { none, multipart, single };
@@ -106,7 +108,8 @@ private:
         if (!Uid::parse(instance_.transfer_syntax_uid)) return fail(ErrorCode::internal, "an instance's transfer syntax is not a UID");
         if (!acceptable_.takes(instance_.transfer_syntax_uid)) {
             not_acceptable_ = true;
-            return fail(ErrorCode::unsupported, "stored in transfer syntax " + instance_.transfer_syntax_uid + ", which was not asked for; ask for transfer-syntax=*");
+            return fail(ErrorCode::unsupported, "stored in transfer syntax " + instance_.transfer_syntax_uid +
+                                                    ", which was not asked for; ask for transfer-syntax=*");
         }
         left_ = instance_.file_size();
         if (acceptable_.multipart) {

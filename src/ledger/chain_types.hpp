@@ -23,7 +23,7 @@ struct Log {
     std::uint64_t block_number = 0;
     Hash block_hash{};
     Hash transaction_hash{};
-    std::uint64_t index = 0;   // within the block
+    std::uint64_t index = 0;  // within the block
 };
 
 struct Receipt {

@@ -14,10 +14,12 @@ using ethereum::AbiWriter;
 
 constexpr std::string_view kAnchor = "anchor((bytes32,uint64,bytes32,bytes32,uint32,bytes32,bytes32,bytes32,uint16,uint16)[])";
 constexpr std::string_view kRecordOf = "recordOf(bytes32,bytes32,uint64)";
-constexpr std::string_view kHashRecord = "hashRecord(bytes32,(bytes32,uint64,bytes32,bytes32,uint32,bytes32,bytes32,bytes32,uint16,uint16))";
+constexpr std::string_view kHashRecord =
+    "hashRecord(bytes32,(bytes32,uint64,bytes32,bytes32,uint32,bytes32,bytes32,bytes32,uint16,uint16))";
 constexpr std::string_view kStudyAnchored = "StudyAnchored(bytes32,bytes32,uint64,bytes32)";
 constexpr std::string_view kStudySkipped = "StudySkipped(bytes32,bytes32,uint64,bytes32,uint8,bytes32)";
-constexpr std::string_view kRegisterInstitution = "registerInstitution(bytes32,address,bytes32,string,string,(bytes32,address,uint32,uint8)[])";
+constexpr std::string_view kRegisterInstitution =
+    "registerInstitution(bytes32,address,bytes32,string,string,(bytes32,address,uint32,uint8)[])";
 constexpr std::string_view kRegisterPerson = "registerPerson(bytes32,bytes32,address,uint32,uint8)";
 constexpr std::string_view kSetRoles = "setRoles(bytes32,uint32)";
 constexpr std::string_view kSetPersonActive = "setPersonActive(bytes32,bool)";
@@ -47,13 +49,39 @@ constexpr std::string_view kDirectorySet = "set(bytes32,address)";
 constexpr std::string_view kDirectoryGet = "get(bytes32)";
 
 constexpr Signature kSignatures[] = {
-    {"Studies", kAnchor},          {"Studies", kRecordOf},          {"Studies", kHashRecord},       {"Studies", kStudyAnchored, true}, {"Studies", kStudySkipped, true},
-    {"Members", kRegisterInstitution}, {"Members", kRegisterPerson}, {"Members", kSetRoles},        {"Members", kSetPersonActive},     {"Members", kRemovePerson},
-    {"Members", kRecoverAccount},  {"Members", kProposeCustodian},  {"Members", kAppointCustodian}, {"Members", kRegisterDevice},      {"Members", kSetDevice},
-    {"Members", kRemoveDevice},    {"Members", kInstitutionOfGateway}, {"Consents", kGrant},        {"Consents", kRevoke},             {"Consents", kRestrict},
-    {"Consents", kSetController},  {"Consents", kSetGuardian},      {"Consents", kAsk},             {"Consents", kAnswer},             {"Consents", kWithdraw},
-    {"Consents", kOpenEmergency},  {"Consents", kCloseEmergency},   {"Consents", kDecide},          {"Consents", kPatientOf},          {"Checkpoints", kSubmit},
-    {"Checkpoints", kCheckpointOf}, {"Directory", kDirectorySet},   {"Directory", kDirectoryGet},
+    {"Studies", kAnchor},
+    {"Studies", kRecordOf},
+    {"Studies", kHashRecord},
+    {"Studies", kStudyAnchored, true},
+    {"Studies", kStudySkipped, true},
+    {"Members", kRegisterInstitution},
+    {"Members", kRegisterPerson},
+    {"Members", kSetRoles},
+    {"Members", kSetPersonActive},
+    {"Members", kRemovePerson},
+    {"Members", kRecoverAccount},
+    {"Members", kProposeCustodian},
+    {"Members", kAppointCustodian},
+    {"Members", kRegisterDevice},
+    {"Members", kSetDevice},
+    {"Members", kRemoveDevice},
+    {"Members", kInstitutionOfGateway},
+    {"Consents", kGrant},
+    {"Consents", kRevoke},
+    {"Consents", kRestrict},
+    {"Consents", kSetController},
+    {"Consents", kSetGuardian},
+    {"Consents", kAsk},
+    {"Consents", kAnswer},
+    {"Consents", kWithdraw},
+    {"Consents", kOpenEmergency},
+    {"Consents", kCloseEmergency},
+    {"Consents", kDecide},
+    {"Consents", kPatientOf},
+    {"Checkpoints", kSubmit},
+    {"Checkpoints", kCheckpointOf},
+    {"Directory", kDirectorySet},
+    {"Directory", kDirectoryGet},
 };
 
 template <typename Enum>
@@ -62,11 +90,18 @@ std::uint64_t number(Enum value) {
 }
 
 void write_record(AbiWriter& out, const evidence::StudyRecord& record) {
-    out.bytes32(record.study_key).u64(record.version).bytes32(record.previous).bytes32(record.root).u64(record.count).bytes32(record.patient_ref);
+    out.bytes32(record.study_key)
+        .u64(record.version)
+        .bytes32(record.previous)
+        .bytes32(record.root)
+        .u64(record.count)
+        .bytes32(record.patient_ref);
     out.bytes32(record.meta).bytes32(record.uploads).u64(record.format).u64(record.reasons);
 }
 
-void write_target(AbiWriter& out, const Target& target) { out.u64(number(target.kind)).bytes32(target.id).u64(target.role); }
+void write_target(AbiWriter& out, const Target& target) {
+    out.u64(number(target.kind)).bytes32(target.id).u64(target.role);
+}
 
 Bytes32 name_word(std::string_view name) {
     FID_INVARIANT(name.size() <= 32, "a directory name fits a word");
@@ -77,7 +112,9 @@ Bytes32 name_word(std::string_view name) {
 
 }  // namespace
 
-std::span<const Signature> signatures() { return kSignatures; }
+std::span<const Signature> signatures() {
+    return kSignatures;
+}
 
 const Artifact& artifact(std::string_view name) {
     const auto all = artifacts();
@@ -102,7 +139,8 @@ Bytes anchor_call(std::span<const evidence::StudyRecord> records) {
 Result<std::vector<evidence::StudyRecord>> decode_anchor_call(ByteView calldata) {
     constexpr std::size_t kSelector = 4;
     const auto empty = anchor_call({});
-    if (calldata.size() < kSelector || !std::equal(calldata.begin(), calldata.begin() + kSelector, empty.begin())) return fail(ErrorCode::malformed, "not a call of Studies.anchor");
+    if (calldata.size() < kSelector || !std::equal(calldata.begin(), calldata.begin() + kSelector, empty.begin()))
+        return fail(ErrorCode::malformed, "not a call of Studies.anchor");
     AbiReader in(calldata.subspan(kSelector));
     FID_TRY(auto items, in.array("records"));
     std::vector<evidence::StudyRecord> records(items.count);
@@ -147,7 +185,8 @@ Result<StudiesEvent> decode_studies_event(const Log& log) {
     static const Hash anchored = ethereum::event_topic(kStudyAnchored);
     static const Hash skipped = ethereum::event_topic(kStudySkipped);
     if (log.topics.empty() || (log.topics[0] != anchored && log.topics[0] != skipped)) return StudiesEvent{};
-    if (log.topics.size() != 3) return fail(ErrorCode::malformed, "an event of Studies has " + std::to_string(log.topics.size()) + " topics");
+    if (log.topics.size() != 3)
+        return fail(ErrorCode::malformed, "an event of Studies has " + std::to_string(log.topics.size()) + " topics");
     AbiReader in(log.data);
     FID_TRY(const auto version, in.u64("version"));
     FID_TRY(const auto record, in.bytes32("record"));
@@ -164,33 +203,54 @@ Result<StudiesEvent> decode_studies_event(const Log& log) {
 
 // ---- Members
 
-Bytes register_institution_call(const Bytes32& id, const Address& gateway, const Hash& certificate_sha256, std::string_view name, std::string_view endpoint,
-                                std::span<const Founder> founders) {
+Bytes register_institution_call(const Bytes32& id, const Address& gateway, const Hash& certificate_sha256, std::string_view name,
+                                std::string_view endpoint, std::span<const Founder> founders) {
     AbiWriter people;
     for (const auto& founder : founders) {
         people.tuple(AbiWriter().bytes32(founder.id).address(founder.account).u64(founder.roles).u64(number(founder.custody)));
     }
-    return AbiWriter().bytes32(id).address(gateway).bytes32(certificate_sha256).string(name).string(endpoint).array(people).call(kRegisterInstitution);
+    return AbiWriter()
+        .bytes32(id)
+        .address(gateway)
+        .bytes32(certificate_sha256)
+        .string(name)
+        .string(endpoint)
+        .array(people)
+        .call(kRegisterInstitution);
 }
 Bytes register_person_call(const Bytes32& id, const Bytes32& institution, const Address& account, std::uint32_t roles, Custody custody) {
     return AbiWriter().bytes32(id).bytes32(institution).address(account).u64(roles).u64(number(custody)).call(kRegisterPerson);
 }
-Bytes set_roles_call(const Bytes32& person, std::uint32_t roles) { return AbiWriter().bytes32(person).u64(roles).call(kSetRoles); }
-Bytes set_person_active_call(const Bytes32& person, bool active) { return AbiWriter().bytes32(person).boolean(active).call(kSetPersonActive); }
-Bytes remove_person_call(const Bytes32& person) { return AbiWriter().bytes32(person).call(kRemovePerson); }
+Bytes set_roles_call(const Bytes32& person, std::uint32_t roles) {
+    return AbiWriter().bytes32(person).u64(roles).call(kSetRoles);
+}
+Bytes set_person_active_call(const Bytes32& person, bool active) {
+    return AbiWriter().bytes32(person).boolean(active).call(kSetPersonActive);
+}
+Bytes remove_person_call(const Bytes32& person) {
+    return AbiWriter().bytes32(person).call(kRemovePerson);
+}
 Bytes recover_account_call(const Bytes32& person, const Address& account, Custody custody) {
     return AbiWriter().bytes32(person).address(account).u64(number(custody)).call(kRecoverAccount);
 }
-Bytes propose_custodian_call(const Bytes32& person) { return AbiWriter().bytes32(person).call(kProposeCustodian); }
-Bytes appoint_custodian_call(const Bytes32& person) { return AbiWriter().bytes32(person).call(kAppointCustodian); }
+Bytes propose_custodian_call(const Bytes32& person) {
+    return AbiWriter().bytes32(person).call(kProposeCustodian);
+}
+Bytes appoint_custodian_call(const Bytes32& person) {
+    return AbiWriter().bytes32(person).call(kAppointCustodian);
+}
 Bytes register_device_call(const Bytes32& id, const Bytes32& institution, std::uint32_t operations, const Hash& certificate_sha256) {
     return AbiWriter().bytes32(id).bytes32(institution).u64(operations).bytes32(certificate_sha256).call(kRegisterDevice);
 }
 Bytes set_device_call(const Bytes32& device, std::uint32_t operations, const Hash& certificate_sha256, bool active) {
     return AbiWriter().bytes32(device).u64(operations).bytes32(certificate_sha256).boolean(active).call(kSetDevice);
 }
-Bytes remove_device_call(const Bytes32& device) { return AbiWriter().bytes32(device).call(kRemoveDevice); }
-Bytes institution_of_gateway_call(const Address& gateway) { return AbiWriter().address(gateway).call(kInstitutionOfGateway); }
+Bytes remove_device_call(const Bytes32& device) {
+    return AbiWriter().bytes32(device).call(kRemoveDevice);
+}
+Bytes institution_of_gateway_call(const Address& gateway) {
+    return AbiWriter().address(gateway).call(kInstitutionOfGateway);
+}
 
 // ---- Consents
 
@@ -215,7 +275,8 @@ Bytes set_controller_call(const Bytes32& holder, const Hash& patient_key, const 
 Bytes set_guardian_call(const Bytes32& holder, const Hash& patient_key, const Bytes32& person, std::uint64_t until) {
     return AbiWriter().bytes32(holder).bytes32(patient_key).bytes32(person).u64(until).call(kSetGuardian);
 }
-Bytes ask_call(const Bytes32& holder, const Hash& patient_key, const Bytes32& asker, const Hash& scope, std::uint8_t purpose, std::uint64_t until) {
+Bytes ask_call(const Bytes32& holder, const Hash& patient_key, const Bytes32& asker, const Hash& scope, std::uint8_t purpose,
+               std::uint64_t until) {
     return AbiWriter().bytes32(holder).bytes32(patient_key).bytes32(asker).bytes32(scope).u64(purpose).u64(until).call(kAsk);
 }
 Bytes answer_call(const Bytes32& holder, const Hash& patient_key, const Hash& request, bool accepted) {
@@ -224,7 +285,8 @@ Bytes answer_call(const Bytes32& holder, const Hash& patient_key, const Hash& re
 Bytes withdraw_call(const Bytes32& holder, const Hash& patient_key, const Hash& request) {
     return AbiWriter().bytes32(holder).bytes32(patient_key).bytes32(request).call(kWithdraw);
 }
-Bytes open_emergency_call(const Bytes32& holder, const Hash& patient_key, const Bytes32& person, std::uint64_t from, std::uint64_t until, const Hash& ground) {
+Bytes open_emergency_call(const Bytes32& holder, const Hash& patient_key, const Bytes32& person, std::uint64_t from, std::uint64_t until,
+                          const Hash& ground) {
     return AbiWriter().bytes32(holder).bytes32(patient_key).bytes32(person).u64(from).u64(until).bytes32(ground).call(kOpenEmergency);
 }
 Bytes close_emergency_call(const Bytes32& holder, const Hash& patient_key, const Bytes32& person) {
@@ -246,7 +308,15 @@ Hash request_id(const Bytes32& asker, const Hash& scope, std::uint8_t purpose) {
 }
 
 Bytes decide_call(const DecideQuestion& q) {
-    return AbiWriter().bytes32(q.subject).bytes32(q.holder).bytes32(q.patient_key).bytes32(q.scope_ref).u64(q.operation).u64(q.purpose).u64(q.at).call(kDecide);
+    return AbiWriter()
+        .bytes32(q.subject)
+        .bytes32(q.holder)
+        .bytes32(q.patient_key)
+        .bytes32(q.scope_ref)
+        .u64(q.operation)
+        .u64(q.purpose)
+        .u64(q.at)
+        .call(kDecide);
 }
 
 Result<Decision> decode_decision(ByteView answer) {
@@ -258,7 +328,8 @@ Result<Decision> decode_decision(ByteView answer) {
     FID_TRY(out.valid_until, in.u64("validUntil"));
     FID_CHECK(in.finish("decision"));
     if (reason > kLastReason || obligation > 1 || (out.allowed && reason >= kFirstDenial)) {
-        return fail(ErrorCode::malformed, "a decision with reason " + std::to_string(reason) + " and obligation " + std::to_string(obligation) + ", which there is not");
+        return fail(ErrorCode::malformed, "a decision with reason " + std::to_string(reason) + " and obligation " +
+                                              std::to_string(obligation) + ", which there is not");
     }
     out.reason = static_cast<std::uint8_t>(reason);
     out.obligation = static_cast<std::uint8_t>(obligation);
@@ -272,7 +343,9 @@ Result<Decision> decide(Rpc& rpc, const Address& consents, const DecideQuestion&
     return decode_decision(answer.data);
 }
 
-Bytes patient_of_call(const Bytes32& holder, const Hash& patient_key) { return AbiWriter().bytes32(holder).bytes32(patient_key).call(kPatientOf); }
+Bytes patient_of_call(const Bytes32& holder, const Hash& patient_key) {
+    return AbiWriter().bytes32(holder).bytes32(patient_key).call(kPatientOf);
+}
 
 Result<PatientState> decode_patient(ByteView answer) {
     AbiReader in(answer);
@@ -298,7 +371,9 @@ Bytes submit_checkpoint_call(const Hash& origin, std::uint64_t size, const Hash&
     for (const auto& node : consistency_proof) nodes.bytes32(node);
     return AbiWriter().bytes32(origin).u64(size).bytes32(root).array(nodes).call(kSubmit);
 }
-Bytes checkpoint_of_call(const Bytes32& institution, const Hash& origin) { return AbiWriter().bytes32(institution).bytes32(origin).call(kCheckpointOf); }
+Bytes checkpoint_of_call(const Bytes32& institution, const Hash& origin) {
+    return AbiWriter().bytes32(institution).bytes32(origin).call(kCheckpointOf);
+}
 Result<Checkpoint> decode_checkpoint(ByteView answer) {
     AbiReader in(answer);
     Checkpoint out;
@@ -309,7 +384,11 @@ Result<Checkpoint> decode_checkpoint(ByteView answer) {
     return out;
 }
 
-Bytes directory_set_call(std::string_view name, const Address& target) { return AbiWriter().bytes32(name_word(name)).address(target).call(kDirectorySet); }
-Bytes directory_get_call(std::string_view name) { return AbiWriter().bytes32(name_word(name)).call(kDirectoryGet); }
+Bytes directory_set_call(std::string_view name, const Address& target) {
+    return AbiWriter().bytes32(name_word(name)).address(target).call(kDirectorySet);
+}
+Bytes directory_get_call(std::string_view name) {
+    return AbiWriter().bytes32(name_word(name)).call(kDirectoryGet);
+}
 
 }  // namespace fiducial::ledger::contracts

@@ -22,7 +22,7 @@ namespace fiducial::ledger::contracts {
 // ---- the compiled contracts, as committed in contracts/abi
 
 struct Artifact {
-    std::string_view name;      // "Members"
+    std::string_view name;  // "Members"
     std::string_view abi_json;
     std::string_view bytecode;  // 0x…; constructor arguments follow it
     std::string_view deployed;  // 0x…; immutables are zero
@@ -99,8 +99,8 @@ struct Founder {
     std::uint32_t roles = 0;
     Custody custody = Custody::kept;
 };
-Bytes register_institution_call(const Bytes32& id, const Address& gateway, const Hash& certificate_sha256, std::string_view name, std::string_view endpoint,
-                                std::span<const Founder> founders);
+Bytes register_institution_call(const Bytes32& id, const Address& gateway, const Hash& certificate_sha256, std::string_view name,
+                                std::string_view endpoint, std::span<const Founder> founders);
 Bytes register_person_call(const Bytes32& id, const Bytes32& institution, const Address& account, std::uint32_t roles, Custody custody);
 Bytes set_roles_call(const Bytes32& person, std::uint32_t roles);
 Bytes set_person_active_call(const Bytes32& person, bool active);
@@ -138,10 +138,12 @@ Bytes revoke_call(const Bytes32& holder, const Hash& patient_key, const Hash& gr
 Bytes restrict_call(const RestrictTerms& terms);
 Bytes set_controller_call(const Bytes32& holder, const Hash& patient_key, const Bytes32& person, ControllerKind kind);
 Bytes set_guardian_call(const Bytes32& holder, const Hash& patient_key, const Bytes32& person, std::uint64_t until);
-Bytes ask_call(const Bytes32& holder, const Hash& patient_key, const Bytes32& asker, const Hash& scope, std::uint8_t purpose, std::uint64_t until);
+Bytes ask_call(const Bytes32& holder, const Hash& patient_key, const Bytes32& asker, const Hash& scope, std::uint8_t purpose,
+               std::uint64_t until);
 Bytes answer_call(const Bytes32& holder, const Hash& patient_key, const Hash& request_id, bool accepted);
 Bytes withdraw_call(const Bytes32& holder, const Hash& patient_key, const Hash& request_id);
-Bytes open_emergency_call(const Bytes32& holder, const Hash& patient_key, const Bytes32& person, std::uint64_t from, std::uint64_t until, const Hash& ground);
+Bytes open_emergency_call(const Bytes32& holder, const Hash& patient_key, const Bytes32& person, std::uint64_t from, std::uint64_t until,
+                          const Hash& ground);
 Bytes close_emergency_call(const Bytes32& holder, const Hash& patient_key, const Bytes32& person);
 /// keccak256(abi.encode(kind, id, role, scope, purpose)).
 Hash grant_id(const Target& target, const Hash& scope, std::uint8_t purpose);
@@ -155,7 +157,7 @@ struct DecideQuestion {
     Hash scope_ref{};
     std::uint8_t operation = 0;
     std::uint8_t purpose = 0;
-    std::uint64_t at = 0;   // seconds
+    std::uint64_t at = 0;  // seconds
 };
 struct Decision {
     bool allowed = false;
@@ -204,7 +206,7 @@ Bytes directory_get_call(std::string_view name);
 struct Deployed {
     std::string name;
     Address address{};
-    Hash code_hash{};            // keccak256 of the code on the chain
+    Hash code_hash{};  // keccak256 of the code on the chain
     std::uint64_t from_block = 0;
 };
 struct Deployment {
@@ -224,7 +226,7 @@ struct DeployRequest {
     std::string endpoint;
     Hash certificate_sha256{};
     std::vector<Founder> founders;
-    ethereum::Uint256 fund_wei;           // what each of these gets where it has less; zero: nothing is sent
+    ethereum::Uint256 fund_wei;  // what each of these gets where it has less; zero: nothing is sent
     std::vector<Address> fund;
     std::chrono::milliseconds patience{120'000};  // for each receipt
 };
@@ -239,7 +241,7 @@ struct DirectTransaction {
     std::optional<Address> to{};
     Bytes data{};
     ethereum::Uint256 value{};
-    std::uint64_t gas_limit = 0;          // 0: estimated
+    std::uint64_t gas_limit = 0;  // 0: estimated
     std::chrono::milliseconds patience{120'000};
 };
 /// Errors: invalid_argument when it would revert or did; unavailable, timeout.

@@ -22,7 +22,8 @@ std::string canonical_type(const boost::json::object& parameter) {
     const std::string type(parameter.at("type").as_string());
     if (!type.starts_with("tuple")) return type;
     std::string out = "(";
-    for (const auto& member : parameter.at("components").as_array()) out += (out.size() > 1 ? "," : "") + canonical_type(member.as_object());
+    for (const auto& member : parameter.at("components").as_array())
+        out += (out.size() > 1 ? "," : "") + canonical_type(member.as_object());
     return out + ")" + type.substr(5);
 }
 
@@ -81,10 +82,15 @@ TEST(Contracts, ErrorsAreSaidByNameAndWithWhatToDo) {
 
 // An event that nobody decodes must be one that we know to change no right.
 TEST(Contracts, EveryEventOfTheCommittedAbiIsDecodedOrKnownToGiveNoRight) {
-    const std::set<std::string> without_rights = {
-        "e PersonAccountProposed(bytes32,address,uint64)", "e PersonAccountProposalCancelled(bytes32)", "e CustodianProposed(bytes32,bytes32)",
-        "e ConsortiumChanged(address[],uint32,uint64)",    "e ActionProposed(bytes32,address,bytes,address)", "e ActionApproved(bytes32,address,uint32,uint64)",
-        "e ActionExecuted(bytes32)",                       "e ActionApprovalWithdrawn(bytes32,address,uint32)", "e EIP712DomainChanged()"};
+    const std::set<std::string> without_rights = {"e PersonAccountProposed(bytes32,address,uint64)",
+                                                  "e PersonAccountProposalCancelled(bytes32)",
+                                                  "e CustodianProposed(bytes32,bytes32)",
+                                                  "e ConsortiumChanged(address[],uint32,uint64)",
+                                                  "e ActionProposed(bytes32,address,bytes,address)",
+                                                  "e ActionApproved(bytes32,address,uint32,uint64)",
+                                                  "e ActionExecuted(bytes32)",
+                                                  "e ActionApprovalWithdrawn(bytes32,address,uint32)",
+                                                  "e EIP712DomainChanged()"};
     std::set<std::string> decoded;
     for (const auto& signature : rights::event_signatures()) decoded.insert("e " + std::string(signature.text));
     for (const char* contract : {"Members", "Consents"}) {
@@ -125,7 +131,8 @@ TEST_P(OnEachNode, DeploysAndTheContractHashesARecordAsWeDo) {
     const auto record = site.record(7);
     const auto hashed = must(site.rpc->call({site.deployment.studies.address, contracts::hash_record_call(record), std::nullopt}));
     EXPECT_EQ(must(contracts::decode_hash(hashed.data)), record.hash());
-    const auto holder = must(site.rpc->call({site.deployment.members.address, contracts::institution_of_gateway_call(site.chain->gateway_address), std::nullopt}));
+    const auto holder = must(site.rpc->call(
+        {site.deployment.members.address, contracts::institution_of_gateway_call(site.chain->gateway_address), std::nullopt}));
     EXPECT_EQ(must(contracts::decode_hash(holder.data)), site.institution);
     const auto entry = must(site.rpc->call({site.deployment.directory.address, contracts::directory_get_call("Studies"), std::nullopt}));
     ethereum::AbiReader in(entry.data);
@@ -140,7 +147,8 @@ TEST_P(OnEachNode, AnchorsABatchAndFollowsItToSettled) {
     std::vector<std::uint64_t> ids;
     for (std::uint64_t i = 0; i < 40; ++i) ids.push_back(site.enqueue(site.record(i)));
     ids.push_back(site.enqueue(site.record(0, 2, site.record(0).hash())));
-    ASSERT_TRUE(site.outbox->wait_until_settled(std::chrono::seconds(60))) << site.outbox->status().problem << " / " << site.follower->status().problem;
+    ASSERT_TRUE(site.outbox->wait_until_settled(std::chrono::seconds(60)))
+        << site.outbox->status().problem << " / " << site.follower->status().problem;
     for (const auto id : ids) {
         const auto item = site.item(id);
         EXPECT_EQ(item.state, OutboxState::settled) << item.problem;
@@ -181,10 +189,13 @@ TEST(Rights, EventsOfTheRealContractsBecomeStructs) {
     site.more_sinks = {&collected};
     site.reopen();
     const auto as_administrator = [&](const Address& to, Bytes data) {
-        must(contracts::send_and_wait(*site.rpc, site.chain->deployer, {.chain_id = site.chain->chain_id, .to = to, .data = std::move(data), .value = {}}));
+        must(contracts::send_and_wait(*site.rpc, site.chain->deployer,
+                                      {.chain_id = site.chain->chain_id, .to = to, .data = std::move(data), .value = {}}));
     };
     const auto as_gateway = [&](Bytes data) {
-        must(contracts::send_and_wait(*site.rpc, site.chain->gateway, {.chain_id = site.chain->chain_id, .to = site.deployment.consents.address, .data = std::move(data), .value = {}}));
+        must(contracts::send_and_wait(
+            *site.rpc, site.chain->gateway,
+            {.chain_id = site.chain->chain_id, .to = site.deployment.consents.address, .data = std::move(data), .value = {}}));
     };
     const auto members = site.deployment.members.address;
     const auto doctor = crypto::random_bytes32();
@@ -234,7 +245,8 @@ TEST(Rights, EventsOfTheRealContractsBecomeStructs) {
 
     const contracts::DecideQuestion question{doctor, site.institution, patient, Hash{}, 0, 0, 1'800'000'000};
     EXPECT_FALSE(must(contracts::decide(*site.rpc, site.deployment.consents.address, question)).allowed);
-    const auto state_answer = must(site.rpc->call({site.deployment.consents.address, contracts::patient_of_call(site.institution, patient), std::nullopt}));
+    const auto state_answer =
+        must(site.rpc->call({site.deployment.consents.address, contracts::patient_of_call(site.institution, patient), std::nullopt}));
     EXPECT_EQ(must(contracts::decode_patient(state_answer.data)).restrictions, 1U);
 }
 

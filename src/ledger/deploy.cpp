@@ -31,18 +31,26 @@ Result<Receipt> wait_for_receipt(Rpc& rpc, const Hash& hash, ByteView raw, milli
         }
         if (!receipt && receipt.error().code == ErrorCode::malformed) return fail(receipt.error());
         if (std::chrono::steady_clock::now() >= deadline) {
-            return fail(ErrorCode::timeout, "transaction " + to_0x(hash) + " is in no block after " + std::to_string(patience.count()) + " ms");
+            return fail(ErrorCode::timeout,
+                        "transaction " + to_0x(hash) + " is in no block after " + std::to_string(patience.count()) + " ms");
         }
         std::this_thread::sleep_for(pause);
         pause = std::min(pause * 2, kLastPoll);
-        if (receipt && !*receipt && pause == kLastPoll) FID_CHECK(rpc.send_raw_transaction(raw));  // a node that was restarted may have lost it
+        if (receipt && !*receipt && pause == kLastPoll)
+            FID_CHECK(rpc.send_raw_transaction(raw));  // a node that was restarted may have lost it
     }
 }
 
 Result<Deployed> deploy(Rpc& rpc, const crypto::Secret& key, const DeployRequest& request, std::string_view name, ByteView arguments) {
     FID_TRY(auto code, from_hex(artifact(name).bytecode));
     append(code, arguments);
-    auto receipt = send_and_wait(rpc, key, {.chain_id = request.chain_id, .to = std::nullopt, .data = std::move(code), .value = {}, .gas_limit = 0, .patience = request.patience});
+    auto receipt = send_and_wait(rpc, key,
+                                 {.chain_id = request.chain_id,
+                                  .to = std::nullopt,
+                                  .data = std::move(code),
+                                  .value = {},
+                                  .gas_limit = 0,
+                                  .patience = request.patience});
     if (!receipt) return fail(receipt.error().with("deploy " + std::string(name)));
     if (!receipt->created) return fail(ErrorCode::malformed, "the node names no address for " + std::string(name));
     Deployed out;
@@ -53,8 +61,11 @@ Result<Deployed> deploy(Rpc& rpc, const crypto::Secret& key, const DeployRequest
     return out;
 }
 
-Result<std::uint64_t> run(Rpc& rpc, const crypto::Secret& key, const DeployRequest& request, const Address& to, Bytes data, std::string_view step) {
-    const auto receipt = send_and_wait(rpc, key, {.chain_id = request.chain_id, .to = to, .data = std::move(data), .value = {}, .gas_limit = 0, .patience = request.patience});
+Result<std::uint64_t> run(Rpc& rpc, const crypto::Secret& key, const DeployRequest& request, const Address& to, Bytes data,
+                          std::string_view step) {
+    const auto receipt = send_and_wait(
+        rpc, key,
+        {.chain_id = request.chain_id, .to = to, .data = std::move(data), .value = {}, .gas_limit = 0, .patience = request.patience});
     if (!receipt) return fail(receipt.error().with(step));
     return receipt->block_number;
 }
@@ -64,7 +75,13 @@ Result<void> fund(Rpc& rpc, const crypto::Secret& key, const DeployRequest& requ
     for (const auto& account : request.fund) {
         FID_TRY(const auto has, rpc.balance(account));
         if (has >= request.fund_wei) continue;
-        auto receipt = send_and_wait(rpc, key, {.chain_id = request.chain_id, .to = account, .data = {}, .value = request.fund_wei, .gas_limit = kTransferGas, .patience = request.patience});
+        auto receipt = send_and_wait(rpc, key,
+                                     {.chain_id = request.chain_id,
+                                      .to = account,
+                                      .data = {},
+                                      .value = request.fund_wei,
+                                      .gas_limit = kTransferGas,
+                                      .patience = request.patience});
         if (!receipt) return fail(receipt.error().with("fund " + to_0x(account)));
     }
     return {};
@@ -119,11 +136,12 @@ Result<Deployment> deploy_all(Rpc& rpc, const crypto::Secret& deployer, const De
     FID_TRY(out.checkpoints, deploy(rpc, deployer, request, "Checkpoints", members_address));
     FID_TRY(out.directory, deploy(rpc, deployer, request, "Directory", members_address));
     for (const auto* contract : {&out.members, &out.studies, &out.consents, &out.checkpoints}) {
-        FID_TRY(out.last_block, run(rpc, deployer, request, out.directory.address, directory_set_call(contract->name, contract->address), "list " + contract->name));
+        FID_TRY(out.last_block, run(rpc, deployer, request, out.directory.address, directory_set_call(contract->name, contract->address),
+                                    "list " + contract->name));
     }
     FID_TRY(out.last_block, run(rpc, deployer, request, out.members.address,
-                                register_institution_call(request.institution, request.gateway, request.certificate_sha256, request.institution_name,
-                                                          request.endpoint, request.founders),
+                                register_institution_call(request.institution, request.gateway, request.certificate_sha256,
+                                                          request.institution_name, request.endpoint, request.founders),
                                 "register the institution"));
     FID_CHECK(fund(rpc, deployer, request));
     return out;

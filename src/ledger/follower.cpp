@@ -15,25 +15,30 @@ namespace {
 constexpr std::chrono::seconds kNodeCheckEvery{2};
 constexpr std::chrono::seconds kBehindAfter{10};
 
-std::string chain_name(const FollowerSettings& settings) { return std::to_string(settings.chain_id) + ":" + to_hex(settings.genesis_hash); }
+std::string chain_name(const FollowerSettings& settings) {
+    return std::to_string(settings.chain_id) + ":" + to_hex(settings.genesis_hash);
+}
 
 Result<void> store_block(database::Transaction& transaction, const Block& block) {
     const auto number = static_cast<long long>(block.number());
     const auto hash = to_hex(block.hash);
     const auto header = to_hex(block.header.encode());
     return database::attempt("store a block", [&] {
-        transaction.sql() << "insert into ledger_blocks(number, hash, header, settled) values(:n, :h, :r, 0)", soci::use(number), soci::use(hash), soci::use(header);
+        transaction.sql() << "insert into ledger_blocks(number, hash, header, settled) values(:n, :h, :r, 0)", soci::use(number),
+            soci::use(hash), soci::use(header);
     });
 }
 
 Result<void> remove_blocks_from(database::Transaction& transaction, std::uint64_t number) {
     const auto first = static_cast<long long>(number);
-    return database::attempt("remove blocks", [&] { transaction.sql() << "delete from ledger_blocks where number >= :n", soci::use(first); });
+    return database::attempt("remove blocks",
+                             [&] { transaction.sql() << "delete from ledger_blocks where number >= :n", soci::use(first); });
 }
 
 Result<void> remove_blocks_below(database::Transaction& transaction, std::uint64_t number) {
     const auto first = static_cast<long long>(number);
-    return database::attempt("remove blocks", [&] { transaction.sql() << "delete from ledger_blocks where number < :n", soci::use(first); });
+    return database::attempt("remove blocks",
+                             [&] { transaction.sql() << "delete from ledger_blocks where number < :n", soci::use(first); });
 }
 
 Result<void> settle_blocks_to(database::Transaction& transaction, std::uint64_t number, std::uint64_t keep_from) {
@@ -84,9 +89,16 @@ std::vector<ethereum::BlockHeader> headers_of(auto first, auto last) {
 }  // namespace
 
 Follower::Follower(database::Database& database, Rpc& rpc, FollowerSettings settings, std::vector<LedgerChanges*> sinks, const Clock& clock)
-    : database_(database), rpc_(rpc), settings_(std::move(settings)), sinks_(std::move(sinks)), clock_(clock), last_new_block_(clock.steady_now()) {}
+    : database_(database),
+      rpc_(rpc),
+      settings_(std::move(settings)),
+      sinks_(std::move(sinks)),
+      clock_(clock),
+      last_new_block_(clock.steady_now()) {}
 
-Follower::~Follower() { stop(); }
+Follower::~Follower() {
+    stop();
+}
 
 Result<void> Follower::load() {
     std::vector<Kept> chain;
@@ -107,8 +119,8 @@ Result<void> Follower::load() {
             std::string header;
             long long number = 0;
             long long settled = 0;
-            soci::statement statement = (sql.prepare << "select number, hash, header, settled from ledger_blocks order by number", soci::into(number), soci::into(hash),
-                                         soci::into(header), soci::into(settled));
+            soci::statement statement = (sql.prepare << "select number, hash, header, settled from ledger_blocks order by number",
+                                         soci::into(number), soci::into(hash), soci::into(header), soci::into(settled));
             statement.execute(false);
             const auto read = [&]() -> Result<Kept> {
                 Kept kept;
@@ -117,8 +129,10 @@ Result<void> Follower::load() {
                 FID_TRY(kept.block.header, ethereum::decode_header(rlp, {.require_base_fee = false, .allow_later_fields = true}));
                 kept.settled = settled != 0;
                 const auto& h = kept.block.header;
-                if (static_cast<long long>(h.number) != number) return fail(ErrorCode::corrupt, "the row of block " + std::to_string(number) + " holds another block");
-                if (settings_.seals && h.hash() != kept.block.hash) return fail(ErrorCode::corrupt, "block " + std::to_string(h.number) + " has another hash");
+                if (static_cast<long long>(h.number) != number)
+                    return fail(ErrorCode::corrupt, "the row of block " + std::to_string(number) + " holds another block");
+                if (settings_.seals && h.hash() != kept.block.hash)
+                    return fail(ErrorCode::corrupt, "block " + std::to_string(h.number) + " has another hash");
                 return kept;
             };
             std::string damage;
@@ -142,10 +156,12 @@ Result<void> Follower::load() {
             // What is sound up to the newest block is enough to go on from it, as long as something settled is in it. Otherwise all of it
             // is read from the chain again, and whoever has been told of it before must know.
             if (last_is_sound && !chain.empty() && chain.front().settled) {
-                log::warning("ledger", "followed blocks in the database are damaged; they are let go", {{"below", chain.front().block.number()}, {"why", damage}});
+                log::warning("ledger", "followed blocks in the database are damaged; they are let go",
+                             {{"below", chain.front().block.number()}, {"why", damage}});
                 return remove_blocks_below(transaction, chain.front().block.number());
             }
-            log::warning("ledger", "the followed blocks in the database are damaged; the chain is followed again from the start", {{"why", damage}});
+            log::warning("ledger", "the followed blocks in the database are damaged; the chain is followed again from the start",
+                         {{"why", damage}});
             chain.clear();
             return remove_blocks_from(transaction, 0);
         });
@@ -187,8 +203,10 @@ void Follower::run(std::stop_token stop) {
         const auto outcome = step();
         const auto problem = outcome ? std::string_view() : fiducial::name_of(outcome.error().code);
         if (problem != logged) {
-            if (problem.empty()) log::info("ledger", "the chain is being followed again");
-            else log::warning("ledger", "the chain cannot be followed", {{"why", outcome.error().message}});
+            if (problem.empty())
+                log::info("ledger", "the chain is being followed again");
+            else
+                log::warning("ledger", "the chain cannot be followed", {{"why", outcome.error().message}});
             logged = problem;
         }
         if (outcome && *outcome) continue;
@@ -204,7 +222,8 @@ Result<void> Follower::check_node() {
     node_checked_ = false;
     FID_TRY(const auto chain, rpc_.chain_id());
     if (chain != settings_.chain_id) {
-        return fail(ErrorCode::conflict, "the node is on chain " + std::to_string(chain) + ", the site's is " + std::to_string(settings_.chain_id));
+        return fail(ErrorCode::conflict,
+                    "the node is on chain " + std::to_string(chain) + ", the site's is " + std::to_string(settings_.chain_id));
     }
     FID_TRY(const auto genesis, rpc_.block(std::uint64_t{0}));
     if (!genesis || genesis->hash != settings_.genesis_hash) {
@@ -280,7 +299,8 @@ Result<bool> Follower::undo_where_forked(const Block& node_head) {
     });
     FID_CHECK(outcome);
     const auto depth = chain_.size() - keep;
-    log::warning("ledger", "blocks were undone by a reorganisation", {{"blocks", depth}, {"from", chain_[keep].block.number()}, {"settled", lowest_settled.has_value()}});
+    log::warning("ledger", "blocks were undone by a reorganisation",
+                 {{"blocks", depth}, {"from", chain_[keep].block.number()}, {"settled", lowest_settled.has_value()}});
     chain_.erase(chain_.begin() + static_cast<std::ptrdiff_t>(keep), chain_.end());
     {
         const std::lock_guard lock(mutex_);
@@ -306,10 +326,12 @@ Result<std::size_t> Follower::settled_by_trust_file(std::span<const Kept> blocks
     std::size_t settled = 0;
     for (std::size_t first = 0; first < blocks.size();) {
         const auto* set = evidence::signers_at(settings_.signer_sets, blocks[first].block.number());
-        if (set == nullptr) return fail(ErrorCode::unverified, "no signers are known for block " + std::to_string(blocks[first].block.number()));
+        if (set == nullptr)
+            return fail(ErrorCode::unverified, "no signers are known for block " + std::to_string(blocks[first].block.number()));
         auto last = first;  // one past
         while (last < blocks.size() && evidence::signers_at(settings_.signer_sets, blocks[last].block.number()) == set) ++last;
-        const auto headers = headers_of(blocks.begin() + static_cast<std::ptrdiff_t>(first), blocks.begin() + static_cast<std::ptrdiff_t>(last));
+        const auto headers =
+            headers_of(blocks.begin() + static_cast<std::ptrdiff_t>(first), blocks.begin() + static_cast<std::ptrdiff_t>(last));
         FID_TRY(const auto report, settings_.seals->check_span(headers, set->signers));
         // Whatever a settled block stands on is settled.
         for (std::size_t i = headers.size(); i > 0; --i) {
@@ -327,7 +349,9 @@ Result<ethereum::CliqueSnapshot> Follower::signers_by_votes(const ethereum::Bloc
     const auto last = header.number - 1;
     FID_TRY(auto signers, follow_votes(rpc_, {settings_.genesis_hash, *settings_.clique, settings_.signer_sets}, last, last));
     if (signers.hash() != header.parent_hash) return fail(ErrorCode::unavailable, "the chain changed while it was read");
-    log::warning("ledger", "the signers vote; the chain is followed by their votes, evidence of blocks under other signers than the trust file's needs a new one",
+    log::warning("ledger",
+                 "the signers vote; the chain is followed by their votes, evidence of blocks under other signers than the trust file's "
+                 "needs a new one",
                  {{"block", header.number}, {"see", "fiducial trust next"}});
     return signers;
 }
@@ -363,7 +387,8 @@ Result<std::size_t> Follower::settled_by_votes(std::span<const Kept> blocks) {
 
 // Returns: the numbers of the blocks of `chain` that are settled now and were not, ascending.
 Result<std::vector<std::uint64_t>> Follower::newly_settled(std::span<const Kept> chain) {
-    const auto open = chain.subspan(static_cast<std::size_t>(std::find_if(chain.begin(), chain.end(), [](const Kept& kept) { return !kept.settled; }) - chain.begin()));
+    const auto open = chain.subspan(
+        static_cast<std::size_t>(std::find_if(chain.begin(), chain.end(), [](const Kept& kept) { return !kept.settled; }) - chain.begin()));
     std::size_t count = open.size() > settings_.development_depth ? open.size() - settings_.development_depth : 0;
     if (settings_.seals && !open.empty()) {
         // Once by votes, always by votes: a set that is out of date might fit a few blocks by chance.
@@ -385,7 +410,8 @@ Result<bool> Follower::extend(const Block& node_head) {
     const auto next = next_block();
     if (node_head.number() < next) return false;
     std::vector<Block> blocks;
-    if (node_head.number() == next) blocks.push_back(node_head);
+    if (node_head.number() == next)
+        blocks.push_back(node_head);
     else {
         const auto count = std::min<std::uint64_t>(settings_.blocks_at_once, node_head.number() - next + 1);
         FID_TRY(blocks, rpc_.blocks(next, count));
@@ -453,7 +479,9 @@ bool Follower::answered() {
     const auto missing = status_.node_head < next ? 0 : status_.node_head - next + 1;
     status_.reachable = true;
     // One poll more is waited for; where it takes longer, whoever waits is told.
-    status_.problem = missing <= settings_.blocks_at_once ? std::string() : "blocks " + std::to_string(next) + " to " + std::to_string(status_.node_head) + " are still to be followed";
+    status_.problem = missing <= settings_.blocks_at_once
+                          ? std::string()
+                          : "blocks " + std::to_string(next) + " to " + std::to_string(status_.node_head) + " are still to be followed";
     if (missing == 0) {
         status_.last_answer = clock_.now();
         last_answer_steady_ = clock_.steady_now();
@@ -508,12 +536,14 @@ Result<void> Follower::acknowledge_undone(const FollowerStatus& shown) {
         if (!read) return fail(read.error());
         const Undone undone = *read;
         if (undone.count != shown.unacknowledged || undone.lowest != shown.lowest_undone) {
-            return fail(ErrorCode::conflict, "settled blocks were undone meanwhile, from block " + std::to_string(undone.lowest) + " on; look at them (ledger status), then acknowledge again");
+            return fail(ErrorCode::conflict, "settled blocks were undone meanwhile, from block " + std::to_string(undone.lowest) +
+                                                 " on; look at them (ledger status), then acknowledge again");
         }
         return database::attempt("acknowledge", [&] { transaction.sql() << "delete from ledger_meta where name = 'settled_undone'"; });
     }));
     const std::lock_guard lock(mutex_);
-    if (status_.incidents == shown.incidents) status_.unacknowledged = status_.lowest_undone = 0;  // otherwise one came after the row was gone
+    if (status_.incidents == shown.incidents)
+        status_.unacknowledged = status_.lowest_undone = 0;  // otherwise one came after the row was gone
     return {};
 }
 
@@ -537,7 +567,8 @@ Result<std::optional<std::uint64_t>> newest_block_time(database::Database& datab
             transaction.sql() << "select header from ledger_blocks order by number desc limit 1", soci::into(header);
             if (!transaction.sql().got_data()) return std::nullopt;
             const auto rlp = from_hex(header);
-            const auto decoded = rlp ? ethereum::decode_header(*rlp, {.require_base_fee = false, .allow_later_fields = true}) : Result<ethereum::BlockHeader>(fail(rlp.error()));
+            const auto decoded = rlp ? ethereum::decode_header(*rlp, {.require_base_fee = false, .allow_later_fields = true})
+                                     : Result<ethereum::BlockHeader>(fail(rlp.error()));
             if (!decoded) return std::nullopt;  // Follower::load() says so
             return std::optional<std::uint64_t>(decoded->timestamp);
         });

@@ -49,34 +49,34 @@ public:
 struct FollowerSettings {
     std::uint64_t chain_id = 0;
     Hash genesis_hash{};
-    std::uint64_t period = 0;                       // seconds
-    std::uint64_t from_block = 0;                   // no followed contract is older
-    LogFilter filter;                               // the followed contracts
+    std::uint64_t period = 0;                          // seconds
+    std::uint64_t from_block = 0;                      // no followed contract is older
+    LogFilter filter;                                  // the followed contracts
     std::shared_ptr<const ethereum::SealRules> seals;  // none: a development chain, settled at inclusion
-    std::vector<evidence::SignerSet> signer_sets;   // with seals
-    std::optional<ethereum::CliqueConfig> clique;   // with it, signers that vote are followed by their votes (EIP-225)
-    std::uint64_t development_depth = 0;            // without seals: blocks on top until settled
+    std::vector<evidence::SignerSet> signer_sets;      // with seals
+    std::optional<ethereum::CliqueConfig> clique;      // with it, signers that vote are followed by their votes (EIP-225)
+    std::uint64_t development_depth = 0;               // without seals: blocks on top until settled
     std::chrono::milliseconds poll{250};
-    std::size_t blocks_at_once = 64;                // one database transaction
-    std::size_t kept_blocks = 1024;                 // headers kept below the settled head: the deepest reorganisation that can be followed
-    std::chrono::seconds stall_after{30};           // and three periods
+    std::size_t blocks_at_once = 64;       // one database transaction
+    std::size_t kept_blocks = 1024;        // headers kept below the settled head: the deepest reorganisation that can be followed
+    std::chrono::seconds stall_after{30};  // and three periods
 };
 
 /// The chain as this archive has followed it.
 struct FollowerStatus {
-    bool reachable = false;            // the last poll was answered, for the right chain, by a node that is not syncing, and followed
-    bool behind = true;                // the last such poll that reached the node's head is older than max(3 periods, 10 s), or there was none
-    bool current = false;              // not behind, the last poll succeeded, and no more blocks are still to be told than one poll takes
-    std::string problem;               // of the last poll, for people; also while more is still to be told than one poll takes
+    bool reachable = false;  // the last poll was answered, for the right chain, by a node that is not syncing, and followed
+    bool behind = true;      // the last such poll that reached the node's head is older than max(3 periods, 10 s), or there was none
+    bool current = false;    // not behind, the last poll succeeded, and no more blocks are still to be told than one poll takes
+    std::string problem;     // of the last poll, for people; also while more is still to be told than one poll takes
     std::optional<SystemTime> last_answer;  // of the last poll that reached the node's head
-    std::uint64_t head = 0;            // followed, not the node's own when we are still catching up
+    std::uint64_t head = 0;                 // followed, not the node's own when we are still catching up
     Hash head_hash{};
-    std::uint64_t head_time = 0;       // seconds
+    std::uint64_t head_time = 0;  // seconds
     std::uint64_t node_head = 0;
     std::uint64_t settled = 0;
     Hash settled_hash{};
-    std::vector<Address> voted_signers;  // who seals after their latest settled votes; none while the trust file's set fits
-    bool any = false;                  // there is a head
+    std::vector<Address> voted_signers;        // who seals after their latest settled votes; none while the trust file's set fits
+    bool any = false;                          // there is a head
     std::uint64_t deepest_reorganisation = 0;  // blocks; since the start
     std::uint64_t reorganisations = 0;
     std::uint64_t incidents = 0;       // settled blocks were undone: so often since the start
@@ -144,7 +144,7 @@ private:
     const Clock& clock_;
     std::function<void(std::uint64_t)> on_incident_;
 
-    std::deque<Kept> chain_;           // the follower's thread only; ascending, consecutive
+    std::deque<Kept> chain_;                           // the follower's thread only; ascending, consecutive
     std::optional<ethereum::CliqueSnapshot> signers_;  // at the settled head; nothing while the trust file's set fits
     SteadyTime last_node_check_{};
     bool node_checked_ = false;

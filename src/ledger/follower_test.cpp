@@ -16,12 +16,12 @@
 namespace fiducial::ledger {
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 using testing::must;
 using testing::NodeKind;
 using testing::Site;
 using testing::TemporaryFolder;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 // What a sink is told, in order.
 class Journal final : public LedgerChanges {
@@ -73,7 +73,9 @@ struct Bare {
         settings.filter.addresses = {Address{1}};
         database = must(database::Database::open({.path = folder.path() / "index.db"}, migrations()));
     }
-    std::unique_ptr<Follower> make() { return std::make_unique<Follower>(*database, *rpc, settings, std::vector<LedgerChanges*>{&journal}, clock); }
+    std::unique_ptr<Follower> make() {
+        return std::make_unique<Follower>(*database, *rpc, settings, std::vector<LedgerChanges*>{&journal}, clock);
+    }
     void mine(int blocks = 1) {
         for (int i = 0; i < blocks; ++i) must(rpc->raw("evm_mine", "[]"));
     }
@@ -197,7 +199,8 @@ TEST(Follower, WhatIsDamagedInTheDatabaseIsFollowedAgain) {
              {"delete from ledger_blocks where number = 2", ""},
              {"update ledger_blocks set header = ''", again},
              {"update ledger_blocks set settled = 0, hash = case when number = 1 then '00' else hash end", again}}) {
-        must(bare.database->write(database::Durability::full, [&](database::Transaction& t) { return database::attempt("damage", [&] { t.sql() << damage; }); }));
+        must(bare.database->write(database::Durability::full,
+                                  [&](database::Transaction& t) { return database::attempt("damage", [&] { t.sql() << damage; }); }));
         bare.journal.lines.clear();
         must(newest_block_time(*bare.database));
         follower = bare.make();
@@ -280,7 +283,7 @@ TEST(Follower, BehindCountsFromTheLastAnswerAndNotFromTheLastBlock) {
     EXPECT_FALSE(follower->status().behind);
     bare.clock.ahead += seconds(3600);  // an idle chain: no block for an hour
     EXPECT_TRUE(follower->status().behind);
-    must(follower->step());             // but it answers
+    must(follower->step());  // but it answers
     EXPECT_FALSE(follower->status().behind);
     bare.clock.ahead += seconds(9);
     EXPECT_FALSE(follower->status().behind);
@@ -350,9 +353,11 @@ public:
         for (std::size_t i = 0; i < network.sockets.size(); ++i) {
             const auto node = network.sockets[i].parent_path();
             ProcessSpec spec{.program = *geth};
-            spec.arguments = network_arguments({node.string(), network.sockets[i].string(), to_0x(network.signers[i]), (node / "password").string(), network.chain_id, 64});
+            spec.arguments = network_arguments({node.string(), network.sockets[i].string(), to_0x(network.signers[i]),
+                                                (node / "password").string(), network.chain_id, 64});
             nodes_.push_back(must(Process::start(spec)));
-            rpcs.push_back(std::make_shared<Rpc>(std::make_shared<net::UnixSocketJson>(network.sockets[i]), RpcSettings{.first_backoff = milliseconds(0)}));
+            rpcs.push_back(std::make_shared<Rpc>(std::make_shared<net::UnixSocketJson>(network.sockets[i]),
+                                                 RpcSettings{.first_backoff = milliseconds(0)}));
         }
         for (auto& rpc : rpcs) {
             for (int tries = 0; tries < 3000 && !rpc->chain_id(); ++tries) std::this_thread::sleep_for(milliseconds(10));
@@ -388,7 +393,8 @@ TEST(Follower, ThreeSignersSettleAfterTheirMajorityAndAsManyBlocksMore) {
     Journal journal;
     Follower follower(*database, *signers.rpcs[0], settings, {&journal});
     must(follower.start());
-    ASSERT_TRUE(follower.wait_until([](const FollowerStatus& status) { return status.settled >= 4; }, seconds(120))) << follower.status().problem;
+    ASSERT_TRUE(follower.wait_until([](const FollowerStatus& status) { return status.settled >= 4; }, seconds(120)))
+        << follower.status().problem;
     follower.stop();
     const auto status = follower.status();
     // Two distinct signers stand on a block with its child at the earliest, then two more blocks.
@@ -416,7 +422,8 @@ TEST(Follower, ThreeSignersSettleAfterTheirMajorityAndAsManyBlocksMore) {
         const auto head = follower.status().head;
         Follower voting(*database, *signers.rpcs[0], settings, {&journal});
         must(voting.start());
-        ASSERT_TRUE(voting.wait_until([&](const FollowerStatus& now) { return now.settled > head + 1 && signer_count(now.settled - 1) >= 3U + added; }, seconds(120)))
+        ASSERT_TRUE(voting.wait_until(
+            [&](const FollowerStatus& now) { return now.settled > head + 1 && signer_count(now.settled - 1) >= 3U + added; }, seconds(120)))
             << voting.status().problem;
         voting.stop();
         const auto now = voting.status();
@@ -435,7 +442,11 @@ TEST(Follower, ThreeSignersSettleAfterTheirMajorityAndAsManyBlocksMore) {
         EXPECT_EQ(check_same_signers(found, settings.signer_sets, now.settled).error().code, ErrorCode::unverified);
         EXPECT_TRUE(check_same_signers(found, settings.signer_sets, found[1].first_block - 1));
         EXPECT_EQ(follow_signer_sets(*signers.rpcs[0], known, now.settled, Hash{}).error().code, ErrorCode::unavailable);
-        EXPECT_EQ(follow_signer_sets(*signers.rpcs[0], known, now.settled, now.settled_hash, [](std::uint64_t number, auto) { return number < 2; }).error().code, ErrorCode::cancelled);
+        EXPECT_EQ(follow_signer_sets(*signers.rpcs[0], known, now.settled, now.settled_hash,
+                                     [](std::uint64_t number, auto) { return number < 2; })
+                      .error()
+                      .code,
+                  ErrorCode::cancelled);
         if (added == 2) break;
         auto first = head;
         while (signer_count(first) == 3) ++first;
@@ -452,7 +463,8 @@ TEST(Follower, ThreeSignersSettleAfterTheirMajorityAndAsManyBlocksMore) {
         const std::vector<evidence::SignerSet> sets{three, four};
         question.signer_sets = sets;
         ASSERT_TRUE(voting.status().settled > first);
-        EXPECT_EQ(gather_proof(*signers.rpcs[0], question).error().code, ErrorCode::not_found);  // a settled span was found; the contract was not
+        EXPECT_EQ(gather_proof(*signers.rpcs[0], question).error().code,
+                  ErrorCode::not_found);  // a settled span was found; the contract was not
     }
 }
 

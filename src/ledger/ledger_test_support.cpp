@@ -66,9 +66,22 @@ public:
         } else {
             spec.program = "/usr/bin/env";
             const auto account = [](const crypto::Secret& key) { return to_0x(key.view()) + ",0x3635c9adc5dea00000"; };
-            spec.arguments = {"node", program.string(), "--server.port", std::to_string(port), "--server.host", "127.0.0.1", "--chain.chainId", std::to_string(chain_id),
-                              "--chain.hardfork", "london", "--wallet.accounts", account(deployer), "--wallet.accounts", account(gateway),
-                              "--miner.blockGasLimit", "300000000"};
+            spec.arguments = {"node",
+                              program.string(),
+                              "--server.port",
+                              std::to_string(port),
+                              "--server.host",
+                              "127.0.0.1",
+                              "--chain.chainId",
+                              std::to_string(chain_id),
+                              "--chain.hardfork",
+                              "london",
+                              "--wallet.accounts",
+                              account(deployer),
+                              "--wallet.accounts",
+                              account(gateway),
+                              "--miner.blockGasLimit",
+                              "300000000"};
         }
         const std::string ready = which == NodeKind::anvil ? "Listening on" : "RPC Listening on";
         spec.on_line = [this, ready](std::string_view line) {
@@ -121,7 +134,11 @@ public:
         const auto sealer_key = crypto::generate_private_key();
         sealer = must(crypto::address_of(sealer_key));
         const auto password = crypto::Secret::copy_of(as_bytes("a password for this test"));
-        const ChainSettings settings{.chain_id = chain_id, .period = 0, .epoch = 30000, .signers = {sealer}, .funded = {must(crypto::address_of(deployer)), gateway_address}};
+        const ChainSettings settings{.chain_id = chain_id,
+                                     .period = 0,
+                                     .epoch = 30000,
+                                     .signers = {sealer},
+                                     .funded = {must(crypto::address_of(deployer)), gateway_address}};
         must(create_chain(*geth, folder_.path() / "node", settings, sealer_key, password));
         LocalNodeSettings node_settings;
         node_settings.folder = folder_.path() / "node";
@@ -208,7 +225,9 @@ Site::Site(NodeKind kind, std::chrono::milliseconds flush_after) {
     reopen();
 }
 
-Site::~Site() { stop(); }
+Site::~Site() {
+    stop();
+}
 
 void Site::reopen() {
     stop();
@@ -263,10 +282,13 @@ OutboxItem Site::item(std::uint64_t id) {
 }
 
 Hash Site::on_chain(const evidence::StudyRecord& record) {
-    const auto answer = must(rpc->call({deployment.studies.address, contracts::record_of_call(institution, record.study_key, record.version), std::nullopt}));
+    const auto answer = must(
+        rpc->call({deployment.studies.address, contracts::record_of_call(institution, record.study_key, record.version), std::nullopt}));
     return must(contracts::decode_hash(answer.data));
 }
 
-void Site::raw(std::string_view method, std::string_view params) { must(rpc->raw(method, params), std::string(method).c_str()); }
+void Site::raw(std::string_view method, std::string_view params) {
+    must(rpc->raw(method, params), std::string(method).c_str());
+}
 
 }  // namespace fiducial::ledger::testing

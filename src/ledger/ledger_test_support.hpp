@@ -62,8 +62,8 @@ public:
     crypto::Secret deployer;
     crypto::Secret gateway;
     Address gateway_address{};
-    Address sealer{};              // geth
-    LocalNode* node = nullptr;     // geth
+    Address sealer{};           // geth
+    LocalNode* node = nullptr;  // geth
 };
 
 /// A chain with contracts, and what an archive has on it.
@@ -105,12 +105,14 @@ struct Site {
 };
 
 /// A missing program skips the test, or fails it where FIDUCIAL_TOOLS_REQUIRED is set (test/run sets it).
-#define FID_SKIP(why)                                                              \
-    if (std::getenv("FIDUCIAL_TOOLS_REQUIRED") != nullptr) GTEST_FAIL() << (why);  \
-    else GTEST_SKIP() << (why)
-#define FID_SKIP_WITHOUT(site)    \
-    if (!(site).skip.empty()) {   \
-        FID_SKIP((site).skip);    \
+#define FID_SKIP(why)                                      \
+    if (std::getenv("FIDUCIAL_TOOLS_REQUIRED") != nullptr) \
+        GTEST_FAIL() << (why);                             \
+    else                                                   \
+        GTEST_SKIP() << (why)
+#define FID_SKIP_WITHOUT(site)  \
+    if (!(site).skip.empty()) { \
+        FID_SKIP((site).skip);  \
     }
 
 }  // namespace fiducial::ledger::testing

@@ -21,16 +21,18 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr std::size_t kMaxAttempts = 20;               // signatures under one nonce; each 10 % dearer
-constexpr milliseconds kForeignAfter{2'000};           // a nonce used up by a transaction that is not ours
-constexpr milliseconds kRetryItem{1'000};              // an item that was skipped
-constexpr milliseconds kLastRetryAnchors{300'000};     // refused records are tried again after 1 s, 2 s, 4 s …
+constexpr std::size_t kMaxAttempts = 20;            // signatures under one nonce; each 10 % dearer
+constexpr milliseconds kForeignAfter{2'000};        // a nonce used up by a transaction that is not ours
+constexpr milliseconds kRetryItem{1'000};           // an item that was skipped
+constexpr milliseconds kLastRetryAnchors{300'000};  // refused records are tried again after 1 s, 2 s, 4 s …
 constexpr milliseconds kReplaceEvery{500};
-constexpr std::uint64_t kCallReserve = 25'000;         // gas above the estimate
+constexpr std::uint64_t kCallReserve = 25'000;  // gas above the estimate
 constexpr std::uint64_t kTransferGas = 21'000;
-constexpr std::size_t kMaxCalldata = 100 * 1024;       // of a transaction; nodes take 128 KiB
+constexpr std::size_t kMaxCalldata = 100 * 1024;  // of a transaction; nodes take 128 KiB
 
-std::int64_t ms_of(SystemTime time) { return time.time_since_epoch().count(); }
+std::int64_t ms_of(SystemTime time) {
+    return time.time_since_epoch().count();
+}
 
 // 10 % more, and at least one more.
 ethereum::Uint256 dearer(const ethereum::Uint256& value) {
@@ -39,7 +41,6 @@ ethereum::Uint256 dearer(const ethereum::Uint256& value) {
     if (sum) sum = sum->plus(ethereum::Uint256(1));
     return sum ? *sum : value;
 }
-
 
 }  // namespace
 
@@ -87,11 +88,11 @@ struct Outbox::Impl {
     std::map<std::uint64_t, SteadyTime> replaced;  // when a nonce was last signed again
     bool node_was_away = true;
     std::optional<SteadyTime> nonces_looked_at;
-    std::uint64_t explained = 0;                   // below it, every nonce was known to be ours: a reorganisation may have us forget one
-    std::string refused;                           // why records are refused as a whole; empty: they are not
+    std::uint64_t explained = 0;  // below it, every nonce was known to be ours: a reorganisation may have us forget one
+    std::string refused;          // why records are refused as a whole; empty: they are not
     milliseconds refused_pause = kRetryItem;
     std::int64_t anchors_not_before_ms = 0;
-    std::vector<LedgerIncident> incidents;         // to be reported after the commit
+    std::vector<LedgerIncident> incidents;  // to be reported after the commit
 
     mutable std::mutex mutex;
     std::condition_variable_any changed;
@@ -119,9 +120,12 @@ struct Outbox::Impl {
     Result<void> used_elsewhere(database::Transaction& t, store::Nonces& nonces, std::uint64_t nonce);
     Result<bool> read_receipts(const std::vector<store::Open>& open, std::uint64_t chain_count);
     Result<void> finish(const store::Open& open, const Receipt& receipt);
-    Result<void> finish_anchors(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt, const store::Place& place, bool settled);
-    Result<void> finish_calls(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt, const store::Place& place, bool settled);
-    Result<void> skipped(database::Transaction& t, const store::Pending& item, const contracts::StudySkipped& event, const store::Place& place, bool settled);
+    Result<void> finish_anchors(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt,
+                                const store::Place& place, bool settled);
+    Result<void> finish_calls(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt,
+                              const store::Place& place, bool settled);
+    Result<void> skipped(database::Transaction& t, const store::Pending& item, const contracts::StudySkipped& event,
+                         const store::Place& place, bool settled);
     Result<void> predecessor_missing(database::Transaction& t, const store::Pending& item, const Hash& found, const store::Place& place);
     Result<void> used_by_another(const store::Open& open);
     Result<bool> send_again(const std::vector<store::Open>& open, bool all);
@@ -136,7 +140,8 @@ struct Outbox::Impl {
         store::Open open;
         std::vector<std::uint64_t> items;
     };
-    Result<Made> sign_new(std::uint64_t nonce, const Address& to, Bytes data, std::uint64_t gas, std::vector<std::uint64_t> items, const ethereum::Uint256& base_fee);
+    Result<Made> sign_new(std::uint64_t nonce, const Address& to, Bytes data, std::uint64_t gas, std::vector<std::uint64_t> items,
+                          const ethereum::Uint256& base_fee);
     Result<void> store_and_send(std::vector<Made> made);
     Result<bool> fill_gaps(const std::set<std::uint64_t>& taken, std::uint64_t first);
     Result<std::optional<std::uint64_t>> gas_for_call(const store::Pending& item);
@@ -164,8 +169,10 @@ void Outbox::Impl::run(std::stop_token stop) {
         const auto outcome = round(flush_now);
         const auto problem = outcome ? std::string_view() : fiducial::name_of(outcome.error().code);
         if (problem != logged) {
-            if (problem.empty()) log::info("ledger", "the outbox moves again");
-            else log::warning("ledger", "the outbox cannot send", {{"why", outcome.error().message}});
+            if (problem.empty())
+                log::info("ledger", "the outbox moves again");
+            else
+                log::warning("ledger", "the outbox cannot send", {{"why", outcome.error().message}});
             logged = problem;
         }
         std::unique_lock lock(mutex);
@@ -211,8 +218,10 @@ Result<bool> Outbox::Impl::round(bool flush_now) {
     };
     auto outcome = work();
     report();
-    if (outcome) note_problem(refused);
-    else note_problem(outcome.error().message);
+    if (outcome)
+        note_problem(refused);
+    else
+        note_problem(outcome.error().message);
     const auto refreshed = refresh_status();
     if (outcome && !refreshed) return fail(refreshed.error());
     return outcome;
@@ -221,7 +230,9 @@ Result<bool> Outbox::Impl::round(bool flush_now) {
 // Nonces and receipts of another chain would do harm.
 Result<void> Outbox::Impl::check_node() {
     FID_TRY(const auto chain, rpc.chain_id());
-    if (chain != settings.chain_id) return fail(ErrorCode::conflict, "the node is on chain " + std::to_string(chain) + ", the site's is " + std::to_string(settings.chain_id));
+    if (chain != settings.chain_id)
+        return fail(ErrorCode::conflict,
+                    "the node is on chain " + std::to_string(chain) + ", the site's is " + std::to_string(settings.chain_id));
     FID_TRY(const auto syncing, rpc.is_syncing());
     if (syncing) return fail(ErrorCode::unavailable, "the node is still catching up with its peers");
     return {};
@@ -243,9 +254,13 @@ void Outbox::Impl::look_at_nonces() {
 Result<void> Outbox::Impl::used_elsewhere(database::Transaction& t, store::Nonces& nonces, std::uint64_t nonce) {
     if (nonces.foreign) return {};
     nonces.foreign = nonce;
-    incidents.push_back({LedgerIncident::Kind::foreign_transaction, 0, {}, 0,
+    incidents.push_back({LedgerIncident::Kind::foreign_transaction,
+                         0,
+                         {},
+                         0,
                          "a transaction with nonce " + std::to_string(nonce) + " of the gateway's account " + to_0x(account) +
-                             " is not known here: the index was put back from an earlier time, a copy of the site is running, or its gateway key is in other hands. Stop the copy; then fsck --repair here"});
+                             " is not known here: the index was put back from an earlier time, a copy of the site is running, or its "
+                             "gateway key is in other hands. Stop the copy; then fsck --repair here"});
     return store::set_nonces(t, row_key, nonces);
 }
 
@@ -298,7 +313,8 @@ Result<bool> Outbox::Impl::read_receipts(const std::vector<store::Open>& open, s
             moved = true;
         } else if (one.nonce >= chain_count) {
             used_up.erase(one.nonce);
-        } else if (const auto [since, first] = used_up.try_emplace(one.nonce, clock.steady_now()); !first && clock.steady_now() - since->second > kForeignAfter) {
+        } else if (const auto [since, first] = used_up.try_emplace(one.nonce, clock.steady_now());
+                   !first && clock.steady_now() - since->second > kForeignAfter) {
             FID_CHECK(used_by_another(one));
             used_up.erase(one.nonce);
             moved = true;
@@ -333,14 +349,17 @@ Result<void> Outbox::Impl::finish(const store::Open& open, const Receipt& receip
     return outcome;
 }
 
-Result<void> Outbox::Impl::finish_anchors(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt, const store::Place& place, bool settled) {
+Result<void> Outbox::Impl::finish_anchors(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt,
+                                          const store::Place& place, bool settled) {
     std::set<Hash> anchored;
     std::map<Hash, contracts::StudySkipped> skips;
     for (const auto& log : receipt.logs) {
         if (log.address != settings.studies) continue;
         FID_TRY(const auto event, contracts::decode_studies_event(log));
-        if (const auto* done = std::get_if<contracts::StudyAnchored>(&event)) anchored.insert(done->record);
-        else if (const auto* skip = std::get_if<contracts::StudySkipped>(&event)) skips[skip->record] = *skip;
+        if (const auto* done = std::get_if<contracts::StudyAnchored>(&event))
+            anchored.insert(done->record);
+        else if (const auto* skip = std::get_if<contracts::StudySkipped>(&event))
+            skips[skip->record] = *skip;
     }
     for (const auto& item : items) {
         const auto record = item.record.hash();
@@ -352,9 +371,11 @@ Result<void> Outbox::Impl::finish_anchors(database::Transaction& t, std::span<co
             FID_CHECK(skipped(t, item, skip->second, place, settled));
         } else {
             if (anchors_not_before_ms <= now_ms()) {
-                refuse_anchors(receipt.success ? "the contract Studies said nothing about a record (transaction " + to_0x(receipt.transaction_hash) + ")"
-                                               : "the contract Studies refuses this gateway's records (transaction " + to_0x(receipt.transaction_hash) +
-                                                     " reverted): the institution was deactivated, or its gateway's account replaced");
+                refuse_anchors(receipt.success
+                                   ? "the contract Studies said nothing about a record (transaction " + to_0x(receipt.transaction_hash) +
+                                         ")"
+                                   : "the contract Studies refuses this gateway's records (transaction " + to_0x(receipt.transaction_hash) +
+                                         " reverted): the institution was deactivated, or its gateway's account replaced");
             }
             FID_CHECK(store::set_stored(t, item.id, refused, anchors_not_before_ms));
         }
@@ -370,13 +391,16 @@ void Outbox::Impl::refuse_anchors(std::string why) {
     refused_pause = std::min(refused_pause * 2, kLastRetryAnchors);
 }
 
-Result<void> Outbox::Impl::skipped(database::Transaction& t, const store::Pending& item, const contracts::StudySkipped& event, const store::Place& place, bool settled) {
+Result<void> Outbox::Impl::skipped(database::Transaction& t, const store::Pending& item, const contracts::StudySkipped& event,
+                                   const store::Place& place, bool settled) {
     switch (event.reason) {
         case contracts::SkipReason::already_anchored: return store::set_included(t, item.id, place, settled);
         case contracts::SkipReason::missing_predecessor: return predecessor_missing(t, item, event.found, place);
         case contracts::SkipReason::other_record:
-            incident(LedgerIncident::Kind::other_record_in_slot, item, "the slot holds " + to_0x(event.found) + ", not " + to_0x(event.record));
-            return store::set_ended(t, item.id, OutboxState::incident, "another record is anchored in this slot: " + to_0x(event.found), place);
+            incident(LedgerIncident::Kind::other_record_in_slot, item,
+                     "the slot holds " + to_0x(event.found) + ", not " + to_0x(event.record));
+            return store::set_ended(t, item.id, OutboxState::incident, "another record is anchored in this slot: " + to_0x(event.found),
+                                    place);
         case contracts::SkipReason::none:
         case contracts::SkipReason::invalid_version: break;
     }
@@ -385,17 +409,20 @@ Result<void> Outbox::Impl::skipped(database::Transaction& t, const store::Pendin
 }
 
 // `found` is what the slot before holds: nothing, or another record than the one this item follows.
-Result<void> Outbox::Impl::predecessor_missing(database::Transaction& t, const store::Pending& item, const Hash& found, const store::Place& place) {
+Result<void> Outbox::Impl::predecessor_missing(database::Transaction& t, const store::Pending& item, const Hash& found,
+                                               const store::Place& place) {
     const auto give_up = [&](std::string text) -> Result<void> {
         incident(LedgerIncident::Kind::predecessor_missing, item, text);
         return store::set_ended(t, item.id, OutboxState::incident, text, place);
     };
-    if (found != Hash{}) return give_up("the version before is anchored as " + to_0x(found) + ", this one follows " + to_0x(item.record.previous));
+    if (found != Hash{})
+        return give_up("the version before is anchored as " + to_0x(found) + ", this one follows " + to_0x(item.record.previous));
     FID_TRY(const auto before_id, store::find_anchor(t, item.record.study_key, item.record.version - 1));
     if (!before_id) return give_up("the version before is not anchored, and is not ours to send");
     FID_TRY(const auto before, store::pending(t, row_key, *before_id));
     if (!before.intact) return give_up("the row of the version before was changed behind our back");
-    if (before.record.hash() != item.record.previous) return give_up("the version before, as stored here, is not the one that this one follows");
+    if (before.record.hash() != item.record.previous)
+        return give_up("the version before, as stored here, is not the one that this one follows");
     FID_TRY(const auto state, store::item(t, row_key, *before_id));
     if (state.state == OutboxState::incident) return give_up("the version before is an incident");
     if (state.state == OutboxState::included || state.state == OutboxState::settled) {
@@ -406,7 +433,8 @@ Result<void> Outbox::Impl::predecessor_missing(database::Transaction& t, const s
     return store::set_stored(t, item.id, "waits for the version before", now_ms() + kRetryItem.count());
 }
 
-Result<void> Outbox::Impl::finish_calls(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt, const store::Place& place, bool settled) {
+Result<void> Outbox::Impl::finish_calls(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt,
+                                        const store::Place& place, bool settled) {
     for (const auto& item : items) {
         if (receipt.success) {
             FID_CHECK(store::set_included(t, item.id, place, settled));
@@ -478,13 +506,16 @@ Result<ethereum::SignedTransaction> Outbox::Impl::stored_transaction(const store
 Result<ethereum::SignedTransaction> Outbox::Impl::own_transaction(std::uint64_t nonce, const store::Attempt& attempt) const {
     auto decoded = ethereum::decode_transaction(attempt.raw);
     const auto sender = decoded ? decoded->sender() : Result<Address>(fail(decoded.error()));
-    if (!sender || *sender != account || decoded->hash() != attempt.hash || decoded->transaction.nonce != nonce || decoded->transaction.chain_id != settings.chain_id) {
-        return fail(ErrorCode::corrupt, "the signed bytes stored for nonce " + std::to_string(nonce) + " were changed behind our back; find out who can write to the index");
+    if (!sender || *sender != account || decoded->hash() != attempt.hash || decoded->transaction.nonce != nonce ||
+        decoded->transaction.chain_id != settings.chain_id) {
+        return fail(ErrorCode::corrupt, "the signed bytes stored for nonce " + std::to_string(nonce) +
+                                            " were changed behind our back; find out who can write to the index");
     }
     return decoded;
 }
 
-// What was signed is not known any more: its items are signed anew. Should a node have it all the same, it takes its nonce (used_by_another).
+// What was signed is not known any more: its items are signed anew. Should a node have it all the same, it takes its nonce
+// (used_by_another).
 Result<void> Outbox::Impl::drop_altered(const store::Open& open, const std::string& why) {
     auto outcome = database.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
         FID_TRY(const auto items, store::items_of(t, row_key, open.nonce));
@@ -506,16 +537,17 @@ Result<void> Outbox::Impl::after_send(const store::Open& open, const SendAnswer&
         case SendOutcome::accepted:
         case SendOutcome::already_known:
         case SendOutcome::nonce_too_low:  // the receipt will tell which one it was
-            return database.write(database::Durability::rebuildable, [&](auto& t) { return store::mark_sent(t, open.nonce, newest.number, now_ms()); });
+            return database.write(database::Durability::rebuildable,
+                                  [&](auto& t) { return store::mark_sent(t, open.nonce, newest.number, now_ms()); });
         case SendOutcome::underpriced: return sign_again(open);
-        case SendOutcome::try_again:
-            node_was_away = true;
-            return fail(ErrorCode::unavailable, answer.text);
+        case SendOutcome::try_again: node_was_away = true; return fail(ErrorCode::unavailable, answer.text);
         case SendOutcome::insufficient_funds:
-            return fail(ErrorCode::unavailable, "the gateway's account " + to_0x(account) + " cannot pay for its transactions: " + answer.text);
+            return fail(ErrorCode::unavailable,
+                        "the gateway's account " + to_0x(account) + " cannot pay for its transactions: " + answer.text);
         case SendOutcome::rejected: break;
     }
-    const bool never_taken = std::all_of(open.attempts.begin(), open.attempts.end(), [](const store::Attempt& attempt) { return attempt.sent_ms == 0; });
+    const bool never_taken =
+        std::all_of(open.attempts.begin(), open.attempts.end(), [](const store::Attempt& attempt) { return attempt.sent_ms == 0; });
     if (never_taken) return drop_rejected(open, "the node refuses the transaction: " + answer.text);
     return fail(ErrorCode::unavailable, "the node refuses a transaction: " + answer.text);
 }
@@ -549,7 +581,8 @@ Result<void> Outbox::Impl::sign_again(const store::Open& open) {
     if (!first && clock.steady_now() - when->second < kReplaceEvery) return {};
     when->second = clock.steady_now();
     if (open.attempts.size() >= kMaxAttempts) {
-        return fail(ErrorCode::unavailable, "nonce " + std::to_string(open.nonce) + " is still underpriced after " + std::to_string(kMaxAttempts) + " signatures");
+        return fail(ErrorCode::unavailable,
+                    "nonce " + std::to_string(open.nonce) + " is still underpriced after " + std::to_string(kMaxAttempts) + " signatures");
     }
     const auto& newest = open.attempts.back();
     FID_TRY(const auto stored, stored_transaction(open));
@@ -574,7 +607,9 @@ Result<void> Outbox::Impl::sign_again(const store::Open& open) {
 
 std::size_t Outbox::Impl::anchors_that_fit(std::size_t available) const {
     constexpr std::size_t kBytesPerRecord = 320;  // ten words
-    const std::size_t by_gas = settings.max_gas <= settings.gas_per_batch + settings.gas_per_record ? 1 : (settings.max_gas - settings.gas_per_batch) / settings.gas_per_record;
+    const std::size_t by_gas = settings.max_gas <= settings.gas_per_batch + settings.gas_per_record
+                                   ? 1
+                                   : (settings.max_gas - settings.gas_per_batch) / settings.gas_per_record;
     return std::min({available, settings.max_batch, by_gas, kMaxCalldata / kBytesPerRecord});
 }
 
@@ -649,7 +684,8 @@ Result<bool> Outbox::Impl::fill_gaps(const std::set<std::uint64_t>& taken, std::
         made.push_back(std::move(one));
     }
     if (made.empty()) return false;
-    log::warning("ledger", "nonces of the gateway's account that nothing holds are filled", {{"first", made.front().open.nonce}, {"count", made.size()}});
+    log::warning("ledger", "nonces of the gateway's account that nothing holds are filled",
+                 {{"first", made.front().open.nonce}, {"count", made.size()}});
     FID_CHECK(store_and_send(std::move(made)));
     return true;
 }
@@ -660,12 +696,17 @@ Result<std::optional<std::uint64_t>> Outbox::Impl::gas_for_call(const store::Pen
     if (estimate) return *estimate + *estimate / 4 + kCallReserve;
     if (estimate.error().code == ErrorCode::unavailable || estimate.error().code == ErrorCode::timeout) return fail(estimate.error());
     if (estimate.error().code != ErrorCode::invalid_argument) {  // the others do not wait for it
-        log::warning("ledger", "the gas of a call cannot be estimated; it is tried again", {{"item", item.id}, {"why", estimate.error().message}});
-        FID_CHECK(database.write(database::Durability::full, [&](auto& t) { return store::set_stored(t, item.id, estimate.error().message, now_ms() + kRetryItem.count()); }));
+        log::warning("ledger", "the gas of a call cannot be estimated; it is tried again",
+                     {{"item", item.id}, {"why", estimate.error().message}});
+        FID_CHECK(database.write(database::Durability::full, [&](auto& t) {
+            return store::set_stored(t, item.id, estimate.error().message, now_ms() + kRetryItem.count());
+        }));
         return std::nullopt;
     }
     incident(LedgerIncident::Kind::call_reverted, item, "the call " + item.tag + " was not sent: " + estimate.error().message);
-    FID_CHECK(database.write(database::Durability::full, [&](auto& t) { return store::set_ended(t, item.id, OutboxState::failed, estimate.error().message, std::nullopt); }));
+    FID_CHECK(database.write(database::Durability::full, [&](auto& t) {
+        return store::set_ended(t, item.id, OutboxState::failed, estimate.error().message, std::nullopt);
+    }));
     return std::nullopt;
 }
 
@@ -675,8 +716,8 @@ Result<ethereum::Uint256> Outbox::Impl::fee_for(const ethereum::Uint256& base_fe
     return std::max(wanted, ethereum::Uint256(settings.max_fee_wei));
 }
 
-Result<Outbox::Impl::Made> Outbox::Impl::sign_new(std::uint64_t nonce, const Address& to, Bytes data, std::uint64_t gas, std::vector<std::uint64_t> items,
-                                                  const ethereum::Uint256& base_fee) {
+Result<Outbox::Impl::Made> Outbox::Impl::sign_new(std::uint64_t nonce, const Address& to, Bytes data, std::uint64_t gas,
+                                                  std::vector<std::uint64_t> items, const ethereum::Uint256& base_fee) {
     ethereum::Transaction transaction;
     transaction.chain_id = settings.chain_id;
     transaction.nonce = nonce;
@@ -710,12 +751,14 @@ Result<void> Outbox::Impl::store_and_send(std::vector<Made> made) {
 
 // Whatever it says, somebody who can write to the database said it.
 Result<void> Outbox::Impl::altered(database::Transaction& t, const store::Pending& item) {
-    incident(LedgerIncident::Kind::altered_row, item, "row " + std::to_string(item.id) + " of the outbox was changed behind our back; it is not sent");
+    incident(LedgerIncident::Kind::altered_row, item,
+             "row " + std::to_string(item.id) + " of the outbox was changed behind our back; it is not sent");
     return store::set_ended(t, item.id, OutboxState::incident, store::kAlteredRow, std::nullopt);
 }
 
 void Outbox::Impl::incident(LedgerIncident::Kind kind, const store::Pending& item, std::string text) {
-    incidents.push_back({kind, item.id, item.record.study_key, item.kind == store::Kind::anchor ? item.record.version : 0, std::move(text)});
+    incidents.push_back(
+        {kind, item.id, item.record.study_key, item.kind == store::Kind::anchor ? item.record.version : 0, std::move(text)});
 }
 
 void Outbox::Impl::report() {
@@ -749,13 +792,22 @@ Result<void> Outbox::Impl::refresh_status() {
 
 // ---- the outside
 
-Outbox::Outbox(database::Database& database, Rpc& rpc, OutboxSettings settings, crypto::Secret key, crypto::Secret row_key, const Clock& clock)
+Outbox::Outbox(database::Database& database, Rpc& rpc, OutboxSettings settings, crypto::Secret key, crypto::Secret row_key,
+               const Clock& clock)
     : impl_(std::make_unique<Impl>(database, rpc, settings, std::move(key), std::move(row_key), clock)) {}
-Outbox::~Outbox() { stop(); }
+Outbox::~Outbox() {
+    stop();
+}
 
-const Address& Outbox::account() const { return impl_->account; }
-void Outbox::on_incident(std::function<void(const LedgerIncident&)> callback) { impl_->on_incident = std::move(callback); }
-void Outbox::on_included(std::function<void()> callback) { impl_->on_included = std::move(callback); }
+const Address& Outbox::account() const {
+    return impl_->account;
+}
+void Outbox::on_incident(std::function<void(const LedgerIncident&)> callback) {
+    impl_->on_incident = std::move(callback);
+}
+void Outbox::on_included(std::function<void()> callback) {
+    impl_->on_included = std::move(callback);
+}
 
 namespace {
 Result<store::Pending> intact_row(database::Transaction& transaction, const crypto::Secret& row_key, std::uint64_t id) {
@@ -767,7 +819,8 @@ Result<store::Pending> intact_row(database::Transaction& transaction, const cryp
 
 Result<std::uint64_t> Outbox::enqueue(database::Transaction& transaction, const evidence::StudyRecord& record) {
     FID_CHECK(evidence::check_record(record));
-    if (record.chain_id != impl_->settings.chain_id || record.contract != impl_->settings.studies || record.institution != impl_->settings.institution) {
+    if (record.chain_id != impl_->settings.chain_id || record.contract != impl_->settings.studies ||
+        record.institution != impl_->settings.institution) {
         return fail(ErrorCode::invalid_argument, "the record is for another chain, contract or institution than this outbox");
     }
     FID_TRY(const auto known, store::find_anchor(transaction, record.study_key, record.version));
@@ -779,7 +832,8 @@ Result<std::uint64_t> Outbox::enqueue(database::Transaction& transaction, const 
     return store::insert_anchor(transaction, impl_->row_key, record, impl_->now_ms());
 }
 
-Result<std::uint64_t> Outbox::enqueue_call(database::Transaction& transaction, const Address& to, ByteView calldata, std::string_view tag, std::uint64_t gas_limit) {
+Result<std::uint64_t> Outbox::enqueue_call(database::Transaction& transaction, const Address& to, ByteView calldata, std::string_view tag,
+                                           std::uint64_t gas_limit) {
     if (tag.empty()) return fail(ErrorCode::invalid_argument, "a call needs a tag");
     if (calldata.size() > kMaxCalldata) return fail(ErrorCode::limit_exceeded, "a call of " + std::to_string(calldata.size()) + " bytes");
     FID_TRY(const auto known, store::find_call(transaction, tag));
@@ -814,17 +868,22 @@ Result<OutboxItem> Outbox::call(database::Transaction& transaction, std::string_
     return store::item(transaction, impl_->row_key, *id);
 }
 
-Result<std::vector<AlteredRow>> Outbox::altered_rows(database::Transaction& transaction) const { return store::altered_rows(transaction, impl_->row_key); }
+Result<std::vector<AlteredRow>> Outbox::altered_rows(database::Transaction& transaction) const {
+    return store::altered_rows(transaction, impl_->row_key);
+}
 Result<std::vector<std::uint64_t>> Outbox::altered_transactions(database::Transaction& transaction) const {
     FID_TRY(const auto kept, store::kept_transactions(transaction));
     std::vector<std::uint64_t> nonces;
     for (const auto& one : kept) {
-        const bool sound = std::all_of(one.attempts.begin(), one.attempts.end(), [&](const auto& attempt) { return impl_->own_transaction(one.nonce, attempt).has_value(); });
+        const bool sound = std::all_of(one.attempts.begin(), one.attempts.end(),
+                                       [&](const auto& attempt) { return impl_->own_transaction(one.nonce, attempt).has_value(); });
         if (!sound) nonces.push_back(one.nonce);
     }
     return nonces;
 }
-Result<void> Outbox::remove(database::Transaction& transaction, std::span<const AlteredRow> rows) { return store::remove_items(transaction, rows); }
+Result<void> Outbox::remove(database::Transaction& transaction, std::span<const AlteredRow> rows) {
+    return store::remove_items(transaction, rows);
+}
 
 Result<evidence::StudyRecord> Outbox::record(database::Transaction& transaction, const Hash& study_key, std::uint64_t version) const {
     FID_TRY(const auto id, store::find_anchor(transaction, study_key, version));
@@ -838,7 +897,9 @@ Result<std::optional<std::uint64_t>> Outbox::foreign_nonce(database::Transaction
     return nonces.foreign;
 }
 
-Result<void> Outbox::trust_nonces(database::Transaction& transaction) { return store::set_nonces(transaction, impl_->row_key, {}); }
+Result<void> Outbox::trust_nonces(database::Transaction& transaction) {
+    return store::set_nonces(transaction, impl_->row_key, {});
+}
 
 void Outbox::start() {
     FID_INVARIANT(!impl_->thread.joinable(), "an outbox is started once");
@@ -852,7 +913,9 @@ void Outbox::stop() {
     impl_->thread = {};
 }
 
-Result<bool> Outbox::step(bool flush) { return impl_->round(flush); }
+Result<bool> Outbox::step(bool flush) {
+    return impl_->round(flush);
+}
 
 OutboxStatus Outbox::status() const {
     const std::lock_guard lock(impl_->mutex);
@@ -878,26 +941,32 @@ bool wait_for_counts(auto& impl, milliseconds time, const std::function<bool(con
 }  // namespace
 
 bool Outbox::wait_until_settled(milliseconds time) {
-    return wait_for_counts(*impl_, time, [](const auto& counts) { return counts.by_state[0] + counts.by_state[1] + counts.by_state[2] == 0; });
+    return wait_for_counts(*impl_, time,
+                           [](const auto& counts) { return counts.by_state[0] + counts.by_state[1] + counts.by_state[2] == 0; });
 }
 bool Outbox::wait_until_included(milliseconds time) {
     return wait_for_counts(*impl_, time, [](const auto& counts) { return counts.by_state[0] + counts.by_state[1] == 0; });
 }
 
-Result<void> Outbox::apply(database::Transaction&, const Block&, std::span<const Log>) { return {}; }  // receipts tell
+Result<void> Outbox::apply(database::Transaction&, const Block&, std::span<const Log>) {
+    return {};
+}  // receipts tell
 
 Result<void> Outbox::undo(database::Transaction& transaction, const Block& block, bool) {
     FID_TRY(const auto settled, store::undo_block(transaction, block.hash));
     for (const auto id : settled) {
         if (std::any_of(impl_->undone.begin(), impl_->undone.end(), [id](const auto& one) { return one.item == id; })) continue;
         FID_TRY(const auto item, store::pending(transaction, impl_->row_key, id));
-        impl_->undone.push_back({LedgerIncident::Kind::settled_undone, id, item.record.study_key, item.kind == store::Kind::anchor ? item.record.version : 0,
+        impl_->undone.push_back({LedgerIncident::Kind::settled_undone, id, item.record.study_key,
+                                 item.kind == store::Kind::anchor ? item.record.version : 0,
                                  "block " + std::to_string(block.number()) + " was settled and is undone; what stood in it is sent again"});
     }
     return {};
 }
 
-Result<void> Outbox::settle(database::Transaction& transaction, const Block& block) { return store::settle_block(transaction, block.number(), block.hash); }
+Result<void> Outbox::settle(database::Transaction& transaction, const Block& block) {
+    return store::settle_block(transaction, block.number(), block.hash);
+}
 
 void Outbox::committed() {
     for (const auto& one : std::exchange(impl_->undone, {})) {

@@ -34,12 +34,12 @@ std::string_view name_of(OutboxState state);
 struct OutboxItem {
     std::uint64_t id = 0;
     OutboxState state = OutboxState::stored;
-    std::string tag;                    // of calls
+    std::string tag;  // of calls
     std::optional<std::uint64_t> nonce;
-    Hash transaction{};                 // the one in the block; zeros before
-    std::uint64_t block_number = 0;     // included and settled
+    Hash transaction{};              // the one in the block; zeros before
+    std::uint64_t block_number = 0;  // included and settled
     Hash block_hash{};
-    std::string problem;                // incident, failed; what was last wrong otherwise
+    std::string problem;  // incident, failed; what was last wrong otherwise
 };
 
 struct OutboxSettings {
@@ -48,21 +48,21 @@ struct OutboxSettings {
     Bytes32 institution{};
     std::chrono::milliseconds flush_after{1'000};
     std::size_t flush_count = 100;
-    std::size_t max_batch = 256;                 // the contract's own limit
-    std::size_t max_open_transactions = 16;      // signed and not in a block
-    std::uint64_t gas_per_batch = 150'000;       // gas limit of an anchoring transaction: this and …
-    std::uint64_t gas_per_record = 60'000;       // … this for each record
-    std::uint64_t max_gas = 25'000'000;          // of one transaction; batches get smaller to fit
+    std::size_t max_batch = 256;             // the contract's own limit
+    std::size_t max_open_transactions = 16;  // signed and not in a block
+    std::uint64_t gas_per_batch = 150'000;   // gas limit of an anchoring transaction: this and …
+    std::uint64_t gas_per_record = 60'000;   // … this for each record
+    std::uint64_t max_gas = 25'000'000;      // of one transaction; batches get smaller to fit
     std::uint64_t tip_wei = 1'000'000'000;
     std::uint64_t max_fee_wei = 10'000'000'000;  // at least; and twice the base fee. geth refuses more than 1 ether a transaction
     std::chrono::milliseconds fast_poll{10};     // for receipts right after sending; doubles up to …
     std::chrono::milliseconds slow_poll{250};
-    std::chrono::milliseconds resend_after{3'000};  // and two periods: the same bytes again
+    std::chrono::milliseconds resend_after{3'000};     // and two periods: the same bytes again
     std::chrono::milliseconds look_at_nonces{10'000};  // so often while nothing is to be sent
 };
 
 struct OutboxStatus {
-    std::uint64_t stored = 0;      // items by state
+    std::uint64_t stored = 0;  // items by state
     std::uint64_t submitted = 0;
     std::uint64_t included = 0;
     std::uint64_t incidents = 0;
@@ -70,17 +70,25 @@ struct OutboxStatus {
     std::uint64_t open_transactions = 0;
     std::chrono::milliseconds oldest_unsettled{0};  // age of the oldest item that is not settled: the settle lag
     std::chrono::milliseconds oldest_unsent{0};     // age of the oldest that is in no block: the outbox age
-    std::uint64_t resent = 0;      // since the start
-    std::uint64_t replaced = 0;    // signed again because underpriced
-    std::string problem;           // why nothing moves; empty when all is well
-    std::optional<std::uint64_t> foreign_nonce;  // of the gateway's account, used by a transaction that this outbox never made
+    std::uint64_t resent = 0;                       // since the start
+    std::uint64_t replaced = 0;                     // signed again because underpriced
+    std::string problem;                            // why nothing moves; empty when all is well
+    std::optional<std::uint64_t> foreign_nonce;     // of the gateway's account, used by a transaction that this outbox never made
 };
 
 /// Something that a person must look at.
 struct LedgerIncident {
-    enum class Kind : std::uint8_t { other_record_in_slot, predecessor_missing, settled_undone, call_reverted, altered_row, anchors_refused, foreign_transaction };
+    enum class Kind : std::uint8_t {
+        other_record_in_slot,
+        predecessor_missing,
+        settled_undone,
+        call_reverted,
+        altered_row,
+        anchors_refused,
+        foreign_transaction
+    };
     Kind kind = Kind::other_record_in_slot;
-    std::uint64_t item = 0;        // 0: none in particular (altered_row: a transaction's signed bytes)
+    std::uint64_t item = 0;  // 0: none in particular (altered_row: a transaction's signed bytes)
     Hash study_key{};
     std::uint64_t version = 0;
     std::string text;
@@ -103,7 +111,8 @@ class Outbox final : public LedgerChanges {
 public:
     /// Requires: database and rpc outlive it; `key` is the gateway's, registered in Members for settings.institution; `row_key`
     /// makes the MACs of the outbox's rows.
-    Outbox(database::Database& database, Rpc& rpc, OutboxSettings settings, crypto::Secret key, crypto::Secret row_key, const Clock& clock = system_clock());
+    Outbox(database::Database& database, Rpc& rpc, OutboxSettings settings, crypto::Secret key, crypto::Secret row_key,
+           const Clock& clock = system_clock());
     ~Outbox() override;
 
     const Address& account() const;
@@ -137,7 +146,8 @@ public:
 
     /// As in OutboxStatus; kept until the nonces are trusted.
     Result<std::optional<std::uint64_t>> foreign_nonce(database::Transaction& transaction) const;
-    /// The account's nonces are taken as they stand at the node's next answer: after a restore, and once a foreign transaction was looked into.
+    /// The account's nonces are taken as they stand at the node's next answer: after a restore, and once a foreign transaction was looked
+    /// into.
     Result<void> trust_nonces(database::Transaction& transaction);
 
     void start();

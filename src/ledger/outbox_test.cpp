@@ -18,13 +18,15 @@
 namespace fiducial::ledger {
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 using testing::must;
 using testing::NodeKind;
 using testing::Site;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
 
-std::string quoted(const std::string& text, char mark = '"') { return mark + text + mark; }
+std::string quoted(const std::string& text, char mark = '"') {
+    return mark + text + mark;
+}
 
 bool eventually(const std::function<bool()>& condition) {
     for (int i = 0; i < 3000; ++i) {
@@ -51,14 +53,18 @@ TEST(Outbox, TheSameRecordIsStoredOnceAndAnotherOneRefused) {
     EXPECT_EQ(site.enqueue(record), id);
     auto other = record;
     other.meta = Hash{1};
-    const auto refused = site.database->write(database::Durability::full, [&](database::Transaction& t) { return site.outbox->enqueue(t, other); });
+    const auto refused =
+        site.database->write(database::Durability::full, [&](database::Transaction& t) { return site.outbox->enqueue(t, other); });
     EXPECT_EQ(refused.error().code, ErrorCode::conflict);
     other = record;
     other.chain_id += 1;
-    EXPECT_EQ(site.database->write(database::Durability::full, [&](database::Transaction& t) { return site.outbox->enqueue(t, other); }).error().code,
+    EXPECT_EQ(site.database->write(database::Durability::full, [&](database::Transaction& t) { return site.outbox->enqueue(t, other); })
+                  .error()
+                  .code,
               ErrorCode::invalid_argument);
     EXPECT_EQ(must(site.database->read([&](database::Transaction& t) { return site.outbox->record(t, record.study_key, 1); })), record);
-    EXPECT_EQ(site.database->read([&](database::Transaction& t) { return site.outbox->anchor(t, record.study_key, 2); }).error().code, ErrorCode::not_found);
+    EXPECT_EQ(site.database->read([&](database::Transaction& t) { return site.outbox->anchor(t, record.study_key, 2); }).error().code,
+              ErrorCode::not_found);
     EXPECT_EQ(site.database->read([&](database::Transaction& t) { return site.outbox->item(t, 999); }).error().code, ErrorCode::not_found);
 }
 
@@ -105,7 +111,8 @@ TEST(Outbox, WhatSomebodyElseWroteIntoTheDatabaseIsNeverSent) {
     Site site(NodeKind::anvil);
     FID_SKIP_WITHOUT(site);
     const auto sql = [&](const std::string& text) {
-        must(site.database->write(database::Durability::full, [&](database::Transaction& t) { return database::attempt("alter", [&] { t.sql() << text; }); }));
+        must(site.database->write(database::Durability::full,
+                                  [&](database::Transaction& t) { return database::attempt("alter", [&] { t.sql() << text; }); }));
     };
     const auto person = crypto::random_bytes32();
     const auto guardian = contracts::set_guardian_call(site.institution, crypto::random_bytes32(), person, 4'000'000'000);
@@ -114,7 +121,8 @@ TEST(Outbox, WhatSomebodyElseWroteIntoTheDatabaseIsNeverSent) {
     auto other = site.record(2);
     other.meta = Hash{9};
     sql("update ledger_outbox set fields = " + quoted(to_hex(other.abi_encoded()), '\'') + " where id = " + std::to_string(altered));
-    sql("insert into ledger_outbox(kind, state, created_ms, not_before_ms, to_address, calldata, tag, gas_limit, problem, mac) values(1, 0, 0, 0, " +
+    sql("insert into ledger_outbox(kind, state, created_ms, not_before_ms, to_address, calldata, tag, gas_limit, problem, mac) values(1, "
+        "0, 0, 0, " +
         quoted(to_hex(site.deployment.consents.address), '\'') + ", " + quoted(to_hex(guardian), '\'') + ", 'made up', 300000, '', " +
         quoted(std::string(64, '0'), '\'') + ")");
     const auto inserted = must(site.database->read([&](database::Transaction& t) { return site.outbox->call(t, "made up"); }));
@@ -130,7 +138,10 @@ TEST(Outbox, WhatSomebodyElseWroteIntoTheDatabaseIsNeverSent) {
     EXPECT_EQ(site.on_chain(other), Hash{});
     EXPECT_EQ(must(site.rpc->transaction_count(site.chain->gateway_address)), 1U);
 
-    const auto enqueue = [&] { return site.database->write(database::Durability::full, [&](database::Transaction& t) { return site.outbox->enqueue(t, site.record(2)); }); };
+    const auto enqueue = [&] {
+        return site.database->write(database::Durability::full,
+                                    [&](database::Transaction& t) { return site.outbox->enqueue(t, site.record(2)); });
+    };
     EXPECT_EQ(enqueue().error().code, ErrorCode::corrupt);
     const auto rows = must(site.database->read([&](database::Transaction& t) { return site.outbox->altered_rows(t); }));
     ASSERT_EQ(rows.size(), 2U);
@@ -164,7 +175,9 @@ TEST(Outbox, SignedBytesThatSomebodyElseStoredAreNeitherSentNorSignedAgain) {
     must(site.database->write(database::Durability::full, [&](database::Transaction& t) {
         return database::attempt("alter", [&] { t.sql() << "update ledger_transactions set sent_ms = 0, raw = " + quoted(raw, '\''); });
     }));
-    const auto found = [&] { return must(site.database->read([&](database::Transaction& t) { return site.outbox->altered_transactions(t); })); };
+    const auto found = [&] {
+        return must(site.database->read([&](database::Transaction& t) { return site.outbox->altered_transactions(t); }));
+    };
     EXPECT_EQ(found(), std::vector<std::uint64_t>{forged.nonce});
     // An incident, and neither this record nor the next waits for what is lost.
     const auto next = site.enqueue(site.record(2));
@@ -248,7 +261,8 @@ TEST(Outbox, ANonceUsedElsewhereCostsNothing) {
     rival.max_fee_per_gas = 5'000'000'000;
     rival.gas_limit = 21'000;
     rival.to = Address{9};
-    ASSERT_EQ(must(site.rpc->send_raw_transaction(must(ethereum::sign(rival, site.chain->gateway)).encode())).outcome, SendOutcome::accepted);
+    ASSERT_EQ(must(site.rpc->send_raw_transaction(must(ethereum::sign(rival, site.chain->gateway)).encode())).outcome,
+              SendOutcome::accepted);
     site.raw("evm_mine");
     site.raw("evm_setAutomine", "[true]");
     must(site.follower->load());
@@ -267,7 +281,8 @@ TEST(Outbox, ANonceThatNothingHoldsIsFilled) {
     Site site(NodeKind::anvil);
     FID_SKIP_WITHOUT(site);
     const auto snapshot = must(site.rpc->raw("evm_snapshot", "[]"));
-    must(contracts::send_and_wait(*site.rpc, site.chain->gateway, {.chain_id = site.chain->chain_id, .to = Address{9}, .gas_limit = 21'000}));
+    must(contracts::send_and_wait(*site.rpc, site.chain->gateway,
+                                  {.chain_id = site.chain->chain_id, .to = Address{9}, .gas_limit = 21'000}));
     site.raw("evm_setAutomine", "[false]");
     const auto id = site.enqueue(site.record(1));
     must(site.outbox->step(true));
@@ -301,7 +316,9 @@ TEST(Outbox, ASlotThatHoldsThisRecordIsASuccessAndAnotherRecordAnIncident) {
     auto theirs = site.record(2);
     const auto anchor = [&](const evidence::StudyRecord& record) {
         must(contracts::send_and_wait(*site.rpc, site.chain->gateway,
-                                      {.chain_id = site.chain->chain_id, .to = site.deployment.studies.address, .data = contracts::anchor_call(std::vector{record})}));
+                                      {.chain_id = site.chain->chain_id,
+                                       .to = site.deployment.studies.address,
+                                       .data = contracts::anchor_call(std::vector{record})}));
     };
     anchor(mine);
     anchor(theirs);
@@ -326,8 +343,9 @@ TEST(Outbox, AnIncidentWhoseBlockIsUndoneIsTriedAgain) {
     FID_SKIP_WITHOUT(site);
     auto theirs = site.record(2);
     const auto snapshot = must(site.rpc->raw("evm_snapshot", "[]"));
-    must(contracts::send_and_wait(*site.rpc, site.chain->gateway,
-                                  {.chain_id = site.chain->chain_id, .to = site.deployment.studies.address, .data = contracts::anchor_call(std::vector{theirs})}));
+    must(contracts::send_and_wait(
+        *site.rpc, site.chain->gateway,
+        {.chain_id = site.chain->chain_id, .to = site.deployment.studies.address, .data = contracts::anchor_call(std::vector{theirs})}));
     auto mine = theirs;
     mine.meta = Hash{5};
     const auto id = site.enqueue(mine);
@@ -394,11 +412,14 @@ TEST(Outbox, RecordsThatTheContractRefusesAreAnIncidentAndTriedLessAndLessOften)
 TEST(Outbox, NothingStopsBehindACallThatNoNodeTakes) {
     Site site(NodeKind::geth);
     FID_SKIP_WITHOUT(site);
-    const auto endless = must(contracts::send_and_wait(*site.rpc, site.chain->deployer, {.chain_id = site.chain->chain_id, .data = must(from_hex("635b6000566000526004601cf3")), .gas_limit = 1'000'000}));
+    const auto endless = must(contracts::send_and_wait(
+        *site.rpc, site.chain->deployer,
+        {.chain_id = site.chain->chain_id, .data = must(from_hex("635b6000566000526004601cf3")), .gas_limit = 1'000'000}));
     const auto call = [&](const Address& to, std::string_view tag, std::uint64_t gas) {
-        return must(site.database->write(database::Durability::full, [&](database::Transaction& t) { return site.outbox->enqueue_call(t, to, Bytes{}, tag, gas); }));
+        return must(site.database->write(database::Durability::full,
+                                         [&](database::Transaction& t) { return site.outbox->enqueue_call(t, to, Bytes{}, tag, gas); }));
     };
-    const auto loops = call(endless.created.value(), "endless", 0);             // "gas required exceeds allowance"
+    const auto loops = call(endless.created.value(), "endless", 0);           // "gas required exceeds allowance"
     const auto huge = call(Address{9}, "more than a block", 10'000'000'000);  // more gas than any block has
     const auto id = site.enqueue(site.record(1));
     must(site.follower->load());
@@ -412,7 +433,9 @@ TEST(Outbox, NothingStopsBehindACallThatNoNodeTakes) {
     EXPECT_EQ(site.incidents.size(), 2U);
     settle_by_hand(site);
     std::string raw = "?";
-    must(site.database->read([&](database::Transaction& t) { return database::attempt("look", [&] { t.sql() << "select group_concat(raw, '') from ledger_transactions", soci::into(raw); }); }));
+    must(site.database->read([&](database::Transaction& t) {
+        return database::attempt("look", [&] { t.sql() << "select group_concat(raw, '') from ledger_transactions", soci::into(raw); });
+    }));
     EXPECT_EQ(raw, "");  // what is settled needs no bytes any more
 }
 
@@ -445,15 +468,16 @@ TEST(Outbox, CallsShareTheNoncesAndARevertedOneIsReported) {
     const auto consents = site.deployment.consents.address;
     const auto restrict = contracts::restrict_call({site.institution, patient, {contracts::TargetKind::everyone, {}, 0}, {}, true, 1});
     const auto enqueue_call = [&](const Address& to, const Bytes& data, std::string_view tag, std::uint64_t gas = 0) {
-        return site.database->write(database::Durability::full, [&](database::Transaction& t) { return site.outbox->enqueue_call(t, to, data, tag, gas); });
+        return site.database->write(database::Durability::full,
+                                    [&](database::Transaction& t) { return site.outbox->enqueue_call(t, to, data, tag, gas); });
     };
     const auto good = must(enqueue_call(consents, restrict, "restrict-1"));
     EXPECT_EQ(must(enqueue_call(consents, restrict, "restrict-1")), good);
     EXPECT_EQ(enqueue_call(consents, Bytes{1}, "restrict-1").error().code, ErrorCode::conflict);
     EXPECT_EQ(enqueue_call(consents, restrict, "").error().code, ErrorCode::invalid_argument);
     const auto anchor = site.enqueue(site.record(1));
-    const auto refused = must(enqueue_call(consents, Bytes{1, 2, 3, 4}, "nonsense"));                // found out by the estimate
-    const auto reverted = must(enqueue_call(consents, Bytes{1, 2, 3, 4}, "nonsense-sent", 100'000)); // found out in the block
+    const auto refused = must(enqueue_call(consents, Bytes{1, 2, 3, 4}, "nonsense"));                 // found out by the estimate
+    const auto reverted = must(enqueue_call(consents, Bytes{1, 2, 3, 4}, "nonsense-sent", 100'000));  // found out in the block
     must(site.follower->load());
     ASSERT_TRUE(eventually([&] {
         settle_by_hand(site);

@@ -27,12 +27,15 @@ Result<std::vector<Block>> settled_span(Rpc& rpc, const ProofQuestion& question)
     auto next = question.from_block;
     while (blocks.size() < question.max_headers) {
         if (next - question.from_block > kMostSearched) {
-            return fail(ErrorCode::limit_exceeded, "no " + std::to_string(kMostSearched) + " blocks from " + std::to_string(question.from_block) + " on settle without a vote among them");
+            return fail(ErrorCode::limit_exceeded, "no " + std::to_string(kMostSearched) + " blocks from " +
+                                                       std::to_string(question.from_block) + " on settle without a vote among them");
         }
         std::size_t wanted = kHeadersAtOnce;
         if (blocks.empty()) {
             set = evidence::signers_at(question.signer_sets, next);
-            if (set == nullptr) return fail(ErrorCode::unverified, "no signers are known for block " + std::to_string(next) + "; a newer trust file is needed");
+            if (set == nullptr)
+                return fail(ErrorCode::unverified,
+                            "no signers are known for block " + std::to_string(next) + "; a newer trust file is needed");
             // One signer settles at once; more need at least their majority and as many again.
             wanted = set->signers.size() == 1 ? 1 : 2 * ethereum::clique_majority(set->signers.size()) + 1;
         }
@@ -60,7 +63,9 @@ Result<std::vector<Block>> settled_span(Rpc& rpc, const ProofQuestion& question)
             return blocks;
         }
     }
-    if (blocks.size() >= question.max_headers) return fail(ErrorCode::limit_exceeded, "block " + std::to_string(question.from_block) + " is not settled within the headers that a bundle may hold");
+    if (blocks.size() >= question.max_headers)
+        return fail(ErrorCode::limit_exceeded,
+                    "block " + std::to_string(question.from_block) + " is not settled within the headers that a bundle may hold");
     return fail(ErrorCode::unavailable, "block " + std::to_string(question.from_block) + " is not settled yet");
 }
 
@@ -76,17 +81,22 @@ Result<ethereum::Uint256> checked_value(const Hash& storage_root, const StorageP
 Result<ProofParts> gather_proof(Rpc& rpc, const ProofQuestion& question) {
     FID_TRY(const auto blocks, settled_span(rpc, question));
     const auto& first = blocks.front();
-    const Bytes32 keys[] = {evidence::storage_key(question.slot_key, question.mapping_slot), evidence::storage_key(question.next_slot_key, question.mapping_slot)};
+    const Bytes32 keys[] = {evidence::storage_key(question.slot_key, question.mapping_slot),
+                            evidence::storage_key(question.next_slot_key, question.mapping_slot)};
     FID_TRY(auto proof, rpc.proof(question.contract, keys, first.number()));
-    if (proof.storage.size() != 2) return fail(ErrorCode::unverified, "the node proves " + std::to_string(proof.storage.size()) + " slots instead of two");
+    if (proof.storage.size() != 2)
+        return fail(ErrorCode::unverified, "the node proves " + std::to_string(proof.storage.size()) + " slots instead of two");
 
     FID_TRY(const auto account, ethereum::verify_account_proof(first.header.state_root, question.contract, proof.nodes));
-    if (!account) return fail(ErrorCode::not_found, "there is no contract at " + to_0x(question.contract) + " in block " + std::to_string(first.number()));
+    if (!account)
+        return fail(ErrorCode::not_found,
+                    "there is no contract at " + to_0x(question.contract) + " in block " + std::to_string(first.number()));
     FID_TRY(const auto held, checked_value(account->storage_root, proof.storage[0], keys[0]));
     FID_TRY(const auto next, checked_value(account->storage_root, proof.storage[1], keys[1]));
     if (held.to_be() != question.record) {
         return fail(held.is_zero() ? ErrorCode::unavailable : ErrorCode::conflict,
-                    held.is_zero() ? "block " + std::to_string(first.number()) + " does not hold the record yet" : "the slot holds another record: " + to_0x(held.to_be()));
+                    held.is_zero() ? "block " + std::to_string(first.number()) + " does not hold the record yet"
+                                   : "the slot holds another record: " + to_0x(held.to_be()));
     }
     ProofParts out;
     for (const auto& block : blocks) out.headers.push_back(block.header.encode());

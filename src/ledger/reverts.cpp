@@ -33,10 +33,12 @@ std::span<const Advice> advice() {
     static constexpr Advice kAdvice[] = {
         {"MembersNotAdministrator", "only an active administrator of the institution may do this"},
         {"MembersInactiveInstitution", "the consortium has made the institution inactive"},
-        {"MembersCustodianNeedsTwo", "one administrator alone makes no custodian: register the person without this role, then one administrator calls "
-                                     "proposeCustodian and another, whom the first did not make, appointCustodian; or the consortium calls addFounders"},
-        {"MembersSameAdministrator", "both speak with one voice: the second must be an administrator whom the first did not make; the consortium adds one with "
-                                     "addFounders"},
+        {"MembersCustodianNeedsTwo",
+         "one administrator alone makes no custodian: register the person without this role, then one administrator calls "
+         "proposeCustodian and another, whom the first did not make, appointCustodian; or the consortium calls addFounders"},
+        {"MembersSameAdministrator",
+         "both speak with one voice: the second must be an administrator whom the first did not make; the consortium adds one with "
+         "addFounders"},
         {"MembersAccountTaken", "the account is another person's or gateway's, or was a removed person's"},
         {"MembersNotReady", "its delay is not over, or approvals are missing"},
         {"ConsentsNotAllowed", "only who decides for the patient may do this"},

@@ -156,7 +156,8 @@ Result<void> read(EventReader& in, Granted& out) {
     FID_TRY(out.grant_id, in.topic());
     FID_TRY(const auto holder, in.data().bytes32("holder"));
     FID_TRY(const auto patient_key, in.data().bytes32("patientKey"));
-    if (holder != out.holder || patient_key != out.patient_key) return fail(ErrorCode::malformed, "a grant's terms are for another patient than its topics");
+    if (holder != out.holder || patient_key != out.patient_key)
+        return fail(ErrorCode::malformed, "a grant's terms are for another patient than its topics");
     FID_TRY(out.target, in.target());
     FID_TRY(out.scope, in.data().bytes32("scope"));
     FID_TRY(out.purpose, in.u8("purpose"));
@@ -253,7 +254,8 @@ constexpr contracts::Signature kEvents[] = {
     {"Members", "DeviceRemoved(bytes32)", true},
     {"Consents", "ControllerChanged(bytes32,bytes32,bytes32,uint8,uint64)", true},
     {"Consents", "GuardianChanged(bytes32,bytes32,bytes32,uint64)", true},
-    {"Consents", "Granted(bytes32,bytes32,bytes32,(bytes32,bytes32,(uint8,bytes32,uint32),bytes32,uint8,uint64,uint64,uint64),uint8,bytes32)", true},
+    {"Consents",
+     "Granted(bytes32,bytes32,bytes32,(bytes32,bytes32,(uint8,bytes32,uint32),bytes32,uint8,uint64,uint64,uint64),uint8,bytes32)", true},
     {"Consents", "Revoked(bytes32,bytes32,bytes32,uint64,uint64,bytes32)", true},
     {"Consents", "Restricted(bytes32,bytes32,bytes32,(uint8,bytes32,uint32),bytes32,bool,uint64,bytes32)", true},
     {"Consents", "Asked(bytes32,bytes32,bytes32,bytes32,bytes32,uint8,uint64)", true},
@@ -281,6 +283,8 @@ Result<Event> decode_event(const Log& log) {
     return found->second(log);
 }
 
-std::span<const contracts::Signature> event_signatures() { return kEvents; }
+std::span<const contracts::Signature> event_signatures() {
+    return kEvents;
+}
 
 }  // namespace fiducial::ledger::rights

@@ -14,22 +14,84 @@
 /// contracts/src/interfaces; ids are of Members; times are seconds since 1970.
 namespace fiducial::ledger::rights {
 
-struct InstitutionRegistered { Bytes32 institution{}; Address gateway{}; std::string name; };
-struct InstitutionEndpointChanged { Bytes32 institution{}; std::string endpoint; Hash certificate_sha256{}; };
-struct InstitutionGatewayChanged { Bytes32 institution{}; Address gateway{}; Address previous{}; };
-struct InstitutionActivityChanged { Bytes32 institution{}; bool active = false; };
-struct PersonRegistered { Bytes32 person{}; Bytes32 institution{}; Address account{}; std::uint32_t roles = 0; contracts::Custody custody{}; };
-struct PersonRolesChanged { Bytes32 person{}; std::uint32_t roles = 0; std::uint32_t previous = 0; };
-struct PersonActivityChanged { Bytes32 person{}; bool active = false; };
-struct PersonAccountChanged { Bytes32 person{}; Address account{}; Address previous{}; contracts::Custody custody{}; };
-struct PersonRemoved { Bytes32 person{}; };
-struct CustodianAppointed { Bytes32 person{}; Bytes32 first_administrator{}; Bytes32 second_administrator{}; };
-struct DeviceRegistered { Bytes32 device{}; Bytes32 institution{}; std::uint32_t operations = 0; Hash certificate_sha256{}; };
-struct DeviceChanged { Bytes32 device{}; std::uint32_t operations = 0; Hash certificate_sha256{}; bool active = false; };
-struct DeviceRemoved { Bytes32 device{}; };
+struct InstitutionRegistered {
+    Bytes32 institution{};
+    Address gateway{};
+    std::string name;
+};
+struct InstitutionEndpointChanged {
+    Bytes32 institution{};
+    std::string endpoint;
+    Hash certificate_sha256{};
+};
+struct InstitutionGatewayChanged {
+    Bytes32 institution{};
+    Address gateway{};
+    Address previous{};
+};
+struct InstitutionActivityChanged {
+    Bytes32 institution{};
+    bool active = false;
+};
+struct PersonRegistered {
+    Bytes32 person{};
+    Bytes32 institution{};
+    Address account{};
+    std::uint32_t roles = 0;
+    contracts::Custody custody{};
+};
+struct PersonRolesChanged {
+    Bytes32 person{};
+    std::uint32_t roles = 0;
+    std::uint32_t previous = 0;
+};
+struct PersonActivityChanged {
+    Bytes32 person{};
+    bool active = false;
+};
+struct PersonAccountChanged {
+    Bytes32 person{};
+    Address account{};
+    Address previous{};
+    contracts::Custody custody{};
+};
+struct PersonRemoved {
+    Bytes32 person{};
+};
+struct CustodianAppointed {
+    Bytes32 person{};
+    Bytes32 first_administrator{};
+    Bytes32 second_administrator{};
+};
+struct DeviceRegistered {
+    Bytes32 device{};
+    Bytes32 institution{};
+    std::uint32_t operations = 0;
+    Hash certificate_sha256{};
+};
+struct DeviceChanged {
+    Bytes32 device{};
+    std::uint32_t operations = 0;
+    Hash certificate_sha256{};
+    bool active = false;
+};
+struct DeviceRemoved {
+    Bytes32 device{};
+};
 
-struct ControllerChanged { Bytes32 holder{}; Hash patient_key{}; Bytes32 controller{}; contracts::ControllerKind kind{}; std::uint64_t epoch = 0; };
-struct GuardianChanged { Bytes32 holder{}; Hash patient_key{}; Bytes32 guardian{}; std::uint64_t until = 0; };
+struct ControllerChanged {
+    Bytes32 holder{};
+    Hash patient_key{};
+    Bytes32 controller{};
+    contracts::ControllerKind kind{};
+    std::uint64_t epoch = 0;
+};
+struct GuardianChanged {
+    Bytes32 holder{};
+    Hash patient_key{};
+    Bytes32 guardian{};
+    std::uint64_t until = 0;
+};
 struct Granted {
     Bytes32 holder{};
     Hash patient_key{};
@@ -44,7 +106,14 @@ struct Granted {
     Bytes32 by{};
 };
 /// grant_id zero: all. Grants of `epoch` and earlier are void; `current` is the patient's epoch from now on.
-struct Revoked { Bytes32 holder{}; Hash patient_key{}; Hash grant_id{}; std::uint64_t epoch = 0; std::uint64_t current = 0; Bytes32 by{}; };
+struct Revoked {
+    Bytes32 holder{};
+    Hash patient_key{};
+    Hash grant_id{};
+    std::uint64_t epoch = 0;
+    std::uint64_t current = 0;
+    Bytes32 by{};
+};
 struct Restricted {
     Bytes32 holder{};
     Hash patient_key{};
@@ -55,16 +124,47 @@ struct Restricted {
     std::uint64_t serial = 0;
     Bytes32 by{};
 };
-struct Asked { Bytes32 holder{}; Hash patient_key{}; Hash request_id{}; Bytes32 asker{}; Hash scope{}; std::uint8_t purpose = 0; std::uint64_t until = 0; };
-struct Answered { Bytes32 holder{}; Hash patient_key{}; Hash request_id{}; bool accepted = false; Bytes32 by{}; };
-struct Withdrawn { Bytes32 holder{}; Hash patient_key{}; Hash request_id{}; };
-struct EmergencyOpened { Bytes32 holder{}; Hash patient_key{}; Bytes32 person{}; std::uint64_t from = 0; std::uint64_t until = 0; Hash ground{}; };
-struct EmergencyClosed { Bytes32 holder{}; Hash patient_key{}; Bytes32 person{}; std::uint64_t at = 0; };
+struct Asked {
+    Bytes32 holder{};
+    Hash patient_key{};
+    Hash request_id{};
+    Bytes32 asker{};
+    Hash scope{};
+    std::uint8_t purpose = 0;
+    std::uint64_t until = 0;
+};
+struct Answered {
+    Bytes32 holder{};
+    Hash patient_key{};
+    Hash request_id{};
+    bool accepted = false;
+    Bytes32 by{};
+};
+struct Withdrawn {
+    Bytes32 holder{};
+    Hash patient_key{};
+    Hash request_id{};
+};
+struct EmergencyOpened {
+    Bytes32 holder{};
+    Hash patient_key{};
+    Bytes32 person{};
+    std::uint64_t from = 0;
+    std::uint64_t until = 0;
+    Hash ground{};
+};
+struct EmergencyClosed {
+    Bytes32 holder{};
+    Hash patient_key{};
+    Bytes32 person{};
+    std::uint64_t at = 0;
+};
 
 /// monostate: an event that changes nobody's rights (proposals, the consortium's own affairs), or none of ours.
-using Event = std::variant<std::monostate, InstitutionRegistered, InstitutionEndpointChanged, InstitutionGatewayChanged, InstitutionActivityChanged, PersonRegistered,
-                           PersonRolesChanged, PersonActivityChanged, PersonAccountChanged, PersonRemoved, CustodianAppointed, DeviceRegistered, DeviceChanged,
-                           DeviceRemoved, ControllerChanged, GuardianChanged, Granted, Revoked, Restricted, Asked, Answered, Withdrawn, EmergencyOpened, EmergencyClosed>;
+using Event = std::variant<std::monostate, InstitutionRegistered, InstitutionEndpointChanged, InstitutionGatewayChanged,
+                           InstitutionActivityChanged, PersonRegistered, PersonRolesChanged, PersonActivityChanged, PersonAccountChanged,
+                           PersonRemoved, CustodianAppointed, DeviceRegistered, DeviceChanged, DeviceRemoved, ControllerChanged,
+                           GuardianChanged, Granted, Revoked, Restricted, Asked, Answered, Withdrawn, EmergencyOpened, EmergencyClosed>;
 
 /// Requires: the log's address has been compared with the pinned contract's.
 /// Errors: malformed when one of these events does not have the contents it should. The caller must then take nothing for

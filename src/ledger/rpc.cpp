@@ -29,7 +29,9 @@ bool says(std::string_view lower_text, std::initializer_list<std::string_view> a
     return std::any_of(any.begin(), any.end(), [&](std::string_view part) { return lower_text.find(part) != std::string_view::npos; });
 }
 
-std::string quantity_text(std::uint64_t value) { return ethereum::Uint256(value).to_quantity(); }
+std::string quantity_text(std::uint64_t value) {
+    return ethereum::Uint256(value).to_quantity();
+}
 
 bj::value block_parameter(const BlockId& id) {
     if (std::holds_alternative<Latest>(id)) return "latest";
@@ -63,9 +65,13 @@ bj::object filter_object(const LogFilter& filter) {
     return out;
 }
 
-bool is_indexing(const RpcError& error) { return says(lower(error.message), {"indexing is in progress", "indexing in progress"}); }
+bool is_indexing(const RpcError& error) {
+    return says(lower(error.message), {"indexing is in progress", "indexing in progress"});
+}
 bool is_revert(const RpcError& error) {
-    return error.code == 3 || !error.data.empty() || says(lower(error.message), {"execution reverted", "vm exception", "revert", "invalid opcode", "out of gas", "gas required exceeds allowance"});
+    return error.code == 3 || !error.data.empty() ||
+           says(lower(error.message),
+                {"execution reverted", "vm exception", "revert", "invalid opcode", "out of gas", "gas required exceeds allowance"});
 }
 
 Error to_error(const RpcError& error, std::string_view method) {
@@ -73,7 +79,8 @@ Error to_error(const RpcError& error, std::string_view method) {
     if (is_indexing(error)) return {ErrorCode::unavailable, text};
     if (error.code == -32601) return {ErrorCode::unsupported, text};
     const auto words = lower(error.message);
-    if (says(words, {"header not found", "unknown block", "block not found", "header for hash not found", "block does not exist"})) return {ErrorCode::not_found, text};
+    if (says(words, {"header not found", "unknown block", "block not found", "header for hash not found", "block does not exist"}))
+        return {ErrorCode::not_found, text};
     if (says(words, {"response too large", "query returned more than"})) return {ErrorCode::limit_exceeded, text};
     if (says(words, {"timeout", "timed out"}) || error.code == -32002) return {ErrorCode::timeout, text};
     if (says(words, {"shutting down", "too many requests"}) || error.code == -32005) {
@@ -83,7 +90,9 @@ Error to_error(const RpcError& error, std::string_view method) {
 }
 
 // An answer that is too large, or takes too long, may come in pieces.
-bool is_too_much(const Error& error) { return error.code == ErrorCode::limit_exceeded || error.code == ErrorCode::timeout; }
+bool is_too_much(const Error& error) {
+    return error.code == ErrorCode::limit_exceeded || error.code == ErrorCode::timeout;
+}
 
 }  // namespace
 
@@ -113,10 +122,13 @@ std::string_view name_of(SendOutcome outcome) {
 SendOutcome classify_send_error(std::int64_t code, std::string_view message) {
     const auto text = lower(message);
     if (says(text, {"already known", "already imported", "known transaction", "alreadyknown"})) return SendOutcome::already_known;
-    if (says(text, {"underpriced", "fee too low", "max fee per gas less than block base fee", "gas price too low", "tip"})) return SendOutcome::underpriced;
+    if (says(text, {"underpriced", "fee too low", "max fee per gas less than block base fee", "gas price too low", "tip"}))
+        return SendOutcome::underpriced;
     if (says(text, {"nonce too low", "correct nonce", "nonce is too low"})) return SendOutcome::nonce_too_low;
     if (says(text, {"insufficient funds", "enough funds"})) return SendOutcome::insufficient_funds;
-    if (says(text, {"pool is full", "in progress", "try again", "timeout", "timed out", "too many", "rate limit", "shutting down", "future transaction"}) || code == -32005) {
+    if (says(text, {"pool is full", "in progress", "try again", "timeout", "timed out", "too many", "rate limit", "shutting down",
+                    "future transaction"}) ||
+        code == -32005) {
         return SendOutcome::try_again;
     }
     return SendOutcome::rejected;
@@ -128,7 +140,8 @@ Rpc::~Rpc() = default;
 Result<std::string> Rpc::exchange(std::string_view text) {
     {
         const std::lock_guard lock(mutex_);
-        if (std::chrono::steady_clock::now() < not_before_) return fail(ErrorCode::unavailable, "the node is away; the next attempt follows shortly");
+        if (std::chrono::steady_clock::now() < not_before_)
+            return fail(ErrorCode::unavailable, "the node is away; the next attempt follows shortly");
     }
     auto answer = transport_->exchange(text, settings_.timeout);
     const std::lock_guard lock(mutex_);
@@ -208,7 +221,8 @@ Result<std::vector<Rpc::Answer>> Rpc::ask_until_indexed(std::span<const Question
     const auto deadline = std::chrono::steady_clock::now() + settings_.indexing_patience;
     for (;;) {
         FID_TRY(auto answers, ask_all(questions));
-        const bool indexing = std::any_of(answers.begin(), answers.end(), [](const Answer& answer) { return answer.error && is_indexing(*answer.error); });
+        const bool indexing =
+            std::any_of(answers.begin(), answers.end(), [](const Answer& answer) { return answer.error && is_indexing(*answer.error); });
         if (!indexing || std::chrono::steady_clock::now() > deadline) return answers;
         std::this_thread::sleep_for(kIndexingPause);
     }
@@ -219,8 +233,8 @@ Result<Rpc::Answer> Rpc::ask(Question question) {
     return std::move(answers.front());
 }
 
-#define FID_ASK(name, ...)                                   \
-    FID_TRY(const auto name##_answer, ask({__VA_ARGS__}));   \
+#define FID_ASK(name, ...)                                                       \
+    FID_TRY(const auto name##_answer, ask({__VA_ARGS__}));                       \
     if (name##_answer.error) return fail(to_error(*name##_answer.error, #name)); \
     const auto& name = name##_answer.result
 
@@ -258,7 +272,8 @@ Result<std::optional<Block>> Rpc::block(const BlockId& id) {
     FID_ASK(getBlockByNumber, "eth_getBlockByNumber", {block_parameter(id), false});
     FID_TRY(auto block, read_block(getBlockByNumber, form));
     const auto* number = std::get_if<std::uint64_t>(&id);
-    if (block && number != nullptr && block->number() != *number) return fail(ErrorCode::malformed, "the node gave another block than the one asked for");
+    if (block && number != nullptr && block->number() != *number)
+        return fail(ErrorCode::malformed, "the node gave another block than the one asked for");
     return block;
 }
 
@@ -271,7 +286,8 @@ Result<std::vector<Block>> Rpc::blocks(std::uint64_t first, std::size_t count) {
         if (answer.error) return fail(to_error(*answer.error, "getBlockByNumber"));
         FID_TRY(auto block, read_block(answer.result, {settings_.later_headers, settings_.hash_check}));
         if (!block) break;
-        if (block->number() != first + blocks.size()) return fail(ErrorCode::malformed, "the node gave another block than the one asked for");
+        if (block->number() != first + blocks.size())
+            return fail(ErrorCode::malformed, "the node gave another block than the one asked for");
         blocks.push_back(std::move(*block));
     }
     return blocks;
@@ -287,7 +303,8 @@ Result<Rpc::WholeBlock> Rpc::whole_block(std::uint64_t number) {
     FID_TRY(const auto item, ethereum::rlp::decode(whole.rlp, limits));
     FID_TRY(auto parts, item.list(name));
     FID_TRY(const auto header, parts.next("header"));
-    FID_TRY(whole.block.header, ethereum::decode_header(header.encoded(), {.require_base_fee = false, .allow_later_fields = settings_.later_headers}));
+    FID_TRY(whole.block.header,
+            ethereum::decode_header(header.encoded(), {.require_base_fee = false, .allow_later_fields = settings_.later_headers}));
     whole.block.hash = whole.block.header.hash();
     if (whole.block.number() != number) return fail(ErrorCode::malformed, "the node gave another block than the one asked for");
     return whole;
@@ -335,7 +352,9 @@ Result<std::uint64_t> Rpc::estimate_gas(const Address& from, const std::optional
     FID_TRY(const auto answer, ask({"eth_estimateGas", {call_object(to, data, from)}}));
     if (answer.error) {
         if (is_revert(*answer.error)) {
-            return fail(ErrorCode::invalid_argument, "the call would fail: " + (answer.error->data.empty() ? answer.error->message : contracts::describe_revert(answer.error->data)));
+            return fail(ErrorCode::invalid_argument,
+                        "the call would fail: " +
+                            (answer.error->data.empty() ? answer.error->message : contracts::describe_revert(answer.error->data)));
         }
         return fail(to_error(*answer.error, "estimateGas"));
     }
@@ -360,8 +379,10 @@ Result<std::vector<SendAnswer>> Rpc::send_raw_transactions(std::span<const Bytes
     }
     for (std::size_t i = 0; i < out.size(); ++i) {
         const auto& answer = (*answers)[i];
-        if (answer.error) out[i] = {classify_send_error(answer.error->code, answer.error->message), answer.error->message};
-        else out[i] = {SendOutcome::accepted, {}};
+        if (answer.error)
+            out[i] = {classify_send_error(answer.error->code, answer.error->message), answer.error->message};
+        else
+            out[i] = {SendOutcome::accepted, {}};
     }
     return out;
 }
@@ -379,7 +400,8 @@ Result<std::vector<std::optional<Receipt>>> Rpc::receipts(std::span<const Hash> 
     for (std::size_t i = 0; i < answers.size(); ++i) {
         if (answers[i].error) return fail(to_error(*answers[i].error, "getTransactionReceipt"));
         FID_TRY(auto receipt, read_receipt(answers[i].result));
-        if (receipt && receipt->transaction_hash != transactions[i]) return fail(ErrorCode::malformed, "the node gave another receipt than the one asked for");
+        if (receipt && receipt->transaction_hash != transactions[i])
+            return fail(ErrorCode::malformed, "the node gave another receipt than the one asked for");
         out.push_back(std::move(receipt));
     }
     return out;
@@ -399,7 +421,8 @@ Result<std::vector<std::vector<Log>>> Rpc::logs_of_blocks(std::span<const Hash> 
     }
     const auto answers = ask_all(questions);
     std::optional<Error> error;
-    if (!answers) error = answers.error();
+    if (!answers)
+        error = answers.error();
     else {
         const auto refused = std::find_if(answers->begin(), answers->end(), [](const Answer& answer) { return answer.error.has_value(); });
         if (refused != answers->end()) error = to_error(*refused->error, "getLogs");
@@ -417,7 +440,8 @@ Result<std::vector<std::vector<Log>>> Rpc::logs_of_blocks(std::span<const Hash> 
     for (std::size_t i = 0; i < answers->size(); ++i) {
         FID_TRY(auto logs, read_logs((*answers)[i].result));
         for (const auto& log : logs) {
-            if (log.block_hash != blocks[i]) return fail(ErrorCode::malformed, "the node gave logs of another block than the one asked for");
+            if (log.block_hash != blocks[i])
+                return fail(ErrorCode::malformed, "the node gave logs of another block than the one asked for");
         }
         out.push_back(std::move(logs));
     }

@@ -30,12 +30,12 @@ using BlockId = std::variant<Latest, Pending, std::uint64_t, Hash>;
 /// What a node said to a raw transaction, told from the texts of geth, anvil and Ganache.
 enum class SendOutcome : std::uint8_t {
     accepted,
-    already_known,       // it is in the pool or in a block: as good as accepted
-    nonce_too_low,       // a transaction with this nonce is in a block; ours or another
-    underpriced,         // another one with this nonce is in the pool, or the pool wants more
-    try_again,           // pool full, node busy or away
+    already_known,  // it is in the pool or in a block: as good as accepted
+    nonce_too_low,  // a transaction with this nonce is in a block; ours or another
+    underpriced,    // another one with this nonce is in the pool, or the pool wants more
+    try_again,      // pool full, node busy or away
     insufficient_funds,
-    rejected,            // anything else: the text says what
+    rejected,  // anything else: the text says what
 };
 std::string_view name_of(SendOutcome outcome);
 struct SendAnswer {
@@ -56,17 +56,17 @@ struct CallRequest {
 };
 
 struct LogFilter {
-    std::vector<Address> addresses;  // of any of these; at least one
-    std::vector<Hash> first_topics;  // one of these; empty: any
+    std::vector<Address> addresses;     // of any of these; at least one
+    std::vector<Hash> first_topics;     // one of these; empty: any
     std::vector<Hash> second_topics{};  // likewise
 };
 
 struct RpcSettings {
     std::chrono::milliseconds timeout{10'000};
-    std::size_t max_batch = 100;                 // requests in one exchange
-    bool later_headers = false;                  // development chains: header fields of Shanghai and later
-    bool hash_check = true;                      // false only for development chains whose header hashes are not what they say
-    std::chrono::milliseconds first_backoff{50}; // after the node did not answer, further calls fail at once for so long
+    std::size_t max_batch = 100;                  // requests in one exchange
+    bool later_headers = false;                   // development chains: header fields of Shanghai and later
+    bool hash_check = true;                       // false only for development chains whose header hashes are not what they say
+    std::chrono::milliseconds first_backoff{50};  // after the node did not answer, further calls fail at once for so long
     std::chrono::milliseconds last_backoff{2'000};
     std::chrono::milliseconds indexing_patience{2'000};  // "indexing is in progress" is asked again for so long
 };
@@ -90,8 +90,8 @@ public:
     /// Consecutive blocks by number; fewer when the chain ends before.
     Result<std::vector<Block>> blocks(std::uint64_t first, std::size_t count);
 
-    /// One block whole, header, transactions and all, in the RLP that a node takes in again. Only of a node that is our own (debug_getRawBlock).
-    /// Errors: not_found beyond the head.
+    /// One block whole, header, transactions and all, in the RLP that a node takes in again. Only of a node that is our own
+    /// (debug_getRawBlock). Errors: not_found beyond the head.
     struct WholeBlock {
         Block block;
         Bytes rlp;

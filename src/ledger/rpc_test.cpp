@@ -24,7 +24,8 @@ TEST(RpcErrors, WhatNodesSayToATransactionIsTold) {
     EXPECT_EQ(classify_send_error(-32000, "replacement transaction underpriced"), underpriced);
     EXPECT_EQ(classify_send_error(-32000, "transaction underpriced: tip needed 1, tip permitted 0"), underpriced);
     EXPECT_EQ(classify_send_error(-32000, "txpool is full"), try_again);
-    EXPECT_EQ(classify_send_error(-32000, "insufficient funds for gas * price + value: balance 0, tx cost 1, overshot 1"), insufficient_funds);
+    EXPECT_EQ(classify_send_error(-32000, "insufficient funds for gas * price + value: balance 0, tx cost 1, overshot 1"),
+              insufficient_funds);
     EXPECT_EQ(classify_send_error(-32000, "transaction indexing is in progress"), try_again);
     EXPECT_EQ(classify_send_error(-32000, "exceeds block gas limit"), rejected);
     // anvil 1.7.1
@@ -32,7 +33,8 @@ TEST(RpcErrors, WhatNodesSayToATransactionIsTold) {
     EXPECT_EQ(classify_send_error(-32003, "nonce too low"), nonce_too_low);
     EXPECT_EQ(classify_send_error(-32003, "max fee per gas less than block base fee"), underpriced);
     // Ganache 7.9.2
-    EXPECT_EQ(classify_send_error(-32000, "the tx doesn't have the correct nonce. account has nonce of: 5 tx has nonce of: 4"), nonce_too_low);
+    EXPECT_EQ(classify_send_error(-32000, "the tx doesn't have the correct nonce. account has nonce of: 5 tx has nonce of: 4"),
+              nonce_too_low);
 }
 
 struct Seen final : AnswerVisitor {
@@ -50,9 +52,10 @@ struct Seen final : AnswerVisitor {
 
 TEST(RpcAnswers, Rfc_JsonRpc20_Section5AnswersAndErrorsAreRead) {
     Seen seen;
-    must(visit_answers(R"([{"jsonrpc":"2.0","id":2,"result":null},{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"execution\nreverted","data":"0x08c379a0"}},
+    must(visit_answers(
+        R"([{"jsonrpc":"2.0","id":2,"result":null},{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"execution\nreverted","data":"0x08c379a0"}},
                            {"jsonrpc":"2.0","id":4,"error":{"code":-32000,"message":"revert","data":{"result":"0x01"}}}])",
-                       seen));
+        seen));
     EXPECT_EQ(seen.results, std::vector<std::uint64_t>{2});
     ASSERT_EQ(seen.errors.size(), 2U);
     EXPECT_EQ(seen.errors[0].code, 3);
@@ -62,8 +65,9 @@ TEST(RpcAnswers, Rfc_JsonRpc20_Section5AnswersAndErrorsAreRead) {
 }
 
 TEST(RpcAnswers, WhatIsNoAnswerIsRefused) {
-    for (const char* text : {"", "7", "[7]", "{}", R"({"jsonrpc":"1.0","id":1,"result":1})", R"({"jsonrpc":"2.0","id":"1","result":1})", R"({"jsonrpc":"2.0","id":-1,"result":1})",
-                             R"({"jsonrpc":"2.0","result":1})", R"({"jsonrpc":"2.0","id":1})", R"({"jsonrpc":"2.0","id":1,"error":7})"}) {
+    for (const char* text : {"", "7", "[7]", "{}", R"({"jsonrpc":"1.0","id":1,"result":1})", R"({"jsonrpc":"2.0","id":"1","result":1})",
+                             R"({"jsonrpc":"2.0","id":-1,"result":1})", R"({"jsonrpc":"2.0","result":1})", R"({"jsonrpc":"2.0","id":1})",
+                             R"({"jsonrpc":"2.0","id":1,"error":7})"}) {
         Seen seen;
         EXPECT_EQ(visit_answers(text, seen).error().code, ErrorCode::malformed) << text;
     }
@@ -80,7 +84,8 @@ TEST(RpcAnswers, QuantitiesAndDataKeepToTheirForms) {
 // Whatever a peer on the other end may do; the transport is real, the node is not there.
 TEST(Rpc, ANodeThatIsAwayIsUnavailableAndNotAskedAgainAtOnce) {
     testing::TemporaryFolder folder;
-    Rpc rpc(std::make_shared<net::UnixSocketJson>(folder.path() / "nobody.ipc"), {.first_backoff = std::chrono::milliseconds(60'000), .last_backoff = std::chrono::milliseconds(60'000)});
+    Rpc rpc(std::make_shared<net::UnixSocketJson>(folder.path() / "nobody.ipc"),
+            {.first_backoff = std::chrono::milliseconds(60'000), .last_backoff = std::chrono::milliseconds(60'000)});
     EXPECT_EQ(rpc.chain_id().error().code, ErrorCode::unavailable);
     const auto again = rpc.chain_id();
     EXPECT_EQ(again.error().code, ErrorCode::unavailable);
@@ -108,8 +113,15 @@ public:
             for (auto block = first; block <= last; ++block, ++given) {
                 Hash name{};
                 name[31] = static_cast<std::uint8_t>(block);
-                logs.push_back({{"address", to_0x(Address{1})}, {"topics", boost::json::array{to_0x(Hash{})}}, {"data", "0x"}, {"blockNumber", ethereum::Uint256(block).to_quantity()},
-                                {"transactionHash", to_0x(Hash{})}, {"transactionIndex", "0x0"}, {"blockHash", to_0x(name)}, {"logIndex", "0x0"}, {"removed", false}});
+                logs.push_back({{"address", to_0x(Address{1})},
+                                {"topics", boost::json::array{to_0x(Hash{})}},
+                                {"data", "0x"},
+                                {"blockNumber", ethereum::Uint256(block).to_quantity()},
+                                {"transactionHash", to_0x(Hash{})},
+                                {"transactionIndex", "0x0"},
+                                {"blockHash", to_0x(name)},
+                                {"logIndex", "0x0"},
+                                {"removed", false}});
             }
             answers.push_back({{"jsonrpc", "2.0"}, {"id", one.at("id")}, {"result", std::move(logs)}});
         }
@@ -124,7 +136,8 @@ private:
 
 TEST(Rpc, LogsThatAreTooManyForOneAnswerAreAskedForByHalves) {
     for (const bool slow : {false, true}) {
-        Rpc rpc(std::make_shared<Terse>(3, slow), {.first_backoff = std::chrono::milliseconds(60'000), .last_backoff = std::chrono::milliseconds(60'000)});
+        Rpc rpc(std::make_shared<Terse>(3, slow),
+                {.first_backoff = std::chrono::milliseconds(60'000), .last_backoff = std::chrono::milliseconds(60'000)});
         const LogFilter filter{{Address{1}}, {}};
         const auto range = must(rpc.logs_in_range(1, 100, filter));
         ASSERT_EQ(range.size(), 100U);

@@ -16,8 +16,10 @@ LedgerStatus collect_status(const Follower& follower, const Outbox& outbox, cons
         out.node_problem = node->problem();
         out.node_restarts = node->restarts();
     }
-    out.chain_stalled = out.chain.stalled || (out.chain.reachable && out.outbox.open_transactions > 0 && out.outbox.oldest_unsent > kNoBlockFor);
-    out.healthy = !out.chain.behind && out.chain.problem.empty() && out.outbox.problem.empty() && !out.chain_stalled && out.outbox.incidents == 0 && !out.outbox.foreign_nonce && out.chain.unacknowledged == 0;
+    out.chain_stalled =
+        out.chain.stalled || (out.chain.reachable && out.outbox.open_transactions > 0 && out.outbox.oldest_unsent > kNoBlockFor);
+    out.healthy = !out.chain.behind && out.chain.problem.empty() && out.outbox.problem.empty() && !out.chain_stalled &&
+                  out.outbox.incidents == 0 && !out.outbox.foreign_nonce && out.chain.unacknowledged == 0;
     return out;
 }
 

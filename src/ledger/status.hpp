@@ -12,12 +12,12 @@ namespace fiducial::ledger {
 struct LedgerStatus {
     FollowerStatus chain;
     OutboxStatus outbox;
-    bool own_node = false;               // a node that we supervise
+    bool own_node = false;  // a node that we supervise
     NodeState node = NodeState::stopped;
     std::string node_problem;
     std::uint64_t node_restarts = 0;
-    bool chain_stalled = false;          // no block comes although it should: by time (period > 0), or with transactions waiting
-    bool healthy = false;                // not behind, not stalled, no problem, no incident
+    bool chain_stalled = false;  // no block comes although it should: by time (period > 0), or with transactions waiting
+    bool healthy = false;        // not behind, not stalled, no problem, no incident
 };
 
 /// `node` may be null: a node that somebody else runs.

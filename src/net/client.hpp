@@ -38,7 +38,7 @@ private:
 };
 
 struct HttpClientSettings {
-    std::string ca_file;                                       // PEM; empty: the system's
+    std::string ca_file;  // PEM; empty: the system's
     std::size_t max_answer_bytes = std::size_t{64} << 20;
     std::chrono::milliseconds connect_timeout{5'000};
 };

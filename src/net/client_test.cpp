@@ -67,9 +67,12 @@ std::string read_line(int fd) {
     for (char c = 0; ::read(fd, &c, 1) == 1 && c != '\n';) line += c;
     return line;
 }
-void put(int fd, std::string_view text) { EXPECT_EQ(::send(fd, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size())); }
+void put(int fd, std::string_view text) {
+    EXPECT_EQ(::send(fd, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+}
 void until_closed(int fd) {
-    while (!read_line(fd).empty()) {}
+    while (!read_line(fd).empty()) {
+    }
 }
 
 TEST(UnixSocketJson, KeepsItsConnection) {
@@ -114,10 +117,12 @@ TEST(UnixSocketJson, ReadsABatchAndALargeAnswer) {
 }
 
 TEST(UnixSocketJson, WorksWithAPathLongerThanTheSystemAllows) {
-    Peer peer([](int fd, int) {
-        read_line(fd);
-        put(fd, "{}");
-    }, (std::filesystem::path(std::string(120, 'd')) / std::string(60, 'e')).native());
+    Peer peer(
+        [](int fd, int) {
+            read_line(fd);
+            put(fd, "{}");
+        },
+        (std::filesystem::path(std::string(120, 'd')) / std::string(60, 'e')).native());
     UnixSocketJson client(peer.socket());
     EXPECT_TRUE(client.exchange("{}", 5s));
 }

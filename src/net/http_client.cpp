@@ -168,7 +168,8 @@ Result<HttpClientAnswer> HttpClient::send(const HttpClientRequest& request, std:
     const CURLcode code = curl_easy_perform(impl_->handle);
     if (code != CURLE_OK) {
         if (receiving.too_large) {
-            return fail(ErrorCode::limit_exceeded, shown(request.url) + ": the answer is larger than " + std::to_string(receiving.max_bytes) + " bytes");
+            return fail(ErrorCode::limit_exceeded,
+                        shown(request.url) + ": the answer is larger than " + std::to_string(receiving.max_bytes) + " bytes");
         }
         return fail(class_of(code), shown(request.url) + ": " + curl_easy_strerror(code));
     }
@@ -196,7 +197,8 @@ Result<std::string> HttpJson::exchange(std::string_view request, std::chrono::mi
 
 Result<void> check_transport(const std::string& url) {
     if (url.find("://") == std::string::npos || url.starts_with("http://") || url.starts_with("https://")) return {};
-    return fail(ErrorCode::invalid_argument, "'" + shown(url) + "' names no node that can be reached: http://…, https://… or the path of an IPC socket is wanted");
+    return fail(ErrorCode::invalid_argument,
+                "'" + shown(url) + "' names no node that can be reached: http://…, https://… or the path of an IPC socket is wanted");
 }
 
 std::shared_ptr<JsonTransport> transport_to(const std::string& url) {

@@ -26,10 +26,16 @@ std::string http_date() {
     return {text.data(), size};
 }
 
-bool is_control(char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; }
-bool is_field_value(std::string_view text) { return std::none_of(text.begin(), text.end(), is_control); }
+bool is_control(char c) {
+    return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
+}
+bool is_field_value(std::string_view text) {
+    return std::none_of(text.begin(), text.end(), is_control);
+}
 
-void append_text(Bytes& out, std::string_view text) { append(out, as_bytes(text)); }
+void append_text(Bytes& out, std::string_view text) {
+    append(out, as_bytes(text));
+}
 
 std::string chunk_head(std::size_t size) {
     static constexpr std::string_view kDigits = "0123456789abcdef";
@@ -52,7 +58,8 @@ Task<void> HttpConnection::run() {
     stream_->set_deadline(SteadyClock::now() + shared_->limits.header_timeout);
     auto secured = co_await stream_->handshake();
     if (!secured) {
-        if (secured.error().code == ErrorCode::malformed) log::info("net", "a TLS handshake failed", {{"peer", peer()}, {"why", secured.error().message}});
+        if (secured.error().code == ErrorCode::malformed)
+            log::info("net", "a TLS handshake failed", {{"peer", peer()}, {"why", secured.error().message}});
         stream_->close();
         co_return;
     }
@@ -82,7 +89,8 @@ void HttpConnection::start_request() {
 
 Task<bool> HttpConnection::read_request() {
     start_request();
-    std::copy(input_.begin() + static_cast<std::ptrdiff_t>(input_begin_), input_.begin() + static_cast<std::ptrdiff_t>(input_end_), input_.begin());
+    std::copy(input_.begin() + static_cast<std::ptrdiff_t>(input_begin_), input_.begin() + static_cast<std::ptrdiff_t>(input_end_),
+              input_.begin());
     input_end_ -= input_begin_;
     input_begin_ = 0;
     bool waiting = input_end_ == 0;
@@ -159,7 +167,8 @@ Task<bool> HttpConnection::answer_request() {
     }
     if (!handled || write_failed_) {
         ++shared_->aborted;
-        log::warning("net", "an answer was broken off", {{"peer", peer()}, {"why", handled ? std::string("the client went away") : handled.error().message}});
+        log::warning("net", "an answer was broken off",
+                     {{"peer", peer()}, {"why", handled ? std::string("the client went away") : handled.error().message}});
         stream_->close();
         co_return false;
     }
@@ -259,7 +268,8 @@ Task<Result<std::size_t>> HttpConnection::read_chunked_piece(MutableByteView out
         body_ended_ = progress->ended;
         if (progress->produced > 0 || progress->ended) co_return progress->produced;
         if (input_begin_ > 0) {
-            std::copy(input_.begin() + static_cast<std::ptrdiff_t>(input_begin_), input_.begin() + static_cast<std::ptrdiff_t>(input_end_), input_.begin());
+            std::copy(input_.begin() + static_cast<std::ptrdiff_t>(input_begin_), input_.begin() + static_cast<std::ptrdiff_t>(input_end_),
+                      input_.begin());
             input_end_ -= input_begin_;
             input_begin_ = 0;
         }
@@ -285,7 +295,9 @@ void HttpConnection::set_header(std::string_view name, std::string value) {
     answer_headers_.set(name, std::move(value));
 }
 
-bool HttpConnection::body_allowed() const { return parser_->head().method != "HEAD" && status_ != 204 && status_ != 304; }
+bool HttpConnection::body_allowed() const {
+    return parser_->head().method != "HEAD" && status_ != 204 && status_ != 304;
+}
 
 std::string HttpConnection::header_text(std::optional<std::uint64_t> content_length) {
     const auto& head = parser_->head();
@@ -299,7 +311,8 @@ std::string HttpConnection::header_text(std::optional<std::uint64_t> content_len
         const bool large = head.chunked || head.content_length > kDrainBytes;
         if (undecided || (large && body_read_ == 0)) close_after_ = true;
     }
-    std::string text = "HTTP/1.1 " + std::to_string(status_) + " " + std::string(reason_phrase(status_)) + "\r\nDate: " + http_date() + "\r\n";
+    std::string text =
+        "HTTP/1.1 " + std::to_string(status_) + " " + std::string(reason_phrase(status_)) + "\r\nDate: " + http_date() + "\r\n";
     for (const auto& [name, value] : answer_headers_) text += name + ": " + value + "\r\n";
     if (content_length && status_ != 204) text += "Content-Length: " + std::to_string(*content_length) + "\r\n";
     if (chunked_) text += "Transfer-Encoding: chunked\r\n";
@@ -315,7 +328,8 @@ Task<Result<void>> HttpConnection::transmit(ByteView first, ByteView second) {
     const std::uint64_t count = first.size() + second.size();
     if (count == 0) co_return Result<void>();
     const auto left = patience(sent_ + count, waited_out_);
-    const auto idle = shared_->limits.idle_timeout + std::chrono::milliseconds(count * 1000 / std::max<std::uint64_t>(shared_->limits.min_bytes_per_second, 1));
+    const auto idle = shared_->limits.idle_timeout +
+                      std::chrono::milliseconds(count * 1000 / std::max<std::uint64_t>(shared_->limits.min_bytes_per_second, 1));
     if (left <= 0ms) co_return fail(ErrorCode::timeout, "the client reads too slowly");
     const auto before = SteadyClock::now();
     stream_->set_deadline(before + std::min(left, idle));
@@ -373,7 +387,8 @@ Task<Result<void>> HttpConnection::flush() {
 Task<Result<void>> HttpConnection::finish() {
     FID_INVARIANT(begun_ && !finished_, "a response ends once");
     if (write_failed_) co_return fail(ErrorCode::unavailable, "the connection broke before");
-    if (left_to_write_.value_or(0) != 0 && body_allowed()) co_return fail(ErrorCode::internal, "less was written than the response announced");
+    if (left_to_write_.value_or(0) != 0 && body_allowed())
+        co_return fail(ErrorCode::internal, "less was written than the response announced");
     if (chunked_ && body_allowed()) append_text(output_, "0\r\n\r\n");
     finished_ = true;
     co_return co_await flush();

@@ -34,7 +34,8 @@ Result<std::size_t> HttpRequestParser::read_header(std::string_view bytes) {
     const auto end = bytes.find("\r\n\r\n", std::min(from, bytes.size()));
     if (std::min(end, bytes.size()) > limits_.max_bytes) {
         const bool no_line = bytes.find('\n') == std::string_view::npos;
-        return refuse(no_line ? 414 : 431, ErrorCode::limit_exceeded, "the request's header is larger than " + std::to_string(limits_.max_bytes) + " bytes");
+        return refuse(no_line ? 414 : 431, ErrorCode::limit_exceeded,
+                      "the request's header is larger than " + std::to_string(limits_.max_bytes) + " bytes");
     }
     if (end == std::string_view::npos) {
         searched_ = bytes.size();
@@ -83,7 +84,8 @@ Result<void> HttpRequestParser::read_head() {
     }
     head_.keep_alive = impl_->parser.keep_alive();
     if (const auto expect = head_.headers.find("Expect"); expect && head_.http_1_1) {
-        if (!equals_ignoring_case(*expect, "100-continue")) return refuse(417, ErrorCode::unsupported, "an expectation other than 100-continue");
+        if (!equals_ignoring_case(*expect, "100-continue"))
+            return refuse(417, ErrorCode::unsupported, "an expectation other than 100-continue");
         head_.expects_continue = true;
     }
     return {};

@@ -147,7 +147,9 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(Runtime& runtime, const Li
     return out;
 }
 
-std::uint16_t HttpServer::port() const { return impl_->listener->port(); }
+std::uint16_t HttpServer::port() const {
+    return impl_->listener->port();
+}
 
 HttpServerCounters HttpServer::counters() const {
     HttpServerCounters out;
@@ -160,6 +162,8 @@ HttpServerCounters HttpServer::counters() const {
     return out;
 }
 
-void HttpServer::stop(std::chrono::milliseconds grace) { impl_->stop(grace); }
+void HttpServer::stop(std::chrono::milliseconds grace) {
+    impl_->stop(grace);
+}
 
 }  // namespace fiducial::net

@@ -17,10 +17,10 @@
 namespace fiducial::net {
 
 struct HttpLimits {
-    std::size_t max_header_bytes = 16'384;     // request line and fields together: 431
-    std::size_t max_header_fields = 100;       // 431
-    std::uint64_t max_body_bytes = 1 << 20;    // unless the handler says otherwise: 413
-    std::size_t max_connections = 1'024;       // beyond: one that idles between requests is closed, else accepting pauses
+    std::size_t max_header_bytes = 16'384;             // request line and fields together: 431
+    std::size_t max_header_fields = 100;               // 431
+    std::uint64_t max_body_bytes = 1 << 20;            // unless the handler says otherwise: 413
+    std::size_t max_connections = 1'024;               // beyond: one that idles between requests is closed, else accepting pauses
     std::chrono::milliseconds header_timeout{10'000};  // from the first byte of a request to the end of its header: 408
     std::chrono::milliseconds idle_timeout{60'000};    // between requests, and for any one read or write to make progress
     std::uint64_t min_bytes_per_second = 1'024;        // of a body, in and out, over all the time spent waiting for the peer
@@ -42,15 +42,16 @@ public:
     virtual void limit_body(std::uint64_t bytes) = 0;
     /// Reads a piece of the body; the first call sends "100 Continue" where the client waits for it.
     /// Returns: bytes read, 0 at the body's end.
-    /// Errors: limit_exceeded, timeout (idle or too slow), malformed (chunk framing, or an end too early), unavailable (client gone), cancelled (stop).
+    /// Errors: limit_exceeded, timeout (idle or too slow), malformed (chunk framing, or an end too early), unavailable (client gone),
+    /// cancelled (stop).
     virtual Task<Result<std::size_t>> read(MutableByteView out) = 0;
     /// Reads the rest of the body. Errors: as read; limit_exceeded beyond max_bytes.
     Task<Result<std::string>> read_all(std::size_t max_bytes);
 };
 
 /// The answer to one request: either send(), or begin(), write() any number of times, finish().
-/// A handler that fails after begin(), leaves finish() out, or writes less than it announced, has the connection broken: the client sees a truncated body,
-/// never a clean end. To HEAD, and with 204 and 304, the body is left out by itself.
+/// A handler that fails after begin(), leaves finish() out, or writes less than it announced, has the connection broken: the client sees a
+/// truncated body, never a clean end. To HEAD, and with 204 and 304, the body is left out by itself.
 class Response {
 public:
     virtual ~Response() = default;
@@ -80,11 +81,11 @@ public:
 };
 
 struct HttpServerCounters {
-    std::uint64_t connections = 0;       // open now
+    std::uint64_t connections = 0;  // open now
     std::uint64_t accepted = 0;
     std::uint64_t requests = 0;
-    std::uint64_t refused = 0;           // answered by the server itself: malformed, too large, too slow
-    std::uint64_t aborted = 0;           // answers broken off
+    std::uint64_t refused = 0;  // answered by the server itself: malformed, too large, too slow
+    std::uint64_t aborted = 0;  // answers broken off
 };
 
 /// An HTTP/1.1 server. Spec: RFC 9110, RFC 9112; TLS as TlsContext says.

@@ -44,14 +44,16 @@ public:
     void end() { ::shutdown(fd_, SHUT_WR); }
     /// Reads up to and including a mark. Returns: what came, without the mark where the connection ended first.
     std::string until(std::string_view mark) {
-        while (text_.find(mark) == std::string::npos && receive()) {}
+        while (text_.find(mark) == std::string::npos && receive()) {
+        }
         const auto end = text_.find(mark);
         std::string out = text_.substr(0, end == std::string::npos ? end : end + mark.size());
         text_.erase(0, out.size());
         return out;
     }
     std::string rest() {
-        while (receive()) {}
+        while (receive()) {
+        }
         return std::exchange(text_, {});
     }
     bool was_reset() const { return reset_; }
@@ -73,10 +75,10 @@ private:
 /// What the handler of these tests serves.
 class TestHandler : public HttpHandler {
 public:
-    std::promise<void> streaming;                // set when /forever or /gate has begun
-    std::promise<void> gate;                     // /gate waits for it
-    std::promise<Error> stream_error;            // what ended /forever
-    std::atomic<std::uint64_t> body_bytes = 0;   // read by /count
+    std::promise<void> streaming;               // set when /forever or /gate has begun
+    std::promise<void> gate;                    // /gate waits for it
+    std::promise<Error> stream_error;           // what ended /forever
+    std::atomic<std::uint64_t> body_bytes = 0;  // read by /count
     BlockingPool pool{"test", 2, 8};
 
     Task<Result<void>> handle(Request& request, Response& response) override {
@@ -198,9 +200,10 @@ TEST_F(HttpServerTest, Rfc9112KeepsTheConnectionAndAnswersPipelinedRequestsInOrd
 TEST_F(HttpServerTest, PipelinedBodiesAreNotMixedUp) {
     start();
     RawClient client(server_->port());
-    client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
-                "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n1;x=y\r\nf\r\n0\r\nTrailer: t\r\n\r\n" +
-                get("/hello"));
+    client.send(
+        "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
+        "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n1;x=y\r\nf\r\n0\r\nTrailer: t\r\n\r\n" +
+        get("/hello"));
     EXPECT_TRUE(client.until("0\r\n\r\n").ends_with("3\r\nabc\r\n0\r\n\r\n"));
     const auto second = client.until("0\r\n\r\n");
     EXPECT_NE(second.find("de"), std::string::npos);
@@ -300,21 +303,23 @@ std::string many_fields() {
 INSTANTIATE_TEST_SUITE_P(
     HttpServer, Refusals,
     ::testing::Values(
-        Refusal{"BothLengths", "POST /count HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
-        Refusal{"BothLengthsTurned", "POST /count HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", "400"},
+        Refusal{"BothLengths", "POST /count HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                "400"},
+        Refusal{"BothLengthsTurned", "POST /count HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+                "400"},
         Refusal{"TwoLengths", "POST /count HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", "400"},
         Refusal{"NegativeLength", "POST /count HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n", "400"},
         Refusal{"OtherCoding", "POST /count HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", "501"},
         Refusal{"ChunkedNotLast", "POST /count HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", "501"},
-        Refusal{"CodingTwice", "POST /count HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
+        Refusal{"CodingTwice",
+                "POST /count HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
         Refusal{"CodingInHttp10", "POST /count HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
         Refusal{"FoldedLine", "GET /hello HTTP/1.1\r\nHost: h\r\nA: b\r\n c\r\n\r\n", "400"},
         Refusal{"BareLineFeed", "GET /hello HTTP/1.1\r\nHost: h\nA: b\r\n\r\n", "400"},
         Refusal{"SpaceBeforeColon", "GET /hello HTTP/1.1\r\nHost : h\r\n\r\n", "400"},
         Refusal{"NoHost", "GET /hello HTTP/1.1\r\n\r\n", "400"},
         Refusal{"TwoHosts", "GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"},
-        Refusal{"NotHttp", "\x16\x03\x01\x02\r\n\r\n", "400"},
-        Refusal{"OtherVersion", "GET /hello HTTP/2.0\r\nHost: h\r\n\r\n", "505"},
+        Refusal{"NotHttp", "\x16\x03\x01\x02\r\n\r\n", "400"}, Refusal{"OtherVersion", "GET /hello HTTP/2.0\r\nHost: h\r\n\r\n", "505"},
         Refusal{"DotSegments", "GET /a/../b HTTP/1.1\r\nHost: h\r\n\r\n", "400"},
         Refusal{"BadEscape", "GET /a%2 HTTP/1.1\r\nHost: h\r\n\r\n", "400"},
         Refusal{"LongTarget", "GET /" + std::string(3'000, 'a'), "414"},
@@ -330,7 +335,8 @@ TEST_F(HttpServerTest, TooLargeABodyIs413BeforeAndWhileItComes) {
     EXPECT_TRUE(announced.until("\r\n\r\n").starts_with("HTTP/1.1 413 Content Too Large"));
     EXPECT_EQ(handler_->body_bytes, 0u);
     RawClient chunked(server_->port());
-    chunked.send("POST /count HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n800\r\n" + std::string(0x800, 'x') + "\r\n0\r\n\r\n");
+    chunked.send("POST /count HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n800\r\n" + std::string(0x800, 'x') +
+                 "\r\n0\r\n\r\n");
     EXPECT_TRUE(chunked.until("\r\n\r\n").starts_with("HTTP/1.1 413 "));
 }
 
@@ -505,8 +511,10 @@ protected:
     void SetUp() override {
         std::string pattern = (std::filesystem::temp_directory_path() / "fiducial-tls-XXXXXX").native();
         folder_ = ::mkdtemp(pattern.data());
-        const auto made = run_program("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost "
-                                      "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout " + key().native() + " -out " + certificate().native());
+        const auto made = run_program(
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost "
+            "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout " +
+            key().native() + " -out " + certificate().native());
         ASSERT_EQ(made.first, 0) << made.second;
         std::filesystem::permissions(key(), std::filesystem::perms::owner_read);
         TlsSettings settings{certificate(), key()};
@@ -521,7 +529,9 @@ protected:
     std::filesystem::path certificate() const { return folder_ / "certificate.pem"; }
     std::filesystem::path key() const { return folder_ / "key.pem"; }
     std::string url(std::string_view path) { return "https://localhost:" + std::to_string(server_->port()) + std::string(path); }
-    std::pair<int, std::string> curl(const std::string& arguments) { return run_program("curl -sS --cacert " + certificate().native() + " " + arguments); }
+    std::pair<int, std::string> curl(const std::string& arguments) {
+        return run_program("curl -sS --cacert " + certificate().native() + " " + arguments);
+    }
 
     std::filesystem::path folder_;
 };

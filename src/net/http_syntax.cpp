@@ -12,7 +12,9 @@ constexpr std::size_t kMaxQueryPairs = 256;
 constexpr std::size_t kMaxSegments = 64;
 constexpr std::size_t kMaxRanges = 16;
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
+char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
 
 std::string lower(std::string_view text) {
     std::string out(text);
@@ -20,8 +22,12 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+bool is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
 
 /// RFC 9110 §5.6.2
 bool is_token_character(char c) {
@@ -144,9 +150,13 @@ std::string_view trim(std::string_view text) {
     return text;
 }
 
-bool is_dots(std::string_view segment) { return (segment.size() == 1 || segment.size() == 2) && segment.find_first_not_of('.') == std::string_view::npos; }
+bool is_dots(std::string_view segment) {
+    return (segment.size() == 1 || segment.size() == 2) && segment.find_first_not_of('.') == std::string_view::npos;
+}
 
-bool is_digits(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), is_digit); }
+bool is_digits(std::string_view text) {
+    return !text.empty() && std::all_of(text.begin(), text.end(), is_digit);
+}
 
 /// Requires: digits only. Returns: the largest value where it does not fit, which no representation reaches.
 std::uint64_t saturated(std::string_view digits) {
@@ -291,7 +301,8 @@ Result<Target> parse_target(std::string_view text) {
         break;
     }
     if (text.empty() || text[0] != '/') return fail(ErrorCode::malformed, "the request target must begin with '/'");
-    const auto bad = std::find_if(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == 0x7f || c == '#'; });
+    const auto bad =
+        std::find_if(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == 0x7f || c == '#'; });
     if (bad != text.end()) return fail(ErrorCode::malformed, "the request target holds a character that must be escaped");
 
     Target out;
@@ -351,7 +362,9 @@ Result<Credentials> parse_authorization(std::string_view text) {
     if (out.scheme.empty() || !std::all_of(out.scheme.begin(), out.scheme.end(), is_token_character)) {
         return fail(ErrorCode::malformed, "Authorization has no scheme");
     }
-    const auto is_token68 = [](char c) { return is_letter(c) || is_digit(c) || std::string_view("-._~+/=").find(c) != std::string_view::npos; };
+    const auto is_token68 = [](char c) {
+        return is_letter(c) || is_digit(c) || std::string_view("-._~+/=").find(c) != std::string_view::npos;
+    };
     if (out.value.empty() || !std::all_of(out.value.begin(), out.value.end(), is_token68)) {
         return fail(ErrorCode::malformed, "Authorization's credentials are not one token");
     }

@@ -43,8 +43,8 @@ struct MediaType {
     std::optional<std::string_view> parameter(std::string_view name) const;
 };
 
-/// Spec: RFC 9110 §8.3.1. Values may be tokens or quoted strings; a bare value with '/' (type=application/dicom) occurs in the field and is let pass.
-/// Errors: malformed, with the offset.
+/// Spec: RFC 9110 §8.3.1. Values may be tokens or quoted strings; a bare value with '/' (type=application/dicom) occurs in the field and is
+/// let pass. Errors: malformed, with the offset.
 Result<MediaType> parse_media_type(std::string_view text);
 
 /// One element of Accept. A range may be */* or type/*; q is in thousandths, 0 meaning "not this".

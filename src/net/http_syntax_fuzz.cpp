@@ -43,11 +43,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             }
             break;
         case 2:
-            if (auto decoded = net::percent_decode(text)) FID_INVARIANT(net::percent_decode(net::percent_encode(*decoded)) == *decoded, "no round trip");
+            if (auto decoded = net::percent_decode(text))
+                FID_INVARIANT(net::percent_decode(net::percent_encode(*decoded)) == *decoded, "no round trip");
             break;
         case 3:
             if (auto target = net::parse_target(text)) {
-                for (const auto& segment : target->segments) FID_INVARIANT(segment != ".." && segment.find('\0') == std::string::npos, "a bad segment");
+                for (const auto& segment : target->segments)
+                    FID_INVARIANT(segment != ".." && segment.find('\0') == std::string::npos, "a bad segment");
             }
             break;
         case 4:
@@ -59,7 +61,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         case 6: try_request(text); break;
         default: {
             net::impl::JsonFraming framing;
-            if (auto end = framing.feed(text); end && *end != net::impl::JsonFraming::npos) FID_INVARIANT(*end <= text.size() && *end >= 2, "an end beyond");
+            if (auto end = framing.feed(text); end && *end != net::impl::JsonFraming::npos)
+                FID_INVARIANT(*end <= text.size() && *end >= 2, "an end beyond");
             break;
         }
     }

@@ -29,7 +29,9 @@ TEST(MediaType, Rfc9110Section8Refuses) {
 }
 
 TEST(Accept, Rfc9110Section12OrdersByWeightThenSpecificity) {
-    auto items = parse_accept("*/*;q=0.5, application/*, application/dicom;transfer-syntax=*, multipart/related; type=\"application/dicom\";q=0.7;ext=1, text/plain;q=0");
+    auto items = parse_accept(
+        "*/*;q=0.5, application/*, application/dicom;transfer-syntax=*, multipart/related; type=\"application/dicom\";q=0.7;ext=1, "
+        "text/plain;q=0");
     ASSERT_TRUE(items) << items.error().message;
     ASSERT_EQ(items->size(), 5u);
     EXPECT_EQ(items->at(0).range.essence(), "application/dicom");
@@ -44,7 +46,8 @@ TEST(Accept, Rfc9110Section12OrdersByWeightThenSpecificity) {
 }
 
 TEST(Accept, Rfc9110Section12Refuses) {
-    for (const char* bad : {"a/b;q=2", "a/b;q=0.1234", "a/b;q=1.001", "a/b;q=x", "a/b;q=0,5;q=", "a b/c", "a/b c/d"}) EXPECT_FALSE(parse_accept(bad)) << bad;
+    for (const char* bad : {"a/b;q=2", "a/b;q=0.1234", "a/b;q=1.001", "a/b;q=x", "a/b;q=0,5;q=", "a b/c", "a/b c/d"})
+        EXPECT_FALSE(parse_accept(bad)) << bad;
     std::string many;
     for (int i = 0; i < 65; ++i) many += "a/b,";
     EXPECT_EQ(parse_accept(many).error().code, ErrorCode::limit_exceeded);
@@ -56,7 +59,8 @@ TEST(Percent, Rfc3986Section2GoesBothWays) {
     EXPECT_EQ(percent_decode(percent_encode(all)).value_or(""), all);
     EXPECT_EQ(percent_decode("a+b%20c", true).value_or(""), "a b c");
     EXPECT_EQ(percent_decode("a+b").value_or(""), "a+b");
-    for (const char* bad : {"%", "%1", "%g0", "%0g", "%00", "a%00b"}) EXPECT_EQ(percent_decode(bad).error().code, ErrorCode::malformed) << bad;
+    for (const char* bad : {"%", "%1", "%g0", "%0g", "%00", "a%00b"})
+        EXPECT_EQ(percent_decode(bad).error().code, ErrorCode::malformed) << bad;
 }
 
 TEST(RequestTarget, Rfc9112Section3IsSplitBeforeItIsDecoded) {
@@ -72,7 +76,8 @@ TEST(RequestTarget, Rfc9112Section3IsSplitBeforeItIsDecoded) {
 }
 
 TEST(RequestTarget, Rfc9112Section3Refuses) {
-    for (const char* bad : {"", "a", "*", "http://host", "http://h?x", "/a b", "/a#b", "/..", "/a/./b", "/%2e%2E/b", "/%", "/?a=%zz", "/a\x7f"}) {
+    for (const char* bad :
+         {"", "a", "*", "http://host", "http://h?x", "/a b", "/a#b", "/..", "/a/./b", "/%2e%2E/b", "/%", "/?a=%zz", "/a\x7f"}) {
         EXPECT_EQ(parse_target(bad).error().code, ErrorCode::malformed) << bad;
     }
     std::string deep;

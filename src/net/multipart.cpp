@@ -12,10 +12,13 @@ namespace {
 
 /// Spec: RFC 2046 §5.1.1, bchars.
 bool is_boundary_character(char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || std::string_view("'()+_,-./:=? ").find(c) != std::string_view::npos;
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view("'()+_,-./:=? ").find(c) != std::string_view::npos;
 }
 
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
+bool is_blank(char c) {
+    return c == ' ' || c == '\t';
+}
 
 std::string_view trim(std::string_view text) {
     while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
@@ -26,7 +29,8 @@ std::string_view trim(std::string_view text) {
 }  // namespace
 
 Result<MultipartReader> MultipartReader::create(std::string_view boundary, MultipartLimits limits) {
-    if (boundary.empty() || boundary.size() > 70 || boundary.back() == ' ' || !std::all_of(boundary.begin(), boundary.end(), is_boundary_character)) {
+    if (boundary.empty() || boundary.size() > 70 || boundary.back() == ' ' ||
+        !std::all_of(boundary.begin(), boundary.end(), is_boundary_character)) {
         return fail(ErrorCode::malformed, "the multipart boundary must be 1 to 70 characters of RFC 2046's set");
     }
     return MultipartReader("\r\n--" + std::string(boundary), limits);
@@ -35,7 +39,8 @@ Result<MultipartReader> MultipartReader::create(std::string_view boundary, Multi
 MultipartReader::MultipartReader(std::string delimiter, MultipartLimits limits) : delimiter_(std::move(delimiter)), limits_(limits) {}
 
 void MultipartReader::feed(ByteView bytes) {
-    FID_INVARIANT(input_.empty() || state_ == State::ended || state_ == State::failed, "a multipart reader is fed before it has used up what it had");
+    FID_INVARIANT(input_.empty() || state_ == State::ended || state_ == State::failed,
+                  "a multipart reader is fed before it has used up what it had");
     input_ = bytes;
 }
 
@@ -52,9 +57,7 @@ Result<MultipartReader::Event> MultipartReader::next() {
         switch (state_) {
             case State::failed: return fail(error_);
             case State::ended: input_ = {}; return Event::end;
-            case State::held_back:
-                state_ = State::after_boundary;
-                return Event::part_end;
+            case State::held_back: state_ = State::after_boundary; return Event::part_end;
             default: break;
         }
         if (input_.empty()) return Event::need_more;
@@ -116,7 +119,8 @@ Result<MultipartReader::Event> MultipartReader::content(ByteView bytes) {
     if (bytes.empty()) return Event::need_more;
     if (state_ == State::preamble) {
         preamble_ += bytes.size();
-        if (preamble_ > limits_.max_preamble_bytes) return fail_with(ErrorCode::limit_exceeded, "the multipart body does not begin with its boundary");
+        if (preamble_ > limits_.max_preamble_bytes)
+            return fail_with(ErrorCode::limit_exceeded, "the multipart body does not begin with its boundary");
         return Event::need_more;
     }
     data_ = bytes;
@@ -145,7 +149,8 @@ Result<MultipartReader::Event> MultipartReader::read_after_boundary() {
             return fail_with(ErrorCode::malformed, "a multipart boundary is followed by neither a line end nor \"--\"");
         }
         line_ += c;
-        if (line_.size() > limits_.max_header_bytes) return fail_with(ErrorCode::limit_exceeded, "a multipart boundary is followed by too much white space");
+        if (line_.size() > limits_.max_header_bytes)
+            return fail_with(ErrorCode::limit_exceeded, "a multipart boundary is followed by too much white space");
         if (line_ == "--") {
             line_.clear();
             state_ = State::ended;
@@ -167,7 +172,8 @@ Result<MultipartReader::Event> MultipartReader::read_headers() {
         if (line_ == "\r\n" || line_.ends_with("\r\n\r\n")) {
             if (auto parsed = parse_headers(); !parsed) return fail_with(parsed.error().code, std::move(parsed.error().message));
             if (++parts_ > limits_.max_parts) {
-                return fail_with(ErrorCode::limit_exceeded, "more than " + std::to_string(limits_.max_parts) + " parts in a multipart body");
+                return fail_with(ErrorCode::limit_exceeded,
+                                 "more than " + std::to_string(limits_.max_parts) + " parts in a multipart body");
             }
             line_.clear();
             state_ = State::body;

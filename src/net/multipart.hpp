@@ -11,8 +11,8 @@ namespace fiducial::net {
 
 struct MultipartLimits {
     std::size_t max_parts = 100'000;
-    std::size_t max_header_bytes = 8'192;     // of one part, all lines
-    std::size_t max_preamble_bytes = 4'096;   // before the first boundary
+    std::size_t max_header_bytes = 8'192;    // of one part, all lines
+    std::size_t max_preamble_bytes = 4'096;  // before the first boundary
 };
 
 /// Reads a multipart body as a state machine: bytes in as they come, events out, nothing of a part's data kept or copied.
@@ -30,7 +30,7 @@ public:
         part_begin,  // headers() are those of a new part
         part_data,   // data() is a piece of it, never empty
         part_end,
-        end,         // the closing boundary; what follows it is ignored
+        end,  // the closing boundary; what follows it is ignored
     };
 
     /// Errors: malformed for a boundary that RFC 2046 does not allow (1 to 70 characters of its set, no space at the end).
@@ -63,9 +63,9 @@ private:
     State state_ = State::preamble;
     ByteView input_;
     ByteView data_;
-    std::size_t matched_ = 2;    // bytes of delimiter_ seen so far: the very first one needs no CR LF before it
+    std::size_t matched_ = 2;  // bytes of delimiter_ seen so far: the very first one needs no CR LF before it
     std::size_t preamble_ = 0;
-    std::string line_;           // what follows a boundary, or the header lines
+    std::string line_;  // what follows a boundary, or the header lines
     HeaderFields headers_;
     std::size_t parts_ = 0;
     Error error_;

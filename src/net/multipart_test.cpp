@@ -55,8 +55,9 @@ void expect_parts(std::string_view body, const std::vector<Part>& parts, std::st
 }
 
 TEST(Multipart, Rfc2046PartsWhereverTheInputIsCut) {
-    expect_parts("preamble\r\n--b\r\nContent-Type: a/b\r\n\r\none\r\n--b \t\r\ncontent-type:c/d\r\nX: y\r\n\r\ntwo\r\n--b--\r\nepilogue --b\r\n",
-                 {{"a/b", "one"}, {"c/d", "two"}});
+    expect_parts(
+        "preamble\r\n--b\r\nContent-Type: a/b\r\n\r\none\r\n--b \t\r\ncontent-type:c/d\r\nX: y\r\n\r\ntwo\r\n--b--\r\nepilogue --b\r\n",
+        {{"a/b", "one"}, {"c/d", "two"}});
 }
 
 TEST(Multipart, Rfc2046WhatOnlyLooksLikeABoundaryIsData) {
@@ -114,11 +115,11 @@ void expect_error(std::string_view body, ErrorCode code, MultipartLimits limits 
 }
 
 TEST(Multipart, Rfc2046Refuses) {
-    expect_error("--b\r\n\r\ndata", ErrorCode::malformed);                          // no end
-    expect_error("--b\r\n\r\ndata\r\n--b", ErrorCode::malformed);                   // an end cut off
-    expect_error("--b\r\n\r\ndata\r\n--bb\r\n\r\n--b--", ErrorCode::malformed);     // a longer boundary than announced
+    expect_error("--b\r\n\r\ndata", ErrorCode::malformed);                       // no end
+    expect_error("--b\r\n\r\ndata\r\n--b", ErrorCode::malformed);                // an end cut off
+    expect_error("--b\r\n\r\ndata\r\n--bb\r\n\r\n--b--", ErrorCode::malformed);  // a longer boundary than announced
     expect_error("--b\r\n\r\ndata\r\n--b-x", ErrorCode::malformed);
-    expect_error("--b\n\r\n", ErrorCode::malformed);                                // a bare line feed
+    expect_error("--b\n\r\n", ErrorCode::malformed);  // a bare line feed
     expect_error("--b\r\nNo colon\r\n\r\n", ErrorCode::malformed);
     expect_error("--b\r\n: v\r\n\r\n", ErrorCode::malformed);
     expect_error("--b\r\n folded: v\r\n\r\n", ErrorCode::malformed);
@@ -139,7 +140,8 @@ TEST(Multipart, LimitsAreKept) {
 }
 
 TEST(Multipart, Rfc2046RefusesBoundaries) {
-    for (const std::string& bad : {std::string(), std::string(71, 'a'), std::string("a "), std::string("a\r\nb"), std::string("a\"b"), std::string("ä")}) {
+    for (const std::string& bad :
+         {std::string(), std::string(71, 'a'), std::string("a "), std::string("a\r\nb"), std::string("a\"b"), std::string("ä")}) {
         EXPECT_EQ(MultipartReader::create(bad).error().code, ErrorCode::malformed) << bad;
     }
     EXPECT_TRUE(MultipartReader::create("a b'()+_,-./:=?Z9"));

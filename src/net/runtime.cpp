@@ -21,7 +21,9 @@
 #if defined(__SANITIZE_THREAD__)
 // Asio counts the references of an executor with a fence, which the sanitizer does not know.
 extern "C" const char* __tsan_default_suppressions();
-extern "C" const char* __tsan_default_suppressions() { return "race:boost::asio::execution::detail::shared_target_executor\n"; }
+extern "C" const char* __tsan_default_suppressions() {
+    return "race:boost::asio::execution::detail::shared_target_executor\n";
+}
 #endif
 
 namespace fiducial::net {
@@ -76,9 +78,13 @@ Runtime::Runtime(std::size_t threads) : impl_(std::make_shared<Impl>(threads)) {
     }
 }
 
-Runtime::~Runtime() { stop(std::chrono::milliseconds(0)); }
+Runtime::~Runtime() {
+    stop(std::chrono::milliseconds(0));
+}
 
-Executor Runtime::executor() { return impl_->context.get_executor(); }
+Executor Runtime::executor() {
+    return impl_->context.get_executor();
+}
 
 void Runtime::spawn(std::string name, Task<void> task) {
     const Executor strand = asio::make_strand(impl_->context);
@@ -194,7 +200,9 @@ BlockingPool::BlockingPool(std::string name, std::size_t threads, std::size_t ma
     for (std::size_t i = 0; i < threads; ++i) impl_->threads.emplace_back([impl = impl_.get()] { impl->serve(); });
 }
 
-BlockingPool::~BlockingPool() { stop(); }
+BlockingPool::~BlockingPool() {
+    stop();
+}
 
 void BlockingPool::stop() {
     {

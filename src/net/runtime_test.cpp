@@ -54,7 +54,7 @@ TEST(BlockingPool, RunsOnItsOwnThreadsAndComesBack) {
         const auto here = std::this_thread::get_id();
         auto ask = []() -> Result<std::thread::id> { return std::this_thread::get_id(); };
         FID_CO_TRY(const auto there, co_await pool.run(ask));
-        co_return there != here && std::this_thread::get_id() == here;
+        co_return there != here&& std::this_thread::get_id() == here;
     };
     EXPECT_TRUE(runtime.block_on(there_and_back()).value_or(false));
 }

@@ -1,5 +1,6 @@
 #include "net/stream.hpp"
 
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -9,7 +10,6 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
-#include <array>
 
 namespace fiducial::net {
 
@@ -52,7 +52,8 @@ public:
     }
 
     Task<Result<void>> write(ByteView first, ByteView second) override {
-        const std::array<asio::const_buffer, 2> pieces{asio::buffer(first.data(), first.size()), asio::buffer(second.data(), second.size())};
+        const std::array<asio::const_buffer, 2> pieces{asio::buffer(first.data(), first.size()),
+                                                       asio::buffer(second.data(), second.size())};
         auto [error, count] = co_await asio::async_write(socket_, pieces, kToken);
         if (error) co_return fail(translate(error));
         co_return Result<void>();
@@ -145,7 +146,8 @@ public:
         auto [error] = co_await tls_.async_handshake(asio::ssl::stream_base::server, kToken);
         if (error) {
             auto translated = translate(error);
-            if (error.category() == asio::error::get_ssl_category()) translated = {ErrorCode::malformed, "TLS handshake: " + error.message()};
+            if (error.category() == asio::error::get_ssl_category())
+                translated = {ErrorCode::malformed, "TLS handshake: " + error.message()};
             co_return fail(translated);
         }
         co_return Result<void>();
@@ -168,7 +170,8 @@ public:
             first = gathered_;
             second = {};
         }
-        const std::array<asio::const_buffer, 2> pieces{asio::buffer(first.data(), first.size()), asio::buffer(second.data(), second.size())};
+        const std::array<asio::const_buffer, 2> pieces{asio::buffer(first.data(), first.size()),
+                                                       asio::buffer(second.data(), second.size())};
         auto [error, count] = co_await asio::async_write(tls_, pieces, kToken);
         if (error) co_return fail(translate(error));
         co_return Result<void>();
@@ -193,8 +196,8 @@ Result<tcp::endpoint> endpoint_of(const ListenSettings& settings) {
     const auto address = asio::ip::make_address(settings.address, error);
     if (error) return fail(ErrorCode::invalid_argument, "listen address " + settings.address + " is not a numeric IP address");
     if (!settings.tls && !settings.allow_plain_beyond_loopback && !address.is_loopback()) {
-        return fail(ErrorCode::invalid_argument,
-                    "refusing to listen on " + settings.address + " without TLS: give a certificate and a key, or listen on 127.0.0.1 or ::1");
+        return fail(ErrorCode::invalid_argument, "refusing to listen on " + settings.address +
+                                                     " without TLS: give a certificate and a key, or listen on 127.0.0.1 or ::1");
     }
     return tcp::endpoint(address, settings.port);
 }
@@ -243,8 +246,12 @@ Result<std::unique_ptr<Listener>> Listener::open(Runtime& runtime, const ListenS
     return out;
 }
 
-std::uint16_t Listener::port() const { return impl_->port; }
-Executor Listener::executor() const { return impl_->strand; }
+std::uint16_t Listener::port() const {
+    return impl_->port;
+}
+Executor Listener::executor() const {
+    return impl_->strand;
+}
 
 Task<Result<std::shared_ptr<Stream>>> Listener::accept() {
     const auto impl = impl_;

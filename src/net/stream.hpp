@@ -40,9 +40,9 @@ public:
 };
 
 struct ListenSettings {
-    std::string address = "127.0.0.1";  // numeric; "0.0.0.0" and "::" mean all
-    std::uint16_t port = 0;             // 0: any free one
-    std::shared_ptr<TlsContext> tls;    // none: plain
+    std::string address = "127.0.0.1";         // numeric; "0.0.0.0" and "::" mean all
+    std::uint16_t port = 0;                    // 0: any free one
+    std::shared_ptr<TlsContext> tls;           // none: plain
     bool allow_plain_beyond_loopback = false;  // for a door with rules of its own (DIMSE); never for HTTP
 };
 

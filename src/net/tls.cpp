@@ -29,7 +29,9 @@ std::string last_tls_error() {
 }
 
 /// A passphrase is never asked for at the terminal.
-int no_passphrase(char*, int, int, void*) { return 0; }
+int no_passphrase(char*, int, int, void*) {
+    return 0;
+}
 
 Result<void> check_files(const TlsSettings& settings) {
     for (const auto& path : {settings.certificate_file, settings.key_file}) {
@@ -51,7 +53,9 @@ struct TlsContext::Impl {
 
 TlsContext::TlsContext() : impl_(std::make_unique<Impl>()) {}
 TlsContext::~TlsContext() = default;
-void* TlsContext::native() const { return impl_->context.get(); }
+void* TlsContext::native() const {
+    return impl_->context.get();
+}
 
 Result<std::shared_ptr<TlsContext>> TlsContext::server(const TlsSettings& settings) {
     FID_CHECK(check_files(settings));
@@ -60,7 +64,8 @@ Result<std::shared_ptr<TlsContext>> TlsContext::server(const TlsSettings& settin
     SSL_CTX* context = out->impl_->context.get();
     if (!context) return fail(ErrorCode::internal, "OpenSSL gave no context: " + last_tls_error());
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_options(context,
+                        SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_default_passwd_cb(context, no_passphrase);
     FID_INVARIANT(SSL_CTX_set_cipher_list(context, kCiphers12) == 1, "OpenSSL knows the cipher suites");
@@ -71,8 +76,9 @@ Result<std::shared_ptr<TlsContext>> TlsContext::server(const TlsSettings& settin
     if (SSL_CTX_use_PrivateKey_file(context, settings.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
         const auto reason = ERR_GET_REASON(ERR_peek_error());
         const bool mismatch = ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_X509 && reason != 0;
-        return fail(mismatch ? ErrorCode::invalid_argument : ErrorCode::malformed,
-                    settings.key_file.native() + ": not usable as the key of " + settings.certificate_file.native() + ": " + last_tls_error());
+        return fail(
+            mismatch ? ErrorCode::invalid_argument : ErrorCode::malformed,
+            settings.key_file.native() + ": not usable as the key of " + settings.certificate_file.native() + ": " + last_tls_error());
     }
     if (SSL_CTX_check_private_key(context) != 1) {
         return fail(ErrorCode::invalid_argument, settings.key_file.native() + ": not the key of " + settings.certificate_file.native());

@@ -15,7 +15,8 @@ struct TlsSettings {
 /// Spec: RFC 9325: TLS 1.3 and 1.2 only; in 1.2 only ECDHE with AEAD; no compression, no renegotiation
 class TlsContext {
 public:
-    /// Errors: not_found, permission, malformed; invalid_argument when key and certificate do not belong together, or others can read the key.
+    /// Errors: not_found, permission, malformed; invalid_argument when key and certificate do not belong together, or others can read the
+    /// key.
     static Result<std::shared_ptr<TlsContext>> server(const TlsSettings& settings);
     ~TlsContext();
     /// For the room's own streams: an SSL_CTX of OpenSSL.

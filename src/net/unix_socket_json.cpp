@@ -43,7 +43,8 @@ Result<Descriptor> address_of(const std::filesystem::path& path, sockaddr_un& ad
         folder = Descriptor(::open(path.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
         if (!folder) return fail(error_from_errno(errno, "open the folder of socket", path));
         text = "/proc/self/fd/" + std::to_string(folder.get()) + "/" + path.filename().native();
-        if (text.size() >= sizeof(address.sun_path)) return fail(ErrorCode::invalid_argument, "the socket's name is too long: " + path.native());
+        if (text.size() >= sizeof(address.sun_path))
+            return fail(ErrorCode::invalid_argument, "the socket's name is too long: " + path.native());
     }
     std::memcpy(address.sun_path, text.c_str(), text.size() + 1);
     return folder;

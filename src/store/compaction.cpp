@@ -15,14 +15,17 @@ constexpr std::uint64_t kSpareBytes = std::uint64_t{32} << 20;  // what must be 
 
 }  // namespace
 
-// What an object's record is worth: nothing once its study was erased; the record alone (the index is made from it) once nobody can ask for the bytes.
+// What an object's record is worth: nothing once its study was erased; the record alone (the index is made from it) once nobody can ask for
+// the bytes.
 Result<Keeping> Store::keeping_of(const ObjectId& id, Slot slot, const Location& location) {
     if (const auto secrets = secrets_->study_secrets(slot); !secrets) {
         if (secrets.error().code == ErrorCode::not_found) return Keeping{Keep::nothing, {}};
         return fail(secrets.error());
     }
     FID_TRY(const auto row, database_->read([&](database::Transaction& t) { return index_->find_object(t, id); }));
-    const auto left = [&](const std::string& why) { return fail(ErrorCode::conflict, "object " + to_hex(id) + " (" + describe(location) + ") " + why); };
+    const auto left = [&](const std::string& why) {
+        return fail(ErrorCode::conflict, "object " + to_hex(id) + " (" + describe(location) + ") " + why);
+    };
     if (!row) return left("is not in the index: run fsck");
     if (row->ref.location != location) return left("lies elsewhere by the index (" + describe(row->ref.location) + "): run fsck");
     switch (row->state) {
@@ -40,7 +43,8 @@ Result<std::uint64_t> Store::compact_segment(const SegmentInfo& segment, const C
     const auto keep = [this](const ObjectId& id, Slot slot, const Location& location) { return keeping_of(id, slot, location); };
     const auto pace = options.pace ? options.pace : [](std::uint64_t) { return Result<void>(); };
     const auto worth = [&](std::uint64_t kept) {
-        return kept + options.least_dead_bytes <= segment.bytes && (segment.bytes - kept) * 100 >= std::uint64_t{options.dead_percent} * segment.bytes;
+        return kept + options.least_dead_bytes <= segment.bytes &&
+               (segment.bytes - kept) * 100 >= std::uint64_t{options.dead_percent} * segment.bytes;
     };
     const auto fits = [&](std::uint64_t kept) -> Result<void> {
         if (!disk_) return {};
@@ -73,7 +77,8 @@ Result<std::uint64_t> Store::compact_segment(const SegmentInfo& segment, const C
         for (const auto& object : rewritten.objects) needed += object.to.record_size + object.to.stored_size;
         looked_at_[rewritten.name.number] = rewritten.bytes - std::min(needed, rewritten.bytes);
     }
-    log::info("store", "a segment was rewritten", {{"segment", segment.number}, {"as", rewritten.name.number}, {"bytes", segment.bytes}, {"left", rewritten.bytes}});
+    log::info("store", "a segment was rewritten",
+              {{"segment", segment.number}, {"as", rewritten.name.number}, {"bytes", segment.bytes}, {"left", rewritten.bytes}});
     const std::lock_guard status_lock(status_mutex_);
     compaction_.copied_bytes += rewritten.bytes;
     return segment.bytes - rewritten.bytes;

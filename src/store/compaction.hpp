@@ -16,24 +16,24 @@ namespace fiducial::store {
 class Store;
 
 struct CompactionOptions {
-    unsigned dead_percent = 30;                        // of a segment, from which on it is rewritten
-    std::uint64_t least_dead_bytes = 1 << 20;          // and at least so much
+    unsigned dead_percent = 30;                // of a segment, from which on it is rewritten
+    std::uint64_t least_dead_bytes = 1 << 20;  // and at least so much
     /// Called after each piece of work with the bytes read or written; waits as long as that takes at the rate wanted.
     /// Its error ends the work: nothing of the segment that was being rewritten has changed.
     std::function<Result<void>(std::uint64_t bytes)> pace{};
 };
 struct CompactionReport {
-    std::uint64_t segments = 0;                        // rewritten or removed
+    std::uint64_t segments = 0;  // rewritten or removed
     std::uint64_t freed_bytes = 0, copied_bytes = 0;
-    std::vector<std::string> left;                     // why a segment with dead room was left as it is; at most 100
+    std::vector<std::string> left;  // why a segment with dead room was left as it is; at most 100
 };
 
 /// How compaction stands, for metrics and people.
 struct CompactionStatus {
-    std::uint32_t segment = 0;                         // that is being rewritten; 0: none
-    std::uint64_t segments = 0, freed_bytes = 0, copied_bytes = 0;   // since the start
-    std::uint64_t dead_bytes = 0;                      // in all segments, when last looked at
-    std::string problem;                               // of the last pass; empty: none
+    std::uint32_t segment = 0;                                      // that is being rewritten; 0: none
+    std::uint64_t segments = 0, freed_bytes = 0, copied_bytes = 0;  // since the start
+    std::uint64_t dead_bytes = 0;                                   // in all segments, when last looked at
+    std::string problem;                                            // of the last pass; empty: none
 };
 
 /// Rewrites segments with much dead room in the background, one at a time and no faster than told.
@@ -42,7 +42,7 @@ class Compactor {
 public:
     struct Settings {
         CompactionOptions options;
-        std::uint64_t bytes_per_second = 32 << 20;     // read and written together
+        std::uint64_t bytes_per_second = 32 << 20;  // read and written together
         std::chrono::milliseconds every{60'000};
     };
     /// Requires: the store outlives it.

@@ -44,7 +44,8 @@ protected:
     }
     std::vector<std::string> files() const {
         std::vector<std::string> names;
-        for (const auto& entry : std::filesystem::directory_iterator(folder_ / "store" / "segments")) names.push_back(entry.path().filename().string());
+        for (const auto& entry : std::filesystem::directory_iterator(folder_ / "store" / "segments"))
+            names.push_back(entry.path().filename().string());
         std::sort(names.begin(), names.end());
         return names;
     }
@@ -65,8 +66,9 @@ protected:
         const auto objects = reading([&](database::Transaction& t) { return store_->index().list_objects(t, "", 100'000); });
         EXPECT_TRUE(objects) << objects.error().message;
         for (const auto& o : *objects) {
-            lines.push_back(to_hex(o.ref.id) + " " + std::string(name_of(o.state)) + " " + describe(o.ref.location) + " " + std::to_string(o.ref.slot) + " " + std::to_string(o.ref.size) + " " +
-                            std::to_string(o.stored_size) + " " + o.study_uid.text() + " " + to_hex(o.ref.header_hash) + " " + to_hex(o.ref.chunk_root) + " " + to_hex(o.sha256));
+            lines.push_back(to_hex(o.ref.id) + " " + std::string(name_of(o.state)) + " " + describe(o.ref.location) + " " +
+                            std::to_string(o.ref.slot) + " " + std::to_string(o.ref.size) + " " + std::to_string(o.stored_size) + " " +
+                            o.study_uid.text() + " " + to_hex(o.ref.header_hash) + " " + to_hex(o.ref.chunk_root) + " " + to_hex(o.sha256));
         }
         return lines;
     }
@@ -103,7 +105,8 @@ TEST_F(CompactionTest, AnErasedStudysRoomIsFreedAndNothingElseChanges) {
             const auto row = find(numbered(n % 3, n));
             EXPECT_EQ(row->object.ref.id, stored[static_cast<std::size_t>(n)].ref.id);
             EXPECT_EQ(row->object.ref.header_hash, stored[static_cast<std::size_t>(n)].ref.header_hash);
-            EXPECT_EQ(get(*store_, stored[static_cast<std::size_t>(n)].ref), numbered(n % 3, n).bytes) << "who has read the row before still finds it";
+            EXPECT_EQ(get(*store_, stored[static_cast<std::size_t>(n)].ref), numbered(n % 3, n).bytes)
+                << "who has read the row before still finds it";
         }
         expect_clean();
         expect_the_same_index_after_a_rebuild();
@@ -131,9 +134,9 @@ TEST_F(CompactionTest, TheOrderStaysSoThatARebuildDecidesAsBefore) {
     first.pixel_sha256.fill(7);
     auto second = first;
     second.bytes = random_bytes(110'000, 77);
-    put(first);                                                    // superseded by
+    put(first);  // superseded by
     put(numbered(2, 1));
-    put(numbered(2, 2, 800'000));                                  // (the next segment)
+    put(numbered(2, 2, 800'000));  // (the next segment)
     ASSERT_EQ(put(second).admission, Admission::new_version);
     auto aside = numbered(3, 1);
     put(aside);
@@ -260,7 +263,9 @@ TEST_F(CompactionTest, DamageIsNeverCopiedNorDropped) {
     EXPECT_EQ(files(), before);
     // Nor is anything dropped because its row was taken away.
     flip(segment_path(place.segment), place.offset);
-    ASSERT_TRUE(store_->database().write(database::Durability::full, [&](database::Transaction& t) { return execute(t, "DELETE FROM objects WHERE object_id = '" + to_hex(damaged.ref.id) + "'"); }));
+    ASSERT_TRUE(store_->database().write(database::Durability::full, [&](database::Transaction& t) {
+        return execute(t, "DELETE FROM objects WHERE object_id = '" + to_hex(damaged.ref.id) + "'");
+    }));
     const auto missing = compact();
     EXPECT_EQ(missing.segments, 0u);
     ASSERT_EQ(missing.left.size(), 1u);
@@ -295,7 +300,8 @@ TEST_F(CompactionTest, ATruncatedSegmentIsNamedAlsoWhereItWasRewritten) {
     ASSERT_TRUE(store_->erase_study(uid("1.2.1")));
     ASSERT_GE(compact().segments, 1u);
     const auto names = files();
-    const auto rewritten = std::find_if(names.begin(), names.end(), [](const std::string& name) { return name.find('-') != std::string::npos; });
+    const auto rewritten =
+        std::find_if(names.begin(), names.end(), [](const std::string& name) { return name.find('-') != std::string::npos; });
     ASSERT_NE(rewritten, names.end());
     const auto path = folder_ / "store" / "segments" / *rewritten;
     store_.reset();
@@ -330,7 +336,9 @@ TEST_F(CompactionTest, AnInterruptedErasureIsFinishedAtTheNextStart) {
     put(numbered(2, 1));
     const auto study = *reading([&](database::Transaction& t) { return store_->index().find_study(t, uid("1.2.1")); });
     const Index::Erasure begun{uid("1.2.1"), study->patient.slot};
-    ASSERT_TRUE(store_->database().write(database::Durability::full, [&](database::Transaction& t) { return store_->index().set_erasures(t, {&begun, 1}); }));
+    ASSERT_TRUE(store_->database().write(database::Durability::full, [&](database::Transaction& t) {
+        return store_->index().set_erasures(t, {&begun, 1});
+    }));
     ASSERT_TRUE(store_->secrets().destroy_study(study->slot));
     open();
     EXPECT_FALSE(*reading([&](database::Transaction& t) { return store_->index().find_study(t, uid("1.2.1")); }));
@@ -385,8 +393,8 @@ void CompactionCrashTest::run(int rounds, const std::function<void()>& before_th
     const auto seed = std::random_device{}();
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937 random(seed);
-    std::map<int, int> held;                 // study → images acknowledged
-    std::map<int, bool> gone;                // study → erased for sure (or perhaps)
+    std::map<int, int> held;   // study → images acknowledged
+    std::map<int, bool> gone;  // study → erased for sure (or perhaps)
     int compactions = 0;
     for (int round = 0; round < rounds; ++round) {
         int ends[2];
@@ -453,7 +461,9 @@ int faults(int fewest, int otherwise) {
     return wanted == nullptr ? otherwise : std::max(fewest, std::atoi(wanted));
 }
 
-TEST_F(CompactionCrashTest, KilledAtAnyMomentNothingIsLostAndNothingComesBack) { run(faults(15, 15), {}, {}); }
+TEST_F(CompactionCrashTest, KilledAtAnyMomentNothingIsLostAndNothingComesBack) {
+    run(faults(15, 15), {}, {});
+}
 
 // On an ext4 of its own, which is cut off without its journal: all that was not synced is gone, as in a power cut.
 class PowerCutTest : public CompactionCrashTest {
@@ -465,7 +475,8 @@ protected:
         folder_ = folder_ / "disk";
         std::filesystem::create_directory(folder_);
         const auto make = "truncate -s 512M " + image_.string() + " 2>/dev/null && mkfs.ext4 -q -F " + image_.string() + " 2>/dev/null";
-        if (std::system(make.c_str()) != 0 || !mount()) GTEST_SKIP() << "not tested here: it takes the right to mount an ext4 of its own (root, a loop device, mkfs.ext4)";
+        if (std::system(make.c_str()) != 0 || !mount())
+            GTEST_SKIP() << "not tested here: it takes the right to mount an ext4 of its own (root, a loop device, mkfs.ext4)";
     }
     void TearDown() override {
         store_.reset();
@@ -486,10 +497,12 @@ protected:
 };
 
 TEST_F(PowerCutTest, AtAnyMomentNothingAcknowledgedIsLost) {
-    run(faults(10, 10), [this] { cut(); }, [this] {
-        ASSERT_EQ(::umount(folder_.c_str()), 0) << std::strerror(errno);
-        ASSERT_TRUE(mount());
-    });
+    run(
+        faults(10, 10), [this] { cut(); },
+        [this] {
+            ASSERT_EQ(::umount(folder_.c_str()), 0) << std::strerror(errno);
+            ASSERT_TRUE(mount());
+        });
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ protected:
         i.patient_id = "P" + i.study;
         i.series = i.study + ".1";
         i.sop = i.series + "." + std::to_string(number + 1);
-        i.bytes = random_bytes(static_cast<std::size_t>(1 + (writer * 7919 + number * 104'729) % 300'000), static_cast<std::uint64_t>(writer * 10'000 + number));
+        i.bytes = random_bytes(static_cast<std::size_t>(1 + (writer * 7919 + number * 104'729) % 300'000),
+                               static_cast<std::uint64_t>(writer * 10'000 + number));
         return i;
     }
     // A process that stores in two threads and says after each acknowledgement which one it was.
@@ -157,7 +158,8 @@ TEST_F(CrashTest, ATornTailBeyondTheIndexIsCut) {
     const auto stored = put(TestInstance{});
     store_.reset();
     const auto size = std::filesystem::file_size(segment_path());
-    for (const std::string& tail : {std::string(70'000, 'x'), std::string(1024 - size % 512, '\0') + "FIDBLOCK and then nothing that fits", std::string(3, '\0')}) {
+    for (const std::string& tail :
+         {std::string(70'000, 'x'), std::string(1024 - size % 512, '\0') + "FIDBLOCK and then nothing that fits", std::string(3, '\0')}) {
         auto file = File::open(segment_path(), File::Mode::read_write);
         ASSERT_TRUE(file);
         ASSERT_TRUE(file->write_at(size, as_bytes(tail)));
@@ -190,7 +192,9 @@ TEST_F(CrashTest, DamageThatTheIndexKnowsIsNamedAndNeverCut) {
     open();
     EXPECT_EQ(std::filesystem::file_size(segment_path()), size);
     auto report = fsck();
-    const auto named = [&](Finding::Kind kind) { return std::any_of(report.findings.begin(), report.findings.end(), [&](const Finding& f) { return f.kind == kind; }); };
+    const auto named = [&](Finding::Kind kind) {
+        return std::any_of(report.findings.begin(), report.findings.end(), [&](const Finding& f) { return f.kind == kind; });
+    };
     EXPECT_TRUE(named(Finding::Kind::missing_object)) << text_of(report);
     TestInstance third;
     third.sop = "1.2.3.1.3";
@@ -218,7 +222,8 @@ TEST_F(CrashTest, AMissingBlockInTheMiddleIsNamed) {
     auto file = File::open(segment_path(), File::Mode::read_write);
     ASSERT_TRUE(file->write_at(at, Bytes(512, 0)));
     const auto report = fsck();
-    const bool named = std::any_of(report.findings.begin(), report.findings.end(), [](const Finding& f) { return f.kind == Finding::Kind::damaged_segment; });
+    const bool named = std::any_of(report.findings.begin(), report.findings.end(),
+                                   [](const Finding& f) { return f.kind == Finding::Kind::damaged_segment; });
     EXPECT_TRUE(named) << text_of(report);
     EXPECT_NE(text_of(report).find("blocks 2 to 2 are not readable"), std::string::npos) << text_of(report);
 }
@@ -254,7 +259,9 @@ protected:
     }
     // A bit of an object's extent, which stands right before the block that names it.
     void damage(const StoredObject& o) { flip(segment_path(), o.ref.location.offset - kBlockHeaderSize - 600); }
-    ObjectState state(const StoredObject& o) { return (*reading([&](database::Transaction& t) { return store_->index().find_object(t, o.ref.id); }))->state; }
+    ObjectState state(const StoredObject& o) {
+        return (*reading([&](database::Transaction& t) { return store_->index().find_object(t, o.ref.id); }))->state;
+    }
     std::vector<InstanceRow> rows() {
         auto found = reading([&](database::Transaction& t) { return store_->index().instances_of_study(t, uid("1.2.3")); });
         EXPECT_TRUE(found) << found.error().message;
@@ -343,7 +350,8 @@ TEST_F(OldIndexTest, ABlockThatIsLookedAtAgainChangesNothing) {
     ASSERT_TRUE(store_->restore(accepted.ref.id));
     other.bytes = random_bytes(500, 8);
     ASSERT_EQ(put(other).admission, Admission::new_version);
-    ASSERT_TRUE(store_->database().write(database::Durability::full, [&](database::Transaction& t) { return store_->index().set_known(t, {}); }));
+    ASSERT_TRUE(
+        store_->database().write(database::Durability::full, [&](database::Transaction& t) { return store_->index().set_known(t, {}); }));
     open();
     EXPECT_EQ(state(first), ObjectState::superseded);
     EXPECT_EQ(state(accepted), ObjectState::superseded);

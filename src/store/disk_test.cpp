@@ -82,7 +82,9 @@ protected:
 TEST_F(DiskTest, BelowTheMarkNewObjectsAreRefusedAndEverythingElseGoesOn) {
     std::uint64_t free_bytes = 1000 * kMiB;
     options_.disk = std::make_shared<DiskWatch>(std::vector{folder_}, DiskMarks{{20 * kMiB, 50}, {10 * kMiB, 50}, 0},
-                                                [&](const std::filesystem::path&) -> Result<DiskWatch::Space> { return DiskWatch::Space{free_bytes, 1000 * kMiB}; });
+                                                [&](const std::filesystem::path&) -> Result<DiskWatch::Space> {
+                                                    return DiskWatch::Space{free_bytes, 1000 * kMiB};
+                                                });
     open();
     const auto first = put(numbered(1));
     auto begun = store_->begin_object(uid("1.2.3.9"));
@@ -210,7 +212,8 @@ TEST_F(FullDiskTest, ManyWritersAtOnce) {
     }
 }
 
-// A disk that fails when told to. As with Linux' page cache, a failed sync drops what was written since the last one, and the next sync succeeds.
+// A disk that fails when told to. As with Linux' page cache, a failed sync drops what was written since the last one, and the next sync
+// succeeds.
 struct Faults {
     std::mutex mutex;
     std::function<bool(std::uint32_t segment, std::uint64_t offset, std::size_t size)> read, write;
@@ -234,7 +237,8 @@ public:
     std::string name() const override { return real_->name(); }
     Result<std::uint64_t> size() const override { return real_->size(); }
     Result<void> read_exactly_at(std::uint64_t offset, MutableByteView out) const override {
-        FID_CHECK(faults_->check(&Faults::read, "reading", name() + " (at byte " + std::to_string(offset) + ")", number(), offset, out.size()));
+        FID_CHECK(
+            faults_->check(&Faults::read, "reading", name() + " (at byte " + std::to_string(offset) + ")", number(), offset, out.size()));
         return real_->read_exactly_at(offset, out);
     }
     Result<void> write_at(std::uint64_t offset, ByteView bytes) override {
@@ -278,7 +282,8 @@ private:
 
 class FaultySegments final : public SegmentBackend {
 public:
-    FaultySegments(std::unique_ptr<SegmentBackend> real, std::shared_ptr<Faults> faults) : real_(std::move(real)), faults_(std::move(faults)) {}
+    FaultySegments(std::unique_ptr<SegmentBackend> real, std::shared_ptr<Faults> faults)
+        : real_(std::move(real)), faults_(std::move(faults)) {}
     Result<std::vector<SegmentName>> list() const override { return real_->list(); }
     Result<std::shared_ptr<Segment>> create(std::uint32_t number) override { return wrapped(real_->create(number)); }
     Result<std::shared_ptr<Segment>> create_draft(SegmentName name) override { return wrapped(real_->create_draft(name)); }
@@ -300,7 +305,9 @@ class FaultyDiskTest : public DiskTest {
 protected:
     void SetUp() override {
         DiskTest::SetUp();
-        options_.wrap_segments = [faults = faults_](std::unique_ptr<SegmentBackend> real) { return std::make_unique<FaultySegments>(std::move(real), faults); };
+        options_.wrap_segments = [faults = faults_](std::unique_ptr<SegmentBackend> real) {
+            return std::make_unique<FaultySegments>(std::move(real), faults);
+        };
         open();
     }
     template <typename Fault>
@@ -421,7 +428,8 @@ TEST_F(FaultyDiskTest, ADiskThatDoesNotReadIsNotTakenForADamagedObject) {
     put(numbered(2));
     const auto place = store_->open_object(stored.ref)->place_of(100'000);
     set(&Faults::read, [place](std::uint32_t segment, std::uint64_t offset, std::size_t size) {
-        return segment == place.segment && offset <= place.offset && place.offset < offset + size && size < 230'000;  // the chunks, not the search for blocks
+        return segment == place.segment && offset <= place.offset && place.offset < offset + size &&
+               size < 230'000;  // the chunks, not the search for blocks
     });
     const auto got = get(*store_, stored.ref);
     ASSERT_FALSE(got);

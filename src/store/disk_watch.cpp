@@ -35,7 +35,9 @@ std::string_view name_of(DiskState state) {
     return "unknown";
 }
 
-std::string DiskRoom::text() const { return bytes_text(free_bytes) + " of " + bytes_text(total_bytes) + " are free where " + folder.string() + " lies"; }
+std::string DiskRoom::text() const {
+    return bytes_text(free_bytes) + " of " + bytes_text(total_bytes) + " are free where " + folder.string() + " lies";
+}
 
 Result<DiskWatch::Space> DiskWatch::measure_space(const std::filesystem::path& folder) {
     std::error_code error;
@@ -56,8 +58,10 @@ Result<DiskRoom> DiskWatch::look() const {
         if (!space) return fail(space.error());
         DiskRoom room{folder, space->free_bytes, space->total_bytes, threshold(marks_.warn, space->total_bytes, marks_.reserve),
                       threshold(marks_.refuse, space->total_bytes, marks_.reserve)};
-        if (room.free_bytes < room.refuse_below) room.state = DiskState::full;
-        else if (room.free_bytes < room.warn_below) room.state = DiskState::low;
+        if (room.free_bytes < room.refuse_below)
+            room.state = DiskState::full;
+        else if (room.free_bytes < room.warn_below)
+            room.state = DiskState::low;
         if (!any || room.state > worst.state || (room.state == worst.state && room.free_bytes < worst.free_bytes)) worst = room;
         any = true;
     }
@@ -65,15 +69,18 @@ Result<DiskRoom> DiskWatch::look() const {
     if (worst.state == told_) return worst;
     told_ = worst.state;
     if (worst.state == DiskState::ample) log::info("store", "there is room on the disk again: " + worst.text());
-    if (worst.state == DiskState::low) log::warning("store", "the disk fills up: " + worst.text(), {{"refused_below_bytes", worst.refuse_below}});
-    if (worst.state == DiskState::full) log::error("store", "the disk is full, nothing new is stored: " + worst.text(), {{"refused_below_bytes", worst.refuse_below}});
+    if (worst.state == DiskState::low)
+        log::warning("store", "the disk fills up: " + worst.text(), {{"refused_below_bytes", worst.refuse_below}});
+    if (worst.state == DiskState::full)
+        log::error("store", "the disk is full, nothing new is stored: " + worst.text(), {{"refused_below_bytes", worst.refuse_below}});
     return worst;
 }
 
 Result<void> DiskWatch::admit() const {
     FID_TRY(const auto room, look());
     if (room.state != DiskState::full) return {};
-    return fail(ErrorCode::no_space, "the disk is full: " + room.text() + ", and nothing new is stored below " + bytes_text(room.refuse_below) +
+    return fail(ErrorCode::no_space, "the disk is full: " + room.text() + ", and nothing new is stored below " +
+                                         bytes_text(room.refuse_below) +
                                          " ([store] refuse_free_mib, refuse_free_percent); make room, then send it again");
 }
 

@@ -14,11 +14,11 @@ namespace fiducial::store {
 struct DiskMarks {
     struct Mark {
         std::uint64_t bytes = 0;
-        unsigned percent = 0;    // of the file system
+        unsigned percent = 0;  // of the file system
     };
-    Mark warn;                   // below it people are told
-    Mark refuse;                 // below it nothing new is taken: what is left is for the trace, the ledger and the index
-    std::uint64_t reserve = 0;   // bytes below which neither mark goes, however small the disk
+    Mark warn;                  // below it people are told
+    Mark refuse;                // below it nothing new is taken: what is left is for the trace, the ledger and the index
+    std::uint64_t reserve = 0;  // bytes below which neither mark goes, however small the disk
 };
 
 enum class DiskState : std::uint8_t { ample, low, full };
@@ -26,7 +26,7 @@ std::string_view name_of(DiskState state);
 
 /// One file system, as a site sees it.
 struct DiskRoom {
-    std::filesystem::path folder;   // of the site, that lies there
+    std::filesystem::path folder;  // of the site, that lies there
     std::uint64_t free_bytes = 0, total_bytes = 0;
     std::uint64_t warn_below = 0, refuse_below = 0;  // bytes
     DiskState state = DiskState::ample;

@@ -22,13 +22,16 @@ constexpr std::size_t kMaxFindings = 10'000;
 constexpr std::uint32_t kPage = 1000;
 constexpr std::chrono::seconds kIndexedWithin{10};  // what is durable, where nothing is wrong
 constexpr std::size_t kRebuildBatch = 1000;
-constexpr const char* kUnreadable = "the disk does not read it, which says nothing of what stands there: look at the disk and its cables, then fsck again; nothing was put into quarantine";
+constexpr const char* kUnreadable =
+    "the disk does not read it, which says nothing of what stands there: look at the disk and its cables, then fsck again; nothing was put "
+    "into quarantine";
 
 class Checker {
 public:
     explicit Checker(FsckReport& report) : report_(report) {}
     void find(Finding::Kind kind, std::string subject, std::string where, std::string what, std::string advice) {
-        if (report_.findings.size() < kMaxFindings) report_.findings.push_back({kind, std::move(subject), std::move(where), std::move(what), std::move(advice)});
+        if (report_.findings.size() < kMaxFindings)
+            report_.findings.push_back({kind, std::move(subject), std::move(where), std::move(what), std::move(advice)});
     }
 
 private:
@@ -36,7 +39,9 @@ private:
 };
 
 // A row that a rebuild made for what a manifest lists, and no good copy has come since.
-bool is_lost(const ObjectRow& row) { return row.ref.location.segment == 0 && row.state_before == ObjectState::current; }
+bool is_lost(const ObjectRow& row) {
+    return row.ref.location.segment == 0 && row.state_before == ObjectState::current;
+}
 
 }  // namespace
 
@@ -59,12 +64,15 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     FsckReport report;
     Checker check(report);
     using Kind = Finding::Kind;
-    if (auto sound = database_->check_integrity(); !sound) check.find(Kind::damaged_database, "index.db", "database", sound.error().message, "fsck --rebuild-index");
+    if (auto sound = database_->check_integrity(); !sound)
+        check.find(Kind::damaged_database, "index.db", "database", sound.error().message, "fsck --rebuild-index");
     FID_TRY(const auto bad_rows, database_->read([&](database::Transaction& t) { return index_->check_all(t); }));
     for (const auto& error : bad_rows) check.find(Kind::damaged_row, "index", "index.db", error.message, "fsck --rebuild-index");
     const Rights rights(*keyring_);
     FID_TRY(const auto bad_rights, database_->read([&](database::Transaction& t) { return rights.check_all(t); }));
-    for (const auto& error : bad_rights) check.find(Kind::damaged_row, "rights", "index.db", error.message, "it is read from the ledger again when an archive runs with its node; local denials must be looked at by a person");
+    for (const auto& error : bad_rights)
+        check.find(Kind::damaged_row, "rights", "index.db", error.message,
+                   "it is read from the ledger again when an archive runs with its node; local denials must be looked at by a person");
 
     // Segments → index.
     std::unordered_map<ObjectId, Location, BytesHash> stored;
@@ -80,7 +88,8 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
                 stored.emplace(entry.id, entry.location);
                 // The row vouches for the header, and the header for the secrets.
                 const auto row = database_->read([&](database::Transaction& t) { return index_->find_object(t, entry.id); });
-                if (entry.other_secrets && row && *row && (*row)->ref.header_hash == entry.header_hash) ++wrong_pages[entry.slot / kSlotsPerPage];
+                if (entry.other_secrets && row && *row && (*row)->ref.header_hash == entry.header_hash)
+                    ++wrong_pages[entry.slot / kSlotsPerPage];
                 if (unreadable.size() < kMaxFindings) unreadable.push_back(std::move(entry));
             }
             return {};
@@ -98,13 +107,19 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
         return vault_->scan({}, visit);
     };
     FID_TRY(const auto scanned, scan());
-    const bool unread = std::any_of(scanned.damage.begin(), scanned.damage.end(), [](const Error& error) { return error.code == ErrorCode::io; });
+    const bool unread =
+        std::any_of(scanned.damage.begin(), scanned.damage.end(), [](const Error& error) { return error.code == ErrorCode::io; });
     for (const auto& error : scanned.damage) {
-        if (error.code == ErrorCode::io) check.find(Kind::unreadable, "segment", "segments", error.message, kUnreadable);
-        else check.find(Kind::damaged_segment, "segment", "segments", error.message, "restore the segment from a backup, then fsck --rebuild-index");
+        if (error.code == ErrorCode::io)
+            check.find(Kind::unreadable, "segment", "segments", error.message, kUnreadable);
+        else
+            check.find(Kind::damaged_segment, "segment", "segments", error.message,
+                       "restore the segment from a backup, then fsck --rebuild-index");
     }
     for (const auto& [page, objects] : wrong_pages) {
-        check.find(Kind::damaged_secrets, "study page " + std::to_string(page), "store/secrets", std::to_string(objects) + " objects cannot be opened with the secrets that are there", "restore store/secrets from a backup");
+        check.find(Kind::damaged_secrets, "study page " + std::to_string(page), "store/secrets",
+                   std::to_string(objects) + " objects cannot be opened with the secrets that are there",
+                   "restore store/secrets from a backup");
     }
     // The good copy is checked in its own turn.
     const auto is_healed = [&](const ObjectId& id) -> Result<bool> {
@@ -117,7 +132,9 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     };
     const auto has_wrong_secrets = [&](Slot slot) { return wrong_pages.contains(slot / kSlotsPerPage); };
     for (const auto& entry : unreadable) {
-        if (!has_wrong_secrets(entry.slot) && !is_healed(entry.id).value_or(false)) check.find(Kind::damaged_object, to_hex(entry.id), describe(entry.location), entry.problem->message, "restore the segment from a backup");
+        if (!has_wrong_secrets(entry.slot) && !is_healed(entry.id).value_or(false))
+            check.find(Kind::damaged_object, to_hex(entry.id), describe(entry.location), entry.problem->message,
+                       "restore the segment from a backup");
     }
     // Index → segments. Some of what the scan did not see came while we looked: it stands behind what was indexed when we began.
     std::vector<ObjectRow> not_seen;
@@ -130,7 +147,8 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
         }));
         for (const auto& row : not_seen) {
             if (came.contains(row.ref.id)) continue;
-            check.find(Kind::missing_object, to_hex(row.ref.id), describe(row.ref.location), "the segments do not hold this object of study " + row.study_uid.text(), "restore the segment from a backup");
+            check.find(Kind::missing_object, to_hex(row.ref.id), describe(row.ref.location),
+                       "the segments do not hold this object of study " + row.study_uid.text(), "restore the segment from a backup");
         }
         not_seen.clear();
         return {};
@@ -151,13 +169,17 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
             report.bytes += row.ref.size;
             after = to_hex(row.ref.id);
             if (row.ref.location.segment == 0) {
-                if (is_lost(row)) check.find(Kind::missing_object, after, "", "an instance of study " + row.study_uid.text() + " is lost with the segment that held it", "restore the segment from a backup, then fsck --rebuild-index; or send the instance again");
+                if (is_lost(row))
+                    check.find(Kind::missing_object, after, "",
+                               "an instance of study " + row.study_uid.text() + " is lost with the segment that held it",
+                               "restore the segment from a backup, then fsck --rebuild-index; or send the instance again");
             } else if (!stored.contains(row.ref.id) && unread) {
                 check.find(Kind::unreadable, after, describe(row.ref.location), "it may stand where the disk does not read", kUnreadable);
             } else if (!stored.contains(row.ref.id)) {
                 not_seen.push_back(row);
                 if (not_seen.size() == kMaxFindings) FID_CHECK(judge_not_seen());
-            } else if (row.state != ObjectState::discarded && row.state != ObjectState::torn && row.state != ObjectState::duplicate && !has_wrong_secrets(row.ref.slot)) {
+            } else if (row.state != ObjectState::discarded && row.state != ObjectState::torn && row.state != ObjectState::duplicate &&
+                       !has_wrong_secrets(row.ref.slot)) {
                 auto whole = Result<void>();
                 if (options.read_everything) {
                     whole = vault_->check_object(row.ref);
@@ -170,7 +192,9 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
                     report.healed += 1;
                 } else if (!whole) {
                     const bool known = row.state == ObjectState::quarantined;
-                    check.find(Kind::damaged_object, after, describe(row.ref.location), whole.error().message, known ? "it is in quarantine; restore the segment from a backup" : "quarantine it (fsck --repair), restore the segment from a backup");
+                    check.find(Kind::damaged_object, after, describe(row.ref.location), whole.error().message,
+                               known ? "it is in quarantine; restore the segment from a backup"
+                                     : "quarantine it (fsck --repair), restore the segment from a backup");
                     if (options.repair && !known) FID_CHECK(quarantine(row.ref.id, "found by fsck"));
                 }
             }
@@ -200,7 +224,8 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     };
     for (const auto& entry : unknown) {
         if (is_indexed(entry)) continue;
-        check.find(Kind::unindexed_object, to_hex(entry.id), describe(entry.location), "the index does not name this object of study " + entry.object->description.study_uid.text(), "fsck --rebuild-index");
+        check.find(Kind::unindexed_object, to_hex(entry.id), describe(entry.location),
+                   "the index does not name this object of study " + entry.object->description.study_uid.text(), "fsck --rebuild-index");
     }
 
     // A large object's upload that was killed. Where anything else is wrong, a lost record may name it.
@@ -211,7 +236,8 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
             FID_CHECK(vault_->remove_segment(number));
             log::info("store", "a segment that nothing names was removed", {{"segment", number}});
         } else {
-            check.find(Kind::unused_segment, std::to_string(number), "segment " + std::to_string(number), "nothing names the bytes of this segment", "fsck --repair removes it where nothing else is wrong");
+            check.find(Kind::unused_segment, std::to_string(number), "segment " + std::to_string(number),
+                       "nothing names the bytes of this segment", "fsck --repair removes it where nothing else is wrong");
         }
     }
     return report;
@@ -234,7 +260,12 @@ Result<void> Store::miss_what_is_lost(database::Transaction& transaction, const 
         FID_TRY(const auto known, index_->find_all_instances(transaction, instance.sop_instance_uid));
         if (std::any_of(known.begin(), known.end(), [&](const InstanceRow& row) { return row.object.sha256 == instance.sha256; })) continue;
         StoredObject object;
-        object.ref = {crypto::sha256({manifest.ref.id, as_bytes(instance.sop_instance_uid.text())}), {}, instance.chunk_root, instance.size, manifest.ref.slot, {}};
+        object.ref = {crypto::sha256({manifest.ref.id, as_bytes(instance.sop_instance_uid.text())}),
+                      {},
+                      instance.chunk_root,
+                      instance.size,
+                      manifest.ref.slot,
+                      {}};
         object.sha256 = instance.sha256;
         object.prefix_sha256 = instance.prefix_sha256;
         object.fragment_sha256 = instance.fragment_sha256;
@@ -256,7 +287,8 @@ Result<void> Store::miss_what_is_lost(database::Transaction& transaction, const 
         FID_CHECK(index_->insert(transaction, {&object, 1}, 0));
         // It stood in the study, whatever it would be taken for now.
         for (const auto state : {ObjectState::current, ObjectState::quarantined}) {
-            FID_CHECK(index_->apply(transaction, {object.ref.id, manifest.ref.slot, state, instance.arrival_ms, "lost with the segment that held it"}, &d));
+            FID_CHECK(index_->apply(
+                transaction, {object.ref.id, manifest.ref.slot, state, instance.arrival_ms, "lost with the segment that held it"}, &d));
         }
     }
     return {};
@@ -305,12 +337,15 @@ Result<std::uint64_t> Store::rebuild_index(bool force, const std::function<void(
         for (const auto& one : manifests) faults.push_back("the manifest of " + one + " is lost");
         FID_TRY(const auto quarantined, index_->list_quarantined(t));
         for (const auto& row : quarantined) {
-            if (is_lost(row.object)) faults.push_back("instance " + row.sop_uid.text() + " of study " + row.object.study_uid.text() + " is lost");
+            if (is_lost(row.object))
+                faults.push_back("instance " + row.sop_uid.text() + " of study " + row.object.study_uid.text() + " is lost");
         }
         for (const auto& fault : faults) log::error("store", fault);
         if (!faults.empty() && !force) {
-            return fail(ErrorCode::corrupt, "the index was left as it is: " + faults.front() + (faults.size() > 1 ? " (and " + std::to_string(faults.size() - 1) + " more)" : "") +
-                                                "; restore the segments from a backup, or add --force to make the index all the same, in which what is lost stands as missing");
+            return fail(ErrorCode::corrupt, "the index was left as it is: " + faults.front() +
+                                                (faults.size() > 1 ? " (and " + std::to_string(faults.size() - 1) + " more)" : "") +
+                                                "; restore the segments from a backup, or add --force to make the index all the same, in "
+                                                "which what is lost stands as missing");
         }
         return index_->set_known(t, {last, vault_->highest_segment()});
     };

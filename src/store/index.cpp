@@ -71,7 +71,8 @@ private:
     };
     Result<Verdict> judge(const StoredObject& object, const StudyColumns& study, const PatientColumns& patient);
     Result<void> supersede(InstanceAndObject& former);
-    Result<void> make_current(StudyColumns& study, const PatientColumns& patient, const ObjectDescription& d, InstanceColumns& instance, bool is_new);
+    Result<void> make_current(StudyColumns& study, const PatientColumns& patient, const ObjectDescription& d, InstanceColumns& instance,
+                              bool is_new);
     Result<void> series(const StudyColumns& study, const ObjectDescription& d);
     InstanceColumns instance_columns(const ObjectDescription& d, const std::string& object_id, long long study) const;
 
@@ -107,7 +108,9 @@ Result<StudyColumns*> Insertion::study(const Uid& study_uid, std::optional<Slot>
 Result<StudyColumns*> Insertion::study_by_id(long long id) {
     if (const auto found = by_id_.find(id); found != by_id_.end()) return found->second;
     FID_TRY(auto row, select_row<StudyColumns>(transaction_, row_key_, "WHERE t.id = :id", {std::to_string(id)}));
-    if (!row) return fail(ErrorCode::corrupt, "index: the row " + std::to_string(id) + " of studies is missing; rebuild the index (fsck --rebuild-index)");
+    if (!row)
+        return fail(ErrorCode::corrupt,
+                    "index: the row " + std::to_string(id) + " of studies is missing; rebuild the index (fsck --rebuild-index)");
     auto& kept = studies_[row->study_uid] = std::make_unique<StudyColumns>(*row);
     by_id_[id] = kept.get();
     return kept.get();
@@ -154,15 +157,18 @@ InstanceColumns Insertion::instance_columns(const ObjectDescription& d, const st
 
 Result<Insertion::Verdict> Insertion::judge(const StoredObject& object, const StudyColumns& study, const PatientColumns& patient) {
     Verdict verdict;
-    FID_TRY(auto standing, select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND i.is_current = 1", {object.description.sop_uid.text()}));
+    FID_TRY(auto standing,
+            select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND i.is_current = 1", {object.description.sop_uid.text()}));
     const bool same_patient = study.patient == 0 || study.patient == patient.id;
     const auto set_aside = [&](std::string reason) -> Result<Verdict> {
         verdict.admission = Admission::set_aside;
         verdict.state = ObjectState::set_aside;
         verdict.reason = std::move(reason);
-        FID_TRY(const auto waiting, select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND i.is_current = 0", {object.description.sop_uid.text()}));
+        FID_TRY(const auto waiting, select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND i.is_current = 0",
+                                                     {object.description.sop_uid.text()}));
         for (const auto& other : waiting) {
-            if (other.object.state == number(ObjectState::set_aside) && other.object.sha256 == to_hex(object.sha256)) verdict.state = ObjectState::duplicate;
+            if (other.object.state == number(ObjectState::set_aside) && other.object.sha256 == to_hex(object.sha256))
+                verdict.state = ObjectState::duplicate;
         }
         return verdict;
     };
@@ -171,7 +177,8 @@ Result<Insertion::Verdict> Insertion::judge(const StoredObject& object, const St
         return verdict;
     }
     auto& former = standing.front();
-    const bool same_bytes = former.object.sha256 == to_hex(object.sha256) && former.instance.transfer_syntax == object.description.transfer_syntax_uid.text();
+    const bool same_bytes =
+        former.object.sha256 == to_hex(object.sha256) && former.instance.transfer_syntax == object.description.transfer_syntax_uid.text();
     if (same_bytes && former.object.state != number(ObjectState::quarantined)) {
         verdict.admission = Admission::duplicate;
         verdict.state = ObjectState::duplicate;
@@ -207,7 +214,8 @@ Result<void> Insertion::supersede(InstanceAndObject& former) {
 
 Result<void> Insertion::series(const StudyColumns& study, const ObjectDescription& d) {
     if (series_seen_.contains({study.id, d.series_uid.text()})) return {};
-    FID_TRY(const auto known, select_row<SeriesColumns>(transaction_, row_key_, "WHERE t.study = :study AND t.series_uid = :uid", {std::to_string(study.id), d.series_uid.text()}));
+    FID_TRY(const auto known, select_row<SeriesColumns>(transaction_, row_key_, "WHERE t.study = :study AND t.series_uid = :uid",
+                                                        {std::to_string(study.id), d.series_uid.text()}));
     if (!known || known->attributes.empty()) {  // nothing is known of it: a rebuild found it lost
         auto c = known.value_or(SeriesColumns{});
         c.study = study.id;
@@ -225,7 +233,8 @@ Result<void> Insertion::series(const StudyColumns& study, const ObjectDescriptio
     return {};
 }
 
-Result<void> Insertion::make_current(StudyColumns& study, const PatientColumns& patient, const ObjectDescription& d, InstanceColumns& instance, bool is_new) {
+Result<void> Insertion::make_current(StudyColumns& study, const PatientColumns& patient, const ObjectDescription& d,
+                                     InstanceColumns& instance, bool is_new) {
     if (study.patient == 0 || (study.patient == patient.id && study.attributes.empty())) {  // its first, or the first that was not lost
         study.patient = patient.id;
         study.date = dicom::normalise_date(d.attributes.first(tags::kStudyDate)).value_or("");
@@ -316,7 +325,9 @@ Result<void> Insertion::accept(ObjectColumns& object, const ObjectDescription& d
     FID_TRY(auto standing, select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND i.is_current = 1", {d.sop_uid.text()}));
     for (auto& former : standing) FID_CHECK(supersede(former));
     FID_TRY(auto instance, select_row<InstanceColumns>(transaction_, row_key_, "WHERE t.object_id = :id", {object.object_id}));
-    if (!instance) return fail(ErrorCode::corrupt, "index: the instance of object " + object.object_id + " is missing; rebuild the index (fsck --rebuild-index)");
+    if (!instance)
+        return fail(ErrorCode::corrupt,
+                    "index: the instance of object " + object.object_id + " is missing; rebuild the index (fsck --rebuild-index)");
     FID_CHECK(make_current(*study, patient, d, *instance, false));
     FID_CHECK(touch(*study, now_ms_));
     object.state = number(ObjectState::current);
@@ -325,17 +336,22 @@ Result<void> Insertion::accept(ObjectColumns& object, const ObjectDescription& d
 
 // A current object that turned out to be torn: what it had superseded stands again.
 Result<void> Insertion::withdraw(const ObjectColumns& object) {
-    FID_TRY(auto instance, select_row<InstanceColumns>(transaction_, row_key_, "WHERE t.object_id = :id AND t.is_current = 1", {object.object_id}));
+    FID_TRY(auto instance,
+            select_row<InstanceColumns>(transaction_, row_key_, "WHERE t.object_id = :id AND t.is_current = 1", {object.object_id}));
     if (!instance) return {};
     instance->is_current = 0;
     FID_CHECK(update_row(transaction_, row_key_, *instance));
     const auto superseded = number_text(ObjectState::superseded);
-    FID_TRY(auto former, select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND (o.state = " + superseded + " OR (o.state = " + number_text(ObjectState::quarantined) +
-                                                                      " AND o.state_before = " + superseded + ")) ORDER BY i.id DESC LIMIT 1", {instance->sop_uid}));
+    FID_TRY(auto former, select_instances(transaction_, row_key_,
+                                          "WHERE i.sop_uid = :uid AND (o.state = " + superseded +
+                                              " OR (o.state = " + number_text(ObjectState::quarantined) +
+                                              " AND o.state_before = " + superseded + ")) ORDER BY i.id DESC LIMIT 1",
+                                          {instance->sop_uid}));
     if (!former.empty()) {
         auto& object_before = former.front().object;
         former.front().instance.is_current = 1;
-        (object_before.state == number(ObjectState::quarantined) ? object_before.state_before : object_before.state) = number(ObjectState::current);
+        (object_before.state == number(ObjectState::quarantined) ? object_before.state_before : object_before.state) =
+            number(ObjectState::current);
         FID_CHECK(update_row(transaction_, row_key_, former.front().instance));
         FID_CHECK(update_row(transaction_, row_key_, former.front().object));
     }
@@ -349,7 +365,9 @@ Result<void> Insertion::finish() {
         FID_TRY(auto* study, study_by_id(id));
         study->chain.clear();
         study->instance_count = 0;
-        FID_TRY(const auto rows, select_rows<InstanceColumns>(transaction_, row_key_, "WHERE t.study = :study AND t.is_current = 1 ORDER BY t.id", {std::to_string(id)}));
+        FID_TRY(const auto rows,
+                select_rows<InstanceColumns>(transaction_, row_key_, "WHERE t.study = :study AND t.is_current = 1 ORDER BY t.id",
+                                             {std::to_string(id)}));
         for (const auto& row : rows) {
             study->chain = chain_next(row_key_, study->chain, row.mac);
             study->instance_count += 1;
@@ -370,7 +388,8 @@ Index::Index(const Keyring& keyring, ShredStore& secrets, std::vector<dicom::Tag
 dicom::Attributes Index::keep_indexed(const dicom::Attributes& attributes) const {
     dicom::Attributes out;
     for (const auto& [tag, values] : attributes) {
-        if (dicom::find_query_attribute(tag) != nullptr || std::find(extra_.begin(), extra_.end(), tag) != extra_.end()) out.set(tag, values);
+        if (dicom::find_query_attribute(tag) != nullptr || std::find(extra_.begin(), extra_.end(), tag) != extra_.end())
+            out.set(tag, values);
     }
     return out;
 }
@@ -382,8 +401,8 @@ Result<Slot> Index::study_slot(database::Transaction& transaction, const Uid& st
     return static_cast<Slot>(study->slot);
 }
 
-Result<Slot> Index::patient_slot(database::Transaction& transaction, const PatientText& patient_id, const PatientText& issuer, const Uid& study_uid,
-                                 std::optional<Slot> known) {
+Result<Slot> Index::patient_slot(database::Transaction& transaction, const PatientText& patient_id, const PatientText& issuer,
+                                 const Uid& study_uid, std::optional<Slot> known) {
     Insertion insertion(transaction, row_key_, *secrets_, 0);
     ObjectDescription d;
     d.patient_id = patient_id;
@@ -404,7 +423,8 @@ Result<void> Index::apply(database::Transaction& transaction, const Mark& mark, 
     FID_TRY(auto object, select_row<ObjectColumns>(transaction, row_key_, "WHERE t.object_id = :id", {to_hex(mark.object)}));
     if (!object) return {};
     const auto before = static_cast<ObjectState>(object->state);
-    const bool leaves_quarantine = before == ObjectState::quarantined && mark.state != ObjectState::torn && mark.state != ObjectState::discarded;
+    const bool leaves_quarantine =
+        before == ObjectState::quarantined && mark.state != ObjectState::torn && mark.state != ObjectState::discarded;
     if (before == mark.state || (!leaves_quarantine && !may_become(before, mark.state))) return {};
     Insertion insertion(transaction, row_key_, *secrets_, mark.at_ms);
     object->reason = mark.reason;
@@ -440,7 +460,8 @@ Result<void> Index::remove_study(database::Transaction& transaction, const Uid& 
     FID_TRY(const auto study, select_row<StudyColumns>(transaction, row_key_, "WHERE t.study_uid = :uid", {study_uid.text()}));
     if (!study) return {};
     const auto id = std::to_string(study->id);
-    for (const auto* sql : {"DELETE FROM instances WHERE study = ", "DELETE FROM objects WHERE study = ", "DELETE FROM series WHERE study = ", "DELETE FROM studies WHERE id = "}) {
+    for (const auto* sql : {"DELETE FROM instances WHERE study = ", "DELETE FROM objects WHERE study = ",
+                            "DELETE FROM series WHERE study = ", "DELETE FROM studies WHERE id = "}) {
         FID_CHECK(execute(transaction, sql + id));
     }
     FID_TRY(auto versions, select_rows<VersionColumns>(transaction, row_key_, "WHERE t.study_uid = :uid", {study_uid.text()}));
@@ -449,11 +470,13 @@ Result<void> Index::remove_study(database::Transaction& transaction, const Uid& 
         FID_CHECK(update_row(transaction, row_key_, version));
     }
     // A patient goes with the last study.
-    return execute(transaction, "DELETE FROM patients WHERE id = " + std::to_string(study->patient) + " AND NOT EXISTS (SELECT 1 FROM studies s WHERE s.patient = patients.id)");
+    return execute(transaction, "DELETE FROM patients WHERE id = " + std::to_string(study->patient) +
+                                    " AND NOT EXISTS (SELECT 1 FROM studies s WHERE s.patient = patients.id)");
 }
 
 Result<void> Index::clear(database::Transaction& transaction) {
-    for (const auto* table : {"instances", "objects", "series", "studies", "patients", "store_facts"}) FID_CHECK(execute(transaction, std::string("DELETE FROM ") + table));
+    for (const auto* table : {"instances", "objects", "series", "studies", "patients", "store_facts"})
+        FID_CHECK(execute(transaction, std::string("DELETE FROM ") + table));
     FID_TRY(auto versions, select_rows<VersionColumns>(transaction, row_key_, ""));
     for (auto& version : versions) {
         if (version.study_revision <= 0) continue;

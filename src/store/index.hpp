@@ -22,27 +22,27 @@ std::span<const database::Migration> index_migrations();
 
 struct PatientRow {
     std::int64_t id = 0;
-    PatientText patient_id;   // may be empty: then the patient is the study's alone
+    PatientText patient_id;  // may be empty: then the patient is the study's alone
     PatientText issuer;
-    PatientText name;         // as it came last
+    PatientText name;  // as it came last
     PatientText birth_date;
     std::string sex;
-    Slot slot = 0;            // of P
+    Slot slot = 0;  // of P
 };
 
 struct StudyRow {
     std::int64_t id = 0;
     Uid study_uid;
-    Slot slot = 0;            // of K and D
+    Slot slot = 0;  // of K and D
     PatientRow patient;
-    std::string date, time;   // normalised, as in the first instance that came
+    std::string date, time;  // normalised, as in the first instance that came
     PatientText accession_number, description, study_id, referring_physician;
     std::uint64_t instance_count = 0;  // current ones
     std::uint64_t series_count = 0;
-    std::vector<std::string> modalities;   // ascending
+    std::vector<std::string> modalities;  // ascending
     bool erased = false;
-    std::uint64_t changed_ms = 0;          // when an instance last came or changed
-    std::uint64_t revision = 0;            // counts those changes
+    std::uint64_t changed_ms = 0;  // when an instance last came or changed
+    std::uint64_t revision = 0;    // counts those changes
 };
 
 struct SeriesRow {
@@ -58,11 +58,11 @@ struct ObjectRow {
     ObjectRef ref;
     ObjectKind kind = ObjectKind::instance;
     ObjectState state = ObjectState::current;
-    ObjectState state_before = ObjectState::current;   // in quarantine: what it goes back to
+    ObjectState state_before = ObjectState::current;  // in quarantine: what it goes back to
     Uid study_uid;
     Hash sha256{}, pixel_sha256{}, source_sha256{}, prefix_sha256{}, fragment_sha256{};
     std::uint64_t prefix_size = 0;
-    std::uint64_t stored_size = 0;                     // bytes in segments; 0: given up, or lost
+    std::uint64_t stored_size = 0;  // bytes in segments; 0: given up, or lost
     std::uint64_t arrival_ms = 0;
     PatientText source;
 };
@@ -70,7 +70,7 @@ struct ObjectRow {
 struct InstanceRow {
     ObjectRow object;
     Uid study_uid, series_uid, sop_uid, sop_class_uid, transfer_syntax_uid;
-    std::string number;                    // Instance Number, as text
+    std::string number;  // Instance Number, as text
     std::uint64_t rows = 0, columns = 0, frames = 0;
 };
 
@@ -81,7 +81,7 @@ struct SetAsideRow {
 
 struct QuarantineRow {
     ObjectRow object;
-    Uid sop_uid;           // empty where it was no instance
+    Uid sop_uid;  // empty where it was no instance
     std::string reason;
     std::uint64_t at_ms = 0;
 };
@@ -89,8 +89,8 @@ struct QuarantineRow {
 /// A version of a study; how far it is on its way to the chain, the outbox knows.
 struct StudyVersionRow {
     Uid study_uid;
-    evidence::StudyRecord record;      // holds the version
-    ObjectId manifest{};               // zeros for an erasure
+    evidence::StudyRecord record;  // holds the version
+    ObjectId manifest{};           // zeros for an erasure
     std::uint64_t created_ms = 0;
     std::uint64_t study_revision = 0;  // StudyRow::revision when its instances were read, so that none that came since is missed
 };
@@ -98,18 +98,18 @@ struct StudyVersionRow {
 /// What lists of studies are narrowed by. Empty fields do not narrow. Text may hold the wildcards * and ?.
 struct StudyFilter {
     std::string patient_id, issuer;
-    std::string patient_name;              // compared in dicom::normalise_person_name form; prefix "doe*"
+    std::string patient_name;  // compared in dicom::normalise_person_name form; prefix "doe*"
     std::string accession_number, study_description, study_id, referring_physician;
     std::vector<std::string> study_uids;
-    std::string date_from, date_to;        // YYYYMMDD, inclusive
+    std::string date_from, date_to;  // YYYYMMDD, inclusive
     std::string time_from, time_to;
-    std::vector<std::string> modalities;   // any series with any of them
-    std::map<dicom::Tag, std::string> other;   // further indexed attributes: value, wildcards or range, by dicom::Matching
+    std::vector<std::string> modalities;      // any series with any of them
+    std::map<dicom::Tag, std::string> other;  // further indexed attributes: value, wildcards or range, by dicom::Matching
 };
 /// Where a list goes on; opaque text for callers.
 struct StudyPage {
-    std::vector<StudyRow> studies;         // newest date first, then by UID descending
-    std::string next;                      // empty at the end
+    std::vector<StudyRow> studies;  // newest date first, then by UID descending
+    std::string next;               // empty at the end
 };
 
 struct IndexCounts {
@@ -134,58 +134,68 @@ public:
     /// Objects that are there already are left as they are. now_ms: when the studies changed; 0: when each object arrived.
     Result<void> insert(database::Transaction& transaction, std::span<StoredObject> objects, std::uint64_t now_ms);
     /// The slot of a patient's secret, allocated where the patient is new.
-    Result<Slot> patient_slot(database::Transaction& transaction, const PatientText& patient_id, const PatientText& issuer, const Uid& study_uid,
-                              std::optional<Slot> known = {});
+    Result<Slot> patient_slot(database::Transaction& transaction, const PatientText& patient_id, const PatientText& issuer,
+                              const Uid& study_uid, std::optional<Slot> known = {});
     /// `description` is wanted when an object that was set aside is accepted. Marks on unknown objects, and those that make no sense
     /// for what the object is by now (blocks may be looked at again), are let pass.
     Result<void> apply(database::Transaction& transaction, const Mark& mark, const ObjectDescription* description);
     /// How far the segments are indexed; all zeros where nothing is.
     struct Known {
-        Location block;                  // the last one that was indexed
-        std::uint32_t segment = 0;       // the highest number that there was then
+        Location block;             // the last one that was indexed
+        std::uint32_t segment = 0;  // the highest number that there was then
     };
     Result<Known> known(database::Transaction& transaction) const;
     Result<void> set_known(database::Transaction& transaction, const Known& known);
 
     Result<std::optional<InstanceRow>> find_instance(database::Transaction& transaction, const Uid& sop_uid) const;  // the current one
-    Result<std::vector<InstanceRow>> find_all_instances(database::Transaction& transaction, const Uid& sop_uid) const;  // in every state, by arrival
+    Result<std::vector<InstanceRow>> find_all_instances(database::Transaction& transaction,
+                                                        const Uid& sop_uid) const;  // in every state, by arrival
     Result<std::optional<InstanceRow>> find_instance_of(database::Transaction& transaction, const ObjectId& object) const;
     Result<std::optional<ObjectRow>> find_object(database::Transaction& transaction, const ObjectId& object) const;
     Result<std::optional<StudyRow>> find_study(database::Transaction& transaction, const Uid& study_uid) const;
-    Result<std::optional<PatientRow>> find_patient(database::Transaction& transaction, const PatientText& patient_id, const PatientText& issuer) const;
+    Result<std::optional<PatientRow>> find_patient(database::Transaction& transaction, const PatientText& patient_id,
+                                                   const PatientText& issuer) const;
 
     /// Current instances, ascending by SOP Instance UID bytes. Errors: corrupt also when one is missing or was put back.
     Result<std::vector<InstanceRow>> instances_of_study(database::Transaction& transaction, const Uid& study_uid) const;
-    Result<std::vector<InstanceRow>> instances_of_series(database::Transaction& transaction, const Uid& study_uid, const Uid& series_uid) const;
+    Result<std::vector<InstanceRow>> instances_of_series(database::Transaction& transaction, const Uid& study_uid,
+                                                         const Uid& series_uid) const;
     Result<std::vector<SeriesRow>> series_of_study(database::Transaction& transaction, const Uid& study_uid) const;
     /// Indexed attributes of the instance: those of dicom::query_attributes() and the configured ones.
     Result<dicom::Attributes> attributes_of(database::Transaction& transaction, const ObjectId& object) const;
-    Result<std::vector<ObjectRow>> objects_of_study(database::Transaction& transaction, const Uid& study_uid, std::optional<ObjectKind> kind = {}) const;
+    Result<std::vector<ObjectRow>> objects_of_study(database::Transaction& transaction, const Uid& study_uid,
+                                                    std::optional<ObjectKind> kind = {}) const;
 
     /// cursor: empty, or StudyPage::next. limit: 1 to 1000.
-    Result<StudyPage> list_studies(database::Transaction& transaction, const StudyFilter& filter, const std::string& cursor, std::uint32_t limit) const;
-    Result<std::vector<SetAsideRow>> list_set_aside(database::Transaction& transaction, const std::string& after_object_id, std::uint32_t limit) const;
+    Result<StudyPage> list_studies(database::Transaction& transaction, const StudyFilter& filter, const std::string& cursor,
+                                   std::uint32_t limit) const;
+    Result<std::vector<SetAsideRow>> list_set_aside(database::Transaction& transaction, const std::string& after_object_id,
+                                                    std::uint32_t limit) const;
     Result<std::vector<QuarantineRow>> list_quarantined(database::Transaction& transaction) const;
     /// All objects, ascending by id. For fsck and export.
-    Result<std::vector<ObjectRow>> list_objects(database::Transaction& transaction, const std::string& after_object_id, std::uint32_t limit) const;
+    Result<std::vector<ObjectRow>> list_objects(database::Transaction& transaction, const std::string& after_object_id,
+                                                std::uint32_t limit) const;
 
     /// Errors: conflict when that version of the study exists with another record. Requires: Durability::full.
     Result<void> insert_version(database::Transaction& transaction, const StudyVersionRow& row);
     /// The version's instances are also those of a later revision of its study. Errors: not_found.
     Result<void> cover_revision(database::Transaction& transaction, const Hash& record, std::uint64_t revision);
-    Result<std::optional<StudyVersionRow>> find_version(database::Transaction& transaction, const Uid& study_uid, std::uint64_t version) const;
+    Result<std::optional<StudyVersionRow>> find_version(database::Transaction& transaction, const Uid& study_uid,
+                                                        std::uint64_t version) const;
     Result<std::optional<StudyVersionRow>> latest_version(database::Transaction& transaction, const Uid& study_uid) const;
     Result<std::vector<StudyVersionRow>> versions_of(database::Transaction& transaction, const Uid& study_uid) const;
     Result<std::optional<StudyVersionRow>> find_version_by_record(database::Transaction& transaction, const Hash& record) const;
     /// Studies with instances that came or changed since their latest version was made, oldest change first.
-    Result<std::vector<Uid>> studies_without_version(database::Transaction& transaction, std::uint64_t changed_before_ms, std::uint32_t limit) const;
+    Result<std::vector<Uid>> studies_without_version(database::Transaction& transaction, std::uint64_t changed_before_ms,
+                                                     std::uint32_t limit) const;
 
     /// Returns: "study UID version N" for each version of a study that is there whose manifest has no row.
     Result<std::vector<std::string>> lost_manifests(database::Transaction& transaction) const;
     /// Studies with a manifest that no version names: their versions were lost with the database, or never written.
     Result<std::vector<Uid>> studies_with_unnamed_manifests(database::Transaction& transaction) const;
 
-    /// Tells where an object lies now. Nothing happens where it is not known, or not said to lie at `from`: a start may have been there before.
+    /// Tells where an object lies now. Nothing happens where it is not known, or not said to lie at `from`: a start may have been there
+    /// before.
     Result<void> move_object(database::Transaction& transaction, const ObjectId& object, const Location& from, const ObjectPlace& to);
     /// Bytes in each segment that objects still need, records included, by what the rows say (their MACs are not looked at).
     Result<std::map<std::uint32_t, std::uint64_t>> bytes_in_segments(database::Transaction& transaction) const;

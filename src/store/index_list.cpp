@@ -33,8 +33,10 @@ struct Where {
         }
         std::string like;
         for (const char c : wanted) {
-            if (c == '*') like += '%';
-            else if (c == '?') like += '_';
+            if (c == '*')
+                like += '%';
+            else if (c == '?')
+                like += '_';
             else {
                 if (c == '%' || c == '_' || c == '!') like += '!';
                 like += c;
@@ -74,7 +76,8 @@ bool matches_wildcards(std::string_view text, std::string_view pattern) {
     return p == pattern.size();
 }
 
-bool matches_range(const std::optional<std::string>& value, const std::string& wanted, std::optional<std::string> (*normalise)(std::string_view)) {
+bool matches_range(const std::optional<std::string>& value, const std::string& wanted,
+                   std::optional<std::string> (*normalise)(std::string_view)) {
     if (!value) return false;
     const auto dash = wanted.find('-');
     if (dash == std::string::npos) return *value == normalise(wanted).value_or(wanted);
@@ -89,7 +92,8 @@ bool matches(dicom::Tag tag, const std::string& value, const std::string& wanted
         case dicom::Matching::exact: return matches_wildcards(value, wanted);
         case dicom::Matching::uid: return value == wanted;
         case dicom::Matching::text: return matches_wildcards(dicom::normalise_text(value), dicom::normalise_text(wanted));
-        case dicom::Matching::person_name: return matches_wildcards(dicom::normalise_person_name(value), dicom::normalise_person_name(wanted));
+        case dicom::Matching::person_name:
+            return matches_wildcards(dicom::normalise_person_name(value), dicom::normalise_person_name(wanted));
         case dicom::Matching::date: return matches_range(dicom::normalise_date(value), wanted, dicom::normalise_date);
         case dicom::Matching::time: return matches_range(dicom::normalise_time(value), wanted, dicom::normalise_time);
         case dicom::Matching::number: return std::strtoll(value.c_str(), nullptr, 10) == std::strtoll(wanted.c_str(), nullptr, 10);
@@ -141,16 +145,20 @@ Result<void> add_series_facts(database::Transaction& transaction, const crypto::
 }  // namespace
 
 Result<std::optional<StudyRow>> Index::find_study(database::Transaction& transaction, const Uid& study_uid) const {
-    FID_TRY(const auto study, select_row<StudyColumns>(transaction, row_key_, "WHERE t.study_uid = :uid AND t.patient <> 0", {study_uid.text()}));
+    FID_TRY(const auto study,
+            select_row<StudyColumns>(transaction, row_key_, "WHERE t.study_uid = :uid AND t.patient <> 0", {study_uid.text()}));
     if (!study) return std::optional<StudyRow>();
     FID_TRY(const auto patient, select_row<PatientColumns>(transaction, row_key_, "WHERE t.id = :id", {std::to_string(study->patient)}));
-    if (!patient) return fail(ErrorCode::corrupt, "index: the patient of study " + study_uid.text() + " is missing; rebuild the index (fsck --rebuild-index)");
+    if (!patient)
+        return fail(ErrorCode::corrupt,
+                    "index: the patient of study " + study_uid.text() + " is missing; rebuild the index (fsck --rebuild-index)");
     FID_TRY(auto row, study_row(*study, *patient));
     FID_CHECK(add_series_facts(transaction, row_key_, row));
     return std::optional<StudyRow>(std::move(row));
 }
 
-Result<StudyPage> Index::list_studies(database::Transaction& transaction, const StudyFilter& filter, const std::string& cursor, std::uint32_t limit) const {
+Result<StudyPage> Index::list_studies(database::Transaction& transaction, const StudyFilter& filter, const std::string& cursor,
+                                      std::uint32_t limit) const {
     if (limit < 1 || limit > 1000) return fail(ErrorCode::invalid_argument, "a page has 1 to 1000 studies, not " + std::to_string(limit));
     StudyPage page;
     std::string place = cursor;
@@ -166,7 +174,8 @@ Result<StudyPage> Index::list_studies(database::Transaction& transaction, const 
         const std::uint32_t wanted = limit + 1;
         StudyAndPatient row;
         Statement select(transaction, "SELECT " + column_list<StudyColumns>("s") + ", " + column_list<PatientColumns>("p") +
-                                          " FROM studies s JOIN patients p ON p.id = s.patient " + where.sql + " ORDER BY s.date DESC, s.study_uid DESC LIMIT " + std::to_string(wanted));
+                                          " FROM studies s JOIN patients p ON p.id = s.patient " + where.sql +
+                                          " ORDER BY s.date DESC, s.study_uid DESC LIMIT " + std::to_string(wanted));
         for (auto& value : where.values) select.in(value);
         bind_out(select, row.study);
         bind_out(select, row.patient);
@@ -188,7 +197,8 @@ Result<StudyPage> Index::list_studies(database::Transaction& transaction, const 
                 dicom::Attributes attributes;
                 FID_CHECK(add_attributes(attributes, row.patient.attributes));
                 FID_CHECK(add_attributes(attributes, row.study.attributes));
-                const bool fits = std::all_of(filter.other.begin(), filter.other.end(), [&](const auto& item) { return any_matches(attributes, item.first, item.second); });
+                const bool fits = std::all_of(filter.other.begin(), filter.other.end(),
+                                              [&](const auto& item) { return any_matches(attributes, item.first, item.second); });
                 if (!fits) continue;
             }
             FID_TRY(auto study, study_row(row.study, row.patient));
@@ -204,11 +214,13 @@ Result<StudyPage> Index::list_studies(database::Transaction& transaction, const 
 
 Result<void> Index::insert_version(database::Transaction& transaction, const StudyVersionRow& row) {
     auto columns = version_columns(row);
-    FID_TRY(const auto same_place, select_row<VersionColumns>(transaction, row_key_, "WHERE t.study_uid = :uid AND t.version = :version AND t.study_key = :key",
-                                                             {columns.study_uid, std::to_string(columns.version), columns.study_key}));
+    FID_TRY(const auto same_place,
+            select_row<VersionColumns>(transaction, row_key_, "WHERE t.study_uid = :uid AND t.version = :version AND t.study_key = :key",
+                                       {columns.study_uid, std::to_string(columns.version), columns.study_key}));
     if (same_place) {
         if (same_place->record_hash == columns.record_hash) return {};
-        return fail(ErrorCode::conflict, "study " + columns.study_uid + " has another version " + std::to_string(columns.version) + " already");
+        return fail(ErrorCode::conflict,
+                    "study " + columns.study_uid + " has another version " + std::to_string(columns.version) + " already");
     }
     return insert_row(transaction, row_key_, columns);
 }
@@ -231,8 +243,10 @@ Result<std::optional<StudyVersionRow>> as_version(Result<std::optional<VersionCo
 
 }  // namespace
 
-Result<std::optional<StudyVersionRow>> Index::find_version(database::Transaction& transaction, const Uid& study_uid, std::uint64_t version) const {
-    return as_version(select_row<VersionColumns>(transaction, row_key_, "WHERE t.study_uid = :uid AND t.version = :version ORDER BY t.created_ms DESC LIMIT 1",
+Result<std::optional<StudyVersionRow>> Index::find_version(database::Transaction& transaction, const Uid& study_uid,
+                                                           std::uint64_t version) const {
+    return as_version(select_row<VersionColumns>(transaction, row_key_,
+                                                 "WHERE t.study_uid = :uid AND t.version = :version ORDER BY t.created_ms DESC LIMIT 1",
                                                  {study_uid.text(), std::to_string(version)}));
 }
 
@@ -240,7 +254,8 @@ Result<std::optional<StudyVersionRow>> Index::latest_version(database::Transacti
     // After an erasure the same exam begins again at version 1, under another study key: the newest of the newest.
     FID_TRY(const auto found, select_rows<VersionColumns>(transaction, row_key_, "WHERE t.study_uid = :uid", {study_uid.text()}));
     if (found.empty()) return std::optional<StudyVersionRow>();
-    const auto newest = std::max_element(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.created_ms < b.created_ms; });
+    const auto newest =
+        std::max_element(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.created_ms < b.created_ms; });
     const VersionColumns* last = nullptr;
     for (const auto& one : found) {
         if (one.study_key == newest->study_key && (last == nullptr || one.version > last->version)) last = &one;
@@ -254,7 +269,8 @@ Result<std::optional<StudyVersionRow>> Index::latest_version(database::Transacti
 }
 
 Result<std::vector<StudyVersionRow>> Index::versions_of(database::Transaction& transaction, const Uid& study_uid) const {
-    FID_TRY(const auto found, select_rows<VersionColumns>(transaction, row_key_, "WHERE t.study_uid = :uid ORDER BY t.created_ms, t.version", {study_uid.text()}));
+    FID_TRY(const auto found, select_rows<VersionColumns>(transaction, row_key_,
+                                                          "WHERE t.study_uid = :uid ORDER BY t.created_ms, t.version", {study_uid.text()}));
     std::vector<StudyVersionRow> rows;
     for (const auto& columns : found) {
         FID_TRY(auto row, version_row(columns));
@@ -282,14 +298,17 @@ Result<std::vector<Uid>> uids_of(Statement& select, const std::string& uid) {
 
 }  // namespace
 
-Result<std::vector<Uid>> Index::studies_without_version(database::Transaction& transaction, std::uint64_t changed_before_ms, std::uint32_t limit) const {
+Result<std::vector<Uid>> Index::studies_without_version(database::Transaction& transaction, std::uint64_t changed_before_ms,
+                                                        std::uint32_t limit) const {
     std::string uid;
     std::string before = std::to_string(changed_before_ms);
     // A version whose revision is not known (0: the index was made again) covers nothing until its study was looked at.
     Statement select(transaction,
                      "SELECT s.study_uid FROM studies s WHERE s.patient <> 0 AND s.changed_ms < CAST(:before AS INTEGER) AND NOT EXISTS ("
-                     "SELECT 1 FROM study_versions v WHERE v.study_uid = s.study_uid AND v.reasons < 16 AND v.study_revision >= s.revision AND v.study_revision > 0)"
-                     " ORDER BY s.changed_ms, s.study_uid LIMIT " + std::to_string(limit));
+                     "SELECT 1 FROM study_versions v WHERE v.study_uid = s.study_uid AND v.reasons < 16 AND v.study_revision >= s.revision "
+                     "AND v.study_revision > 0)"
+                     " ORDER BY s.changed_ms, s.study_uid LIMIT " +
+                         std::to_string(limit));
     select.in(before).out(uid);
     FID_CHECK(select.run());
     return uids_of(select, uid);
@@ -297,8 +316,10 @@ Result<std::vector<Uid>> Index::studies_without_version(database::Transaction& t
 
 Result<std::vector<Uid>> Index::studies_with_unnamed_manifests(database::Transaction& transaction) const {
     std::string uid;
-    Statement select(transaction, "SELECT DISTINCT s.study_uid FROM objects o JOIN studies s ON s.id = o.study WHERE o.kind = " + std::to_string(static_cast<int>(ObjectKind::manifest)) +
-                                      " AND NOT EXISTS (SELECT 1 FROM study_versions v WHERE v.manifest = o.object_id) ORDER BY s.study_uid");
+    Statement select(transaction,
+                     "SELECT DISTINCT s.study_uid FROM objects o JOIN studies s ON s.id = o.study WHERE o.kind = " +
+                         std::to_string(static_cast<int>(ObjectKind::manifest)) +
+                         " AND NOT EXISTS (SELECT 1 FROM study_versions v WHERE v.manifest = o.object_id) ORDER BY s.study_uid");
     select.out(uid);
     FID_CHECK(select.run());
     return uids_of(select, uid);

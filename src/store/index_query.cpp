@@ -22,11 +22,14 @@ Result<std::optional<StudyColumns>> study_columns(database::Transaction& transac
 
 Result<Uid> study_uid_of(database::Transaction& transaction, const crypto::Secret& row_key, long long study) {
     FID_TRY(const auto row, select_row<StudyColumns>(transaction, row_key, "WHERE t.id = :id", {std::to_string(study)}));
-    if (!row) return fail(ErrorCode::corrupt, "index: the row " + std::to_string(study) + " of studies is missing; rebuild the index (fsck --rebuild-index)");
+    if (!row)
+        return fail(ErrorCode::corrupt,
+                    "index: the row " + std::to_string(study) + " of studies is missing; rebuild the index (fsck --rebuild-index)");
     return uid_of(row->study_uid);
 }
 
-Result<std::vector<InstanceRow>> with_study_uids(database::Transaction& transaction, const crypto::Secret& row_key, const std::vector<InstanceAndObject>& found) {
+Result<std::vector<InstanceRow>> with_study_uids(database::Transaction& transaction, const crypto::Secret& row_key,
+                                                 const std::vector<InstanceAndObject>& found) {
     std::vector<InstanceRow> rows;
     std::map<long long, Uid> uids;
     for (const auto& one : found) {
@@ -45,9 +48,11 @@ Result<void> check_chain(const crypto::Secret& row_key, const StudyColumns& stud
     std::string chain;
     for (const auto& one : current) chain = chain_next(row_key, chain, one.instance.mac);
     if (chain == study.chain && static_cast<long long>(current.size()) == study.instance_count) return {};
-    return fail(ErrorCode::corrupt, "index: study " + study.study_uid + " should have " + std::to_string(study.instance_count) + " instances, " + std::to_string(current.size()) +
-                                        " rows are there" + (static_cast<long long>(current.size()) == study.instance_count ? ", and not the same" : "") +
-                                        ": rows were deleted or put back behind the archive's back; rebuild the index (fsck --rebuild-index)");
+    return fail(ErrorCode::corrupt,
+                "index: study " + study.study_uid + " should have " + std::to_string(study.instance_count) + " instances, " +
+                    std::to_string(current.size()) + " rows are there" +
+                    (static_cast<long long>(current.size()) == study.instance_count ? ", and not the same" : "") +
+                    ": rows were deleted or put back behind the archive's back; rebuild the index (fsck --rebuild-index)");
 }
 
 }  // namespace
@@ -62,17 +67,23 @@ Result<Index::Known> Index::known(database::Transaction& transaction) const {
     const auto end = value.rfind(' ');
     std::istringstream numbers(value.substr(0, end));
     Known known;
-    if (end == std::string::npos || value.substr(end + 1) != fact_mac(row_key_, "known_block", value.substr(0, end)) || !(numbers >> known.block.segment >> known.block.offset)) {
-        return fail(ErrorCode::corrupt, "index: the row known_block of store_facts was changed behind the archive's back; rebuild the index (fsck --rebuild-index)");
+    if (end == std::string::npos || value.substr(end + 1) != fact_mac(row_key_, "known_block", value.substr(0, end)) ||
+        !(numbers >> known.block.segment >> known.block.offset)) {
+        return fail(
+            ErrorCode::corrupt,
+            "index: the row known_block of store_facts was changed behind the archive's back; rebuild the index (fsck --rebuild-index)");
     }
     numbers >> known.segment;  // 0 where an earlier program wrote the row
     return known;
 }
 
 Result<void> Index::set_known(database::Transaction& transaction, const Known& known) {
-    std::string value = std::to_string(known.block.segment) + " " + std::to_string(known.block.offset) + " " + std::to_string(known.segment);
+    std::string value =
+        std::to_string(known.block.segment) + " " + std::to_string(known.block.offset) + " " + std::to_string(known.segment);
     value += " " + fact_mac(row_key_, "known_block", value);
-    Statement upsert(transaction, "INSERT INTO store_facts (name, value) VALUES ('known_block', :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value");
+    Statement upsert(
+        transaction,
+        "INSERT INTO store_facts (name, value) VALUES ('known_block', :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value");
     upsert.in(value);
     return upsert.run();
 }
@@ -87,7 +98,9 @@ Result<std::vector<Index::Erasure>> Index::erasures(database::Transaction& trans
     if (!there) return erasures;
     const auto end = value.rfind(' ');
     if (end == std::string::npos || value.substr(end + 1) != fact_mac(row_key_, "erasing", value.substr(0, end))) {
-        return fail(ErrorCode::corrupt, "index: the row erasing of store_facts was changed behind the archive's back; rebuild the index (fsck --rebuild-index)");
+        return fail(
+            ErrorCode::corrupt,
+            "index: the row erasing of store_facts was changed behind the archive's back; rebuild the index (fsck --rebuild-index)");
     }
     std::istringstream parts(value.substr(0, end));
     std::string uid;
@@ -105,7 +118,9 @@ Result<void> Index::set_erasures(database::Transaction& transaction, std::span<c
     for (const auto& one : erasures) value += one.study_uid.text() + " " + std::to_string(one.patient_slot) + " ";
     value.pop_back();
     value += " " + fact_mac(row_key_, "erasing", value);
-    Statement upsert(transaction, "INSERT INTO store_facts (name, value) VALUES ('erasing', :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value");
+    Statement upsert(
+        transaction,
+        "INSERT INTO store_facts (name, value) VALUES ('erasing', :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value");
     upsert.in(value);
     return upsert.run();
 }
@@ -121,7 +136,8 @@ Result<bool> Index::is_patient_slot_used(database::Transaction& transaction, Slo
 
 Result<std::map<std::uint32_t, std::uint64_t>> Index::bytes_in_segments(database::Transaction& transaction) const {
     std::string given_up;
-    for (const auto state : {ObjectState::duplicate, ObjectState::discarded, ObjectState::torn}) given_up += (given_up.empty() ? "" : ", ") + number_text(state);
+    for (const auto state : {ObjectState::duplicate, ObjectState::discarded, ObjectState::torn})
+        given_up += (given_up.empty() ? "" : ", ") + number_text(state);
     const std::string needed = "CASE WHEN state IN (" + given_up + ") THEN 0 ELSE stored_size END";
     std::map<std::uint32_t, std::uint64_t> bytes;
     long long segment = 0, sum = 0;
@@ -155,7 +171,8 @@ Result<std::map<std::uint32_t, std::uint64_t>> Index::bytes_in_segments(database
 Result<void> Index::mark_slots_used(database::Transaction& transaction) const {
     long long study = 0, object = 0, patient = 0;
     Statement select(transaction,
-                     "SELECT (SELECT COALESCE(MAX(slot), -1) FROM studies), (SELECT COALESCE(MAX(slot), -1) FROM objects), (SELECT COALESCE(MAX(slot), -1) FROM patients)");
+                     "SELECT (SELECT COALESCE(MAX(slot), -1) FROM studies), (SELECT COALESCE(MAX(slot), -1) FROM objects), (SELECT "
+                     "COALESCE(MAX(slot), -1) FROM patients)");
     select.out(study).out(object).out(patient);
     FID_CHECK(select.run());
     FID_CHECK(select.next());
@@ -184,7 +201,8 @@ Result<std::optional<InstanceRow>> Index::find_instance(database::Transaction& t
 }
 
 Result<std::vector<InstanceRow>> Index::find_all_instances(database::Transaction& transaction, const Uid& sop_uid) const {
-    FID_TRY(const auto found, select_instances(transaction, row_key_, "WHERE i.sop_uid = :uid ORDER BY o.arrival_ms, i.id", {sop_uid.text()}));
+    FID_TRY(const auto found,
+            select_instances(transaction, row_key_, "WHERE i.sop_uid = :uid ORDER BY o.arrival_ms, i.id", {sop_uid.text()}));
     return with_study_uids(transaction, row_key_, found);
 }
 
@@ -203,8 +221,10 @@ Result<std::optional<ObjectRow>> Index::find_object(database::Transaction& trans
     return std::optional<ObjectRow>(std::move(row));
 }
 
-Result<std::optional<PatientRow>> Index::find_patient(database::Transaction& transaction, const PatientText& patient_id, const PatientText& issuer) const {
-    FID_TRY(const auto found, select_row<PatientColumns>(transaction, row_key_, "WHERE t.patient_key = :key", {patient_key_text(patient_id.value, issuer.value, "")}));
+Result<std::optional<PatientRow>> Index::find_patient(database::Transaction& transaction, const PatientText& patient_id,
+                                                      const PatientText& issuer) const {
+    FID_TRY(const auto found, select_row<PatientColumns>(transaction, row_key_, "WHERE t.patient_key = :key",
+                                                         {patient_key_text(patient_id.value, issuer.value, "")}));
     if (!found) return std::optional<PatientRow>();
     return std::optional<PatientRow>(patient_row(*found));
 }
@@ -212,7 +232,8 @@ Result<std::optional<PatientRow>> Index::find_patient(database::Transaction& tra
 Result<std::vector<InstanceRow>> Index::instances_of_study(database::Transaction& transaction, const Uid& study_uid) const {
     FID_TRY(const auto study, study_columns(transaction, row_key_, study_uid));
     if (!study) return std::vector<InstanceRow>();
-    FID_TRY(auto found, select_instances(transaction, row_key_, "WHERE i.study = :study AND i.is_current = 1", {std::to_string(study->id)}));
+    FID_TRY(auto found,
+            select_instances(transaction, row_key_, "WHERE i.study = :study AND i.is_current = 1", {std::to_string(study->id)}));
     FID_CHECK(check_chain(row_key_, *study, found));
     std::vector<InstanceRow> rows;
     for (const auto& one : found) {
@@ -223,7 +244,8 @@ Result<std::vector<InstanceRow>> Index::instances_of_study(database::Transaction
     return rows;
 }
 
-Result<std::vector<InstanceRow>> Index::instances_of_series(database::Transaction& transaction, const Uid& study_uid, const Uid& series_uid) const {
+Result<std::vector<InstanceRow>> Index::instances_of_series(database::Transaction& transaction, const Uid& study_uid,
+                                                            const Uid& series_uid) const {
     FID_TRY(auto rows, instances_of_study(transaction, study_uid));
     std::erase_if(rows, [&](const InstanceRow& row) { return row.series_uid != series_uid; });
     return rows;
@@ -236,7 +258,8 @@ Result<std::vector<SeriesRow>> Index::series_of_study(database::Transaction& tra
     FID_TRY(const auto study, study_columns(transaction, row_key_, study_uid));
     std::vector<SeriesRow> rows;
     if (!study) return rows;
-    FID_TRY(const auto found, select_rows<SeriesColumns>(transaction, row_key_, "WHERE t.study = :study ORDER BY t.series_uid", {std::to_string(study->id)}));
+    FID_TRY(const auto found,
+            select_rows<SeriesColumns>(transaction, row_key_, "WHERE t.study = :study ORDER BY t.series_uid", {std::to_string(study->id)}));
     for (const auto& columns : found) {
         const auto count = counts.find(columns.series_uid);
         if (count == counts.end()) continue;
@@ -245,7 +268,8 @@ Result<std::vector<SeriesRow>> Index::series_of_study(database::Transaction& tra
         counts.erase(count);
         rows.push_back(std::move(row));
     }
-    if (!counts.empty()) return fail(ErrorCode::corrupt, "index: series " + counts.begin()->first + " is missing; rebuild the index (fsck --rebuild-index)");
+    if (!counts.empty())
+        return fail(ErrorCode::corrupt, "index: series " + counts.begin()->first + " is missing; rebuild the index (fsck --rebuild-index)");
     return rows;
 }
 
@@ -255,22 +279,27 @@ Result<dicom::Attributes> Index::attributes_of(database::Transaction& transactio
     dicom::Attributes attributes;
     FID_TRY(const auto study, select_row<StudyColumns>(transaction, row_key_, "WHERE t.id = :id", {std::to_string(found->study)}));
     if (study) {
-        FID_TRY(const auto patient, select_row<PatientColumns>(transaction, row_key_, "WHERE t.id = :id", {std::to_string(study->patient)}));
+        FID_TRY(const auto patient,
+                select_row<PatientColumns>(transaction, row_key_, "WHERE t.id = :id", {std::to_string(study->patient)}));
         if (patient) FID_CHECK(add_attributes(attributes, patient->attributes));
         FID_CHECK(add_attributes(attributes, study->attributes));
-        FID_TRY(const auto series, select_row<SeriesColumns>(transaction, row_key_, "WHERE t.study = :study AND t.series_uid = :uid", {std::to_string(study->id), found->series_uid}));
+        FID_TRY(const auto series, select_row<SeriesColumns>(transaction, row_key_, "WHERE t.study = :study AND t.series_uid = :uid",
+                                                             {std::to_string(study->id), found->series_uid}));
         if (series) FID_CHECK(add_attributes(attributes, series->attributes));
     }
     FID_CHECK(add_attributes(attributes, found->attributes));
     return attributes;
 }
 
-Result<std::vector<ObjectRow>> Index::objects_of_study(database::Transaction& transaction, const Uid& study_uid, std::optional<ObjectKind> kind) const {
+Result<std::vector<ObjectRow>> Index::objects_of_study(database::Transaction& transaction, const Uid& study_uid,
+                                                       std::optional<ObjectKind> kind) const {
     std::vector<ObjectRow> rows;
     FID_TRY(const auto study, study_columns(transaction, row_key_, study_uid));
     if (!study) return rows;
     const std::string of_kind = kind ? " AND t.kind = " + std::to_string(static_cast<int>(*kind)) : "";
-    FID_TRY(const auto found, select_rows<ObjectColumns>(transaction, row_key_, "WHERE t.study = :study" + of_kind + " ORDER BY t.arrival_ms, t.object_id", {std::to_string(study->id)}));
+    FID_TRY(const auto found,
+            select_rows<ObjectColumns>(transaction, row_key_, "WHERE t.study = :study" + of_kind + " ORDER BY t.arrival_ms, t.object_id",
+                                       {std::to_string(study->id)}));
     for (const auto& columns : found) {
         FID_TRY(auto row, object_row(columns, study_uid));
         rows.push_back(std::move(row));
@@ -278,8 +307,12 @@ Result<std::vector<ObjectRow>> Index::objects_of_study(database::Transaction& tr
     return rows;
 }
 
-Result<std::vector<SetAsideRow>> Index::list_set_aside(database::Transaction& transaction, const std::string& after_object_id, std::uint32_t limit) const {
-    FID_TRY(const auto found, select_instances(transaction, row_key_, "WHERE o.state = " + number_text(ObjectState::set_aside) + " AND o.object_id > :after ORDER BY o.object_id LIMIT " + std::to_string(limit), {after_object_id}));
+Result<std::vector<SetAsideRow>> Index::list_set_aside(database::Transaction& transaction, const std::string& after_object_id,
+                                                       std::uint32_t limit) const {
+    FID_TRY(const auto found, select_instances(transaction, row_key_,
+                                               "WHERE o.state = " + number_text(ObjectState::set_aside) +
+                                                   " AND o.object_id > :after ORDER BY o.object_id LIMIT " + std::to_string(limit),
+                                               {after_object_id}));
     FID_TRY(auto instances, with_study_uids(transaction, row_key_, found));
     std::vector<SetAsideRow> rows;
     for (std::size_t i = 0; i < found.size(); ++i) rows.push_back({std::move(instances[i]), found[i].object.reason});
@@ -287,7 +320,9 @@ Result<std::vector<SetAsideRow>> Index::list_set_aside(database::Transaction& tr
 }
 
 Result<std::vector<QuarantineRow>> Index::list_quarantined(database::Transaction& transaction) const {
-    FID_TRY(const auto found, select_rows<ObjectColumns>(transaction, row_key_, "WHERE t.state = " + number_text(ObjectState::quarantined) + " ORDER BY t.state_ms, t.object_id"));
+    FID_TRY(const auto found,
+            select_rows<ObjectColumns>(transaction, row_key_,
+                                       "WHERE t.state = " + number_text(ObjectState::quarantined) + " ORDER BY t.state_ms, t.object_id"));
     std::vector<QuarantineRow> rows;
     for (const auto& columns : found) {
         QuarantineRow row;
@@ -304,8 +339,11 @@ Result<std::vector<QuarantineRow>> Index::list_quarantined(database::Transaction
     return rows;
 }
 
-Result<std::vector<ObjectRow>> Index::list_objects(database::Transaction& transaction, const std::string& after_object_id, std::uint32_t limit) const {
-    FID_TRY(const auto found, select_rows<ObjectColumns>(transaction, row_key_, "WHERE t.object_id > :after ORDER BY t.object_id LIMIT " + std::to_string(limit), {after_object_id}));
+Result<std::vector<ObjectRow>> Index::list_objects(database::Transaction& transaction, const std::string& after_object_id,
+                                                   std::uint32_t limit) const {
+    FID_TRY(const auto found, select_rows<ObjectColumns>(transaction, row_key_,
+                                                         "WHERE t.object_id > :after ORDER BY t.object_id LIMIT " + std::to_string(limit),
+                                                         {after_object_id}));
     std::vector<ObjectRow> rows;
     std::map<long long, Uid> uids;
     for (const auto& columns : found) {
@@ -322,8 +360,10 @@ Result<IndexCounts> Index::counts(database::Transaction& transaction) const {
     IndexCounts counts;
     long long patients = 0, studies = 0, series = 0, instances = 0, versions = 0, bytes = 0;
     Statement select(transaction,
-                     "SELECT (SELECT COUNT(DISTINCT patient) FROM studies WHERE patient <> 0), (SELECT COUNT(*) FROM studies WHERE patient <> 0), (SELECT COUNT(*) FROM series),"
-                     " (SELECT COUNT(*) FROM instances WHERE is_current = 1), (SELECT COUNT(*) FROM study_versions), (SELECT COALESCE(SUM(size), 0) FROM objects)");
+                     "SELECT (SELECT COUNT(DISTINCT patient) FROM studies WHERE patient <> 0), (SELECT COUNT(*) FROM studies WHERE patient "
+                     "<> 0), (SELECT COUNT(*) FROM series),"
+                     " (SELECT COUNT(*) FROM instances WHERE is_current = 1), (SELECT COUNT(*) FROM study_versions), (SELECT "
+                     "COALESCE(SUM(size), 0) FROM objects)");
     select.out(patients).out(studies).out(series).out(instances).out(versions).out(bytes);
     FID_CHECK(select.run());
     FID_CHECK(select.next());
@@ -362,7 +402,8 @@ Result<std::vector<std::string>> select_names(database::Transaction& transaction
 
 // Like select_rows, but goes on after a bad MAC.
 template <typename Columns>
-Result<void> check_table(database::Transaction& transaction, const crypto::Secret& row_key, std::vector<Error>& findings, std::set<long long>* ids) {
+Result<void> check_table(database::Transaction& transaction, const crypto::Secret& row_key, std::vector<Error>& findings,
+                         std::set<long long>* ids) {
     Columns row;
     Statement select(transaction, "SELECT " + column_list<Columns>("t") + " FROM " + std::string(Columns::kTable) + " t");
     bind_out(select, row);
@@ -380,8 +421,11 @@ Result<void> check_table(database::Transaction& transaction, const crypto::Secre
 }  // namespace
 
 Result<std::vector<std::string>> Index::lost_manifests(database::Transaction& transaction) const {
-    return select_names(transaction, "SELECT 'study ' || v.study_uid || ' version ' || v.version FROM study_versions v JOIN studies s ON s.study_uid = v.study_uid"
-                                     " WHERE v.manifest <> '' AND v.study_revision >= 0 AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.object_id = v.manifest) LIMIT 100");
+    return select_names(
+        transaction,
+        "SELECT 'study ' || v.study_uid || ' version ' || v.version FROM study_versions v JOIN studies s ON s.study_uid = v.study_uid"
+        " WHERE v.manifest <> '' AND v.study_revision >= 0 AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.object_id = v.manifest) LIMIT "
+        "100");
 }
 
 Result<std::vector<Error>> Index::check_all(database::Transaction& transaction) const {
@@ -395,11 +439,19 @@ Result<std::vector<Error>> Index::check_all(database::Transaction& transaction) 
     FID_CHECK(check_table<VersionColumns>(transaction, row_key_, findings, nullptr));
     if (auto place = known(transaction); !place) findings.push_back(place.error());
     const auto report = [&](const std::string& what, const std::vector<std::string>& names) {
-        for (const auto& name : names) findings.push_back({ErrorCode::corrupt, "index: " + what + " " + name + " is missing; rebuild the index (fsck --rebuild-index)"});
+        for (const auto& name : names)
+            findings.push_back(
+                {ErrorCode::corrupt, "index: " + what + " " + name + " is missing; rebuild the index (fsck --rebuild-index)"});
     };
-    FID_TRY(const auto without_study, select_names(transaction, "SELECT o.object_id FROM objects o WHERE NOT EXISTS (SELECT 1 FROM studies s WHERE s.id = o.study) LIMIT 100"));
+    FID_TRY(const auto without_study,
+            select_names(transaction,
+                         "SELECT o.object_id FROM objects o WHERE NOT EXISTS (SELECT 1 FROM studies s WHERE s.id = o.study) LIMIT 100"));
     report("the study of object", without_study);
-    FID_TRY(const auto without_object, select_names(transaction, "SELECT i.object_id FROM instances i WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.object_id = i.object_id) LIMIT 100"));
+    FID_TRY(
+        const auto without_object,
+        select_names(
+            transaction,
+            "SELECT i.object_id FROM instances i WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.object_id = i.object_id) LIMIT 100"));
     report("the row of object", without_object);
     FID_TRY(const auto without_manifest, lost_manifests(transaction));
     report("the manifest of", without_manifest);
@@ -408,7 +460,8 @@ Result<std::vector<Error>> Index::check_all(database::Transaction& transaction) 
     for (const auto id : studies) {
         FID_TRY(const auto study, select_row<StudyColumns>(transaction, row_key_, "WHERE t.id = :id", {std::to_string(id)}));
         if (study->patient != 0 && !patients.contains(study->patient)) {
-            findings.push_back({ErrorCode::corrupt, "index: the patient of study " + study->study_uid + " is missing; rebuild the index (fsck --rebuild-index)"});
+            findings.push_back({ErrorCode::corrupt, "index: the patient of study " + study->study_uid +
+                                                        " is missing; rebuild the index (fsck --rebuild-index)"});
         }
         FID_TRY(auto found, select_instances(transaction, row_key_, "WHERE i.study = :study AND i.is_current = 1", {std::to_string(id)}));
         if (auto fits = check_chain(row_key_, *study, found); !fits) {

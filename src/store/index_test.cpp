@@ -90,7 +90,8 @@ TEST_F(IndexTest, KnowsPatientStudySeriesInstance) {
     ASSERT_TRUE(attributes);
     EXPECT_EQ(attributes->first(dicom::tags::kPatientName), "Doe^Jane");
     EXPECT_EQ(attributes->first(0x00101010), "045Y");
-    const auto of_series = reading([&](database::Transaction& t) { return store_->index().instances_of_series(t, uid("1.2.3"), uid("1.2.3.2")); });
+    const auto of_series =
+        reading([&](database::Transaction& t) { return store_->index().instances_of_series(t, uid("1.2.3"), uid("1.2.3.2")); });
     EXPECT_EQ(of_series->size(), 1u);
     EXPECT_FALSE(*study("1.9"));
     EXPECT_FALSE(*instance("1.9"));
@@ -192,8 +193,10 @@ TEST_F(IndexTest, WhatWasSetAsideIsAcceptedOrDiscarded) {
         ASSERT_TRUE(rows) << rows.error().message;
         ASSERT_EQ(rows->size(), 1u);
         EXPECT_EQ((*rows)[0].object.ref.id, accepted.ref.id);
-        EXPECT_EQ((*reading([&](database::Transaction& t) { return store_->index().find_object(t, first.ref.id); }))->state, ObjectState::superseded);
-        EXPECT_EQ((*reading([&](database::Transaction& t) { return store_->index().find_object(t, discarded.ref.id); }))->state, ObjectState::discarded);
+        EXPECT_EQ((*reading([&](database::Transaction& t) { return store_->index().find_object(t, first.ref.id); }))->state,
+                  ObjectState::superseded);
+        EXPECT_EQ((*reading([&](database::Transaction& t) { return store_->index().find_object(t, discarded.ref.id); }))->state,
+                  ObjectState::discarded);
         const auto report = fsck();
         EXPECT_TRUE(report.clean()) << text_of(report);
     };
@@ -219,7 +222,8 @@ TEST_F(IndexTest, MarksAndObjectsOfAGroupAreIndexedInTheirOrder) {
     const auto check = [&] {
         ASSERT_EQ(instances()->size(), 1u);
         EXPECT_EQ(instances()->front().object.ref.id, newer.ref.id);
-        EXPECT_EQ((*reading([&](database::Transaction& t) { return store_->index().find_object(t, accepted.ref.id); }))->state, ObjectState::superseded);
+        EXPECT_EQ((*reading([&](database::Transaction& t) { return store_->index().find_object(t, accepted.ref.id); }))->state,
+                  ObjectState::superseded);
         EXPECT_TRUE(fsck().clean());
     };
     check();
@@ -304,10 +308,15 @@ TEST_F(IndexTest, SixteenThreadsWithOneDataSetStoreItOnce) {
 
 TEST_F(IndexTest, AChangedRowOfAnyTableIsFoundWhenServed) {
     put(TestInstance{});
-    const std::vector<std::string> changes = {
-        "UPDATE patients SET name = 'Roe^Richard'", "UPDATE studies SET slot = slot + 1", "UPDATE studies SET patient = 77", "UPDATE studies SET instance_count = 0",
-        "UPDATE series SET modality = 'MR'",        "UPDATE objects SET position = position + 512", "UPDATE objects SET state = 2",
-        "UPDATE instances SET sop_class = '1.2'",   "UPDATE instances SET attributes = ''"};
+    const std::vector<std::string> changes = {"UPDATE patients SET name = 'Roe^Richard'",
+                                              "UPDATE studies SET slot = slot + 1",
+                                              "UPDATE studies SET patient = 77",
+                                              "UPDATE studies SET instance_count = 0",
+                                              "UPDATE series SET modality = 'MR'",
+                                              "UPDATE objects SET position = position + 512",
+                                              "UPDATE objects SET state = 2",
+                                              "UPDATE instances SET sop_class = '1.2'",
+                                              "UPDATE instances SET attributes = ''"};
     for (const auto& change : changes) {
         store_->database().checkpoint();
         store_.reset();
@@ -319,7 +328,8 @@ TEST_F(IndexTest, AChangedRowOfAnyTableIsFoundWhenServed) {
         const auto rows = instances();
         const bool hidden = listed && listed->studies.empty();  // a study of patient 77 is in no list: fsck finds it
         EXPECT_TRUE(!listed || !rows || hidden) << change;
-        for (const auto& error : {listed ? Error{ErrorCode::corrupt, ""} : listed.error(), rows ? Error{ErrorCode::corrupt, ""} : rows.error()}) {
+        for (const auto& error :
+             {listed ? Error{ErrorCode::corrupt, ""} : listed.error(), rows ? Error{ErrorCode::corrupt, ""} : rows.error()}) {
             EXPECT_EQ(error.code, ErrorCode::corrupt) << change << ": " << error.message;
             EXPECT_EQ(error.message.find("Roe"), std::string::npos);
         }
@@ -354,7 +364,9 @@ TEST_F(IndexTest, ADeletedObjectRowIsFoundByFsckAndRebuilt) {
     behind_our_back("DELETE FROM objects WHERE object_id = (SELECT object_id FROM instances WHERE sop_uid = '1.2.3.1.1.2')");
     EXPECT_FALSE(instances("1.2.3.1"));
     const auto report = fsck();
-    const auto named = [&](Finding::Kind kind) { return std::any_of(report.findings.begin(), report.findings.end(), [&](const Finding& f) { return f.kind == kind; }); };
+    const auto named = [&](Finding::Kind kind) {
+        return std::any_of(report.findings.begin(), report.findings.end(), [&](const Finding& f) { return f.kind == kind; });
+    };
     EXPECT_TRUE(named(Finding::Kind::unindexed_object)) << text_of(report);
     ASSERT_TRUE(store_->rebuild_index());
     EXPECT_TRUE(fsck().clean());
@@ -380,8 +392,10 @@ TEST_F(IndexTest, AnOlderRowPutBackIsFound) {
     ASSERT_EQ(put(i).admission, Admission::new_version);
     // Rows that were good once, with good MACs: the former instance again instead of the present one.
     behind_our_back("DELETE FROM instances; INSERT INTO instances SELECT * FROM kept");
-    behind_our_back("UPDATE objects SET state = (SELECT state FROM kept_objects k WHERE k.object_id = objects.object_id), mac = (SELECT mac FROM kept_objects k WHERE k.object_id = "
-                    "objects.object_id) WHERE object_id IN (SELECT object_id FROM kept_objects)");
+    behind_our_back(
+        "UPDATE objects SET state = (SELECT state FROM kept_objects k WHERE k.object_id = objects.object_id), mac = (SELECT mac FROM "
+        "kept_objects k WHERE k.object_id = "
+        "objects.object_id) WHERE object_id IN (SELECT object_id FROM kept_objects)");
     const auto rows = instances();
     ASSERT_FALSE(rows);
     EXPECT_EQ(rows.error().code, ErrorCode::corrupt);
@@ -492,7 +506,9 @@ TEST_F(IndexTest, ListsAreFilteredAndPaged) {
 
 TEST_F(IndexTest, StudyVersionsAreKeptAndFound) {
     put(numbered(1, 1));
-    const auto waiting = [&] { return *reading([&](database::Transaction& t) { return store_->index().studies_without_version(t, ~std::uint64_t{0} >> 1, 10); }); };
+    const auto waiting = [&] {
+        return *reading([&](database::Transaction& t) { return store_->index().studies_without_version(t, ~std::uint64_t{0} >> 1, 10); });
+    };
     ASSERT_EQ(waiting().size(), 1u);
     StudyVersionRow row;
     row.study_uid = uid("1.2.3.1");
@@ -660,7 +676,8 @@ TEST_F(LostSegmentTest, OfAManifestIsNamed) {
     version.study_uid = uid("1.2.3.1");
     version.record.study_key.fill(4);
     version.manifest = manifest_.ref.id;
-    ASSERT_TRUE(store_->database().write(database::Durability::full, [&](database::Transaction& t) { return store_->index().insert_version(t, version); }));
+    ASSERT_TRUE(store_->database().write(database::Durability::full,
+                                         [&](database::Transaction& t) { return store_->index().insert_version(t, version); }));
     EXPECT_TRUE(fsck().clean());
     lose(manifest_.ref.location.segment);
     EXPECT_FALSE(store_->rebuild_index());

@@ -15,9 +15,15 @@ constexpr std::size_t kMaxReason = 1000;
 constexpr std::size_t kMaxFindings = 1000;
 
 // The columns are 64 bits with a sign; times and epochs may use all 64.
-long long column(std::uint64_t value) { return static_cast<long long>(value); }
-std::uint64_t value(long long column) { return static_cast<std::uint64_t>(column); }
-std::string up_to(std::uint64_t block) { return "t.block <= " + std::to_string(column(block)); }
+long long column(std::uint64_t value) {
+    return static_cast<long long>(value);
+}
+std::uint64_t value(long long column) {
+    return static_cast<std::uint64_t>(column);
+}
+std::string up_to(std::uint64_t block) {
+    return "t.block <= " + std::to_string(column(block));
+}
 
 Error damaged(std::string_view table, std::string what) {
     return Error{ErrorCode::corrupt, "index: in " + std::string(table) + ", " + std::move(what) + "; follow the chain again"};
@@ -73,7 +79,8 @@ Result<std::vector<RightsChange>> changes_of(const std::vector<RightsChangeColum
 }
 
 RightsState state_of(const RightsStateColumns& row) {
-    return {value(row.first_block), value(row.latest_block), value(row.latest_time), value(row.settled_block), value(row.answered), value(row.changes)};
+    return {value(row.first_block),   value(row.latest_block), value(row.latest_time),
+            value(row.settled_block), value(row.answered),     value(row.changes)};
 }
 
 /// The one row of the state; a new one where there is none.
@@ -93,8 +100,9 @@ public:
     }
     Result<void> append(std::uint64_t block, const RightsChange& change) {
         auto added = columns_of(change, block);
-        FID_TRY(const auto before, select_row<RightsChangeColumns>(transaction_, row_key_, "WHERE t.about = :a AND t.patient_key = :p ORDER BY t.ordinal DESC LIMIT 1",
-                                                                   std::vector<std::string>{added.about, added.patient_key}));
+        FID_TRY(const auto before, select_row<RightsChangeColumns>(
+                                       transaction_, row_key_, "WHERE t.about = :a AND t.patient_key = :p ORDER BY t.ordinal DESC LIMIT 1",
+                                       std::vector<std::string>{added.about, added.patient_key}));
         added.ordinal = before ? before->ordinal + 1 : 0;
         added.previous_mac = row.last_change;
         FID_CHECK(insert_row(transaction_, row_key_, added));
@@ -128,7 +136,9 @@ Result<void> write_state_anew(database::Transaction& transaction, const crypto::
     FID_CHECK(execute(transaction, "DELETE FROM rights_state"));
     RightsStateColumns row;
     row.denials = chain_of(row_key, denials);
-    log::error("store", "the state of the table of rights was changed behind our back and is written anew; whether a local denial was removed with it cannot be told: look whether all are there",
+    log::error("store",
+               "the state of the table of rights was changed behind our back and is written anew; whether a local denial was removed with "
+               "it cannot be told: look whether all are there",
                {{"denials", denials.size()}});
     return insert_row(transaction, row_key, row);
 }
@@ -140,12 +150,15 @@ Result<RightsState> Rights::state(database::Transaction& transaction) const {
     return row ? state_of(*row) : RightsState{};
 }
 
-Result<void> Rights::apply(database::Transaction& transaction, std::uint64_t block, std::uint64_t time, std::span<const RightsChange> changes) {
+Result<void> Rights::apply(database::Transaction& transaction, std::uint64_t block, std::uint64_t time,
+                           std::span<const RightsChange> changes) {
     FID_TRY(auto writer, Writer::open(transaction, row_key_));
     auto& state = writer.row;
-    if (state.first_block == 0) state.first_block = column(block);
+    if (state.first_block == 0)
+        state.first_block = column(block);
     else if (value(state.latest_block) + 1 != block) {
-        return fail(ErrorCode::conflict, "the table of rights stands at block " + std::to_string(state.latest_block) + ", and block " + std::to_string(block) + " was told next");
+        return fail(ErrorCode::conflict, "the table of rights stands at block " + std::to_string(state.latest_block) + ", and block " +
+                                             std::to_string(block) + " was told next");
     }
     state.latest_block = column(block);
     state.latest_time = column(time);
@@ -154,7 +167,8 @@ Result<void> Rights::apply(database::Transaction& transaction, std::uint64_t blo
 }
 
 Result<void> Rights::replace(database::Transaction& transaction, const RightsHistory& history) {
-    if (const auto known = state(transaction); !known && known.error().code == ErrorCode::corrupt) FID_CHECK(write_state_anew(transaction, row_key_));
+    if (const auto known = state(transaction); !known && known.error().code == ErrorCode::corrupt)
+        FID_CHECK(write_state_anew(transaction, row_key_));
     FID_TRY(auto writer, Writer::open(transaction, row_key_));
     FID_CHECK(writer.clear());
     writer.row.first_block = column(history.first_block);
@@ -173,8 +187,10 @@ Result<void> Rights::undo(database::Transaction& transaction, std::uint64_t bloc
     FID_TRY(const auto last, select_row<RightsChangeColumns>(transaction, row_key_, "ORDER BY t.id DESC LIMIT 1"));
     state.changes = last ? last->id : 0;
     state.last_change = last ? last->mac : std::string();
-    if (state.first_block == column(block)) state.first_block = state.latest_block = 0;
-    else state.latest_block = column(block - 1);
+    if (state.first_block == column(block))
+        state.first_block = state.latest_block = 0;
+    else
+        state.latest_block = column(block - 1);
     state.settled_block = std::min(state.settled_block, state.latest_block);
     return writer.save();
 }
@@ -191,12 +207,16 @@ Result<void> Rights::note_answer(database::Transaction& transaction, std::uint64
     return writer.save();
 }
 
-Result<std::vector<RightsChange>> Rights::changes_about(database::Transaction& transaction, const Bytes32& id, const Hash& patient_key, std::uint64_t up_to_block) const {
-    FID_TRY(const auto rows, select_rows<RightsChangeColumns>(transaction, row_key_, "WHERE t.about = :a AND t.patient_key = :p AND " + up_to(up_to_block) + " ORDER BY t.ordinal",
-                                                              {hex_or_empty(id), hex_or_empty(patient_key)}));
+Result<std::vector<RightsChange>> Rights::changes_about(database::Transaction& transaction, const Bytes32& id, const Hash& patient_key,
+                                                        std::uint64_t up_to_block) const {
+    FID_TRY(const auto rows,
+            select_rows<RightsChangeColumns>(transaction, row_key_,
+                                             "WHERE t.about = :a AND t.patient_key = :p AND " + up_to(up_to_block) + " ORDER BY t.ordinal",
+                                             {hex_or_empty(id), hex_or_empty(patient_key)}));
     for (std::size_t i = 0; i < rows.size(); ++i) {
         if (value(rows[i].ordinal) != i) {
-            return tl::make_unexpected(damaged(RightsChangeColumns::kTable, "a row before row " + std::to_string(rows[i].id) + " is missing"));
+            return tl::make_unexpected(
+                damaged(RightsChangeColumns::kTable, "a row before row " + std::to_string(rows[i].id) + " is missing"));
         }
     }
     return changes_of(rows);
@@ -206,24 +226,29 @@ Result<std::vector<RightsChange>> Rights::about(database::Transaction& transacti
     return changes_about(transaction, id, Hash{}, up_to_block);
 }
 
-Result<std::vector<RightsChange>> Rights::about_patient(database::Transaction& transaction, const Bytes32& holder, const Hash& patient_key, std::uint64_t up_to_block) const {
+Result<std::vector<RightsChange>> Rights::about_patient(database::Transaction& transaction, const Bytes32& holder, const Hash& patient_key,
+                                                        std::uint64_t up_to_block) const {
     if (patient_key == Hash{}) return std::vector<RightsChange>{};  // nobody: contracts refuse it too
     return changes_about(transaction, holder, patient_key, up_to_block);
 }
 
 Result<std::vector<RightsChange>> Rights::of_block(database::Transaction& transaction, std::uint64_t block) const {
-    FID_TRY(const auto rows, select_rows<RightsChangeColumns>(transaction, row_key_, "WHERE t.block = " + std::to_string(column(block)) + " ORDER BY t.log_index"));
+    FID_TRY(const auto rows, select_rows<RightsChangeColumns>(
+                                 transaction, row_key_, "WHERE t.block = " + std::to_string(column(block)) + " ORDER BY t.log_index"));
     return changes_of(rows);
 }
 
 Result<bool> Rights::has_unreadable(database::Transaction& transaction, std::uint64_t up_to_block) const {
-    FID_TRY(const auto row, select_row<RightsChangeColumns>(transaction, row_key_, "WHERE t.fact = 90 AND " + up_to(up_to_block) + " LIMIT 1"));
+    FID_TRY(const auto row,
+            select_row<RightsChangeColumns>(transaction, row_key_, "WHERE t.fact = 90 AND " + up_to(up_to_block) + " LIMIT 1"));
     return row.has_value();
 }
 
 Result<std::int64_t> Rights::add_denial(database::Transaction& transaction, LocalDenial denial) {
-    if (denial.subject == Bytes32{} && denial.patient_key == Hash{}) return fail(ErrorCode::invalid_argument, "a denial must name a person, a patient or both");
-    if (denial.reason.size() > kMaxReason) return fail(ErrorCode::limit_exceeded, "the reason of a denial is longer than " + std::to_string(kMaxReason) + " bytes");
+    if (denial.subject == Bytes32{} && denial.patient_key == Hash{})
+        return fail(ErrorCode::invalid_argument, "a denial must name a person, a patient or both");
+    if (denial.reason.size() > kMaxReason)
+        return fail(ErrorCode::limit_exceeded, "the reason of a denial is longer than " + std::to_string(kMaxReason) + " bytes");
     LocalDenialColumns row;
     row.subject = hex_or_empty(denial.subject);
     row.patient_key = hex_or_empty(denial.patient_key);
@@ -254,7 +279,8 @@ Result<std::vector<LocalDenial>> Rights::denials(database::Transaction& transact
     FID_TRY(const auto state, select_row<RightsStateColumns>(transaction, row_key_, ""));
     FID_TRY(const auto rows, denial_rows(transaction, row_key_));
     if (chain_of(row_key_, rows) != (state ? state->denials : std::string())) {
-        return tl::make_unexpected(Error{ErrorCode::corrupt, "index: a row of local_denials was removed or put back behind the archive's back"});
+        return tl::make_unexpected(
+            Error{ErrorCode::corrupt, "index: a row of local_denials was removed or put back behind the archive's back"});
     }
     std::vector<LocalDenial> out;
     for (const auto& row : rows) {

@@ -36,45 +36,45 @@ enum class RightsFact : std::uint8_t {
 /// One change, as the event said it. Fields that a kind does not have are zero.
 struct RightsChange {
     RightsFact fact = RightsFact::unreadable;
-    std::uint64_t log_index = 0;    // within the block
-    Bytes32 about{};                // id in `Members`; of consents: the holder
-    Hash patient_key{};             // consents
-    Bytes32 item{};                 // id of a grant or restriction
-    Bytes32 other{};                // institution of a person or device; controller, guardian, doctor; id of a grant's or restriction's target
-    std::uint8_t detail = 0;        // ControllerKind, TargetKind
-    std::uint32_t bits = 0;         // roles, a device's operations, a target's role
+    std::uint64_t log_index = 0;  // within the block
+    Bytes32 about{};              // id in `Members`; of consents: the holder
+    Hash patient_key{};           // consents
+    Bytes32 item{};               // id of a grant or restriction
+    Bytes32 other{};          // institution of a person or device; controller, guardian, doctor; id of a grant's or restriction's target
+    std::uint8_t detail = 0;  // ControllerKind, TargetKind
+    std::uint32_t bits = 0;   // roles, a device's operations, a target's role
     Hash scope{};
     std::uint8_t purpose = 0;
     std::uint64_t from = 0, until = 0;  // s since 1970
     std::uint64_t epoch = 0;
-    bool on = false;                // active; a restriction's
+    bool on = false;  // active; a restriction's
     bool operator==(const RightsChange&) const = default;
 };
 
 /// All changes from a first to a latest block, without a gap.
 struct RightsHistory {
     std::uint64_t first_block = 0, latest_block = 0;
-    std::uint64_t latest_time = 0;     // of that block, s since 1970
-    std::uint64_t settled_block = 0;   // 0: none
+    std::uint64_t latest_time = 0;                                // of that block, s since 1970
+    std::uint64_t settled_block = 0;                              // 0: none
     std::vector<std::pair<std::uint64_t, RightsChange>> changes;  // with the block each came from
 };
 
 /// How far the table follows the chain.
 struct RightsState {
-    std::uint64_t first_block = 0;     // from here on without a gap; 0: nothing yet
+    std::uint64_t first_block = 0;  // from here on without a gap; 0: nothing yet
     std::uint64_t latest_block = 0;
-    std::uint64_t latest_time = 0;     // of that block, s since 1970
-    std::uint64_t settled_block = 0;   // 0: none
-    std::uint64_t answered = 0;        // when the node last answered, s since 1970; written at most once a minute. 0: never
-    std::uint64_t changes = 0;         // rows
+    std::uint64_t latest_time = 0;    // of that block, s since 1970
+    std::uint64_t settled_block = 0;  // 0: none
+    std::uint64_t answered = 0;       // when the node last answered, s since 1970; written at most once a minute. 0: never
+    std::uint64_t changes = 0;        // rows
 };
 
 /// The site's own denial: holds at once, whatever the chain says. Of a subject, of a patient, or of a subject about a patient.
 struct LocalDenial {
     std::int64_t id = 0;
-    Bytes32 subject{};     // zeros: everybody
-    Hash patient_key{};    // zeros: all patients
-    std::string reason;    // for people; at most 1,000 bytes, no patient's name
+    Bytes32 subject{};        // zeros: everybody
+    Hash patient_key{};       // zeros: all patients
+    std::string reason;       // for people; at most 1,000 bytes, no patient's name
     std::uint64_t since = 0;  // s since 1970
 };
 
@@ -106,7 +106,8 @@ public:
     /// Changes about a person, device or institution up to and including a block, in order.
     Result<std::vector<RightsChange>> about(database::Transaction& transaction, const Bytes32& id, std::uint64_t up_to_block) const;
     /// Changes to what a holder's patient decided, likewise.
-    Result<std::vector<RightsChange>> about_patient(database::Transaction& transaction, const Bytes32& holder, const Hash& patient_key, std::uint64_t up_to_block) const;
+    Result<std::vector<RightsChange>> about_patient(database::Transaction& transaction, const Bytes32& holder, const Hash& patient_key,
+                                                    std::uint64_t up_to_block) const;
     Result<std::vector<RightsChange>> of_block(database::Transaction& transaction, std::uint64_t block) const;
     /// Whether an event up to that block could not be read.
     Result<bool> has_unreadable(database::Transaction& transaction, std::uint64_t up_to_block) const;
@@ -121,7 +122,8 @@ public:
     Result<std::vector<Error>> check_all(database::Transaction& transaction) const;
 
 private:
-    Result<std::vector<RightsChange>> changes_about(database::Transaction& transaction, const Bytes32& id, const Hash& patient_key, std::uint64_t up_to_block) const;
+    Result<std::vector<RightsChange>> changes_about(database::Transaction& transaction, const Bytes32& id, const Hash& patient_key,
+                                                    std::uint64_t up_to_block) const;
     crypto::Secret row_key_;
 };
 

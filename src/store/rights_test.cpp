@@ -41,11 +41,15 @@ protected:
     void undo(std::uint64_t block) {
         must_write([&](database::Transaction& t) { return rights_->undo(t, block); });
     }
-    RightsState state() { return reading([&](database::Transaction& t) { return rights_->state(t); }).value(); }
+    RightsState state() {
+        return reading([&](database::Transaction& t) { return rights_->state(t); }).value();
+    }
     Result<std::vector<RightsChange>> about(const Bytes32& who, std::uint64_t height) {
         return reading([&](database::Transaction& t) { return rights_->about(t, who, height); });
     }
-    std::vector<Error> problems() { return reading([&](database::Transaction& t) { return rights_->check_all(t); }).value(); }
+    std::vector<Error> problems() {
+        return reading([&](database::Transaction& t) { return rights_->check_all(t); }).value();
+    }
     void behind_our_back(const std::string& sql) {
         sqlite3* database = nullptr;
         ASSERT_EQ(sqlite3_open((folder_ / "store" / "index.db").c_str(), &database), SQLITE_OK);
@@ -110,7 +114,8 @@ TEST_F(RightsTest, a_block_that_does_not_follow_changes_nothing) {
     apply(5, {change(RightsFact::person_registered, 0, id(1))});
     apply(6, {});
     for (const std::uint64_t block : {5, 6, 8}) {
-        const auto outcome = store_->database().write(database::Durability::full, [&](database::Transaction& t) { return rights_->apply(t, block, 1, {}); });
+        const auto outcome =
+            store_->database().write(database::Durability::full, [&](database::Transaction& t) { return rights_->apply(t, block, 1, {}); });
         EXPECT_EQ(outcome.error().code, ErrorCode::conflict) << block;
     }
     EXPECT_EQ(state().first_block, 5u);
@@ -120,7 +125,9 @@ TEST_F(RightsTest, a_block_that_does_not_follow_changes_nothing) {
 }
 
 TEST_F(RightsTest, remembers_what_could_not_be_read_until_it_is_undone) {
-    const auto unreadable = [&](std::uint64_t height) { return reading([&](database::Transaction& t) { return rights_->has_unreadable(t, height); }).value(); };
+    const auto unreadable = [&](std::uint64_t height) {
+        return reading([&](database::Transaction& t) { return rights_->has_unreadable(t, height); }).value();
+    };
     apply(5, {});
     apply(6, {change(RightsFact::unreadable, 2, {})});
     EXPECT_FALSE(unreadable(5));
@@ -131,7 +138,8 @@ TEST_F(RightsTest, remembers_what_could_not_be_read_until_it_is_undone) {
 
 TEST_F(RightsTest, finds_rows_that_were_changed_removed_or_cut_off) {
     const auto fill = [&] {
-        apply(5, {change(RightsFact::person_registered, 0, id(1)), change(RightsFact::person_roles, 1, id(1)), change(RightsFact::person_activity, 2, id(1))});
+        apply(5, {change(RightsFact::person_registered, 0, id(1)), change(RightsFact::person_roles, 1, id(1)),
+                  change(RightsFact::person_activity, 2, id(1))});
     };
     fill();
     ASSERT_TRUE(problems().empty());
@@ -151,7 +159,10 @@ TEST_F(RightsTest, finds_rows_that_were_changed_removed_or_cut_off) {
 }
 
 TEST_F(RightsTest, local_denials_come_and_go) {
-    const auto add = [&](LocalDenial denial) { return store_->database().write(database::Durability::full, [&](database::Transaction& t) { return rights_->add_denial(t, denial); }); };
+    const auto add = [&](LocalDenial denial) {
+        return store_->database().write(database::Durability::full,
+                                        [&](database::Transaction& t) { return rights_->add_denial(t, denial); });
+    };
     const auto list = [&] { return reading([&](database::Transaction& t) { return rights_->denials(t); }); };
     EXPECT_TRUE(list().value().empty());
     EXPECT_EQ(add({}).error().code, ErrorCode::invalid_argument);
@@ -163,7 +174,10 @@ TEST_F(RightsTest, local_denials_come_and_go) {
     EXPECT_EQ(list().value()[1].reason, "court order");
     EXPECT_EQ(list().value()[1].patient_key, id(50));
 
-    const auto remove = [&](std::int64_t which) { return store_->database().write(database::Durability::full, [&](database::Transaction& t) { return rights_->remove_denial(t, which); }); };
+    const auto remove = [&](std::int64_t which) {
+        return store_->database().write(database::Durability::full,
+                                        [&](database::Transaction& t) { return rights_->remove_denial(t, which); });
+    };
     EXPECT_EQ(remove(99).error().code, ErrorCode::not_found);
     EXPECT_TRUE(remove(*first));
     EXPECT_EQ(list().value().size(), 1u);

@@ -77,7 +77,8 @@ public:
     Result<void> publish_draft(SegmentName name) override {
         {
             const std::lock_guard lock(mutex_);
-            if (::rename(draft_of(name).c_str(), path_of(name).c_str()) != 0) return fail(error_from_errno(errno, "publishing", path_of(name)));
+            if (::rename(draft_of(name).c_str(), path_of(name).c_str()) != 0)
+                return fail(error_from_errno(errno, "publishing", path_of(name)));
             places_[name.number] = name.place;
         }
         return sync_folder(folder_);
@@ -111,7 +112,7 @@ private:
 
     std::filesystem::path folder_;
     mutable std::mutex mutex_;
-    mutable std::map<std::uint32_t, std::uint32_t> places_;   // of rewritten ones, as last seen
+    mutable std::map<std::uint32_t, std::uint32_t> places_;  // of rewritten ones, as last seen
 };
 
 }  // namespace

@@ -16,13 +16,16 @@ namespace {
 constexpr std::size_t kCachedPages = 64;
 using Kind = ShredPage::Kind;
 
-std::string_view word_for(Kind kind) { return kind == Kind::study ? "study" : "patient"; }
+std::string_view word_for(Kind kind) {
+    return kind == Kind::study ? "study" : "patient";
+}
 
 }  // namespace
 
 Error secrets_missing(std::string_view kind, std::uint64_t slot, std::uint64_t slots) {
-    return {ErrorCode::corrupt, "the secrets are missing or older than what is stored (" + std::string(kind) + " slot " + std::to_string(slot) + " is in use, the pages hold " +
-                                    std::to_string(slots) + "): restore store/secrets from a backup; nothing was stored"};
+    return {ErrorCode::corrupt, "the secrets are missing or older than what is stored (" + std::string(kind) + " slot " +
+                                    std::to_string(slot) + " is in use, the pages hold " + std::to_string(slots) +
+                                    "): restore store/secrets from a backup; nothing was stored"};
 }
 
 struct ShredStore::State {
@@ -61,8 +64,10 @@ struct ShredStore::State {
         }
         if (error) return fail(ErrorCode::io, "listing " + folder.string() + ": " + error.message());
         if (files != page_counts[Kind::study] + page_counts[Kind::patient]) {
-            return fail(ErrorCode::corrupt, folder.string() + ": a page of the shred store is missing (" + std::to_string(page_counts[Kind::study]) + " study and " +
-                                                std::to_string(page_counts[Kind::patient]) + " patient pages in sequence, " + std::to_string(files) + " files); restore it from a backup");
+            return fail(ErrorCode::corrupt, folder.string() + ": a page of the shred store is missing (" +
+                                                std::to_string(page_counts[Kind::study]) + " study and " +
+                                                std::to_string(page_counts[Kind::patient]) + " patient pages in sequence, " +
+                                                std::to_string(files) + " files); restore it from a backup");
         }
         return {};
     }
@@ -128,7 +133,8 @@ struct ShredStore::State {
         if (number >= page_counts.at(kind)) return fail(secrets_missing(word_for(kind), slot, slots(kind)));
         FID_TRY(const auto page, load(kind, number));
         if (page->is_destroyed(slot % kSlotsPerPage)) {
-            return fail(ErrorCode::not_found, "the secrets of " + std::string(word_for(kind)) + " slot " + std::to_string(slot) + " were destroyed");
+            return fail(ErrorCode::not_found,
+                        "the secrets of " + std::string(word_for(kind)) + " slot " + std::to_string(slot) + " were destroyed");
         }
         return crypto::Secret::copy_of(page->slot(slot % kSlotsPerPage).subspan(1));
     }
@@ -193,10 +199,18 @@ Result<std::unique_ptr<ShredStore>> ShredStore::open(const std::filesystem::path
     return std::unique_ptr<ShredStore>(new ShredStore(std::move(state)));
 }
 
-Result<Slot> ShredStore::allocate_study_slot() { return state_->allocate(Kind::study); }
-Result<Slot> ShredStore::allocate_patient_slot() { return state_->allocate(Kind::patient); }
-void ShredStore::mark_study_slots_used(Slot highest) { state_->mark_used(Kind::study, highest); }
-void ShredStore::mark_patient_slots_used(Slot highest) { state_->mark_used(Kind::patient, highest); }
+Result<Slot> ShredStore::allocate_study_slot() {
+    return state_->allocate(Kind::study);
+}
+Result<Slot> ShredStore::allocate_patient_slot() {
+    return state_->allocate(Kind::patient);
+}
+void ShredStore::mark_study_slots_used(Slot highest) {
+    state_->mark_used(Kind::study, highest);
+}
+void ShredStore::mark_patient_slots_used(Slot highest) {
+    state_->mark_used(Kind::patient, highest);
+}
 
 std::uint64_t ShredStore::study_slots() const {
     const std::lock_guard lock(state_->mutex);
@@ -211,10 +225,16 @@ Result<StudySecretPair> ShredStore::study_secrets(Slot slot) const {
     FID_TRY(const auto both, state_->secrets(Kind::study, slot));
     return StudySecretPair{crypto::Secret::copy_of(both.view().first(32)), crypto::Secret::copy_of(both.view().subspan(32))};
 }
-Result<crypto::Secret> ShredStore::patient_secret(Slot slot) const { return state_->secrets(Kind::patient, slot); }
+Result<crypto::Secret> ShredStore::patient_secret(Slot slot) const {
+    return state_->secrets(Kind::patient, slot);
+}
 
-Result<void> ShredStore::destroy_study(Slot slot) { return state_->destroy(Kind::study, slot); }
-Result<void> ShredStore::destroy_patient(Slot slot) { return state_->destroy(Kind::patient, slot); }
+Result<void> ShredStore::destroy_study(Slot slot) {
+    return state_->destroy(Kind::study, slot);
+}
+Result<void> ShredStore::destroy_patient(Slot slot) {
+    return state_->destroy(Kind::patient, slot);
+}
 
 Result<void> ShredStore::copy_pages(const std::function<Result<void>(const std::string&, ByteView)>& take) const {
     for (const auto kind : {Kind::study, Kind::patient}) {

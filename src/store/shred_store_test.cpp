@@ -11,7 +11,9 @@ namespace {
 
 class ShredStoreTest : public StoreTest {
 protected:
-    Result<std::unique_ptr<ShredStore>> secrets(std::uint8_t key = 1) { return ShredStore::open(folder_ / "secrets", Keyring(test_site_key(key), kZero32)); }
+    Result<std::unique_ptr<ShredStore>> secrets(std::uint8_t key = 1) {
+        return ShredStore::open(folder_ / "secrets", Keyring(test_site_key(key), kZero32));
+    }
     std::filesystem::path page(const std::string& name) const { return folder_ / "secrets" / (name + ".page"); }
     static Bytes bytes(const crypto::Secret& secret) { return to_bytes(secret.view()); }
 };
@@ -106,7 +108,8 @@ TEST_F(ShredStoreTest, AChangedBitIsFoundWhereverItIs) {
         flip(page("study-000000"), offset);
         const auto opened = secrets();
         ASSERT_FALSE(opened) << offset;
-        EXPECT_TRUE(opened.error().code == ErrorCode::corrupt || opened.error().code == ErrorCode::unsupported) << offset << opened.error().message;
+        EXPECT_TRUE(opened.error().code == ErrorCode::corrupt || opened.error().code == ErrorCode::unsupported)
+            << offset << opened.error().message;
         flip(page("study-000000"), offset);
     }
     EXPECT_TRUE(secrets());

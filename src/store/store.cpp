@@ -1,7 +1,7 @@
 #include "store/store.hpp"
 
-#include <filesystem>
 #include <unistd.h>
+#include <filesystem>
 
 #include <algorithm>
 
@@ -18,7 +18,9 @@ constexpr std::string_view kSiteMagic = "FIDSITE1";
 constexpr std::size_t kRecoveryBatch = 500;
 constexpr std::size_t kCachedSlots = 100'000;
 
-std::uint64_t now_ms() { return static_cast<std::uint64_t>(system_clock().now().time_since_epoch().count()); }
+std::uint64_t now_ms() {
+    return static_cast<std::uint64_t>(system_clock().now().time_since_epoch().count());
+}
 
 }  // namespace
 
@@ -32,7 +34,8 @@ Result<void> Store::take_lock() {
         const auto size = lock_.read_at(0, pid);
         std::string holder(as_text(pid).substr(0, size.value_or(0)));
         while (!holder.empty() && (holder.back() == '\n' || holder.back() == '\0')) holder.pop_back();
-        return fail(ErrorCode::locked, folder_.string() + " is in use by another archive" + (holder.empty() ? "" : " (process " + holder + ")") + "; one process at a time may open a site");
+        return fail(ErrorCode::locked, folder_.string() + " is in use by another archive" +
+                                           (holder.empty() ? "" : " (process " + holder + ")") + "; one process at a time may open a site");
     }
     FID_CHECK(lock_.truncate(0));
     return lock_.write_at(0, as_bytes(std::to_string(::getpid()) + "\n"));
@@ -56,7 +59,8 @@ Result<void> Store::make_keyring(const crypto::Secret& site_key) {
     }
     std::error_code error;
     for (const auto* part : {"segments", "secrets", "index.db"}) {
-        if (std::filesystem::exists(folder_ / part, error)) return fail(ErrorCode::corrupt, path.string() + " is missing while " + part + " is there; restore it from a backup");
+        if (std::filesystem::exists(folder_ / part, error))
+            return fail(ErrorCode::corrupt, path.string() + " is missing while " + part + " is there; restore it from a backup");
     }
     keyring_ = std::make_unique<Keyring>(site_key, crypto::random_bytes32());
     Bytes bytes = to_bytes(as_bytes(kSiteMagic));
@@ -77,7 +81,9 @@ Result<void> Store::open_database(const StoreOptions& options) {
     auto opened = open_it();
     if (opened || opened.error().code != ErrorCode::corrupt) return opened;
     if (!options.replace_damaged_index) {
-        opened.error().message += "; restore store/index.db from a backup, or let fiducial fsck --rebuild-index make it again from the stored objects: people, tokens and local denials must then be added again";
+        opened.error().message +=
+            "; restore store/index.db from a backup, or let fiducial fsck --rebuild-index make it again from the stored objects: people, "
+            "tokens and local denials must then be added again";
         return opened;
     }
     database_.reset();
@@ -85,13 +91,16 @@ Result<void> Store::open_database(const StoreOptions& options) {
     for (const std::string part : {"", "-wal", "-shm"}) {
         std::error_code error;
         std::filesystem::rename(folder_ / ("index.db" + part), folder_ / (kept + part), error);
-        if (error && error != std::errc::no_such_file_or_directory) return fail(error_from_errno(error.value(), "moving aside", folder_ / ("index.db" + part)));
+        if (error && error != std::errc::no_such_file_or_directory)
+            return fail(error_from_errno(error.value(), "moving aside", folder_ / ("index.db" + part)));
     }
-    log::warning("store", "a damaged index was moved aside; it is made again from the stored objects", {{"kept", kept}, {"why", opened.error().message}});
+    log::warning("store", "a damaged index was moved aside; it is made again from the stored objects",
+                 {{"kept", kept}, {"why", opened.error().message}});
     return open_it();
 }
 
-Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, const crypto::Secret& site_key, const StoreOptions& options) {
+Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, const crypto::Secret& site_key,
+                                           const StoreOptions& options) {
     if (site_key.size() != 32) return fail(ErrorCode::invalid_argument, "a site key has 32 bytes");
     std::unique_ptr<Store> store(new Store());
     store->folder_ = folder;
@@ -101,7 +110,8 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
     FID_CHECK(store->take_lock());
     FID_CHECK(store->make_keyring(site_key));
     // Pages are made before anything is stored under them: where anything was, missing ones are lost.
-    const bool is_new = !std::filesystem::exists(folder / "index.db", error) && (!std::filesystem::exists(folder / "segments", error) || std::filesystem::is_empty(folder / "segments", error));
+    const bool is_new = !std::filesystem::exists(folder / "index.db", error) &&
+                        (!std::filesystem::exists(folder / "segments", error) || std::filesystem::is_empty(folder / "segments", error));
     FID_TRY(store->secrets_, ShredStore::open(folder / "secrets", *store->keyring_, is_new));
 
     FID_CHECK(store->open_database(options));
@@ -113,7 +123,8 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
     if (options.wrap_segments) segments = options.wrap_segments(std::move(segments));
     auto vault_options = options.vault;
     if (options.disk) vault_options.admit = [disk = options.disk] { return disk->admit(); };
-    FID_TRY(store->vault_, Vault::open(std::move(segments), *store->secrets_, store->keyring_->site_id(), vault_options, known.block, known.segment));
+    FID_TRY(store->vault_,
+            Vault::open(std::move(segments), *store->secrets_, store->keyring_->site_id(), vault_options, known.block, known.segment));
     store->disk_ = options.disk;
     FID_CHECK(store->finish_compaction());
     FID_CHECK(store->recover());
@@ -178,7 +189,8 @@ Result<void> Store::recover() {
     };
     FID_TRY(const auto scanned, vault_->scan(known, [&](ScannedEntry&& entry) -> Result<void> {
         if (entry.block == known) return {};
-        if (entry.slot >= secrets_->study_slots()) return fail(secrets_missing("study", entry.slot, secrets_->study_slots()).with(describe(entry.location)));
+        if (entry.slot >= secrets_->study_slots())
+            return fail(secrets_missing("study", entry.slot, secrets_->study_slots()).with(describe(entry.location)));
         if (entry.problem) {
             if (entry.problem->code != ErrorCode::not_found) log::error("store", entry.problem->message);
             return {};
@@ -200,9 +212,11 @@ Result<void> Store::recover() {
         ++recovered_;
         block = entry.block;
         // Bytes that were given up are nobody's to miss: what became of the object stands in a mark, or in what it is a duplicate of.
-        if (auto whole = entry.object->stored_size == 0 ? Result<void>() : vault_->check_object(entry.object->ref); !whole && whole.error().code != ErrorCode::io) {
+        if (auto whole = entry.object->stored_size == 0 ? Result<void>() : vault_->check_object(entry.object->ref);
+            !whole && whole.error().code != ErrorCode::io) {
             const bool torn = block == vault_->last_block_at_open() && whole.error().code == ErrorCode::corrupt;
-            log::warning("store", torn ? "an object that was never acknowledged is not whole" : "an object is damaged", {{"why", whole.error().message}});
+            log::warning("store", torn ? "an object that was never acknowledged is not whole" : "an object is damaged",
+                         {{"why", whole.error().message}});
             unsound.push_back({entry.id, entry.slot, torn ? ObjectState::torn : ObjectState::quarantined, now_ms(),
                                torn ? "torn by a power cut before it was acknowledged" : "found damaged when it was indexed again"});
         }
@@ -220,7 +234,8 @@ Result<void> Store::recover() {
 Result<Slot> Store::study_slot(const Uid& study_uid) {
     const std::lock_guard lock(slots_mutex_);
     if (const auto found = study_slots_.find(study_uid.text()); found != study_slots_.end()) return found->second;
-    FID_TRY(const auto slot, database_->write(database::Durability::rebuildable, [&](database::Transaction& t) { return index_->study_slot(t, study_uid); }));
+    FID_TRY(const auto slot, database_->write(database::Durability::rebuildable,
+                                              [&](database::Transaction& t) { return index_->study_slot(t, study_uid); }));
     if (study_slots_.size() >= kCachedSlots) study_slots_.clear();
     study_slots_[study_uid.text()] = slot;
     return slot;
@@ -230,7 +245,9 @@ Result<Slot> Store::patient_slot(const ObjectDescription& d) {
     const auto key = patient_key_text(d.patient_id.value, d.issuer.value, d.study_uid.text());
     const std::lock_guard lock(slots_mutex_);
     if (const auto found = patient_slots_.find(key); found != patient_slots_.end()) return found->second;
-    FID_TRY(const auto slot, database_->write(database::Durability::rebuildable, [&](database::Transaction& t) { return index_->patient_slot(t, d.patient_id, d.issuer, d.study_uid); }));
+    FID_TRY(const auto slot, database_->write(database::Durability::rebuildable, [&](database::Transaction& t) {
+        return index_->patient_slot(t, d.patient_id, d.issuer, d.study_uid);
+    }));
     if (patient_slots_.size() >= kCachedSlots) patient_slots_.clear();
     patient_slots_[key] = slot;
     return slot;
@@ -267,14 +284,16 @@ Result<void> Store::change_state(const ObjectId& object, ObjectState state, std:
     if (row->state == state) return {};
     const bool back = row->state == ObjectState::quarantined && row->state_before == state;
     if (!back && (row->state == ObjectState::quarantined || !may_become(row->state, state))) {
-        return fail(ErrorCode::conflict, "object " + to_hex(object) + " is " + std::string(name_of(row->state)) + " and cannot become " + std::string(name_of(state)));
+        return fail(ErrorCode::conflict, "object " + to_hex(object) + " is " + std::string(name_of(row->state)) + " and cannot become " +
+                                             std::string(name_of(state)));
     }
     return vault_->commit_mark({object, row->ref.slot, state, now_ms(), std::move(reason)});
 }
 
 Result<void> Store::restore(const ObjectId& object) {
     FID_TRY(const auto row, database_->read([&](database::Transaction& t) { return index_->find_object(t, object); }));
-    if (!row || row->state != ObjectState::quarantined) return fail(ErrorCode::not_found, "object " + to_hex(object) + " is not in quarantine");
+    if (!row || row->state != ObjectState::quarantined)
+        return fail(ErrorCode::not_found, "object " + to_hex(object) + " is not in quarantine");
     FID_CHECK(vault_->check_object(row->ref));
     return change_state(object, row->state_before, "every chunk was checked");
 }
@@ -303,10 +322,12 @@ Result<void> Store::erase(const Index::Erasure& erasure) {
         for (const auto& object : objects) {
             if (object.ref.slot != study->slot) FID_CHECK(secrets_->destroy_study(object.ref.slot));
         }
-        FID_CHECK(database_->write(database::Durability::full, [&](database::Transaction& t) { return index_->remove_study(t, erasure.study_uid); }));
+        FID_CHECK(database_->write(database::Durability::full,
+                                   [&](database::Transaction& t) { return index_->remove_study(t, erasure.study_uid); }));
     }
     study_slots_.erase(erasure.study_uid.text());
-    FID_TRY(const bool used, database_->read([&](database::Transaction& t) { return index_->is_patient_slot_used(t, erasure.patient_slot); }));
+    FID_TRY(const bool used,
+            database_->read([&](database::Transaction& t) { return index_->is_patient_slot_used(t, erasure.patient_slot); }));
     if (!used) {
         patient_slots_.clear();
         FID_CHECK(secrets_->destroy_patient(erasure.patient_slot));

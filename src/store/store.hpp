@@ -24,47 +24,47 @@ namespace fiducial::store {
 
 struct StoreOptions {
     VaultOptions vault;
-    std::vector<dicom::Tag> extra_attributes;                 // indexed besides dicom::query_attributes()
-    std::span<const database::Migration> other_migrations;    // of rooms whose tables lie in the same database
-    bool replace_damaged_index = false;                       // a damaged index.db is moved aside and made again from the segments
-    std::shared_ptr<const DiskWatch> disk{};                  // asked before new objects are taken; none: stores until nothing more goes in
+    std::vector<dicom::Tag> extra_attributes;               // indexed besides dicom::query_attributes()
+    std::span<const database::Migration> other_migrations;  // of rooms whose tables lie in the same database
+    bool replace_damaged_index = false;                     // a damaged index.db is moved aside and made again from the segments
+    std::shared_ptr<const DiskWatch> disk{};                // asked before new objects are taken; none: stores until nothing more goes in
     std::function<std::unique_ptr<SegmentBackend>(std::unique_ptr<SegmentBackend>)> wrap_segments{};  // a seam for tests: disks that fail
 };
 
 /// What fsck found wrong.
 struct Finding {
     enum class Kind : std::uint8_t {
-        damaged_object,      // bytes are not what was stored
-        missing_object,      // the index names what the segments do not hold
-        unindexed_object,    // the segments hold what the index does not name
-        damaged_row,         // a row's MAC or a study's chain does not fit
-        damaged_segment,     // a block is not readable
-        unused_segment,      // a large object's file that nothing names
-        damaged_database,    // the database's own structure
-        damaged_secrets,     // a page of secrets that is not the one under which objects were stored
-        unreadable,          // the disk does not read: nothing is known of what stands there
+        damaged_object,    // bytes are not what was stored
+        missing_object,    // the index names what the segments do not hold
+        unindexed_object,  // the segments hold what the index does not name
+        damaged_row,       // a row's MAC or a study's chain does not fit
+        damaged_segment,   // a block is not readable
+        unused_segment,    // a large object's file that nothing names
+        damaged_database,  // the database's own structure
+        damaged_secrets,   // a page of secrets that is not the one under which objects were stored
+        unreadable,        // the disk does not read: nothing is known of what stands there
     };
     Kind kind = Kind::damaged_object;
-    std::string subject;     // object id, UID
-    std::string where;       // segment and offset, or table
+    std::string subject;  // object id, UID
+    std::string where;    // segment and offset, or table
     std::string what;
-    std::string advice;      // what to do about it
+    std::string advice;  // what to do about it
 };
 std::string_view name_of(Finding::Kind kind);
 
 struct FsckOptions {
-    bool read_everything = true;   // decrypt and hash every chunk; false: records and rows only
-    bool repair = false;           // put damaged objects into quarantine; remove unused segments where nothing else is wrong
+    bool read_everything = true;  // decrypt and hash every chunk; false: records and rows only
+    bool repair = false;          // put damaged objects into quarantine; remove unused segments where nothing else is wrong
 };
 struct FsckReport {
     std::uint64_t objects = 0, bytes = 0, rows = 0;
-    std::uint64_t healed = 0;        // damaged objects of which a good copy has taken the place: no findings
-    std::uint64_t dead_bytes = 0;    // in segments, that compaction can free: about
-    std::vector<Finding> findings;   // at most 10,000
+    std::uint64_t healed = 0;       // damaged objects of which a good copy has taken the place: no findings
+    std::uint64_t dead_bytes = 0;   // in segments, that compaction can free: about
+    std::vector<Finding> findings;  // at most 10,000
     bool clean() const { return findings.empty(); }
 };
 struct Progress {
-    std::uint64_t done = 0, total = 0;   // bytes
+    std::uint64_t done = 0, total = 0;  // bytes
 };
 
 /// A site's storage: lock, database, secrets, vault and index, kept in step.
@@ -76,7 +76,8 @@ public:
     /// A damaged index.db is an error, or is kept as index.db.damaged-<ms since 1970>: with options.replace_damaged_index.
     /// Errors: locked, naming the process that has it open; wrong_passphrase when the site key is another's; corrupt;
     /// unsupported when a newer program has been here; permission.
-    static Result<std::unique_ptr<Store>> open(const std::filesystem::path& folder, const crypto::Secret& site_key, const StoreOptions& options = {});
+    static Result<std::unique_ptr<Store>> open(const std::filesystem::path& folder, const crypto::Secret& site_key,
+                                               const StoreOptions& options = {});
     ~Store();
 
     database::Database& database() { return *database_; }
@@ -101,7 +102,9 @@ public:
     /// set_aside → current (accepted: takes the place of what stood there) or discarded; any → quarantined and back.
     /// Errors: not_found; conflict for a change that makes no sense.
     Result<void> change_state(const ObjectId& object, ObjectState state, std::string reason);
-    Result<void> quarantine(const ObjectId& object, std::string reason) { return change_state(object, ObjectState::quarantined, std::move(reason)); }
+    Result<void> quarantine(const ObjectId& object, std::string reason) {
+        return change_state(object, ObjectState::quarantined, std::move(reason));
+    }
     /// After a check of every chunk. Errors: corrupt when it is still damaged.
     Result<void> restore(const ObjectId& object);
 
@@ -149,15 +152,15 @@ private:
     std::unique_ptr<database::Database> database_;
     std::unique_ptr<Index> index_;
     std::unique_ptr<Vault> vault_;
-    std::mutex states_mutex_;   // one change of state at a time: what it may become and the mark belong together
+    std::mutex states_mutex_;  // one change of state at a time: what it may become and the mark belong together
     std::mutex slots_mutex_;
     std::map<std::string, Slot> study_slots_;
     std::map<std::string, Slot> patient_slots_;
     std::uint64_t recovered_ = 0;
     std::shared_ptr<const DiskWatch> disk_;
     std::mutex compaction_mutex_;
-    std::map<std::uint32_t, std::uint64_t> looked_at_;   // segment → bytes in it that seem dead and are not; under compaction_mutex_
-    std::shared_mutex places_mutex_;                     // exclusively: while a rewritten segment takes another's place
+    std::map<std::uint32_t, std::uint64_t> looked_at_;  // segment → bytes in it that seem dead and are not; under compaction_mutex_
+    std::shared_mutex places_mutex_;                    // exclusively: while a rewritten segment takes another's place
     mutable std::mutex status_mutex_;
     CompactionStatus compaction_;
 };

@@ -28,11 +28,14 @@ inline Bytes random_bytes(std::size_t size, std::uint64_t seed) {
     return bytes;
 }
 
-inline Uid uid(const std::string& text) { return *Uid::parse(text); }
+inline Uid uid(const std::string& text) {
+    return *Uid::parse(text);
+}
 
 /// An instance as an import would describe it.
 struct TestInstance {
-    std::string study = "1.2.3", series = "1.2.3.1", sop = "1.2.3.1.1", patient_id = "P1", name = "Doe^Jane", date = "20260102", modality = "CT";
+    std::string study = "1.2.3", series = "1.2.3.1", sop = "1.2.3.1.1", patient_id = "P1", name = "Doe^Jane", date = "20260102",
+                modality = "CT";
     Bytes bytes = random_bytes(100'000, 1);
     Hash pixel_sha256{};
     std::string fragment = R"({"00100010":{"vr":"PN","Value":[{"Alphabetic":"Doe^Jane"}]}})";
@@ -84,7 +87,8 @@ protected:
     static Result<PendingObject> prepare(Store& store, const TestInstance& instance) {
         FID_TRY(auto writer, store.begin_object(uid(instance.study), ObjectKind::instance));
         FID_CHECK(writer.write(instance.bytes));
-        return PendingObject{std::move(writer), instance.description(), to_bytes(as_bytes(instance.fragment)), to_bytes(as_bytes(instance.prefix))};
+        return PendingObject{std::move(writer), instance.description(), to_bytes(as_bytes(instance.fragment)),
+                             to_bytes(as_bytes(instance.prefix))};
     }
     static Result<StoredObject> put(Store& store, const TestInstance& instance) {
         FID_TRY(auto pending, prepare(store, instance));
@@ -115,7 +119,8 @@ protected:
     }
     static std::string text_of(const FsckReport& report) {
         std::string text;
-        for (const auto& finding : report.findings) text += std::string(name_of(finding.kind)) + " " + finding.subject + " " + finding.where + ": " + finding.what + "\n";
+        for (const auto& finding : report.findings)
+            text += std::string(name_of(finding.kind)) + " " + finding.subject + " " + finding.where + ": " + finding.what + "\n";
         return text;
     }
     std::filesystem::path segment_path(std::uint32_t number = 1) const {

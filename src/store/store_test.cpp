@@ -64,7 +64,9 @@ TEST_F(StoreTest, ADamagedDatabaseIsReplacedOnlyWhenAskedFor) {
         EXPECT_EQ(store_->recovered(), 0u);
     }
     const std::filesystem::directory_iterator files(folder_ / "store");
-    EXPECT_EQ(std::count_if(begin(files), end(files), [](const auto& file) { return file.path().filename().string().starts_with("index.db.damaged-"); }), 2);
+    EXPECT_EQ(std::count_if(begin(files), end(files),
+                            [](const auto& file) { return file.path().filename().string().starts_with("index.db.damaged-"); }),
+              2);
 }
 
 TEST_F(StoreTest, FsckFindsNothingWhileObjectsCome) {

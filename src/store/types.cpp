@@ -45,6 +45,8 @@ std::string_view name_of(Admission admission) {
     return "unknown";
 }
 
-std::string describe(const Location& location) { return "segment " + std::to_string(location.segment) + " offset " + std::to_string(location.offset); }
+std::string describe(const Location& location) {
+    return "segment " + std::to_string(location.segment) + " offset " + std::to_string(location.offset);
+}
 
 }  // namespace fiducial::store

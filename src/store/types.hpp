@@ -11,7 +11,7 @@
 
 namespace fiducial::store {
 
-using ObjectId = Bytes32;  // random, made when an object is begun
+using ObjectId = Bytes32;    // random, made when an object is begun
 using Slot = std::uint32_t;  // of study secrets (K, D) or, separately numbered, patient secrets (P)
 
 /// What an object in the vault is. The numbers are stored.
@@ -65,13 +65,13 @@ struct SegmentPart {
 struct ObjectPlace {
     Location location;
     std::uint64_t record_size = 0, stored_size = 0;
-    std::vector<SegmentPart> elsewhere;                // of it in other segments
+    std::vector<SegmentPart> elsewhere;  // of it in other segments
 };
 
 /// All that it takes to read one object and to know that it is this one and no other. Comes from an index row whose MAC was checked.
 struct ObjectRef {
     ObjectId id{};
-    Hash header_hash{};   // so that an older object cannot take its place
+    Hash header_hash{};  // so that an older object cannot take its place
     Hash chunk_root{};
     std::uint64_t size = 0;
     Slot slot = 0;
@@ -82,18 +82,18 @@ struct ObjectRef {
 struct ObjectDescription {
     ObjectKind kind = ObjectKind::instance;
     Uid study_uid;
-    Uid series_uid;            // instances
-    Uid sop_uid;               // instances; for others the instance that they belong to, or empty
-    Uid sop_class_uid;         // may be empty
-    Uid transfer_syntax_uid;   // instances
-    Hash pixel_sha256{};       // zeros: no pixel data
-    Hash source_sha256{};      // zeros: brought as DICOM
+    Uid series_uid;                // instances
+    Uid sop_uid;                   // instances; for others the instance that they belong to, or empty
+    Uid sop_class_uid;             // may be empty
+    Uid transfer_syntax_uid;       // instances
+    Hash pixel_sha256{};           // zeros: no pixel data
+    Hash source_sha256{};          // zeros: brought as DICOM
     std::uint64_t arrival_ms = 0;  // since 1970-01-01 UTC
     PatientText source;            // a peer, a person, a path; at most 1024 bytes
     PatientText patient_id;        // UTF-8 without outer spaces, may be empty
     PatientText issuer;
     std::optional<Slot> patient_slot;  // of instances: filled in by Store
-    dicom::Attributes attributes;  // top level, UTF-8; only what query_attributes() and the configuration name is kept
+    dicom::Attributes attributes;      // top level, UTF-8; only what query_attributes() and the configuration name is kept
 };
 
 }  // namespace fiducial::store

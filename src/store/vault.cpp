@@ -11,7 +11,7 @@
 namespace fiducial::store {
 namespace {
 
-constexpr std::size_t kOpenSegments = 512;          // file descriptors
+constexpr std::size_t kOpenSegments = 512;  // file descriptors
 constexpr std::size_t kGroupBytes = std::size_t{64} << 20;
 constexpr std::size_t kMaxBacklog = 10'000;
 
@@ -62,7 +62,9 @@ Result<std::shared_ptr<const VaultShared::Moved>> VaultShared::moves_of(std::uin
         FID_TRY(const auto bytes, read_record_bytes(*held, header.moves_offset + kBlockHeaderSize));
         FID_TRY(const auto record, decode_record(bytes));
         const auto* table = std::get_if<MovesRecord>(&record);
-        if (table == nullptr) return fail(ErrorCode::corrupt, held->name() + " offset " + std::to_string(header.moves_offset) + ": the record of what was moved is not there");
+        if (table == nullptr)
+            return fail(ErrorCode::corrupt,
+                        held->name() + " offset " + std::to_string(header.moves_offset) + ": the record of what was moved is not there");
         for (const auto& move : table->moves) moved->emplace(std::pair(move.from.segment, move.from.offset), move.to);
     }
     const std::lock_guard lock(segments_mutex);
@@ -226,7 +228,8 @@ Result<Location> VaultShared::write_block(std::span<PendingEntry* const> group) 
     {
         const std::lock_guard lock(tail_mutex);
         FID_TRY(place, reserve_aligned(header.padded_size(), kBlockAlignment));
-        header.sequence = sequence + 1;  // counted once the block is durable: a failed attempt leaves a torn block that the next one outdates
+        header.sequence =
+            sequence + 1;  // counted once the block is durable: a failed attempt leaves a torn block that the next one outdates
         header.previous_offset = previous_block;
     }
     if (auto written = place.segment->write_at(place.offset, encode_block(header, records)); !written) {
@@ -276,7 +279,8 @@ Error VaultShared::withdraw(const Place& block, std::uint32_t failed, const Erro
     {
         const std::lock_guard lock(tail_mutex);
         for (const auto number : {block.segment->number(), failed}) {
-            spoiled[number] = Error{why.code, "what was written to segment " + std::to_string(number) + " and not yet acknowledged is lost, since a sync failed; send it again: " + why.message};
+            spoiled[number] = Error{why.code, "what was written to segment " + std::to_string(number) +
+                                                  " and not yet acknowledged is lost, since a sync failed; send it again: " + why.message};
             if (current && current->number() == number) current.reset();
         }
         if (!current) unused.clear();
@@ -295,7 +299,8 @@ void VaultShared::mend() {
     if (!doubtful || (poisoned && now - tried_to_mend < kBetween)) return;
     tried_to_mend = now;
     if (auto cut = doubtful->segment->truncate(doubtful->offset); !cut) {
-        poisoned = Error{ErrorCode::unavailable, "nothing can be stored, since a sync failed and what it left cannot be cut off yet: " + cut.error().message};
+        poisoned = Error{ErrorCode::unavailable,
+                         "nothing can be stored, since a sync failed and what it left cannot be cut off yet: " + cut.error().message};
         return;
     }
     if (poisoned) log::info("store", "what a failed sync left was cut off; storing goes on");
@@ -314,7 +319,9 @@ Result<void> VaultShared::call_hook(std::span<PendingEntry* const> group, Locati
     if (auto done = hook(backlog, block); !done) {
         if (backlog.size() > kMaxBacklog) {
             const std::lock_guard lock(commit_mutex);
-            poisoned = Error{ErrorCode::unavailable, "nothing can be stored until the archive is started again, since the index takes nothing: " + done.error().message};
+            poisoned =
+                Error{ErrorCode::unavailable,
+                      "nothing can be stored until the archive is started again, since the index takes nothing: " + done.error().message};
         }
         return done;
     }
@@ -347,7 +354,8 @@ Result<void> VaultShared::commit_entries(std::vector<PendingEntry>& entries) {
         leading = true;
         std::vector<PendingEntry*> group;
         std::size_t bytes = 0;
-        while (group.size() < queue.size() && group.size() < kMaxBlockRecords && (group.empty() || bytes + queue[group.size()]->record.size() <= kGroupBytes)) {
+        while (group.size() < queue.size() && group.size() < kMaxBlockRecords &&
+               (group.empty() || bytes + queue[group.size()]->record.size() <= kGroupBytes)) {
             bytes += queue[group.size()]->record.size();
             group.push_back(queue[group.size()]);
         }
@@ -370,7 +378,9 @@ Result<void> VaultShared::commit_entries(std::vector<PendingEntry>& entries) {
             try {
                 outcome = write_group(group);
             } catch (const std::exception& error) {
-                thrown = Error{ErrorCode::unavailable, std::string("nothing can be stored until the archive is started again, since storing stopped half-way: ") + error.what()};
+                thrown = Error{ErrorCode::unavailable,
+                               std::string("nothing can be stored until the archive is started again, since storing stopped half-way: ") +
+                                   error.what()};
             }
             lock.lock();
             if (thrown) {
@@ -391,7 +401,9 @@ Result<void> VaultShared::commit_entries(std::vector<PendingEntry>& entries) {
 Vault::Vault(std::shared_ptr<VaultShared> state) : state_(std::move(state)) {}
 Vault::~Vault() = default;
 
-void Vault::set_group_hook(GroupHook hook) { state_->hook = std::move(hook); }
+void Vault::set_group_hook(GroupHook hook) {
+    state_->hook = std::move(hook);
+}
 
 Result<std::unique_ptr<Vault>> Vault::open(std::unique_ptr<SegmentBackend> backend, const ShredStore& secrets, const Bytes32& site_id,
                                            const VaultOptions& options, Location known_block, std::uint32_t known_segment) {
@@ -481,9 +493,13 @@ std::uint32_t Vault::highest_segment() const {
     return state_->highest_number;
 }
 
-Result<void> Vault::remove_segment(std::uint32_t number) { return state_->forget_segment(number); }
+Result<void> Vault::remove_segment(std::uint32_t number) {
+    return state_->forget_segment(number);
+}
 
-Location Vault::last_block_at_open() const { return state_->last_block_at_open; }
+Location Vault::last_block_at_open() const {
+    return state_->last_block_at_open;
+}
 
 Result<std::vector<Vault::Part>> Vault::committed_parts() const {
     std::set<std::uint32_t> left_out;
@@ -491,7 +507,8 @@ Result<std::vector<Vault::Part>> Vault::committed_parts() const {
     std::optional<Part> last;
     {
         std::unique_lock committing(state_->commit_mutex);
-        state_->commit_done.wait(committing, [&] { return !state_->leading; });  // a block that was on its way into a former segment stands there now
+        state_->commit_done.wait(committing,
+                                 [&] { return !state_->leading; });  // a block that was on its way into a former segment stands there now
         const std::lock_guard lock(state_->tail_mutex);
         left_out = state_->being_written;
         highest = state_->highest_number;

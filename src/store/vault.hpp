@@ -20,25 +20,26 @@ inline constexpr std::uint64_t kMaxObjectBytes = std::uint64_t{1} << 38;  // 256
 struct VaultShared;  // what a vault and its writers and readers share
 
 struct VaultOptions {
-    std::uint64_t segment_bytes = std::uint64_t{1} << 30;     // a new segment is begun beyond this
-    std::uint64_t own_file_bytes = std::uint64_t{1} << 30;    // objects larger than this get a segment of their own
-    std::function<Result<void>()> admit{};   // asked before bytes of an object are taken (not of a manifest, nor a mark): its error refuses them
+    std::uint64_t segment_bytes = std::uint64_t{1} << 30;   // a new segment is begun beyond this
+    std::uint64_t own_file_bytes = std::uint64_t{1} << 30;  // objects larger than this get a segment of their own
+    std::function<Result<void>()>
+        admit{};  // asked before bytes of an object are taken (not of a manifest, nor a mark): its error refuses them
 };
 
 /// What the vault knows about an object when it is durable.
 struct StoredObject {
     ObjectRef ref;
     ObjectDescription description;
-    Hash sha256{};            // of the data set
-    Hash prefix_sha256{};     // zeros: no prefix
-    Hash fragment_sha256{};   // of the plain fragment; zeros: none
+    Hash sha256{};           // of the data set
+    Hash prefix_sha256{};    // zeros: no prefix
+    Hash fragment_sha256{};  // of the plain fragment; zeros: none
     std::uint64_t prefix_size = 0;
-    std::uint64_t stored_size = 0;              // bytes that it takes in segments besides its record; 0: they were given up
-    std::uint64_t record_size = 0;              // of its record
-    std::vector<SegmentPart> elsewhere;         // of it in other segments than its record's
+    std::uint64_t stored_size = 0;       // bytes that it takes in segments besides its record; 0: they were given up
+    std::uint64_t record_size = 0;       // of its record
+    std::vector<SegmentPart> elsewhere;  // of it in other segments than its record's
     // Filled in by the group hook:
     Admission admission = Admission::stored;
-    std::string reason;       // why it was set aside; no patient's name
+    std::string reason;  // why it was set aside; no patient's name
 };
 
 /// A later word on an object, kept in the segments so that the index can be made again from them alone.
@@ -96,8 +97,8 @@ private:
 struct PendingObject {
     ObjectWriter writer;
     ObjectDescription description;
-    Bytes fragment;   // DICOM JSON; empty: none
-    Bytes prefix;     // preamble and group 0002 as they came; empty: none
+    Bytes fragment;  // DICOM JSON; empty: none
+    Bytes prefix;    // preamble and group 0002 as they came; empty: none
 };
 
 /// Reads one object at any place. A byte is released only after its chunk was decrypted (which proves that this archive wrote
@@ -136,15 +137,15 @@ private:
 /// What a look through the segments finds.
 struct ScannedEntry {
     Location location;
-    Location block;                        // that holds it
+    Location block;  // that holds it
     ObjectId id{};
     Slot slot = 0;
-    std::optional<StoredObject> object;    // absent for a mark, and where the secrets are destroyed or do not fit
+    std::optional<StoredObject> object;  // absent for a mark, and where the secrets are destroyed or do not fit
     std::optional<Mark> mark;
-    std::vector<std::uint32_t> segments;   // that hold the object's bytes
-    std::optional<Error> problem;          // not_found: its study was erased; else corrupt
-    bool other_secrets = false;            // the problem: its secrets are not there, or not those that its header commits to
-    Hash header_hash{};                    // of an object
+    std::vector<std::uint32_t> segments;  // that hold the object's bytes
+    std::optional<Error> problem;         // not_found: its study was erased; else corrupt
+    bool other_secrets = false;           // the problem: its secrets are not there, or not those that its header commits to
+    Hash header_hash{};                   // of an object
 };
 struct ScanResult {
     std::uint64_t entries = 0;
@@ -154,19 +155,19 @@ struct ScanResult {
 
 /// What is kept of an object when its segment is rewritten.
 enum class Keep : std::uint8_t {
-    nothing,   // its study was erased
-    record,    // what the index is made from; the bytes are given up
+    nothing,  // its study was erased
+    record,   // what the index is made from; the bytes are given up
     whole,
 };
 struct Keeping {
     Keep keep = Keep::whole;
-    std::optional<ObjectRef> check;   // every chunk is checked before it is copied
+    std::optional<ObjectRef> check;  // every chunk is checked before it is copied
 };
 struct RewriteRules {
     std::function<Result<Keeping>(const ObjectId& id, Slot slot, const Location& location)> keep;
-    std::function<bool(std::uint64_t kept_bytes)> worth;          // whether to go on, once it is known how much stays
-    std::function<Result<void>(std::uint64_t kept_bytes)> fits;   // whether there is room for it
-    std::function<Result<void>(std::uint64_t bytes)> pace;        // after each piece of work
+    std::function<bool(std::uint64_t kept_bytes)> worth;         // whether to go on, once it is known how much stays
+    std::function<Result<void>(std::uint64_t kept_bytes)> fits;  // whether there is room for it
+    std::function<Result<void>(std::uint64_t bytes)> pace;       // after each piece of work
 };
 struct MovedObject {
     ObjectId id{};
@@ -175,14 +176,14 @@ struct MovedObject {
 };
 /// A segment that was written anew, durable and compared with the former one, which nobody sees yet.
 struct Rewritten {
-    SegmentName name;                  // number 0: nothing was kept of a large object's own segment, there is no new one
+    SegmentName name;  // number 0: nothing was kept of a large object's own segment, there is no new one
     std::uint64_t bytes = 0;
     std::vector<MovedObject> objects;
 };
 struct SegmentInfo {
     std::uint32_t number = 0, place = 0;
     std::uint64_t bytes = 0;
-    bool is_open = false;              // is written to
+    bool is_open = false;  // is written to
 };
 
 /// Append-only, encrypted object store over segments.
@@ -234,9 +235,9 @@ public:
     Result<void> close_segment(std::uint32_t number);
     /// Whether a segment stands behind another in the order.
     bool is_behind(std::uint32_t number, std::uint32_t other) const;
-    /// Writes what is to be kept of a segment into a new one, under the same ciphertext and in the same order. The former one stays as it is.
-    /// Returns: nothing where it is not worth it. Errors: conflict while objects with bytes there are still being stored; corrupt, for damage;
-    /// those of the rules. Then nothing has changed.
+    /// Writes what is to be kept of a segment into a new one, under the same ciphertext and in the same order. The former one stays as it
+    /// is. Returns: nothing where it is not worth it. Errors: conflict while objects with bytes there are still being stored; corrupt, for
+    /// damage; those of the rules. Then nothing has changed.
     Result<std::optional<Rewritten>> rewrite_segment(std::uint32_t number, const RewriteRules& rules) const;
     /// From here on it stands in the former one's place, which is read no more but by those who read it already.
     Result<void> publish(const Rewritten& rewritten) const;
@@ -259,7 +260,7 @@ public:
     /// What lies in the segments' folder.
     struct Usage {
         std::uint32_t segments = 0;
-        std::uint64_t bytes = 0;   // of whole files: with what nothing names any more
+        std::uint64_t bytes = 0;  // of whole files: with what nothing names any more
     };
     Result<Usage> usage() const;
 

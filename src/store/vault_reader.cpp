@@ -24,7 +24,8 @@ Result<OpenedRecord> open_record(ObjectRecord record, const crypto::Secret& d) {
         return plain;
     };
     FID_TRY(const auto hashes, open_part("fid.chunks1", "list of chunk hashes", record.sealed_chunk_hashes));
-    if (hashes.size() != evidence::chunk_count(record.size) * sizeof(Hash)) return fail(ErrorCode::corrupt, "the list of chunk hashes has another length than the object calls for");
+    if (hashes.size() != evidence::chunk_count(record.size) * sizeof(Hash))
+        return fail(ErrorCode::corrupt, "the list of chunk hashes has another length than the object calls for");
     opened.chunk_hashes.resize(hashes.size() / sizeof(Hash));
     std::memcpy(opened.chunk_hashes.data(), hashes.data(), hashes.size());
     FID_TRY(opened.chunk_root, evidence::chunk_root(opened.chunk_hashes));
@@ -36,7 +37,11 @@ Result<OpenedRecord> open_record(ObjectRecord record, const crypto::Secret& d) {
 
 struct ObjectReader::State {
     State(std::shared_ptr<const VaultShared> shared, ObjectRef object_ref, OpenedRecord record, crypto::Secret study_d)
-        : vault(std::move(shared)), ref(object_ref), opened(std::move(record)), d(std::move(study_d)), cipher(opened.key.key, opened.record.header.encode()) {
+        : vault(std::move(shared)),
+          ref(object_ref),
+          opened(std::move(record)),
+          d(std::move(study_d)),
+          cipher(opened.key.key, opened.record.header.encode()) {
         std::uint64_t at = 0;
         for (const auto& extent : opened.record.extents) {
             starts.push_back(at);
@@ -47,7 +52,9 @@ struct ObjectReader::State {
     }
 
     std::uint64_t count() const { return opened.chunk_hashes.size(); }
-    std::size_t chunk_size(std::uint64_t index) const { return static_cast<std::size_t>(std::min(kChunkSize, ref.size - index * kChunkSize)); }
+    std::size_t chunk_size(std::uint64_t index) const {
+        return static_cast<std::size_t>(std::min(kChunkSize, ref.size - index * kChunkSize));
+    }
 
     Result<void> load(std::uint64_t first, std::uint64_t wanted) {
         window_count = 0;
@@ -59,8 +66,10 @@ struct ObjectReader::State {
         Result<void> found;
         if (!place.segment) {
             auto again = vault->resolve(extent.segment, extent.offset);
-            if (again) place = *std::move(again);
-            else found = fail(again.error());
+            if (again)
+                place = *std::move(again);
+            else
+                found = fail(again.error());
         }
         const std::uint32_t number = place.segment ? place.segment->number() : extent.segment;
         const std::uint64_t offset = (place.segment ? place.offset : extent.offset) + (at - starts[index]);
@@ -80,13 +89,16 @@ struct ObjectReader::State {
         for (std::uint64_t i = 0; i < chunks; ++i) {
             const auto plain = MutableByteView(window).subspan(i * kChunkSize, chunk_size(first + i));
             const auto part = ByteView(sealed).subspan(i * kSealedChunkSize, plain.size() + crypto::kAeadTagSize);
-            if (auto ok = cipher.open(static_cast<std::uint32_t>(first + i), first + i + 1 == count(), part, plain); !ok) return fail(name(ok.error(), first + i));
+            if (auto ok = cipher.open(static_cast<std::uint32_t>(first + i), first + i + 1 == count(), part, plain); !ok)
+                return fail(name(ok.error(), first + i));
             views.push_back(plain);
         }
         std::vector<Hash> hashes(views.size());
         crypto::sha256_many(views, hashes);
         for (std::uint64_t i = 0; i < chunks; ++i) {
-            if (hashes[i] != opened.chunk_hashes[first + i]) return fail(name({ErrorCode::corrupt, "the bytes do not have the hash that the object's fingerprint calls for"}, first + i));
+            if (hashes[i] != opened.chunk_hashes[first + i])
+                return fail(
+                    name({ErrorCode::corrupt, "the bytes do not have the hash that the object's fingerprint calls for"}, first + i));
         }
         window_first = first;
         window_count = chunks;
@@ -103,7 +115,8 @@ struct ObjectReader::State {
     }
 
     Result<ByteView> chunk(std::uint64_t index) {
-        if (index >= count()) return fail(ErrorCode::invalid_argument, "chunk " + std::to_string(index) + " of an object of " + std::to_string(count()));
+        if (index >= count())
+            return fail(ErrorCode::invalid_argument, "chunk " + std::to_string(index) + " of an object of " + std::to_string(count()));
         if (index < window_first || index >= window_first + window_count) {
             const bool in_sequence = window_count > 0 ? index == window_first + window_count : index == 0;
             FID_CHECK(load(index, in_sequence ? kReadAhead : 1));
@@ -116,10 +129,10 @@ struct ObjectReader::State {
     OpenedRecord opened;
     crypto::Secret d;
     StreamCipher cipher;
-    std::vector<std::uint64_t> starts;   // of each extent, in the sealed stream
-    std::vector<VaultShared::Resolved> places;   // of each extent; no segment: not found yet
+    std::vector<std::uint64_t> starts;          // of each extent, in the sealed stream
+    std::vector<VaultShared::Resolved> places;  // of each extent; no segment: not found yet
     Bytes sealed;
-    Bytes window;                        // checked chunks window_first … window_first + window_count - 1
+    Bytes window;  // checked chunks window_first … window_first + window_count - 1
     std::uint64_t window_first = 0;
     std::uint64_t window_count = 0;
 };
@@ -129,12 +142,24 @@ ObjectReader::ObjectReader(ObjectReader&&) noexcept = default;
 ObjectReader& ObjectReader::operator=(ObjectReader&&) noexcept = default;
 ObjectReader::~ObjectReader() = default;
 
-Location ObjectReader::place_of(std::uint64_t position) const { return state_->place_of(position); }
-std::uint64_t ObjectReader::size() const { return state_->ref.size; }
-std::uint64_t ObjectReader::chunk_count() const { return state_->count(); }
-std::span<const Hash> ObjectReader::chunk_hashes() const { return state_->opened.chunk_hashes; }
-const ObjectDescription& ObjectReader::description() const { return state_->opened.description.description; }
-Result<ByteView> ObjectReader::read_chunk(std::uint64_t index) { return state_->chunk(index); }
+Location ObjectReader::place_of(std::uint64_t position) const {
+    return state_->place_of(position);
+}
+std::uint64_t ObjectReader::size() const {
+    return state_->ref.size;
+}
+std::uint64_t ObjectReader::chunk_count() const {
+    return state_->count();
+}
+std::span<const Hash> ObjectReader::chunk_hashes() const {
+    return state_->opened.chunk_hashes;
+}
+const ObjectDescription& ObjectReader::description() const {
+    return state_->opened.description.description;
+}
+Result<ByteView> ObjectReader::read_chunk(std::uint64_t index) {
+    return state_->chunk(index);
+}
 
 Result<std::size_t> ObjectReader::read(std::uint64_t offset, MutableByteView out) {
     std::size_t done = 0;
@@ -152,24 +177,32 @@ Result<std::size_t> ObjectReader::read(std::uint64_t offset, MutableByteView out
 Result<Bytes> ObjectReader::fragment() const {
     const auto& record = state_->opened.record;
     if (record.sealed_fragment.empty()) return Bytes{};
-    const auto named = [&](Error error) { return error.with("object " + to_hex(state_->ref.id) + ": fragment (" + describe(state_->ref.location) + ")"); };
+    const auto named = [&](Error error) {
+        return error.with("object " + to_hex(state_->ref.id) + ": fragment (" + describe(state_->ref.location) + ")");
+    };
     const auto key = derive_stream_key(state_->d, record.fragment_id, "fid.fragment1");
-    if (!crypto::equal_constant_time(key.commitment, record.fragment_commitment)) return fail(named({ErrorCode::corrupt, "the key commitment does not match"}));
+    if (!crypto::equal_constant_time(key.commitment, record.fragment_commitment))
+        return fail(named({ErrorCode::corrupt, "the key commitment does not match"}));
     auto compressed = open_stream(key.key, record.header.encode(), record.sealed_fragment);
     if (!compressed) return fail(named(compressed.error()));
     auto plain = decompress_fragment(*compressed);
     if (!plain) return fail(named(plain.error()));
-    if (crypto::sha256(*plain) != state_->opened.description.fragment_sha256) return fail(named({ErrorCode::corrupt, "its hash is not the one that was stored"}));
+    if (crypto::sha256(*plain) != state_->opened.description.fragment_sha256)
+        return fail(named({ErrorCode::corrupt, "its hash is not the one that was stored"}));
     return plain;
 }
 
 Result<Bytes> ObjectReader::prefix() const {
     const auto& record = state_->opened.record;
     if (record.sealed_prefix.empty()) return Bytes{};
-    const auto named = [&](Error error) { return error.with("object " + to_hex(state_->ref.id) + ": prefix (" + describe(state_->ref.location) + ")"); };
-    auto plain = open_stream(derive_stream_key(state_->d, record.header.id, "fid.prefix1").key, record.header.encode(), record.sealed_prefix);
+    const auto named = [&](Error error) {
+        return error.with("object " + to_hex(state_->ref.id) + ": prefix (" + describe(state_->ref.location) + ")");
+    };
+    auto plain =
+        open_stream(derive_stream_key(state_->d, record.header.id, "fid.prefix1").key, record.header.encode(), record.sealed_prefix);
     if (!plain) return fail(named(plain.error()));
-    if (crypto::sha256(*plain) != state_->opened.description.prefix_sha256) return fail(named({ErrorCode::corrupt, "its hash is not the one that was stored"}));
+    if (crypto::sha256(*plain) != state_->opened.description.prefix_sha256)
+        return fail(named({ErrorCode::corrupt, "its hash is not the one that was stored"}));
     return plain;
 }
 
@@ -180,7 +213,8 @@ Result<Bytes> read_record_bytes(const Segment& segment, std::uint64_t offset) {
     bytes.resize(std::min<std::uint64_t>(bytes.size(), size - offset));
     FID_CHECK(segment.read_exactly_at(offset, bytes));
     const auto wanted = read_be<std::uint32_t>(bytes);
-    if (wanted < kMinRecordSize || wanted > kMaxBlockPayload || wanted > size - offset) return fail(ErrorCode::corrupt, "no record stands there");
+    if (wanted < kMinRecordSize || wanted > kMaxBlockPayload || wanted > size - offset)
+        return fail(ErrorCode::corrupt, "no record stands there");
     const auto have = std::min<std::size_t>(bytes.size(), wanted);
     bytes.resize(wanted);
     if (wanted > have) FID_CHECK(segment.read_exactly_at(offset + have, MutableByteView(bytes).subspan(have)));
@@ -189,7 +223,8 @@ Result<Bytes> read_record_bytes(const Segment& segment, std::uint64_t offset) {
 
 Error VaultShared::name_problem(Error error, const ObjectId& id, const Location& location) const {
     // A missing segment or a record that does not parse is damage; unsupported stays what it is.
-    if (error.code == ErrorCode::malformed || error.code == ErrorCode::not_found || error.code == ErrorCode::limit_exceeded) error.code = ErrorCode::corrupt;
+    if (error.code == ErrorCode::malformed || error.code == ErrorCode::not_found || error.code == ErrorCode::limit_exceeded)
+        error.code = ErrorCode::corrupt;
     return error.with("object " + to_hex(id) + " (" + describe(location) + ")");
 }
 
@@ -209,7 +244,10 @@ Result<ObjectReader> Vault::open_object(const ObjectRef& ref) const {
     if (object->header.slot != ref.slot || object->header.hash() != ref.header_hash || object->size != ref.size) {
         return named({ErrorCode::corrupt, "its header is not the one that the index names"});
     }
-    if (object->extents.empty()) return fail(ErrorCode::not_found, "object " + to_hex(ref.id) + ": its bytes were given up when the segment was rewritten, since nobody can ask for them any more");
+    if (object->extents.empty())
+        return fail(ErrorCode::not_found,
+                    "object " + to_hex(ref.id) +
+                        ": its bytes were given up when the segment was rewritten, since nobody can ask for them any more");
     auto opened = open_record(std::move(*object), secrets->d);
     if (!opened) return named(opened.error());
     if (opened->chunk_root != ref.chunk_root) return named({ErrorCode::corrupt, "its chunk hashes do not lead to the fingerprint"});

@@ -14,7 +14,9 @@ constexpr std::size_t kBlockRecords = 1000;
 
 Result<Record> decode_at(const BlockRecord& record, const Segment& segment, std::uint64_t block) {
     auto decoded = decode_record(record.bytes);
-    if (!decoded) return fail(ErrorCode::corrupt, segment.name() + " offset " + std::to_string(block + record.offset) + ": " + decoded.error().message);
+    if (!decoded)
+        return fail(ErrorCode::corrupt,
+                    segment.name() + " offset " + std::to_string(block + record.offset) + ": " + decoded.error().message);
     return decoded;
 }
 
@@ -26,7 +28,8 @@ Result<void> whole(const VaultShared::Walk& walk) {
 /// Writes a segment from its beginning to its end, and compares what stands in it with where it came from.
 class Copy {
 public:
-    Copy(const VaultShared& vault, std::shared_ptr<Segment> draft, const RewriteRules& rules) : vault_(vault), draft_(std::move(draft)), rules_(rules) {}
+    Copy(const VaultShared& vault, std::shared_ptr<Segment> draft, const RewriteRules& rules)
+        : vault_(vault), draft_(std::move(draft)), rules_(rules) {}
 
     std::uint64_t size() const { return tail_; }
     std::vector<MovedObject>& objects() { return objects_; }
@@ -119,13 +122,16 @@ private:
                 there.resize(here.size());
                 FID_CHECK(draft_->read_exactly_at(range.to + done, here));
                 FID_CHECK(range.from->read_exactly_at(range.offset + done, there));
-                if (here != there) return fail(ErrorCode::corrupt, draft_->name() + " offset " + std::to_string(range.to + done) + ": what was copied is not what stands in " + range.from->name());
+                if (here != there)
+                    return fail(ErrorCode::corrupt, draft_->name() + " offset " + std::to_string(range.to + done) +
+                                                        ": what was copied is not what stands in " + range.from->name());
                 FID_CHECK(rules_.pace(2 * here.size()));
             }
         }
         FID_TRY(const auto walked, vault_.walk(*draft_, 0, {}));
         FID_CHECK(whole(walked));
-        if (walked.last_sequence != header.blocks) return fail(ErrorCode::corrupt, draft_->name() + " does not hold the blocks that were written");
+        if (walked.last_sequence != header.blocks)
+            return fail(ErrorCode::corrupt, draft_->name() + " does not hold the blocks that were written");
         return {};
     }
 
@@ -138,9 +144,9 @@ private:
     const RewriteRules& rules_;
     std::uint64_t tail_ = kSegmentHeaderSize;
     std::uint64_t sequence_ = 0, previous_ = 0;
-    std::vector<Bytes> records_;                          // of the block that is being gathered
-    std::vector<std::optional<MovedObject>> waiting_;     // and what they are of
-    std::vector<MovesRecord::Move> moves_;                // and where they were
+    std::vector<Bytes> records_;                       // of the block that is being gathered
+    std::vector<std::optional<MovedObject>> waiting_;  // and what they are of
+    std::vector<MovesRecord::Move> moves_;             // and where they were
     std::size_t payload_ = 0;
     std::vector<MovesRecord::Move> placed_;
     std::vector<MovedObject> objects_;
@@ -193,10 +199,11 @@ bool Vault::is_behind(std::uint32_t number, std::uint32_t other) const {
 
 namespace {
 
-/// Visits the records of other segments that may name bytes of this one: those of the segments behind it, up to the first that was begun when no
-/// unfinished object had bytes there. `address`: the number under which they name it.
-Result<void> visit_others(const VaultShared& vault, std::span<const SegmentName> names, const SegmentName& name, std::uint32_t address, bool data_only,
-                          const std::function<Result<void>(const ObjectRecord& record, const Location& location)>& visit, const RewriteRules& rules) {
+/// Visits the records of other segments that may name bytes of this one: those of the segments behind it, up to the first that was begun
+/// when no unfinished object had bytes there. `address`: the number under which they name it.
+Result<void> visit_others(const VaultShared& vault, std::span<const SegmentName> names, const SegmentName& name, std::uint32_t address,
+                          bool data_only, const std::function<Result<void>(const ObjectRecord& record, const Location& location)>& visit,
+                          const RewriteRules& rules) {
     const auto self = std::find_if(names.begin(), names.end(), [&](const SegmentName& one) { return one.number == name.number; });
     auto first = self;
     while (data_only && first != names.begin()) {  // a large object's record may stand in the segment that was open when its own was begun
@@ -221,7 +228,8 @@ Result<void> visit_others(const VaultShared& vault, std::span<const SegmentName>
                 FID_TRY(const auto record, decode_at(bytes, segment, block));
                 const auto* object = std::get_if<ObjectRecord>(&record);
                 if (object == nullptr) continue;
-                const bool names_it = std::any_of(object->extents.begin(), object->extents.end(), [&](const Extent& extent) { return extent.segment == address; });
+                const bool names_it = std::any_of(object->extents.begin(), object->extents.end(),
+                                                  [&](const Extent& extent) { return extent.segment == address; });
                 if (names_it) FID_CHECK(visit(*object, {one->number, block + bytes.offset}));
             }
             return {};
@@ -242,7 +250,8 @@ Result<std::optional<Rewritten>> Vault::rewrite_segment(std::uint32_t number, co
     }
     {
         const std::lock_guard lock(vault.tail_mutex);
-        if ((vault.current && vault.current->number() == number) || vault.being_written.contains(number) || vault.unfinished.contains(number)) {
+        if ((vault.current && vault.current->number() == number) || vault.being_written.contains(number) ||
+            vault.unfinished.contains(number)) {
             return fail(ErrorCode::conflict, "objects with bytes there are still being stored");
         }
     }
@@ -259,24 +268,27 @@ Result<std::optional<Rewritten>> Vault::rewrite_segment(std::uint32_t number, co
     // What stays.
     std::uint64_t kept = kSegmentHeaderSize;
     std::vector<Foreign> foreign;
-    FID_CHECK(visit_others(vault, names, name, address, header.data_only, [&](const ObjectRecord& record, const Location& location) -> Result<void> {
-        FID_TRY(const auto keeping, rules.keep(record.header.id, record.header.slot, location));
-        if (keeping.keep != Keep::whole) return {};
-        auto check = keeping.check;
-        for (const auto& extent : record.extents) {
-            if (extent.segment != address) continue;
-            foreign.push_back({extent, std::exchange(check, std::nullopt)});
-            kept += extent.size;
-        }
-        return {};
-    }, rules));
+    FID_CHECK(visit_others(
+        vault, names, name, address, header.data_only,
+        [&](const ObjectRecord& record, const Location& location) -> Result<void> {
+            FID_TRY(const auto keeping, rules.keep(record.header.id, record.header.slot, location));
+            if (keeping.keep != Keep::whole) return {};
+            auto check = keeping.check;
+            for (const auto& extent : record.extents) {
+                if (extent.segment != address) continue;
+                foreign.push_back({extent, std::exchange(check, std::nullopt)});
+                kept += extent.size;
+            }
+            return {};
+        },
+        rules));
     if (header.data_only) {
         if (!foreign.empty()) return std::optional<Rewritten>();
         return std::optional<Rewritten>(Rewritten{});
     }
     struct Planned {
         Keeping keeping;
-        bool as_it_is = false;   // a large object's record goes only after the segment that nothing else names
+        bool as_it_is = false;  // a large object's record goes only after the segment that nothing else names
     };
     const auto has_own_segment = [&](const ObjectRecord& object) -> Result<bool> {
         for (const auto& extent : object.extents) {
@@ -331,7 +343,9 @@ Result<std::optional<Rewritten>> Vault::rewrite_segment(std::uint32_t number, co
         for (const auto& [extent, check] : foreign) {
             if (check) FID_CHECK(check_object(*check));
             const auto at = header.is_rewritten() ? formerly->find({extent.segment, extent.offset}) : formerly->end();
-            if (header.is_rewritten() && at == formerly->end()) return fail(ErrorCode::corrupt, source->name() + " does not say where offset " + std::to_string(extent.offset) + " of segment " + std::to_string(extent.segment) + " went");
+            if (header.is_rewritten() && at == formerly->end())
+                return fail(ErrorCode::corrupt, source->name() + " does not say where offset " + std::to_string(extent.offset) +
+                                                    " of segment " + std::to_string(extent.segment) + " went");
             FID_TRY(const auto to, copy.bytes(source, header.is_rewritten() ? at->second : extent.offset, extent.size));
             copy.moved(extent, to);
         }
@@ -359,9 +373,12 @@ Result<std::optional<Rewritten>> Vault::rewrite_segment(std::uint32_t number, co
                         extent.segment = next.number;
                     }
                     moved.to.stored_size += extent.size;
-                    const bool adjoins = !extents.empty() && extents.back().segment == extent.segment && extents.back().offset + extents.back().size == extent.offset;
-                    if (adjoins) extents.back().size += extent.size;
-                    else extents.push_back(extent);
+                    const bool adjoins = !extents.empty() && extents.back().segment == extent.segment &&
+                                         extents.back().offset + extents.back().size == extent.offset;
+                    if (adjoins)
+                        extents.back().size += extent.size;
+                    else
+                        extents.push_back(extent);
                 }
                 object->extents = std::move(extents);
                 moved.to.elsewhere = parts_elsewhere(object->extents, next.number);
@@ -410,7 +427,9 @@ Result<void> Vault::publish(const Rewritten& rewritten) const {
     return {};
 }
 
-Result<void> Vault::retire(std::uint32_t number) const { return state_->forget_segment(number); }
+Result<void> Vault::retire(std::uint32_t number) const {
+    return state_->forget_segment(number);
+}
 
 Result<std::vector<std::uint32_t>> Vault::superseded() const {
     FID_TRY(const auto all, state_->backend->list());

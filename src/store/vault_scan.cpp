@@ -43,7 +43,8 @@ struct GoodBlock {
 Result<GoodBlock> read_block(const Segment& segment, std::uint64_t offset, std::uint64_t size, ByteView head, const Bytes32& site_id) {
     GoodBlock block;
     FID_TRY(block.header, BlockHeader::decode(head));
-    if (!std::equal(block.header.site.begin(), block.header.site.end(), site_id.begin())) return fail(ErrorCode::malformed, "a block of another site");
+    if (!std::equal(block.header.site.begin(), block.header.site.end(), site_id.begin()))
+        return fail(ErrorCode::malformed, "a block of another site");
     const std::uint64_t length = kBlockHeaderSize + block.header.payload_size + 4;
     if (length > size - offset) return fail(ErrorCode::malformed, "a block that is cut short");
     block.bytes.resize(length);
@@ -73,18 +74,21 @@ Result<VaultShared::Walk> VaultShared::walk(const Segment& segment, std::uint64_
         out.header.number = segment.number();
     } else {
         out.header = *header;
-        if (header->number != segment.number() || header->site_id != site_id) damage(0, "the segment of another place or site (number " + std::to_string(header->number) + ")");
+        if (header->number != segment.number() || header->site_id != site_id)
+            damage(0, "the segment of another place or site (number " + std::to_string(header->number) + ")");
     }
     if (out.header.data_only) {
         out.end = size;
         return out;
     }
-    if (out.header.is_rewritten() && out.header.place >= segment.number()) damage(0, "a segment that says it stands in the place of " + std::to_string(out.header.place));
+    if (out.header.is_rewritten() && out.header.place >= segment.number())
+        damage(0, "a segment that says it stands in the place of " + std::to_string(out.header.place));
     Window window(segment, size);
     bool first = true;
     std::uint64_t offset = std::max<std::uint64_t>(from, kSegmentHeaderSize);
     // Said as damage, so that nobody takes what is left for a torn tail and cuts it off.
-    if (from != 0 && from + kBlockHeaderSize > size) damage(size, "the segment ends here, and the index knows a block at offset " + std::to_string(from));
+    if (from != 0 && from + kBlockHeaderSize > size)
+        damage(size, "the segment ends here, and the index knows a block at offset " + std::to_string(from));
     while (offset + kBlockHeaderSize <= size) {
         FID_TRY(const auto bytes, window.at(offset));
         const bool must_be_here = first && from != 0;
@@ -94,7 +98,8 @@ Result<VaultShared::Walk> VaultShared::walk(const Segment& segment, std::uint64_
         }
         auto block = read_block(segment, offset, size, bytes, site_id);
         if (!block) {
-            if (block.error().code == ErrorCode::unsupported || block.error().code == ErrorCode::io) return fail(block.error().with(segment.name() + " offset " + std::to_string(offset)));
+            if (block.error().code == ErrorCode::unsupported || block.error().code == ErrorCode::io)
+                return fail(block.error().with(segment.name() + " offset " + std::to_string(offset)));
             if (must_be_here) damage(offset, "the block that the index knows here is not readable: " + block.error().message);
             if (!must_be_here && !out.torn_at) out.torn_at = offset;
             first = false;
@@ -108,7 +113,8 @@ Result<VaultShared::Walk> VaultShared::walk(const Segment& segment, std::uint64_
             continue;
         }
         if (!any_sequence && block->header.sequence > expected && !(from != 0 && out.last_sequence == 0)) {
-            damage(out.torn_at.value_or(out.end), "blocks " + std::to_string(expected) + " to " + std::to_string(block->header.sequence - 1) + " are not readable");
+            damage(out.torn_at.value_or(out.end),
+                   "blocks " + std::to_string(expected) + " to " + std::to_string(block->header.sequence - 1) + " are not readable");
         }
         first = false;
         out.torn_at.reset();
@@ -120,7 +126,9 @@ Result<VaultShared::Walk> VaultShared::walk(const Segment& segment, std::uint64_
     }
     out.end_sequence = out.last_sequence;
     if (out.header.is_rewritten()) {
-        if (out.last_sequence < out.header.blocks) damage(out.end, "blocks " + std::to_string(out.last_sequence + 1) + " to " + std::to_string(out.header.blocks) + " at its end are not readable");
+        if (out.last_sequence < out.header.blocks)
+            damage(out.end, "blocks " + std::to_string(out.last_sequence + 1) + " to " + std::to_string(out.header.blocks) +
+                                " at its end are not readable");
         out.end_sequence = std::max(out.last_sequence, out.header.end_sequence);
     }
     return out;
@@ -140,7 +148,8 @@ Result<void> VaultShared::resume(Location known_block) {
         if (known_block.segment != 0) return fail(ErrorCode::corrupt, "all segments are missing; restore them from a backup");
         return {};
     }
-    for (const auto& name : names) highest_number = std::max(highest_number, name.number);  // a missing one may come back from a backup: its number is not used again
+    for (const auto& name : names)
+        highest_number = std::max(highest_number, name.number);  // a missing one may come back from a backup: its number is not used again
     const auto known_place = place_of(names, known_block.segment);
     if (known_block.segment != 0 && !known_place) {
         log::error("store", "the newest segment that the index knows is missing", {{"segment", known_block.segment}});
@@ -155,11 +164,13 @@ Result<void> VaultShared::resume(Location known_block) {
         for (const auto& error : found.damage) log::error("store", error.message);
         if (found.header.data_only) continue;
         if (found.last_offset != 0) last_block_at_open = {number, found.last_offset};
-        // A block is begun only when the one before is durable; where blocks are missing, the last that is left need not have been the last.
+        // A block is begun only when the one before is durable; where blocks are missing, the last that is left need not have been the
+        // last.
         all_durable = !found.damage.empty() || found.torn_at.has_value() || (all_durable && found.last_offset == 0);
         if (last && found.header.previous_sequence > last->end_sequence) {
             all_durable = true;
-            log::error("store", "blocks at a segment's end are missing", {{"segment", last->header.number}, {"expected", found.header.previous_sequence}, {"found", last->end_sequence}});
+            log::error("store", "blocks at a segment's end are missing",
+                       {{"segment", last->header.number}, {"expected", found.header.previous_sequence}, {"found", last->end_sequence}});
         }
         last = std::move(found);
     }
@@ -168,7 +179,8 @@ Result<void> VaultShared::resume(Location known_block) {
     FID_TRY(auto writable, backend->open(last->header.number, true));
     FID_TRY(const auto size, writable->size());
     if (size > last->end) {
-        log::info("store", "bytes that were not yet acknowledged are cut off", {{"segment", last->header.number}, {"from", last->end}, {"bytes", size - last->end}});
+        log::info("store", "bytes that were not yet acknowledged are cut off",
+                  {{"segment", last->header.number}, {"from", last->end}, {"bytes", size - last->end}});
         FID_CHECK(writable->truncate(last->end));
     }
     remember(writable);
@@ -202,8 +214,9 @@ ScannedEntry read_entry(const ShredStore& secrets, Location block, const BlockRe
                 stored_size += extent.size;
             }
             auto pair_or_error = secrets.study_secrets(entry.slot);
-            entry.other_secrets = pair_or_error ? derive_stream_key(pair_or_error->d, entry.id, "fid.object1").commitment != object->header.commitment
-                                                : pair_or_error.error().code == ErrorCode::corrupt;
+            entry.other_secrets = pair_or_error
+                                      ? derive_stream_key(pair_or_error->d, entry.id, "fid.object1").commitment != object->header.commitment
+                                      : pair_or_error.error().code == ErrorCode::corrupt;
             FID_TRY(const auto pair, std::move(pair_or_error));
             FID_TRY(auto opened, open_record(std::move(*object), pair.d));
             StoredObject stored;
@@ -224,7 +237,8 @@ ScannedEntry read_entry(const ShredStore& secrets, Location block, const BlockRe
         entry.slot = mark.slot;
         FID_TRY(const auto pair, secrets.study_secrets(mark.slot));
         const auto key = derive_stream_key(pair.d, mark.id, "fid.mark1");
-        if (!crypto::equal_constant_time(key.commitment, mark.commitment)) return fail(ErrorCode::corrupt, "the key commitment does not match");
+        if (!crypto::equal_constant_time(key.commitment, mark.commitment))
+            return fail(ErrorCode::corrupt, "the key commitment does not match");
         FID_TRY(const auto plain, open_stream(key.key, mark.clear(), mark.sealed_mark));
         FID_TRY(entry.mark, decode_mark(plain));
         entry.mark->slot = mark.slot;
@@ -252,7 +266,8 @@ Result<ScanResult> Vault::scan(Location from, const std::function<Result<void>(S
         const auto number = name.number;
         if (name.place < from_place || being_written.contains(number)) continue;
         auto opened = state_->segment(number);
-        if (!opened && opened.error().code == ErrorCode::not_found && number > highest) continue;  // a large object was begun and given up meanwhile
+        if (!opened && opened.error().code == ErrorCode::not_found && number > highest)
+            continue;  // a large object was begun and given up meanwhile
         FID_TRY(const auto segment, std::move(opened));
         const auto on_block = [&](std::uint64_t offset, std::span<const BlockRecord> records) -> Result<void> {
             for (const auto& record : records) {
@@ -280,8 +295,10 @@ Result<ScanResult> Vault::scan(Location from, const std::function<Result<void>(S
             continue;
         }
         if (last && found.header.previous_sequence > last->end_sequence) {
-            result.damage.push_back(Error{ErrorCode::corrupt, "segment " + std::to_string(last->header.number) + ": blocks " + std::to_string(last->end_sequence + 1) + " to " +
-                                                                  std::to_string(found.header.previous_sequence) + " at its end are not readable"});
+            result.damage.push_back(Error{ErrorCode::corrupt, "segment " + std::to_string(last->header.number) + ": blocks " +
+                                                                  std::to_string(last->end_sequence + 1) + " to " +
+                                                                  std::to_string(found.header.previous_sequence) +
+                                                                  " at its end are not readable"});
         }
         if (found.torn_at && number != names.back().number) {
             log::info("store", "a block was begun and never acknowledged", {{"segment", number}, {"offset", *found.torn_at}});

@@ -18,7 +18,8 @@ class VaultTest : public StoreTest {
 protected:
     Result<StoredObject> store_bytes(ByteView bytes, std::size_t piece, int number = 1) {
         FID_TRY(auto writer, store_->begin_object(uid("1.2.3")));
-        for (std::size_t at = 0; at < bytes.size(); at += piece) FID_CHECK(writer.write(bytes.subspan(at, std::min(piece, bytes.size() - at))));
+        for (std::size_t at = 0; at < bytes.size(); at += piece)
+            FID_CHECK(writer.write(bytes.subspan(at, std::min(piece, bytes.size() - at))));
         TestInstance instance;
         instance.sop = "1.2.3.1." + std::to_string(number);
         return store_->commit({std::move(writer), instance.description(), {}, {}});
@@ -50,7 +51,8 @@ TEST_F(VaultTest, SizesAroundChunksAndExtents) {
     open();
     const std::size_t chunk = 32768;
     int number = 0;
-    for (const std::size_t size : {std::size_t{1}, chunk - 1, chunk, chunk + 1, 16 * chunk - 1, 16 * chunk, 16 * chunk + 1, 32 * chunk, 32 * chunk + 1, 33 * chunk, 48 * chunk + 5, 100 * chunk}) {
+    for (const std::size_t size : {std::size_t{1}, chunk - 1, chunk, chunk + 1, 16 * chunk - 1, 16 * chunk, 16 * chunk + 1, 32 * chunk,
+                                   32 * chunk + 1, 33 * chunk, 48 * chunk + 5, 100 * chunk}) {
         const auto bytes = random_bytes(size, size);
         for (const std::size_t piece : {std::size_t{1'000'003}, std::size_t{7777}, chunk}) {
             const auto stored = store_bytes(bytes, piece, ++number);
@@ -89,7 +91,8 @@ TEST_F(VaultTest, AnyRangeInAnyOrder) {
         const auto got = reader->read(offset, out);
         ASSERT_TRUE(got) << got.error().message;
         ASSERT_EQ(*got, std::min(out.size(), bytes.size() - offset));
-        ASSERT_TRUE(std::equal(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(*got), bytes.begin() + static_cast<std::ptrdiff_t>(offset)));
+        ASSERT_TRUE(
+            std::equal(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(*got), bytes.begin() + static_cast<std::ptrdiff_t>(offset)));
     }
     Bytes out(10);
     EXPECT_EQ(reader->read(bytes.size(), out), 0u);
@@ -248,7 +251,11 @@ TEST_F(VaultTest, AForgedRecordIsFoundWhatevertPartIsChanged) {
         {"another object's chunk hashes", [&](ObjectRecord& r) { r.sealed_chunk_hashes = foreign.sealed_chunk_hashes; }},
         {"fragment", [](ObjectRecord& r) { r.sealed_fragment[5] ^= 1; }},
         {"fragment id", [](ObjectRecord& r) { r.fragment_id[5] ^= 1; }},
-        {"another object's fragment", [&](ObjectRecord& r) { r.sealed_fragment = foreign.sealed_fragment, r.fragment_id = foreign.fragment_id, r.fragment_commitment = foreign.fragment_commitment; }},
+        {"another object's fragment",
+         [&](ObjectRecord& r) {
+             r.sealed_fragment = foreign.sealed_fragment, r.fragment_id = foreign.fragment_id,
+             r.fragment_commitment = foreign.fragment_commitment;
+         }},
         {"prefix", [](ObjectRecord& r) { r.sealed_prefix[5] ^= 1; }},
         {"another object's prefix", [&](ObjectRecord& r) { r.sealed_prefix = foreign.sealed_prefix; }},
         {"description", [](ObjectRecord& r) { r.sealed_description[5] ^= 1; }},
@@ -438,7 +445,8 @@ TEST_F(VaultTest, LargeObjectsStreamThroughInFlatMemory) {
     open();
     constexpr std::uint64_t kSize = (std::uint64_t{330} << 20) + 123'456;
     const auto piece = random_bytes(1 << 20, 3);
-    struct rusage before {}, after {};
+    struct rusage before {
+    }, after{};
     ::getrusage(RUSAGE_SELF, &before);
     auto writer = store_->begin_object(uid("1.2.3"), ObjectKind::instance, kSize);
     ASSERT_TRUE(writer);
@@ -517,16 +525,18 @@ TEST_F(VaultTest, CommittedPartsMakeAWholeStoreAlthoughUploadsGoOn) {
         EXPECT_TRUE(writer.write(random_bytes(size, 99)));
         return writer;
     };
-    for (int i = 0; i < 20; ++i) put(instance(i));        // former segments, and the one that is open
-    auto below = begin(1'500'000, 0);                      // an extent that lies before blocks that are committed …
-    auto large = begin(3'000'000, 5'000'000);              // … and a segment that no record names yet
+    for (int i = 0; i < 20; ++i) put(instance(i));  // former segments, and the one that is open
+    auto below = begin(1'500'000, 0);               // an extent that lies before blocks that are committed …
+    auto large = begin(3'000'000, 5'000'000);       // … and a segment that no record names yet
     for (int i = 20; i < 23; ++i) put(instance(i));
     ASSERT_TRUE(large.write(random_bytes(10, 1)));
     const auto copy = folder_ / "copy";
     std::filesystem::create_directories(copy / "segments");
     std::filesystem::create_directories(copy / "secrets");
-    ASSERT_TRUE(store_->database().read([&](database::Transaction& t) { return store_->database().copy(t, copy / "index.db", [](auto, auto) { return Result<void>(); }); }));
-    for (int i = 23; i < 26; ++i) put(instance(i));        // after the index, before the parts: found again when the copy is opened
+    ASSERT_TRUE(store_->database().read([&](database::Transaction& t) {
+        return store_->database().copy(t, copy / "index.db", [](auto, auto) { return Result<void>(); });
+    }));
+    for (int i = 23; i < 26; ++i) put(instance(i));  // after the index, before the parts: found again when the copy is opened
     const auto parts = store_->vault().committed_parts().value();
     ASSERT_GE(parts.size(), 2U);
 
@@ -540,7 +550,8 @@ TEST_F(VaultTest, CommittedPartsMakeAWholeStoreAlthoughUploadsGoOn) {
         ASSERT_LE(part.bytes, bytes.size());
         ASSERT_TRUE(write_file_atomically(copy / "segments" / segment_file_name(part.segment), ByteView(bytes).first(part.bytes)));
     }
-    ASSERT_TRUE(store_->secrets().copy_pages([&](const std::string& name, ByteView page) { return write_file_atomically(copy / "secrets" / name, page); }));
+    ASSERT_TRUE(store_->secrets().copy_pages(
+        [&](const std::string& name, ByteView page) { return write_file_atomically(copy / "secrets" / name, page); }));
     std::filesystem::copy_file(folder_ / "store/site.id", copy / "site.id");
 
     store_.reset();

@@ -11,7 +11,8 @@ namespace fiducial::store {
 Result<void> ObjectWriter::State::write(ByteView bytes) {
     if (failed) return fail(*failed);
     if (finished) return fail(ErrorCode::invalid_argument, "bytes for an object that is finished");
-    if (bytes.size() > kMaxObjectBytes - size) return spoil({ErrorCode::limit_exceeded, "an object may have at most " + std::to_string(kMaxObjectBytes) + " bytes"});
+    if (bytes.size() > kMaxObjectBytes - size)
+        return spoil({ErrorCode::limit_exceeded, "an object may have at most " + std::to_string(kMaxObjectBytes) + " bytes"});
     size += bytes.size();
     constexpr std::size_t kBatch = kHashedTogether * kChunkSize;
     while (!bytes.empty()) {
@@ -37,7 +38,8 @@ Result<void> ObjectWriter::State::seal_chunks(ByteView bytes, bool last) {
     whole.update(bytes);
     const auto count = evidence::chunk_count(bytes.size());
     std::vector<ByteView> chunks;
-    for (std::uint64_t i = 0; i < count; ++i) chunks.push_back(bytes.subspan(i * kChunkSize, std::min<std::size_t>(kChunkSize, bytes.size() - i * kChunkSize)));
+    for (std::uint64_t i = 0; i < count; ++i)
+        chunks.push_back(bytes.subspan(i * kChunkSize, std::min<std::size_t>(kChunkSize, bytes.size() - i * kChunkSize)));
     const auto first = chunk_hashes.size();
     chunk_hashes.resize(first + count);
     crypto::sha256_many(chunks, std::span(chunk_hashes).subspan(first));
@@ -115,7 +117,9 @@ Result<Bytes> ObjectWriter::State::make_record(const PendingObject& object, Stor
     record.size = print.size;
     record.extents = extents;
     const auto associated = header.encode();
-    const auto seal_part = [&](std::string_view info, ByteView part) { return seal_stream(derive_stream_key(d, header.id, info).key, associated, part); };
+    const auto seal_part = [&](std::string_view info, ByteView part) {
+        return seal_stream(derive_stream_key(d, header.id, info).key, associated, part);
+    };
     Bytes hashes;
     hashes.reserve(chunk_hashes.size() * sizeof(Hash));
     for (const auto& hash : chunk_hashes) append(hashes, hash);
@@ -127,7 +131,8 @@ Result<Bytes> ObjectWriter::State::make_record(const PendingObject& object, Stor
         record.sealed_prefix = seal_part("fid.prefix1", object.prefix);
     }
     if (!object.fragment.empty()) {
-        if (object.fragment.size() > kMaxFragmentBytes) return fail(ErrorCode::limit_exceeded, "a metadata fragment of " + std::to_string(object.fragment.size()) + " bytes");
+        if (object.fragment.size() > kMaxFragmentBytes)
+            return fail(ErrorCode::limit_exceeded, "a metadata fragment of " + std::to_string(object.fragment.size()) + " bytes");
         description.fragment_sha256 = crypto::sha256(object.fragment);
         record.fragment_id = crypto::random_bytes32();
         const auto fragment_key = derive_stream_key(d, record.fragment_id, "fid.fragment1");
@@ -165,16 +170,22 @@ ObjectWriter::ObjectWriter(ObjectWriter&&) noexcept = default;
 ObjectWriter& ObjectWriter::operator=(ObjectWriter&&) noexcept = default;
 ObjectWriter::~ObjectWriter() = default;
 
-const ObjectId& ObjectWriter::id() const { return state_->header.id; }
+const ObjectId& ObjectWriter::id() const {
+    return state_->header.id;
+}
 Result<void> ObjectWriter::write(ByteView bytes) {
     if (!state_) return fail(ErrorCode::cancelled, "bytes for an object that was abandoned");
     return state_->write(bytes);
 }
-std::uint64_t ObjectWriter::size() const { return state_ ? state_->size : 0; }
+std::uint64_t ObjectWriter::size() const {
+    return state_ ? state_->size : 0;
+}
 Result<ObjectWriter::Fingerprint> ObjectWriter::finish() {
     if (!state_) return fail(ErrorCode::cancelled, "the object was abandoned");
     return state_->finish();
 }
-void ObjectWriter::abandon() { state_.reset(); }
+void ObjectWriter::abandon() {
+    state_.reset();
+}
 
 }  // namespace fiducial::store

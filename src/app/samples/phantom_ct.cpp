@@ -39,27 +39,28 @@ Slice slice_at(double z, Random& r) {
     }
     const double dome = std::clamp((0.30 - z) / 0.30, 0.0, 1.0);
     if (dome > 0) {
-        add(-70, -6, 60 * std::sqrt(dome), 70 * std::sqrt(dome), 58);                  // liver
-        add(68, -4, 46 * std::pow(dome, 0.7), 54 * std::pow(dome, 0.7), 45);          // spleen and stomach
-        if (dome > 0.45) add(74, -34, 24, 17, -900);                                   // air in the stomach
+        add(-70, -6, 60 * std::sqrt(dome), 70 * std::sqrt(dome), 58);         // liver
+        add(68, -4, 46 * std::pow(dome, 0.7), 54 * std::pow(dome, 0.7), 45);  // spleen and stomach
+        if (dome > 0.45) add(74, -34, 24, 17, -900);                          // air in the stomach
     }
-    add(0, -12, 34, 62, 42);                                                           // mediastinum
+    add(0, -12, 34, 62, 42);  // mediastinum
     const double heart = 1 - std::pow((z - 0.36) / 0.22, 2.0);
-    if (heart > 0) add(22, -26, 58 * std::sqrt(heart), 46 * std::sqrt(heart), 46), add(30, -30, 30 * std::sqrt(heart), 22 * std::sqrt(heart), 150);
-    if (z > 0.55 && z < 0.68) add(6, -18, 34, 16, 165);                                // arch of the aorta
-    if (z <= 0.66) add(18, 46, 13, 13, 160);                                           // descending aorta
-    if (z > 0.46) add(-22, -30, 10, 12, 150);                                          // superior vena cava
-    if (z > 0.56) add(0, 4, 9, 10, -990);                                              // trachea
+    if (heart > 0)
+        add(22, -26, 58 * std::sqrt(heart), 46 * std::sqrt(heart), 46), add(30, -30, 30 * std::sqrt(heart), 22 * std::sqrt(heart), 150);
+    if (z > 0.55 && z < 0.68) add(6, -18, 34, 16, 165);  // arch of the aorta
+    if (z <= 0.66) add(18, 46, 13, 13, 160);             // descending aorta
+    if (z > 0.46) add(-22, -30, 10, 12, 150);            // superior vena cava
+    if (z > 0.56) add(0, 4, 9, 10, -990);                // trachea
     if (z > 0.47 && z <= 0.56) {
         const double apart = 26 * (0.56 - z) / 0.09;
         add(-apart, 6, 8, 7, -990), add(apart, 6, 8, 7, -990);
     }
     const double disc = std::abs(std::fmod(z * 11.0, 1.0) - 0.5);
-    add(0, 74, 18, 15, disc > 0.40 ? 90.0 : 310.0);                                    // vertebra or disc between
+    add(0, 74, 18, 15, disc > 0.40 ? 90.0 : 310.0);  // vertebra or disc between
     add(0, 74, 14, 11, disc > 0.40 ? 80.0 : 190.0);
-    add(0, 97, 9, 8, 30);                                                              // canal
-    add(0, 110, 4, 13, 420);                                                           // spinous process
-    add(0, -s.body_y + 24, 12, 6, 260);                                                // breastbone
+    add(0, 97, 9, 8, 30);                // canal
+    add(0, 110, 4, 13, 420);             // spinous process
+    add(0, -s.body_y + 24, 12, 6, 260);  // breastbone
     return s;
 }
 
@@ -82,7 +83,8 @@ void add_vessels(std::vector<Disc>& layers, double z, std::uint64_t seed) {
     Random tree(seed * 131 + 5);
     for (int i = 0; i < 90; ++i) {
         const double side = tree.unit() < 0.5 ? -1 : 1;
-        const double start_z = tree.between(0.35, 0.62), slope_x = tree.between(-60, 120), slope_y = tree.between(-150, 150), span = tree.between(0.08, 0.40);
+        const double start_z = tree.between(0.35, 0.62), slope_x = tree.between(-60, 120), slope_y = tree.between(-150, 150),
+                     span = tree.between(0.08, 0.40);
         const double up = tree.unit() < 0.5 ? -1 : 1, radius = tree.between(1.2, 4.2);
         const double t = (z - start_z) * up;
         if (t < 0 || t > span) continue;
@@ -137,7 +139,8 @@ std::vector<std::uint16_t> draw_ct_slice(const CtPhantom& p, std::uint32_t index
     for (std::uint32_t row = 1; row + 1 < p.size; ++row) {
         for (std::uint32_t column = 1; column + 1 < p.size; ++column) {
             const std::size_t i = std::size_t{row} * p.size + column;
-            const unsigned sum = 4u * out[i] + 2u * (out[i - 1] + out[i + 1] + out[i - p.size] + out[i + p.size]) + out[i - p.size - 1] + out[i - p.size + 1] + out[i + p.size - 1] + out[i + p.size + 1];
+            const unsigned sum = 4u * out[i] + 2u * (out[i - 1] + out[i + 1] + out[i - p.size] + out[i + p.size]) + out[i - p.size - 1] +
+                                 out[i - p.size + 1] + out[i + p.size - 1] + out[i + p.size + 1];
             smooth[i] = static_cast<std::uint16_t>(sum / 16);
         }
     }

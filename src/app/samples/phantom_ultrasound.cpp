@@ -33,7 +33,8 @@ Bytes draw_ultrasound(const UltrasoundPhantom& p) {
                 echo += 60 * std::exp(-std::pow((depth - 285 - 6 * std::sin(angle * 5)) / 4, 2.0));
                 const auto ray = static_cast<std::size_t>((angle + kOpening) / (2 * kOpening) * (kRays - 1));
                 const auto bin = std::min<std::size_t>(kDepths - 1, static_cast<std::size_t>(depth / p.rows * kDepths));
-                const double speckle = std::abs(1 + 0.55 * static_cast<double>(still[ray * kDepths + bin]) + 0.18 * static_cast<double>(noise.next()));
+                const double speckle =
+                    std::abs(1 + 0.55 * static_cast<double>(still[ray * kDepths + bin]) + 0.18 * static_cast<double>(noise.next()));
                 out.push_back(static_cast<std::uint8_t>(std::clamp(echo * speckle, 0.0, 255.0)));
             }
         }

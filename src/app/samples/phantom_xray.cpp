@@ -33,8 +33,16 @@ struct Anatomy {
     double width, apex, dome_right, dome_left, heart_tilt, heart_x, rib_slope, rib_gap, spine_bend, thickness;
 
     explicit Anatomy(Random& r)
-        : width(r.between(0.70, 0.76)), apex(r.between(0.235, 0.275)), dome_right(r.between(1.53, 1.61)), dome_left(0), heart_tilt(r.between(0.62, 0.80)), heart_x(r.between(0.13, 0.19)),
-          rib_slope(r.between(0.26, 0.36)), rib_gap(r.between(0.122, 0.132)), spine_bend(r.between(-0.02, 0.02)), thickness(r.between(0.95, 1.08)) {
+        : width(r.between(0.70, 0.76)),
+          apex(r.between(0.235, 0.275)),
+          dome_right(r.between(1.53, 1.61)),
+          dome_left(0),
+          heart_tilt(r.between(0.62, 0.80)),
+          heart_x(r.between(0.13, 0.19)),
+          rib_slope(r.between(0.26, 0.36)),
+          rib_gap(r.between(0.122, 0.132)),
+          spine_bend(r.between(-0.02, 0.02)),
+          thickness(r.between(0.95, 1.08)) {
         dome_left = dome_right + r.between(0.04, 0.07);
     }
     double lateral(double y) const {  // inner side of the rib cage
@@ -100,7 +108,7 @@ void draw_soft_parts(Plane& plane, Plane& lungs, const Anatomy& a, const XrayPha
             if (r >= 1) continue;
             const double neck_depth = 0.55 + 0.45 * smooth(0.15, 0.9, y);
             double soft = 3.1 * a.thickness * neck_depth * std::pow(1 - std::pow(r, 2.6), 0.42);
-            soft += 0.55 * smooth(1.35, 1.75, y);                                            // liver and belly
+            soft += 0.55 * smooth(1.35, 1.75, y);                                                    // liver and belly
             soft += 0.40 * std::exp(-std::pow((x - a.spine(y)) / 0.10, 2.0)) * smooth(0.3, 0.6, y);  // mediastinum
             const double lung = lung_depth(a, x, y);
             lungs.at(row, column) = static_cast<float>(lung);
@@ -108,7 +116,7 @@ void draw_soft_parts(Plane& plane, Plane& lungs, const Anatomy& a, const XrayPha
             double value = soft - 2.15 * std::max(0.0, lung - 0.62 * heart) + 0.55 * heart;
             const double airway = 0.034 + 0.006 * smooth(0.2, 0.7, y);
             value -= 0.42 * (1 - smooth(airway * 0.6, airway * 1.2, std::abs(x - a.spine(y) + 0.008))) * (1 - smooth(0.74, 0.82, y));
-            value -= 0.55 * ellipse(x, y, 0.36, a.dome_left + 0.13, 0.17, 0.075, 0.15);       // air in the stomach
+            value -= 0.55 * ellipse(x, y, 0.36, a.dome_left + 0.13, 0.17, 0.075, 0.15);  // air in the stomach
             if (p.female) {
                 value += 0.30 * ellipse(x, y, -0.43, 1.30, 0.33, 0.36, 0.25) + 0.30 * ellipse(x, y, 0.43, 1.30, 0.33, 0.36, -0.25);
             }
@@ -133,7 +141,8 @@ void stamp(Plane& plane, double x, double y, double nx, double ny, double step, 
         if (std::abs(d) >= 1.12) continue;
         const double body = std::sqrt(std::max(0.0, 1 - d * d));
         const double rim = s.rim * std::exp(-std::pow((std::abs(d) - 0.86) / 0.13, 2.0));
-        const double px = (x + nx * static_cast<double>(i) * pixel + 1.0) / pixel - 0.5, py = (y + ny * static_cast<double>(i) * pixel) / pixel - 0.5;
+        const double px = (x + nx * static_cast<double>(i) * pixel + 1.0) / pixel - 0.5,
+                     py = (y + ny * static_cast<double>(i) * pixel) / pixel - 0.5;
         if (px < 1 || py < 1 || px >= static_cast<double>(plane.columns) - 2 || py >= static_cast<double>(plane.rows) - 2) continue;
         const auto column = static_cast<std::size_t>(px), row = static_cast<std::size_t>(py);
         const double fx = px - static_cast<double>(column), fy = py - static_cast<double>(row);
@@ -207,14 +216,17 @@ void draw_spine_and_shoulders(Plane& bones, const Anatomy& a) {
                 const double inside = 1 - smooth(half - 0.014, half + 0.008, std::abs(x));
                 if (inside <= 0) continue;
                 double value = inside * (0.10 + 0.15 * body + 0.07 * plate * body);
-                for (const double side : {-1.0, 1.0}) value += 0.15 * std::exp(-std::pow((x - side * 0.040) / 0.011, 2.0) - std::pow((y - 0.035) / 0.016, 2.0));
+                for (const double side : {-1.0, 1.0})
+                    value += 0.15 * std::exp(-std::pow((x - side * 0.040) / 0.011, 2.0) - std::pow((y - 0.035) / 0.016, 2.0));
                 value += 0.16 * std::exp(-std::pow(x / 0.009, 2.0) - std::pow((y - 0.075) / 0.026, 2.0));
                 bones.at(row, column) += static_cast<float>(value);
             }
         }
     }
     for (const double side : {-1.0, 1.0}) {
-        const auto clavicle = [side](double t) { return Point{side * (0.085 + 0.60 * t), 0.455 - 0.20 * t - 0.045 * std::sin(t * kPi * 1.6)}; };
+        const auto clavicle = [side](double t) {
+            return Point{side * (0.085 + 0.60 * t), 0.455 - 0.20 * t - 0.045 * std::sin(t * kPi * 1.6)};
+        };
         draw_curve(bones, clavicle, 0.68, Stroke{0.032, 0.30, 0.9}, 0.03, 0.04);
         const auto blade = [side](double t) { return Point{side * (0.80 - 0.10 * std::sin(t * kPi * 0.55)), 0.42 + 0.62 * t}; };
         draw_curve(bones, blade, 0.65, Stroke{0.030, 0.20, 0.6}, 0.1, 0.25);
@@ -261,7 +273,8 @@ public:
         for (auto& v : values_) v = r.between(-1, 1);
     }
     double at(double x, double y) const {  // x, y in 0 … 1
-        const double gx = std::clamp(x, 0.0, 0.999) * static_cast<double>(cells_), gy = std::clamp(y, 0.0, 0.999) * static_cast<double>(cells_);
+        const double gx = std::clamp(x, 0.0, 0.999) * static_cast<double>(cells_),
+                     gy = std::clamp(y, 0.0, 0.999) * static_cast<double>(cells_);
         const auto i = static_cast<std::size_t>(gx), j = static_cast<std::size_t>(gy);
         const double fx = smooth(0, 1, gx - static_cast<double>(i)), fy = smooth(0, 1, gy - static_cast<double>(j));
         const auto v = [&](std::size_t a, std::size_t b) { return values_[b * (cells_ + 2) + a]; };
@@ -305,17 +318,21 @@ void draw_opacity(Plane& plane, Plane& lungs, const XrayPhantom& p, Random& r) {
             }
             if (amount <= 0.01) continue;
             const double texture = 0.62 + 0.55 * coarse.at((x + 1) / 2, y / 2.6) + 0.30 * fine.at((x + 1) / 2, y / 2.6);
-            plane.at(row, column) += static_cast<float>(1.25 * p.opacity_strength * amount * std::clamp(texture, 0.0, 1.4) * std::min(1.0, 1.3 * lungs.at(row, column)));
+            plane.at(row, column) += static_cast<float>(1.25 * p.opacity_strength * amount * std::clamp(texture, 0.0, 1.4) *
+                                                        std::min(1.0, 1.3 * lungs.at(row, column)));
         }
     }
 }
 
-void box_blur(std::vector<float>& data, std::size_t count, std::size_t stride, std::size_t lines, std::size_t line_stride, std::size_t radius) {
+void box_blur(std::vector<float>& data, std::size_t count, std::size_t stride, std::size_t lines, std::size_t line_stride,
+              std::size_t radius) {
     std::vector<float> line(count);
     for (std::size_t l = 0; l < lines; ++l) {
         float* base = data.data() + l * line_stride;
         double sum = 0;
-        const auto clamp_at = [&](std::ptrdiff_t i) { return base[static_cast<std::size_t>(std::clamp<std::ptrdiff_t>(i, 0, static_cast<std::ptrdiff_t>(count) - 1)) * stride]; };
+        const auto clamp_at = [&](std::ptrdiff_t i) {
+            return base[static_cast<std::size_t>(std::clamp<std::ptrdiff_t>(i, 0, static_cast<std::ptrdiff_t>(count) - 1)) * stride];
+        };
         const auto reach = static_cast<std::ptrdiff_t>(radius);
         for (std::ptrdiff_t i = -reach; i <= reach; ++i) sum += clamp_at(i);
         for (std::size_t i = 0; i < count; ++i) {
@@ -376,7 +393,8 @@ std::vector<std::uint16_t> draw_xray(const XrayPhantom& p) {
     std::vector<std::uint16_t> image(plane.data.size());
     for (std::size_t row = 0; row < plane.rows; ++row) {
         for (std::size_t column = 0; column < plane.columns; ++column) {
-            const double a = 0.84 * plane.at(row, column) + 0.16 * scatter.at(row, column) + brightness + 0.03 * unevenness.at((plane.x_of(column) + 1) / 2, plane.y_of(row) / 2.6);
+            const double a = 0.84 * plane.at(row, column) + 0.16 * scatter.at(row, column) + brightness +
+                             0.03 * unevenness.at((plane.x_of(column) + 1) / 2, plane.y_of(row) / 2.6);
             const double quantum = 0.012 * std::exp(a * 0.28);  // fewer photons where it is dense
             const double b = a + quantum * static_cast<double>(noise.next());
             const double shown = 4095.0 / (1.0 + std::exp(-(b - 2.25) * 1.35));  // as a film responds

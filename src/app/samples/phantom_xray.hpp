@@ -11,9 +11,9 @@ struct XrayPhantom {
     std::uint64_t anatomy_seed = 1;   // the same for all images of a person
     std::uint64_t exposure_seed = 1;  // noise and positioning
     bool female = false;
-    double heart = 1.0;               // size; 1.25 is an enlarged one
+    double heart = 1.0;  // size; 1.25 is an enlarged one
     enum class Opacity : std::uint8_t { none, right_lower, left_lower, right_upper, both } opacity = Opacity::none;
-    double opacity_strength = 1.0;    // 0 … 1.5
+    double opacity_strength = 1.0;  // 0 … 1.5
 };
 
 /// Draws a frontal chest X-ray of nobody: projected attenuation of trunk, lungs, heart, vessels, bones, then scatter, noise

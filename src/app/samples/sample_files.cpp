@@ -47,7 +47,8 @@ std::string_view sop_class_of(SampleKind kind) {
 }
 
 Uid sample_uid(std::uint64_t seed, std::string_view what, std::size_t study, std::uint32_t image) {
-    const auto text = "fiducial sample " + std::to_string(seed) + " " + std::string(what) + " " + std::to_string(study) + " " + std::to_string(image);
+    const auto text =
+        "fiducial sample " + std::to_string(seed) + " " + std::string(what) + " " + std::to_string(study) + " " + std::to_string(image);
     return dicom::uid_from_hash(crypto::sha256(as_bytes(text)));
 }
 
@@ -82,7 +83,10 @@ struct Job {
 
 void write_general(DataSetWriter& w, const Job& j) {
     if (!j.person.character_set.empty()) w.text(tags::kSpecificCharacterSet, "CS", j.person.character_set);
-    w.text(0x00080008, "CS", j.study.kind == SampleKind::ct_series ? "ORIGINAL\\PRIMARY\\AXIAL" : j.study.kind == SampleKind::digital_xray ? "ORIGINAL\\PRIMARY\\" : "ORIGINAL\\PRIMARY");
+    w.text(0x00080008, "CS",
+           j.study.kind == SampleKind::ct_series      ? "ORIGINAL\\PRIMARY\\AXIAL"
+           : j.study.kind == SampleKind::digital_xray ? "ORIGINAL\\PRIMARY\\"
+                                                      : "ORIGINAL\\PRIMARY");
     w.text(tags::kSopClassUid, "UI", sop_class_of(j.study.kind));
     w.text(tags::kSopInstanceUid, "UI", j.sop_instance.text());
     for (const dicom::Tag tag : {0x00080020u, 0x00080021u, 0x00080022u, 0x00080023u}) w.text(tag, "DA", j.study.date);
@@ -146,7 +150,7 @@ void write_xray(DataSetWriter& w, const Job& j) {
     w.text(0x00180060, "DS", j.bedside() ? "90" : "120");
     if (digital) w.text(0x00181164, "DS", "0.35\\0.35");  // Imager Pixel Spacing
     w.text(0x00185101, "CS", j.bedside() ? "AP" : "PA");
-    if (digital) w.text(0x00187004, "CS", "DIRECT");      // Detector Type
+    if (digital) w.text(0x00187004, "CS", "DIRECT");  // Detector Type
     write_relationship(w, j);
     w.text(0x00200020, "CS", "L\\F");
     if (digital) w.text(0x00200062, "CS", "U");
@@ -215,7 +219,7 @@ void write_ultrasound(DataSetWriter& w, const Job& j) {
     w.us(0x00280002, 1);
     w.text(0x00280004, "CS", "MONOCHROME2");
     w.text(tags::kNumberOfFrames, "IS", std::to_string(phantom.frames));
-    w.at(0x00280009, 0x00181063);      // Frame Increment Pointer
+    w.at(0x00280009, 0x00181063);  // Frame Increment Pointer
     write_pixel_format(w, static_cast<std::uint16_t>(phantom.rows), static_cast<std::uint16_t>(phantom.columns), 8, 8);
     w.text(0x00282110, "CS", "00");
     w.binary(tags::kPixelData, "OB", pixels);
@@ -238,7 +242,8 @@ std::string converted(std::string_view utf8, const char* to) {
     char* from = in.data();
     char* into = out.data();
     std::size_t in_left = in.size(), out_left = out.size();
-    const bool done = iconv(converter, &from, &in_left, &into, &out_left) != static_cast<std::size_t>(-1) && iconv(converter, nullptr, nullptr, &into, &out_left) != static_cast<std::size_t>(-1);
+    const bool done = iconv(converter, &from, &in_left, &into, &out_left) != static_cast<std::size_t>(-1) &&
+                      iconv(converter, nullptr, nullptr, &into, &out_left) != static_cast<std::size_t>(-1);
     iconv_close(converter);
     FID_INVARIANT(done, "a sample text that its character set does not have");
     out.resize(out.size() - out_left);
@@ -270,7 +275,8 @@ std::vector<SampleFile> plan_sample_files() {
         for (std::uint32_t i = 0; i < images; ++i) {
             char name[16];
             std::snprintf(name, sizeof name, "%04u.dcm", i + 1);
-            const auto folder = std::filesystem::path(sample_people()[study.person].id) / (std::string(study.date) + "-" + std::string(modality_of(study.kind)));
+            const auto folder = std::filesystem::path(sample_people()[study.person].id) /
+                                (std::string(study.date) + "-" + std::string(modality_of(study.kind)));
             files.push_back({s, i, folder / name});
         }
     }
@@ -279,13 +285,20 @@ std::vector<SampleFile> plan_sample_files() {
 
 Bytes make_sample_file(const SampleFile& file, std::uint64_t seed) {
     const auto& study = sample_studies()[file.study];
-    const Job job{sample_people()[study.person], study, file.study, file.image, seed,
-                  sample_uid(seed, "instance", file.study, file.image), sample_uid(seed, "study", file.study, 0), sample_uid(seed, "series", file.study, 0),
+    const Job job{sample_people()[study.person],
+                  study,
+                  file.study,
+                  file.image,
+                  seed,
+                  sample_uid(seed, "instance", file.study, file.image),
+                  sample_uid(seed, "study", file.study, 0),
+                  sample_uid(seed, "series", file.study, 0),
                   sample_uid(seed, "frame", file.study, 0)};
     DataSetWriter writer;
     write_general(writer, job);
     switch (study.kind) {
-        case SampleKind::digital_xray: case SampleKind::computed_xray: write_xray(writer, job); break;
+        case SampleKind::digital_xray:
+        case SampleKind::computed_xray: write_xray(writer, job); break;
         case SampleKind::ct_series: write_ct(writer, job); break;
         case SampleKind::ultrasound: write_ultrasound(writer, job); break;
     }

@@ -10,9 +10,9 @@ namespace fiducial::app::samples {
 
 /// One file of the samples: which exam, which image of it.
 struct SampleFile {
-    std::size_t study = 0;           // row of sample_studies()
-    std::uint32_t image = 0;         // from 0
-    std::filesystem::path path;      // relative
+    std::size_t study = 0;       // row of sample_studies()
+    std::uint32_t image = 0;     // from 0
+    std::filesystem::path path;  // relative
 };
 
 /// Returns: all files, in order of study and image.

@@ -59,10 +59,15 @@ constexpr std::array kStudies = {
 
 }  // namespace
 
-std::span<const SamplePerson> sample_people() { return kPeople; }
-std::span<const SampleStudy> sample_studies() { return kStudies; }
+std::span<const SamplePerson> sample_people() {
+    return kPeople;
+}
+std::span<const SampleStudy> sample_studies() {
+    return kStudies;
+}
 
-Result<SampleReport> write_samples(const std::filesystem::path& folder, std::uint64_t seed, const std::function<void(std::size_t, std::size_t)>& progress) {
+Result<SampleReport> write_samples(const std::filesystem::path& folder, std::uint64_t seed,
+                                   const std::function<void(std::size_t, std::size_t)>& progress) {
     const auto files = plan_sample_files();
     SampleReport report{kPeople.size(), kStudies.size(), files.size(), 0};
     std::atomic<std::size_t> next{0};
@@ -75,7 +80,8 @@ Result<SampleReport> write_samples(const std::filesystem::path& folder, std::uin
             const auto path = folder / files[i].path;
             std::error_code code;
             std::filesystem::create_directories(path.parent_path(), code);
-            auto written = code ? Result<void>(fail(error_from_errno(code.value(), "create", path.parent_path()))) : write_file_atomically(path, bytes, 0644);
+            auto written = code ? Result<void>(fail(error_from_errno(code.value(), "create", path.parent_path())))
+                                : write_file_atomically(path, bytes, 0644);
             const std::lock_guard lock(mutex);
             if (failed) return;
             if (!written) {

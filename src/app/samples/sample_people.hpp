@@ -13,7 +13,7 @@ namespace fiducial::app::samples {
 /// A person who does not exist.
 struct SamplePerson {
     std::string_view id;
-    std::string_view name;           // UTF-8, component groups as DICOM writes them
+    std::string_view name;  // UTF-8, component groups as DICOM writes them
     std::string_view birth_date;
     std::string_view sex;
     std::string_view character_set;  // Specific Character Set that this person's images are written in
@@ -47,6 +47,7 @@ struct SampleReport {
 /// Writes all exams as Part 10 files to folder/<patient id>/<study date>-<modality>/NNNN.dcm, on as many threads as there
 /// are processors. The same seed gives the same files, byte for byte, and the same UIDs.
 /// Errors: io, no_space, permission.
-Result<SampleReport> write_samples(const std::filesystem::path& folder, std::uint64_t seed = 1, const std::function<void(std::size_t done, std::size_t of)>& progress = {});
+Result<SampleReport> write_samples(const std::filesystem::path& folder, std::uint64_t seed = 1,
+                                   const std::function<void(std::size_t done, std::size_t of)>& progress = {});
 
 }  // namespace fiducial::app::samples

@@ -28,7 +28,9 @@ std::string output_of(const std::string& command) {
     return out;
 }
 
-bool have_tool(const std::string& tool) { return !output_of("command -v " + tool + " 2>/dev/null").empty(); }
+bool have_tool(const std::string& tool) {
+    return !output_of("command -v " + tool + " 2>/dev/null").empty();
+}
 
 // All samples, written once for the tests that read them.
 class Samples : public ::testing::Test {
@@ -109,11 +111,12 @@ TEST_F(Samples, AreDicomToPydicom) {
         ASSERT_EQ(std::getenv("FIDUCIAL_TOOLS_REQUIRED"), nullptr) << "no pydicom in " << python;
         GTEST_SKIP() << "no pydicom in " << python << ": run deploy/dependencies test";
     }
-    const auto program = "import sys, pathlib, pydicom\n"
-                         "for f in sorted(pathlib.Path(sys.argv[1]).rglob('*.dcm')):\n"
-                         "    d = pydicom.dcmread(f)\n"
-                         "    assert len(d.PixelData) == d.Rows * d.Columns * d.BitsAllocated // 8 * int(d.get('NumberOfFrames', 1)), f\n"
-                         "print('good')\n";
+    const auto program =
+        "import sys, pathlib, pydicom\n"
+        "for f in sorted(pathlib.Path(sys.argv[1]).rglob('*.dcm')):\n"
+        "    d = pydicom.dcmread(f)\n"
+        "    assert len(d.PixelData) == d.Rows * d.Columns * d.BitsAllocated // 8 * int(d.get('NumberOfFrames', 1)), f\n"
+        "print('good')\n";
     const auto script = folder_ / "check.py";
     ASSERT_TRUE(write_file_atomically(script, as_bytes(program)));
     EXPECT_EQ(output_of(python + " '" + script.string() + "' '" + folder_.string() + "' 2>&1"), "good\n");

@@ -10,11 +10,19 @@ constexpr std::uint32_t kGrantable = roles::kDoctor | roles::kResearcher | roles
 constexpr std::uint32_t kReads = roles::kDoctor | roles::kTechnologist;
 constexpr std::uint32_t kIdentifies = kReads | roles::kDesk;
 
-Verdict allow(Reason reason, std::uint64_t until = kForEver) { return {true, reason, Obligation::none, until}; }
-Verdict deny(Reason reason) { return {false, reason, Obligation::none, 0}; }
+Verdict allow(Reason reason, std::uint64_t until = kForEver) {
+    return {true, reason, Obligation::none, until};
+}
+Verdict deny(Reason reason) {
+    return {false, reason, Obligation::none, 0};
+}
 
-bool is_zero(const Bytes32& id) { return id == kZero32; }
-bool is_care(Purpose purpose) { return purpose == Purpose::treatment || purpose == Purpose::emergency; }
+bool is_zero(const Bytes32& id) {
+    return id == kZero32;
+}
+bool is_care(Purpose purpose) {
+    return purpose == Purpose::treatment || purpose == Purpose::emergency;
+}
 
 /// One decision under way: the facts, the question and what follows from both.
 class Case {
@@ -66,10 +74,12 @@ private:
     Verdict person() const {
         const Operation operation = question_.operation;
         if (operation == Operation::ask) return allow(Reason::may_ask);
-        if (operation == Operation::break_glass) return has(roles::kDoctor) ? allow(Reason::may_break_glass) : deny(Reason::role_not_allowed);
+        if (operation == Operation::break_glass)
+            return has(roles::kDoctor) ? allow(Reason::may_break_glass) : deny(Reason::role_not_allowed);
 
         std::uint64_t guardian_until = 0;
-        if (operation == Operation::read || operation == Operation::identify || operation == Operation::trace || operation == Operation::consent) {
+        if (operation == Operation::read || operation == Operation::identify || operation == Operation::trace ||
+            operation == Operation::consent) {
             if (patient_.controller == snapshot_.subject_id) return allow(Reason::own_record);
             for (const auto& guardian : patient_.guardians) {
                 if (guardian.person == snapshot_.subject_id) guardian_until = guardian.until;
@@ -79,9 +89,7 @@ private:
         if (operation == Operation::consent) return deny(guardian_until != 0 ? Reason::guardianship_over : Reason::not_own_record);
         if (home_ && has(roles::kCustodian) && question_.purpose == Purpose::administration) return allow(Reason::custodian);
 
-        Verdict decision = operation == Operation::read       ? read()
-                            : operation == Operation::identify ? identify()
-                                                               : duty();
+        Verdict decision = operation == Operation::read ? read() : operation == Operation::identify ? identify() : duty();
         const bool never_had = decision.reason == Reason::role_not_allowed || decision.reason == Reason::purpose_not_allowed ||
                                decision.reason == Reason::not_granted;
         if (!decision.allowed && guardian_until != 0 && never_had) decision.reason = Reason::guardianship_over;
@@ -97,7 +105,8 @@ private:
     }
 
     Verdict identify() const {
-        const bool duty = (has(kIdentifies) && is_care(question_.purpose)) || (has(roles::kDesk) && question_.purpose == Purpose::administration);
+        const bool duty =
+            (has(kIdentifies) && is_care(question_.purpose)) || (has(roles::kDesk) && question_.purpose == Purpose::administration);
         if (home_ && duty) return allow(Reason::staff_identities);
         const EmergencyFacts* emergency = open_emergency();
         if (emergency != nullptr && question_.at < emergency->until) return allow(Reason::emergency_opened, emergency->until);

@@ -162,7 +162,7 @@ Verdict allowed_by_both(const Verdict& settled, const Verdict& latest);
 
 enum class NodeState : std::uint8_t {
     answering,
-    away,         // away or behind for at most 24 h
+    away,  // away or behind for at most 24 h
     away_longer,
 };
 /// What a consent operation would do; anything else has `none`.
@@ -171,9 +171,9 @@ enum class ConsentChange : std::uint8_t { none, grant, revoke_or_restrict };
 struct AwayDecision {
     enum class Answer : std::uint8_t { allowed, denied, unavailable };
     Answer answer = Answer::unavailable;
-    Verdict decision;         // what the last settled state says
-    bool flagged = false;      // the trace and the door say that the node was away
-    bool anchor_later = false; // a durable entry comes first and goes to the chain when the node is back
+    Verdict decision;           // what the last settled state says
+    bool flagged = false;       // the trace and the door say that the node was away
+    bool anchor_later = false;  // a durable entry comes first and goes to the chain when the node is back
 };
 
 /// What may be done while the own node does not answer. Pure.

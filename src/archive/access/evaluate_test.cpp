@@ -32,10 +32,16 @@ RightsSnapshot person(std::uint32_t role, const Bytes32& institution = kOwnHospi
     return snapshot;
 }
 
-Question asks(Operation operation, Purpose purpose = Purpose::treatment) { return {kScope, operation, purpose, kNow}; }
+Question asks(Operation operation, Purpose purpose = Purpose::treatment) {
+    return {kScope, operation, purpose, kNow};
+}
 
-GrantFacts grant(Target target, Purpose purpose = Purpose::treatment) { return {target, kZero32, purpose, kNow - 10, kNow + 10, 0, 0}; }
-Target to_subject() { return {TargetKind::subject, kSubject, 0}; }
+GrantFacts grant(Target target, Purpose purpose = Purpose::treatment) {
+    return {target, kZero32, purpose, kNow - 10, kNow + 10, 0, 0};
+}
+Target to_subject() {
+    return {TargetKind::subject, kSubject, 0};
+}
 
 void expect_allowed(const RightsSnapshot& snapshot, const Question& question, Reason reason, std::uint64_t until = kForEver) {
     const Verdict decision = evaluate(snapshot, question);

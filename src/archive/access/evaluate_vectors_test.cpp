@@ -18,21 +18,27 @@ namespace {
 using boost::json::array;
 using boost::json::value;
 
-std::uint64_t number(const value& v) { return v.to_number<std::uint64_t>(); }
+std::uint64_t number(const value& v) {
+    return v.to_number<std::uint64_t>();
+}
 
 Bytes32 id(std::uint64_t number) {
     Bytes32 out{};
     for (int i = 0; i < 8; ++i) out[31 - static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(number >> (8 * i));
     return out;
 }
-Bytes32 id(const value& v) { return id(number(v)); }
+Bytes32 id(const value& v) {
+    return id(number(v));
+}
 
 template <typename Enum>
 Enum enumerator(const value& v) {
     return static_cast<Enum>(number(v));
 }
 
-Target target(const array& row) { return {enumerator<TargetKind>(row.at(0)), id(row.at(1)), static_cast<std::uint32_t>(number(row.at(2)))}; }
+Target target(const array& row) {
+    return {enumerator<TargetKind>(row.at(0)), id(row.at(1)), static_cast<std::uint32_t>(number(row.at(2)))};
+}
 
 struct State {
     std::map<std::uint64_t, SubjectFacts> subjects;
@@ -43,9 +49,12 @@ State state_of(const boost::json::object& text) {
     State state;
     for (const auto& v : text.at("subjects").as_array()) {
         const auto& row = v.as_array();
-        state.subjects[number(row.at(0))] = {
-            enumerator<SubjectKind>(row.at(1)), number(row.at(2)) != 0, number(row.at(3)) != 0, id(row.at(4)),
-            static_cast<std::uint32_t>(number(row.at(5))), static_cast<std::uint32_t>(number(row.at(6)))};
+        state.subjects[number(row.at(0))] = {enumerator<SubjectKind>(row.at(1)),
+                                             number(row.at(2)) != 0,
+                                             number(row.at(3)) != 0,
+                                             id(row.at(4)),
+                                             static_cast<std::uint32_t>(number(row.at(5))),
+                                             static_cast<std::uint32_t>(number(row.at(6)))};
     }
     for (const auto& v : text.at("patients").as_array()) {
         const auto& facts = v.as_object();
@@ -58,8 +67,10 @@ State state_of(const boost::json::object& text) {
             patient.grants.push_back({target(row), id(row.at(3)), enumerator<Purpose>(row.at(4)), number(row.at(5)), number(row.at(6)),
                                       number(row.at(7)), number(row.at(8))});
         }
-        for (const auto& r : facts.at("restrictions").as_array()) patient.restrictions.push_back({target(r.as_array()), id(r.as_array().at(3))});
-        for (const auto& g : facts.at("guardians").as_array()) patient.guardians.push_back({id(g.as_array().at(0)), number(g.as_array().at(1))});
+        for (const auto& r : facts.at("restrictions").as_array())
+            patient.restrictions.push_back({target(r.as_array()), id(r.as_array().at(3))});
+        for (const auto& g : facts.at("guardians").as_array())
+            patient.guardians.push_back({id(g.as_array().at(0)), number(g.as_array().at(1))});
         for (const auto& e : facts.at("emergencies").as_array()) {
             patient.emergencies.push_back({id(e.as_array().at(0)), number(e.as_array().at(1)), number(e.as_array().at(2))});
         }
@@ -103,7 +114,7 @@ TEST(Evaluate, answers_what_the_contract_answers) {
             const Question question{id(row.at(3)), enumerator<Operation>(row.at(4)), enumerator<Purpose>(row.at(5)), number(row.at(6))};
             const std::int64_t until = row.at(10).to_number<std::int64_t>();
             const Verdict expected{number(row.at(7)) != 0, enumerator<Reason>(row.at(8)), enumerator<Obligation>(row.at(9)),
-                                    until < 0 ? kForEver : static_cast<std::uint64_t>(until)};
+                                   until < 0 ? kForEver : static_cast<std::uint64_t>(until)};
             const Verdict answered = evaluate(snapshot, question);
             ++queries;
             reasons.insert(expected.reason);

@@ -31,8 +31,12 @@ Column column_of(Operation operation, Reason reason) {
     }
 }
 
-AwayDecision open_here(const Verdict& decision, bool anchor_later) { return {Answer::allowed, decision, true, anchor_later}; }
-AwayDecision closed(const Verdict& decision) { return {Answer::unavailable, decision, true, false}; }
+AwayDecision open_here(const Verdict& decision, bool anchor_later) {
+    return {Answer::allowed, decision, true, anchor_later};
+}
+AwayDecision closed(const Verdict& decision) {
+    return {Answer::unavailable, decision, true, false};
+}
 
 }  // namespace
 

@@ -109,7 +109,8 @@ TEST(NodeAway, break_glass) {
 }
 
 TEST(NodeAway, revoke_and_restrict_at_once_grant_not) {
-    expect_row(own_record(), Operation::consent, Purpose::personal, kYes, kAnchoredLater, kAnchoredLater, ConsentChange::revoke_or_restrict);
+    expect_row(own_record(), Operation::consent, Purpose::personal, kYes, kAnchoredLater, kAnchoredLater,
+               ConsentChange::revoke_or_restrict);
     expect_row(own_record(), Operation::consent, Purpose::personal, kYes, kUnavailable, kUnavailable, ConsentChange::grant);
     expect_row(own_record(), Operation::consent, Purpose::personal, kYes, kUnavailable, kUnavailable, ConsentChange::none);
 }

@@ -9,7 +9,9 @@ namespace {
 using store::RightsChange;
 using store::RightsFact;
 
-Target target_of(const RightsChange& change) { return {static_cast<TargetKind>(change.detail), change.other, change.bits}; }
+Target target_of(const RightsChange& change) {
+    return {static_cast<TargetKind>(change.detail), change.other, change.bits};
+}
 
 void open_emergency(EmergencyFacts& emergency, const RightsChange& change) {
     if (change.from <= emergency.until && emergency.from <= change.until) {  // two that meet are one
@@ -88,8 +90,10 @@ PatientFacts patient_facts(std::span<const RightsChange> changes) {
                 break;
             }
             case RightsFact::restriction:
-                if (change.on) restrictions[change.item] = {target_of(change), change.scope};
-                else restrictions.erase(change.item);
+                if (change.on)
+                    restrictions[change.item] = {target_of(change), change.scope};
+                else
+                    restrictions.erase(change.item);
                 break;
             case RightsFact::emergency_opened: {
                 auto& emergency = emergencies[change.other];
@@ -122,8 +126,8 @@ Result<SubjectFacts> facts_at(database::Transaction& transaction, const store::R
 
 }  // namespace
 
-Result<RightsSnapshot> rights_snapshot(database::Transaction& transaction, const store::Rights& rights, const Bytes32& subject, const Bytes32& holder,
-                                       const Hash& patient_key, std::uint64_t block) {
+Result<RightsSnapshot> rights_snapshot(database::Transaction& transaction, const store::Rights& rights, const Bytes32& subject,
+                                       const Bytes32& holder, const Hash& patient_key, std::uint64_t block) {
     FID_TRY(const bool unreadable, rights.has_unreadable(transaction, block));
     if (unreadable) return fail(ErrorCode::unavailable, "an event about rights could not be read: what it said is not known here");
     RightsSnapshot snapshot;

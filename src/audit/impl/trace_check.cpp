@@ -5,7 +5,9 @@ namespace {
 
 constexpr std::size_t kMostFaults = 100;
 
-std::string entry_at(std::uint64_t index, std::uint64_t offset) { return "entry " + std::to_string(index) + " at byte " + std::to_string(offset); }
+std::string entry_at(std::uint64_t index, std::uint64_t offset) {
+    return "entry " + std::to_string(index) + " at byte " + std::to_string(offset);
+}
 
 void add_fault(TraceReport& report, std::uint64_t index, std::uint64_t offset, std::string message) {
     if (report.faults.size() < kMostFaults) report.faults.push_back({index, offset, std::move(message)});
@@ -14,7 +16,8 @@ void add_fault(TraceReport& report, std::uint64_t index, std::uint64_t offset, s
 /// Goes through the records and remembers which index is due.
 class Checker {
 public:
-    Checker(Window& window, const LogKey& key, TraceReport& report, std::uint64_t due) : window_(window), key_(key), report_(report), due_(due) {}
+    Checker(Window& window, const LogKey& key, TraceReport& report, std::uint64_t due)
+        : window_(window), key_(key), report_(report), due_(due) {}
 
     /// Looks at one place. Returns: where to look next.
     Result<std::uint64_t> step(std::uint64_t offset) {
@@ -36,13 +39,15 @@ public:
 private:
     std::uint64_t take(const Record& record, std::uint64_t offset) {
         if (record.index < due_) {
-            add_fault(report_, record.index, offset, entry_at(record.index, offset) + " stands where entry " + std::to_string(due_) + " belongs");
+            add_fault(report_, record.index, offset,
+                      entry_at(record.index, offset) + " stands where entry " + std::to_string(due_) + " belongs");
             return record.next;
         }
         if (record.index > due_) {
             const std::string last = record.index - due_ == 1 ? "" : " to " + std::to_string(record.index - 1);
-            add_fault(report_, due_, offset, "entry " + std::to_string(due_) + last + " is missing at byte " + std::to_string(offset) + ": entry " +
-                                                 std::to_string(record.index) + " follows");
+            add_fault(report_, due_, offset,
+                      "entry " + std::to_string(due_) + last + " is missing at byte " + std::to_string(offset) + ": entry " +
+                          std::to_string(record.index) + " follows");
         }
         if (auto decoded = decode_entry(record.entry); !decoded) {
             add_fault(report_, record.index, offset, entry_at(record.index, offset) + " cannot be read: " + decoded.error().message);
@@ -76,9 +81,13 @@ Result<Tail> scan_tail(const File& log, std::uint64_t log_size, const LogKey& ke
         // A group is written only after the one before was synced: a whole record of a later group proves that this one had been whole.
         FID_TRY(const auto later, find_later_group(window, head.bytes, due, key));
         if (later) {
-            tail.fault = TraceFault{due, head.bytes, entry_at(due, head.bytes) + " was altered or is missing: a later group of entries stands at byte " + std::to_string(*later)};
+            tail.fault = TraceFault{due, head.bytes,
+                                    entry_at(due, head.bytes) + " was altered or is missing: a later group of entries stands at byte " +
+                                        std::to_string(*later)};
         } else if (found.place == Place::whole) {
-            tail.fault = TraceFault{due, head.bytes, entry_at(due, head.bytes) + " is not in its place: entry " + std::to_string(found.record.index) + " stands there"};
+            tail.fault = TraceFault{
+                due, head.bytes,
+                entry_at(due, head.bytes) + " is not in its place: entry " + std::to_string(found.record.index) + " stands there"};
         }
         break;
     }
@@ -96,7 +105,9 @@ Result<TraceReport> check_log(const File& log, std::uint64_t log_size, const Log
     }
     const std::uint64_t size = head.tree.size();
     if (checker.due() < size) {
-        add_fault(report, checker.due(), window.end(), "the log ends before entry " + std::to_string(checker.due()) + ", but its head says " + std::to_string(size) + " entries");
+        add_fault(
+            report, checker.due(), window.end(),
+            "the log ends before entry " + std::to_string(checker.due()) + ", but its head says " + std::to_string(size) + " entries");
     }
     report.root = checker.tree().root();
     if (report.clean() && (report.size != size || report.root != head.tree.root())) {
@@ -121,7 +132,8 @@ Result<TraceReport> check_closed_log(const File& log, const std::filesystem::pat
     if (!head_bytes && head_bytes.error().code != ErrorCode::not_found) return fail(head_bytes.error());
     const auto newest = head_bytes ? newest_head(*head_bytes, key) : std::nullopt;
     Head head = newest.value_or(Head{});
-    if (!newest && report.bytes > kHeaderSize) add_fault(report, 0, kHeaderSize, "the log holds entries, but trace.head is missing or damaged");
+    if (!newest && report.bytes > kHeaderSize)
+        add_fault(report, 0, kHeaderSize, "the log holds entries, but trace.head is missing or damaged");
     std::vector<TraceFault> faults = std::move(report.faults);
     FID_TRY(const auto tail, scan_tail(log, report.bytes, key, head));
     FID_TRY(report, check_log(log, report.bytes, key, head));

@@ -13,7 +13,9 @@ constexpr std::string_view kRecordTag = "fid.tracerow1";
 constexpr std::string_view kHeadTag = "fid.tracehead1";
 constexpr std::size_t kLargestRecord = kFrameSize + kLongestEntry + kMacSize;
 
-Hash header_mac(ByteView head, const crypto::Secret& mac_key) { return crypto::tagged_hmac_sha256(mac_key.view(), kLogTag, {head}); }
+Hash header_mac(ByteView head, const crypto::Secret& mac_key) {
+    return crypto::tagged_hmac_sha256(mac_key.view(), kLogTag, {head});
+}
 
 }  // namespace
 

@@ -14,7 +14,7 @@ inline constexpr std::string_view kHeadName = Trace::kHeadFile;
 inline constexpr std::size_t kHeaderSize = 1 + 13 + 32 + 8 + 16;
 inline constexpr std::size_t kFrameSize = 4 + 8 + 4;  // length, index, place in its group
 inline constexpr std::size_t kMacSize = 16;
-inline constexpr std::size_t kHeadSlotSize = 4096;    // two of them, written in turn
+inline constexpr std::size_t kHeadSlotSize = 4096;  // two of them, written in turn
 
 /// What the MACs of one log are made with.
 struct LogKey {
@@ -69,7 +69,7 @@ struct Record {
 enum class Place : std::uint8_t { whole, damaged, cut_off };  // cut_off: the file ends before the record does
 struct Found {
     Place place = Place::damaged;
-    Record record;                // when whole
+    Record record;                  // when whole
     std::uint64_t likely_next = 0;  // when damaged: where the next record would be by the frame, or 0
 };
 Result<Found> look_at(Window& window, std::uint64_t offset, const LogKey& key);

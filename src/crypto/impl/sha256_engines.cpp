@@ -92,7 +92,9 @@ IMB_MGR* thread_manager(Sha256Engine engine) {
     return nullptr;
 }
 
-bool in_lane(ByteView message) { return !message.empty() && message.size() <= kLongestInLane; }
+bool in_lane(ByteView message) {
+    return !message.empty() && message.size() <= kLongestInLane;
+}
 
 /// Hashes up to kMostLanes messages. Those that no lane takes are left to OpenSSL. Returns: how many lanes took.
 std::size_t hash_group(Sha256Engine engine, std::span<const ByteView> messages, std::span<Hash> out) {
@@ -158,7 +160,9 @@ std::size_t sha256_many_with(Sha256Engine engine, std::span<const ByteView> mess
 
 #else
 
-std::vector<Sha256Engine> available_sha256_engines() { return {Sha256Engine::openssl, Sha256Engine::automatic}; }
+std::vector<Sha256Engine> available_sha256_engines() {
+    return {Sha256Engine::openssl, Sha256Engine::automatic};
+}
 
 std::size_t sha256_many_with(Sha256Engine, std::span<const ByteView> messages, std::span<Hash> out) {
     for (std::size_t i = 0; i < messages.size(); ++i) out[i] = sha256(messages[i]);

@@ -17,23 +17,32 @@ constexpr std::string_view kReplacement = "\xef\xbf\xbd";
 
 // A set of 94, 96 or 94 × 94 characters, as ISO 2022 designates it.
 struct CodeSet {
-    int registration;           // ISO-IR number
-    std::string_view escape;    // without ESC
+    int registration;         // ISO-IR number
+    std::string_view escape;  // without ESC
     const char* iconv_name;
-    bool right;                 // goes to G1: bytes with the high bit
+    bool right;  // goes to G1: bytes with the high bit
     bool two_bytes;
 };
 
 constexpr std::array kSets = {
-    CodeSet{6, "(B", "ASCII", false, false},       CodeSet{14, "(J", "ASCII", false, false},  // JIS X 0201 romaji: yen sign and overline are left as they are
-    CodeSet{87, "$B", "EUC-JP", false, true},      CodeSet{159, "$(D", "EUC-JP", false, true},
-    CodeSet{100, "-A", "ISO-8859-1", true, false}, CodeSet{101, "-B", "ISO-8859-2", true, false},
-    CodeSet{109, "-C", "ISO-8859-3", true, false}, CodeSet{110, "-D", "ISO-8859-4", true, false},
-    CodeSet{144, "-L", "ISO-8859-5", true, false}, CodeSet{127, "-G", "ISO-8859-6", true, false},
-    CodeSet{126, "-F", "ISO-8859-7", true, false}, CodeSet{138, "-H", "ISO-8859-8", true, false},
-    CodeSet{148, "-M", "ISO-8859-9", true, false}, CodeSet{203, "-b", "ISO-8859-15", true, false},
-    CodeSet{166, "-T", "TIS-620", true, false},    CodeSet{13, ")I", "EUC-JP", true, false},
-    CodeSet{149, "$)C", "EUC-KR", true, true},     CodeSet{58, "$)A", "EUC-CN", true, true},
+    CodeSet{6, "(B", "ASCII", false, false},
+    CodeSet{14, "(J", "ASCII", false, false},  // JIS X 0201 romaji: yen sign and overline are left as they are
+    CodeSet{87, "$B", "EUC-JP", false, true},
+    CodeSet{159, "$(D", "EUC-JP", false, true},
+    CodeSet{100, "-A", "ISO-8859-1", true, false},
+    CodeSet{101, "-B", "ISO-8859-2", true, false},
+    CodeSet{109, "-C", "ISO-8859-3", true, false},
+    CodeSet{110, "-D", "ISO-8859-4", true, false},
+    CodeSet{144, "-L", "ISO-8859-5", true, false},
+    CodeSet{127, "-G", "ISO-8859-6", true, false},
+    CodeSet{126, "-F", "ISO-8859-7", true, false},
+    CodeSet{138, "-H", "ISO-8859-8", true, false},
+    CodeSet{148, "-M", "ISO-8859-9", true, false},
+    CodeSet{203, "-b", "ISO-8859-15", true, false},
+    CodeSet{166, "-T", "TIS-620", true, false},
+    CodeSet{13, ")I", "EUC-JP", true, false},
+    CodeSet{149, "$)C", "EUC-KR", true, true},
+    CodeSet{58, "$)A", "EUC-CN", true, true},
 };
 
 const CodeSet* set_of(int registration) {
@@ -103,7 +112,8 @@ Converter& converter(const char* name) {
 // Reads text with code extensions.
 class ExtendedDecoder {
 public:
-    ExtendedDecoder(const CodeSet* left, const CodeSet* right, std::string_view delimiters) : first_left_(left), first_right_(right), left_(left), right_(right), delimiters_(delimiters) {}
+    ExtendedDecoder(const CodeSet* left, const CodeSet* right, std::string_view delimiters)
+        : first_left_(left), first_right_(right), left_(left), right_(right), delimiters_(delimiters) {}
 
     Decoded run(std::string_view raw) {
         for (std::size_t at = 0; at < raw.size();) {
@@ -111,7 +121,8 @@ public:
             if (byte == 0x1b) {
                 at += escape(raw.substr(at));
             } else if (byte < 0x21 || (!left_->two_bytes && byte < 0x80)) {
-                if ((byte < 0x20 && byte != 0) || delimiters_.find(raw[at]) != std::string_view::npos) left_ = first_left_, right_ = first_right_;
+                if ((byte < 0x20 && byte != 0) || delimiters_.find(raw[at]) != std::string_view::npos)
+                    left_ = first_left_, right_ = first_right_;
                 out_.text += raw[at++];
             } else {
                 at += run_of(raw.substr(at), byte >= 0x80);
@@ -146,7 +157,8 @@ private:
         for (std::size_t i = 0; i < length; i += step) {
             if (set != nullptr && set->registration == 159) bytes += '\x8f';
             if (set != nullptr && set->registration == 13) bytes += '\x8e';
-            for (std::size_t k = i; k < std::min(i + step, length); ++k) bytes += static_cast<char>(static_cast<unsigned char>(raw[k]) | (set != nullptr && !high ? 0x80 : 0));
+            for (std::size_t k = i; k < std::min(i + step, length); ++k)
+                bytes += static_cast<char>(static_cast<unsigned char>(raw[k]) | (set != nullptr && !high ? 0x80 : 0));
         }
         if (set == nullptr || !converter(set->iconv_name).append(out_.text, bytes)) {
             if (set == nullptr) out_.text += kReplacement;

@@ -5,9 +5,9 @@
 namespace fiducial::dicom::impl {
 
 struct Decoded {
-    std::string text;          // UTF-8
-    bool known = true;         // false: the character set has a term that we do not know; text is what could be had
-    bool complete = true;      // false: some bytes became U+FFFD
+    std::string text;      // UTF-8
+    bool known = true;     // false: the character set has a term that we do not know; text is what could be had
+    bool complete = true;  // false: some bytes became U+FFFD
 };
 
 /// Decodes text by the values of Specific Character Set, code extensions (ISO 2022) included. iconv of the C library has the

@@ -18,8 +18,12 @@ bool is_text(Vr vr) {
     }
     return false;
 }
-bool is_converted(Vr vr) { return vr == "LO" || vr == "LT" || vr == "PN" || vr == "SH" || vr == "ST" || vr == "UC" || vr == "UT"; }
-bool is_single(Vr vr) { return vr == "LT" || vr == "ST" || vr == "UT" || vr == "UR"; }
+bool is_converted(Vr vr) {
+    return vr == "LO" || vr == "LT" || vr == "PN" || vr == "SH" || vr == "ST" || vr == "UC" || vr == "UT";
+}
+bool is_single(Vr vr) {
+    return vr == "LT" || vr == "ST" || vr == "UT" || vr == "UR";
+}
 
 // Bytes of one value of a binary number; 0 for other VRs.
 std::size_t number_size(Vr vr) {
@@ -111,7 +115,8 @@ std::string character_set_of(std::string_view raw) {
 JsonWriter::JsonWriter(const Tokenizer& source, const ScanLimits& limits) : source_(source), limits_(limits) {}
 
 void JsonWriter::warn(std::string what) {
-    if (warnings_.size() < kMaxWarnings && std::find(warnings_.begin(), warnings_.end(), what) == warnings_.end()) warnings_.push_back(std::move(what));
+    if (warnings_.size() < kMaxWarnings && std::find(warnings_.begin(), warnings_.end(), what) == warnings_.end())
+        warnings_.push_back(std::move(what));
 }
 
 Result<void> JsonWriter::run() {
@@ -213,7 +218,8 @@ Result<void> JsonWriter::element(Value value, Scope& scope) {
 }
 
 Result<void> JsonWriter::check_size() const {
-    if (out_.size() > limits_.json_bytes) return fail(ErrorCode::limit_exceeded, "the attributes as JSON are larger than " + std::to_string(limits_.json_bytes) + " bytes");
+    if (out_.size() > limits_.json_bytes)
+        return fail(ErrorCode::limit_exceeded, "the attributes as JSON are larger than " + std::to_string(limits_.json_bytes) + " bytes");
     return {};
 }
 
@@ -242,7 +248,8 @@ void JsonWriter::inline_value(const Value& value) {
     const auto word = word_size(value.vr);
     if (value.encoding.big_endian && word > 1) {  // JSON carries little endian
         Bytes swapped = to_bytes(value.bytes);
-        for (std::size_t i = 0; i + word <= swapped.size(); i += word) std::reverse(swapped.begin() + static_cast<std::ptrdiff_t>(i), swapped.begin() + static_cast<std::ptrdiff_t>(i + word));
+        for (std::size_t i = 0; i + word <= swapped.size(); i += word)
+            std::reverse(swapped.begin() + static_cast<std::ptrdiff_t>(i), swapped.begin() + static_cast<std::ptrdiff_t>(i + word));
         append_base64(out_, swapped);
     } else {
         append_base64(out_, value.bytes);
@@ -251,19 +258,22 @@ void JsonWriter::inline_value(const Value& value) {
 }
 
 void JsonWriter::remember(Tag tag, std::vector<std::string> values, const Scope& scope) {
-    if (scope.depth == 0 || (scope.request_item && (tag == 0x00400009 || tag == 0x00401001) && !attributes_.has(tag))) attributes_.set(tag, std::move(values));
+    if (scope.depth == 0 || (scope.request_item && (tag == 0x00400009 || tag == 0x00401001) && !attributes_.has(tag)))
+        attributes_.set(tag, std::move(values));
 }
 
 void JsonWriter::number_value(const Value& value, Scope& scope) {
     const auto size = number_size(value.vr);
     if (value.bytes.size() % size != 0) warn(tag_name(value.tag) + " has a length that is no multiple of its values' size");
     std::vector<std::string> texts;
-    for (std::size_t i = 0; i + size <= value.bytes.size(); i += size) texts.push_back(number_text(value.vr, value.bytes.data() + i, value.encoding.big_endian));
+    for (std::size_t i = 0; i + size <= value.bytes.size(); i += size)
+        texts.push_back(number_text(value.vr, value.bytes.data() + i, value.encoding.big_endian));
     if (!texts.empty()) {
         out_ += R"(,"Value":[)";
         for (std::size_t i = 0; i < texts.size(); ++i) {
             if (i != 0) out_ += ',';
-            const bool quoted = value.vr == "AT" || texts[i].find_first_of("nN") != std::string::npos || ((value.vr == "SV" || value.vr == "UV") && texts[i].size() > 15);
+            const bool quoted = value.vr == "AT" || texts[i].find_first_of("nN") != std::string::npos ||
+                                ((value.vr == "SV" || value.vr == "UV") && texts[i].size() > 15);
             if (quoted) out_ += '"';
             out_ += texts[i];
             if (quoted) out_ += '"';
@@ -307,13 +317,18 @@ void JsonWriter::text_value(const Value& value, Scope& scope) {
     const bool single = is_single(value.vr);
     Converted converted;
     if (is_converted(value.vr)) {
-        converted = to_utf8(raw, scope.character_set, single ? TextKind::single : value.vr == "PN" ? TextKind::person_names : TextKind::multi_valued);
+        converted = to_utf8(raw, scope.character_set,
+                            single             ? TextKind::single
+                            : value.vr == "PN" ? TextKind::person_names
+                                               : TextKind::multi_valued);
     } else {
         converted = to_utf8(raw, "ISO_IR 6", TextKind::multi_valued);
     }
     if (converted.defect == TextDefect::unknown_character_set) warn("the character set of " + tag_name(value.tag) + " is not known");
-    if (converted.defect == TextDefect::not_declared) warn(tag_name(value.tag) + " holds characters beyond ASCII without a character set that has them");
-    if (converted.defect == TextDefect::not_convertible) warn(tag_name(value.tag) + " holds characters that its character set does not have");
+    if (converted.defect == TextDefect::not_declared)
+        warn(tag_name(value.tag) + " holds characters beyond ASCII without a character set that has them");
+    if (converted.defect == TextDefect::not_convertible)
+        warn(tag_name(value.tag) + " holds characters that its character set does not have");
 
     std::vector<std::string> values;
     if (single) {
@@ -345,8 +360,10 @@ void JsonWriter::text_value(const Value& value, Scope& scope) {
 }
 
 // Returns: bytes taken. `delimited`: a delimiter ends the sequence, else the end of bytes does.
-Result<std::size_t> JsonWriter::sequence(ByteView bytes, bool delimited, std::uint64_t offset, Encoding encoding, const Scope& outer, Tag tag) {
-    if (outer.depth + 1 > limits_.depth) return fail(ErrorCode::limit_exceeded, tag_name(tag) + " is nested deeper than " + std::to_string(limits_.depth) + " sequences");
+Result<std::size_t> JsonWriter::sequence(ByteView bytes, bool delimited, std::uint64_t offset, Encoding encoding, const Scope& outer,
+                                         Tag tag) {
+    if (outer.depth + 1 > limits_.depth)
+        return fail(ErrorCode::limit_exceeded, tag_name(tag) + " is nested deeper than " + std::to_string(limits_.depth) + " sequences");
     std::size_t at = 0, items = 0;
     for (;;) {
         if (at == bytes.size() && !delimited) break;
@@ -369,7 +386,8 @@ Result<std::size_t> JsonWriter::sequence(ByteView bytes, bool delimited, std::ui
         inner.request_item = outer.depth == 0 && tag == tags::kRequestAttributesSequence && items == 0;
         out_ += items == 0 ? R"(,"Value":[)" : ",";
         FID_CHECK(check_size());
-        FID_TRY(const std::size_t taken, item(open ? bytes.subspan(at) : bytes.subspan(at, head.length), open, offset + at, std::move(inner)));
+        FID_TRY(const std::size_t taken,
+                item(open ? bytes.subspan(at) : bytes.subspan(at, head.length), open, offset + at, std::move(inner)));
         at += taken;
         ++items;
     }
@@ -383,7 +401,8 @@ Result<std::size_t> JsonWriter::item(ByteView bytes, bool delimited, std::uint64
     for (;;) {
         if (at == bytes.size() && !delimited) break;
         if (bytes.size() - at < 8) return fail(ErrorCode::malformed, "it ends inside the head of an element");
-        if (delimited && make_tag(read_u16(bytes.data() + at, scope.encoding.big_endian), read_u16(bytes.data() + at + 2, scope.encoding.big_endian)) == kItemDelimiter) {
+        if (delimited && make_tag(read_u16(bytes.data() + at, scope.encoding.big_endian),
+                                  read_u16(bytes.data() + at + 2, scope.encoding.big_endian)) == kItemDelimiter) {
             at += 8;
             break;
         }
@@ -414,12 +433,14 @@ Result<std::size_t> JsonWriter::nested_element(ByteView bytes, std::uint64_t off
         FID_CHECK(element(Value{head.tag, vr, value_encoding, {}, value_offset, length, false, true}, scope));
         return *size + length + 8;
     }
-    if (open && !(head.vr == "SQ" || head.vr == "UN")) return fail(ErrorCode::malformed, tag_name(head.tag) + " has a length that is not defined");
+    if (open && !(head.vr == "SQ" || head.vr == "UN"))
+        return fail(ErrorCode::malformed, tag_name(head.tag) + " has a length that is not defined");
     if (open || vr == "SQ") {
         const bool again = !scope.seen.insert(head.tag).second;
         if (again) return fail(ErrorCode::malformed, tag_name(head.tag) + " occurs twice in an item");
         open_element(head.tag, Vr::of("SQ"), scope);
-        FID_TRY(const std::size_t taken, sequence(open ? rest : rest.first(head.length), open, value_offset, value_encoding, scope, head.tag));
+        FID_TRY(const std::size_t taken,
+                sequence(open ? rest : rest.first(head.length), open, value_offset, value_encoding, scope, head.tag));
         out_ += '}';
         return *size + taken;
     }

@@ -30,11 +30,11 @@ private:
         Encoding encoding;
         std::string character_set;
         std::uint32_t depth = 0;
-        std::string path;                              // "" at the top, else ending in '/'
-        std::map<std::uint32_t, std::string> creators; // group << 8 | block
+        std::string path;                               // "" at the top, else ending in '/'
+        std::map<std::uint32_t, std::string> creators;  // group << 8 | block
         std::set<Tag> seen;
         bool first = true;
-        bool request_item = false;                     // first item of Request Attributes Sequence
+        bool request_item = false;  // first item of Request Attributes Sequence
     };
     struct Value {
         Tag tag;
@@ -43,7 +43,7 @@ private:
         ByteView bytes;
         std::uint64_t offset;
         std::uint64_t length;
-        bool present;         // false: the bytes were not kept
+        bool present;  // false: the bytes were not kept
         bool encapsulated;
     };
 

@@ -1,8 +1,8 @@
 #include "dicom/impl/dictionary.hpp"
 
 #include <dcmtk/config/osconfig.h>
-#include <dcmtk/dcmdata/dcdict.h>
 #include <dcmtk/dcmdata/dcdicent.h>
+#include <dcmtk/dcmdata/dcdict.h>
 
 #include <cctype>
 #include <unordered_map>
@@ -17,10 +17,14 @@ struct Entry {
 
 Vr vr_of(const DcmDictEntry& entry) {
     switch (entry.getEVR()) {
-        case EVR_ox: case EVR_px: return Vr::of("ox");
+        case EVR_ox:
+        case EVR_px: return Vr::of("ox");
         case EVR_xs: return Vr::of("xs");
         case EVR_lt: return Vr::of("lt");
-        case EVR_na: case EVR_up: case EVR_UNKNOWN: case EVR_UNKNOWN2B: return Vr{};
+        case EVR_na:
+        case EVR_up:
+        case EVR_UNKNOWN:
+        case EVR_UNKNOWN2B: return Vr{};
         default: break;
     }
     DcmVR vr(entry.getEVR());
@@ -43,7 +47,8 @@ struct StandardDictionary {
             const Tag tag = make_tag(entry->getGroup(), entry->getElement());
             const char* name = entry->getTagName();
             std::string keyword = name != nullptr ? name : "";
-            if (keyword.starts_with("RETIRED_") || keyword.starts_with("ACR_NEMA_")) keyword = keyword.substr(keyword.find('_', keyword[0] == 'A' ? 4 : 0) + 1);
+            if (keyword.starts_with("RETIRED_") || keyword.starts_with("ACR_NEMA_"))
+                keyword = keyword.substr(keyword.find('_', keyword[0] == 'A' ? 4 : 0) + 1);
             by_keyword.emplace(keyword, tag);
             by_tag.emplace(tag, Entry{vr_of(*entry), std::move(keyword)});
         }
@@ -66,7 +71,9 @@ Vr find_in_dcmtk(Tag tag, const char* creator) {
 
 }  // namespace
 
-bool is_private(Tag tag) { return (group_of(tag) & 1) != 0; }
+bool is_private(Tag tag) {
+    return (group_of(tag) & 1) != 0;
+}
 
 Vr standard_vr(Tag tag) {
     const auto& table = standard().by_tag;
@@ -74,7 +81,8 @@ Vr standard_vr(Tag tag) {
     if (element_of(tag) == 0) return Vr::of("UL");  // group length
     if (is_private(tag)) return element_of(tag) >= 0x10 && element_of(tag) <= 0xff ? Vr::of("LO") : Vr{};
     const auto group = group_of(tag);
-    const bool repeating = (group >= 0x5000 && group <= 0x501e) || (group >= 0x6000 && group <= 0x601e) || group == 0x0020 || group == 0x0028 || group == 0x1000 || group == 0x1010 || group == 0x7f00;
+    const bool repeating = (group >= 0x5000 && group <= 0x501e) || (group >= 0x6000 && group <= 0x601e) || group == 0x0020 ||
+                           group == 0x0028 || group == 0x1000 || group == 0x1010 || group == 0x7f00;
     return repeating ? find_in_dcmtk(tag, nullptr) : Vr{};
 }
 

@@ -20,7 +20,9 @@ struct JpegErrors {
     long damage;
 };
 
-[[noreturn]] void leave_jpeg(j_common_ptr info) { std::longjmp(reinterpret_cast<JpegErrors*>(info->err)->jump, 1); }
+[[noreturn]] void leave_jpeg(j_common_ptr info) {
+    std::longjmp(reinterpret_cast<JpegErrors*>(info->err)->jump, 1);
+}
 void note_jpeg_warning(j_common_ptr info, int level) {
     if (level < 0) ++reinterpret_cast<JpegErrors*>(info->err)->damage;
 }
@@ -97,7 +99,9 @@ void read_png(png_structp png, png_bytep out, png_size_t count) {
     source->left -= count;
 }
 void drop_png_warning(png_structp, png_const_charp) {}
-[[noreturn]] void leave_png(png_structp png, png_const_charp) { png_longjmp(png, 1); }
+[[noreturn]] void leave_png(png_structp png, png_const_charp) {
+    png_longjmp(png, 1);
+}
 
 struct PngTarget {
     DecodedImage* image;
@@ -159,7 +163,8 @@ Result<DecodedImage> decode_jpeg(ByteView file, std::uint64_t max_pixels) {
     JpegErrors errors{};
     jpeg_decompress_struct info{};
     if (!run_jpeg(file, target, errors, info)) {
-        if (target.too_large) return fail(ErrorCode::limit_exceeded, "the JPEG image has more than " + std::to_string(max_pixels) + " pixels");
+        if (target.too_large)
+            return fail(ErrorCode::limit_exceeded, "the JPEG image has more than " + std::to_string(max_pixels) + " pixels");
         return fail(ErrorCode::malformed, "the JPEG image cannot be decoded");
     }
     if (errors.damage != 0) return fail(ErrorCode::malformed, "the JPEG image is damaged");

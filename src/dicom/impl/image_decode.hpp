@@ -8,9 +8,9 @@ namespace fiducial::dicom::impl {
 struct DecodedImage {
     std::uint32_t rows = 0;
     std::uint32_t columns = 0;
-    std::uint8_t samples = 1;    // 1 grey, 3 RGB by pixel
-    std::uint8_t bits = 8;       // 8, or 16 little-endian for grey
-    Bytes pixels;                // with room for a data set's head, so that it can be put before them without a second copy
+    std::uint8_t samples = 1;  // 1 grey, 3 RGB by pixel
+    std::uint8_t bits = 8;     // 8, or 16 little-endian for grey
+    Bytes pixels;              // with room for a data set's head, so that it can be put before them without a second copy
 };
 inline constexpr std::size_t kRoomForHead = 64u << 10;  // bytes
 

@@ -17,7 +17,9 @@ Inflater::Inflater(std::uint64_t max_output) : stream_(std::make_unique<Stream>(
     FID_INVARIANT(inflateInit2(&stream_->z, -15) == Z_OK, "zlib cannot start");
 }
 
-Inflater::~Inflater() { inflateEnd(&stream_->z); }
+Inflater::~Inflater() {
+    inflateEnd(&stream_->z);
+}
 
 Result<void> Inflater::feed(ByteView bytes, const std::function<Result<void>(ByteView)>& sink) {
     auto& z = stream_->z;
@@ -39,24 +41,29 @@ Result<void> Inflater::feed(ByteView bytes, const std::function<Result<void>(Byt
             z.avail_out = static_cast<uInt>(stream_->out.size());
             answer = inflate(&z, Z_NO_FLUSH);
             if (answer != Z_OK && answer != Z_STREAM_END && answer != Z_BUF_ERROR) {
-                return fail(ErrorCode::malformed, "the deflated data set cannot be inflated at offset " + std::to_string(input_ + (part.size() - z.avail_in)));
+                return fail(ErrorCode::malformed,
+                            "the deflated data set cannot be inflated at offset " + std::to_string(input_ + (part.size() - z.avail_in)));
             }
             const std::size_t made = stream_->out.size() - z.avail_out;
             output_ += made;
-            if (output_ > max_output_) return fail(ErrorCode::limit_exceeded, "the data set inflates to more than " + std::to_string(max_output_) + " bytes");
+            if (output_ > max_output_)
+                return fail(ErrorCode::limit_exceeded, "the data set inflates to more than " + std::to_string(max_output_) + " bytes");
             if (made != 0) FID_CHECK(sink(ByteView(stream_->out).first(made)));
         } while (answer == Z_OK && z.avail_out == 0);
         ended_ = answer == Z_STREAM_END;
         const std::size_t used = part.size() - z.avail_in;
         input_ += used;
-        if (used == 0 && !ended_) return fail(ErrorCode::malformed, "the deflated data set cannot be inflated at offset " + std::to_string(input_));
+        if (used == 0 && !ended_)
+            return fail(ErrorCode::malformed, "the deflated data set cannot be inflated at offset " + std::to_string(input_));
         bytes = bytes.subspan(used);
     }
     return {};
 }
 
 Result<void> Inflater::finish() const {
-    if (!ended_) return fail(ErrorCode::malformed, "the input ends at offset " + std::to_string(input_) + " of the deflated data set, before the end of the stream");
+    if (!ended_)
+        return fail(ErrorCode::malformed,
+                    "the input ends at offset " + std::to_string(input_) + " of the deflated data set, before the end of the stream");
     return {};
 }
 

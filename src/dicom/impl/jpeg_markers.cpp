@@ -10,8 +10,12 @@ namespace {
 constexpr std::uint32_t kMaxScans = 200;  // a progressive file can ask for the whole image to be gone over in each
 constexpr std::uint8_t kStartOfImage = 0xd8, kEndOfImage = 0xd9, kStartOfScan = 0xda;
 
-bool is_frame_marker(std::uint8_t marker) { return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc; }
-bool stands_alone(std::uint8_t marker) { return marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8); }
+bool is_frame_marker(std::uint8_t marker) {
+    return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+}
+bool stands_alone(std::uint8_t marker) {
+    return marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8);
+}
 
 class MarkerWalker {
 public:
@@ -40,10 +44,13 @@ public:
     }
 
 private:
-    tl::unexpected<Error> malformed(std::string_view what) const { return fail(ErrorCode::malformed, "the JPEG file " + std::string(what) + " at offset " + std::to_string(at_)); }
+    tl::unexpected<Error> malformed(std::string_view what) const {
+        return fail(ErrorCode::malformed, "the JPEG file " + std::string(what) + " at offset " + std::to_string(at_));
+    }
 
     Result<std::uint8_t> next_marker() {
-        if (at_ >= file_.size() || file_[at_] != 0xff) return malformed(at_ >= file_.size() ? "is cut off" : "has no marker where one should be");
+        if (at_ >= file_.size() || file_[at_] != 0xff)
+            return malformed(at_ >= file_.size() ? "is cut off" : "has no marker where one should be");
         while (at_ < file_.size() && file_[at_] == 0xff) ++at_;
         if (at_ >= file_.size()) return malformed("is cut off");
         const auto marker = file_[at_++];
@@ -64,7 +71,10 @@ private:
         if (frame_seen_) return malformed("has a second frame");
         if (segment.size() < 6) return malformed("has a short frame header");
         frame_seen_ = true;
-        header_.process = marker == 0xc0 ? JpegProcess::baseline : marker == 0xc1 ? JpegProcess::extended : marker == 0xc2 ? JpegProcess::progressive : JpegProcess::other;
+        header_.process = marker == 0xc0   ? JpegProcess::baseline
+                          : marker == 0xc1 ? JpegProcess::extended
+                          : marker == 0xc2 ? JpegProcess::progressive
+                                           : JpegProcess::other;
         header_.precision = segment[0];
         header_.rows = read_be<std::uint16_t>(segment.subspan(1));
         header_.columns = read_be<std::uint16_t>(segment.subspan(3));
@@ -82,7 +92,8 @@ private:
     // Runs over entropy-coded data to the next marker that is not a restart.
     Result<void> scan() {
         if (!frame_seen_) return malformed("has a scan before its frame");
-        if (++header_.scans > kMaxScans) return fail(ErrorCode::limit_exceeded, "the JPEG file has more than " + std::to_string(kMaxScans) + " scans");
+        if (++header_.scans > kMaxScans)
+            return fail(ErrorCode::limit_exceeded, "the JPEG file has more than " + std::to_string(kMaxScans) + " scans");
         while (at_ < file_.size()) {
             const auto* found = static_cast<const std::uint8_t*>(std::memchr(file_.data() + at_, 0xff, file_.size() - at_));
             if (found == nullptr || found + 1 == file_.data() + file_.size()) break;
@@ -115,6 +126,8 @@ private:
 
 }  // namespace
 
-Result<JpegHeader> read_jpeg_header(ByteView file) { return MarkerWalker(file).run(); }
+Result<JpegHeader> read_jpeg_header(ByteView file) {
+    return MarkerWalker(file).run();
+}
 
 }  // namespace fiducial::dicom::impl

@@ -77,7 +77,8 @@ Result<bool> PrefixReader::walk_meta(ByteView file, bool at_end) {
             if (at_ + head.length > kMaxMeta + kPreamble) return fail(ErrorCode::limit_exceeded, "group 0002 is larger than 1 MiB");
             if (rest.size() - *size >= head.length) {
                 // What two readers may read differently is not taken: the evidence would speak of one of two images.
-                if (element_of(head.tag) <= last_meta_) return fail(ErrorCode::malformed, "group 0002 holds an element twice or out of order at offset " + std::to_string(at_));
+                if (element_of(head.tag) <= last_meta_)
+                    return fail(ErrorCode::malformed, "group 0002 holds an element twice or out of order at offset " + std::to_string(at_));
                 last_meta_ = element_of(head.tag);
                 const auto value = rest.subspan(*size, head.length);
                 at_ += *size + head.length;
@@ -102,7 +103,8 @@ Result<bool> PrefixReader::walk_meta(ByteView file, bool at_end) {
 Result<std::optional<PrefixReader::Found>> PrefixReader::find_syntax(ByteView file, bool at_end) {
     const auto rest = file.subspan(at_);
     if (sop_class_ == kMediaStorageDirectory) return fail(ErrorCode::unsupported, "this is a DICOMDIR, not an instance");
-    if (rest.empty() && at_end) return fail(ErrorCode::malformed, "the input ends at offset " + std::to_string(file.size()) + ", before the data set");
+    if (rest.empty() && at_end)
+        return fail(ErrorCode::malformed, "the input ends at offset " + std::to_string(file.size()) + ", before the data set");
     if (!syntax_.empty()) {
         const auto* syntax = find_transfer_syntax(syntax_);
         const bool is_uid = Uid::parse(syntax_).has_value();
@@ -113,7 +115,9 @@ Result<std::optional<PrefixReader::Found>> PrefixReader::find_syntax(ByteView fi
     }
     if (rest.size() < 8 && !at_end) return std::optional<Found>{};
     const auto* syntax = recognise_data_set(rest);
-    if (syntax == nullptr) return fail(ErrorCode::malformed, "no transfer syntax is given, and the data set at offset " + std::to_string(at_) + " does not show one");
+    if (syntax == nullptr)
+        return fail(ErrorCode::malformed,
+                    "no transfer syntax is given, and the data set at offset " + std::to_string(at_) + " does not show one");
     if (meta_seen_) warnings_.emplace_back("group 0002 names no transfer syntax; the data set shows it");
     return std::optional<Found>(Found{at_, syntax});
 }

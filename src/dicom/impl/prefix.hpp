@@ -20,7 +20,7 @@ public:
     /// Errors: malformed, unsupported, limit_exceeded beyond 1 MiB of group 0002.
     Result<std::optional<Found>> look(ByteView file, bool at_end);
 
-    const std::string& sop_class() const { return sop_class_; }        // as group 0002 says
+    const std::string& sop_class() const { return sop_class_; }  // as group 0002 says
     const std::string& sop_instance() const { return sop_instance_; }
     const std::vector<std::string>& warnings() const { return warnings_; }
 
@@ -33,7 +33,7 @@ private:
 
     Step step_ = Step::start;
     bool meta_seen_ = false;
-    int last_meta_ = -1;        // element number within group 0002
+    int last_meta_ = -1;  // element number within group 0002
     std::size_t at_ = 0;
     std::size_t meta_end_ = 0;  // as group length says; 0 where it does not
     std::string syntax_, sop_class_, sop_instance_;

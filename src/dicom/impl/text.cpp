@@ -60,7 +60,9 @@ Converted to_utf8(std::string_view raw, std::string_view character_set, TextKind
     auto decoded = decode_text(raw, character_set, kind == TextKind::person_names ? "\\^=" : kind == TextKind::multi_valued ? "\\" : "");
     if (!decoded.known && is_utf8(raw)) return {std::string(raw), TextDefect::unknown_character_set};
     if (!is_utf8(decoded.text)) return {repaired_utf8(decoded.text), TextDefect::not_convertible};
-    return {std::move(decoded.text), !decoded.known ? TextDefect::unknown_character_set : decoded.complete ? TextDefect::none : TextDefect::not_convertible};
+    return {std::move(decoded.text), !decoded.known     ? TextDefect::unknown_character_set
+                                     : decoded.complete ? TextDefect::none
+                                                        : TextDefect::not_convertible};
 }
 
 std::string_view trim(std::string_view text, bool keep_leading_spaces) {
@@ -109,7 +111,8 @@ void append_base64(std::string& out, ByteView bytes) {
     static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (std::size_t i = 0; i < bytes.size(); i += 3) {
         const std::size_t rest = bytes.size() - i;
-        const std::uint32_t group = (std::uint32_t{bytes[i]} << 16) | (rest > 1 ? std::uint32_t{bytes[i + 1]} << 8 : 0u) | (rest > 2 ? bytes[i + 2] : 0u);
+        const std::uint32_t group =
+            (std::uint32_t{bytes[i]} << 16) | (rest > 1 ? std::uint32_t{bytes[i + 1]} << 8 : 0u) | (rest > 2 ? bytes[i + 2] : 0u);
         out += kDigits[group >> 18];
         out += kDigits[(group >> 12) & 63];
         out += rest > 1 ? kDigits[(group >> 6) & 63] : '=';

@@ -18,7 +18,9 @@ bool listed(std::string_view list, std::string_view vr) {
     return false;
 }
 
-bool is_pixel_tag(Tag tag) { return tag == tags::kFloatPixelData || tag == tags::kDoubleFloatPixelData || tag == tags::kPixelData; }
+bool is_pixel_tag(Tag tag) {
+    return tag == tags::kFloatPixelData || tag == tags::kDoubleFloatPixelData || tag == tags::kPixelData;
+}
 
 }  // namespace
 
@@ -30,7 +32,9 @@ std::uint32_t read_u32(const std::uint8_t* at, bool big_endian) {
     return big_endian ? (a << 16) | b : (b << 16) | a;
 }
 
-bool is_known_vr(Vr vr) { return listed(kShortVrs, vr.view()) || listed(kLongVrs, vr.view()); }
+bool is_known_vr(Vr vr) {
+    return listed(kShortVrs, vr.view()) || listed(kLongVrs, vr.view());
+}
 
 Result<std::uint8_t> head_size(ByteView first8, Encoding encoding) {
     if (!encoding.explicit_vr) return std::uint8_t{8};
@@ -75,7 +79,8 @@ ByteView Tokenizer::value_of(const TopElement& element) const {
 Result<void> Tokenizer::keep(ByteView bytes) {
     used_ += bytes.size();
     if (used_ > limits_.header_bytes) {
-        return fail(ErrorCode::limit_exceeded, "attributes beside the pixel data are larger than " + std::to_string(limits_.header_bytes) + " bytes");
+        return fail(ErrorCode::limit_exceeded,
+                    "attributes beside the pixel data are larger than " + std::to_string(limits_.header_bytes) + " bytes");
     }
     append(kept_, bytes);
     return {};
@@ -84,7 +89,8 @@ Result<void> Tokenizer::keep(ByteView bytes) {
 Result<void> Tokenizer::feed(ByteView bytes) {
     while (!bytes.empty()) {
         if (trailing_zeros_) {
-            if (std::any_of(bytes.begin(), bytes.end(), [](std::uint8_t b) { return b != 0; })) return malformed("something follows the zeros that begin");
+            if (std::any_of(bytes.begin(), bytes.end(), [](std::uint8_t b) { return b != 0; }))
+                return malformed("something follows the zeros that begin");
             offset_ += bytes.size();
             return {};
         }
@@ -134,9 +140,11 @@ Result<void> Tokenizer::head_complete(const ElementHead& head) {
 
 Result<void> Tokenizer::top_element(const ElementHead& head) {
     if (group_of(head.tag) == 0xfffe) return malformed("an item or delimiter outside of a sequence");
-    if (group_of(head.tag) == 0 || group_of(head.tag) == 2) return malformed("an element of group " + tag_text(head.tag).substr(0, 4) + ", which a data set cannot hold,");
+    if (group_of(head.tag) == 0 || group_of(head.tag) == 2)
+        return malformed("an element of group " + tag_text(head.tag).substr(0, 4) + ", which a data set cannot hold,");
     if (elements_.size() >= kMaxElements) return fail(ErrorCode::limit_exceeded, "more than " + std::to_string(kMaxElements) + " elements");
-    if (!is_known_vr(head.vr) && head.vr.text[0] >= 'A' && head.vr.text[0] <= 'Z') warn(tag_name(head.tag) + " has a value representation that is not known");
+    if (!is_known_vr(head.vr) && head.vr.text[0] >= 'A' && head.vr.text[0] <= 'Z')
+        warn(tag_name(head.tag) + " has a value representation that is not known");
     if (!elements_.empty() && head.tag < last_tag_) warn(tag_name(head.tag) + " stands out of order");
     if (head.length != kUndefinedLength && (head.length & 1) != 0) warn(tag_name(head.tag) + " has an odd length");
     last_tag_ = std::max(last_tag_, head.tag);
@@ -175,7 +183,8 @@ Result<void> Tokenizer::nested_undefined(const ElementHead& head, Encoding here)
 
 Result<void> Tokenizer::push(FrameKind kind, Encoding encoding, const ElementHead& head) {
     if (frames_.size() >= std::size_t{limits_.depth} * 2) {
-        return fail(ErrorCode::limit_exceeded, tag_name(head.tag) + " is nested deeper than " + std::to_string(limits_.depth) + " sequences");
+        return fail(ErrorCode::limit_exceeded,
+                    tag_name(head.tag) + " is nested deeper than " + std::to_string(limits_.depth) + " sequences");
     }
     frames_.push_back({kind, encoding});
     return {};
@@ -219,7 +228,8 @@ Result<void> Tokenizer::finish() {
     const auto at = "the input ends at offset " + std::to_string(offset_) + " of the data set, ";
     if (head_have_ != 0) {
         // In big endian a tag may begin with zeros: there they could be a cut.
-        const bool zeros = frames_.empty() && !encoding_.big_endian && std::all_of(head_.begin(), head_.begin() + head_have_, [](std::uint8_t b) { return b == 0; });
+        const bool zeros = frames_.empty() && !encoding_.big_endian &&
+                           std::all_of(head_.begin(), head_.begin() + head_have_, [](std::uint8_t b) { return b == 0; });
         if (!zeros) return fail(ErrorCode::malformed, at + "inside the head of an element");
         warn("zeros follow the data set");
     }

@@ -30,9 +30,9 @@ std::uint32_t read_u32(const std::uint8_t* at, bool big_endian);
 /// Head of an element or item.
 struct ElementHead {
     Tag tag = 0;
-    Vr vr;                      // as written; implicit: from the dictionary, UN for private ones
+    Vr vr;  // as written; implicit: from the dictionary, UN for private ones
     std::uint32_t length = 0;
-    std::uint8_t size = 0;      // of the head: 8 or 12
+    std::uint8_t size = 0;  // of the head: 8 or 12
 };
 /// Returns: how many bytes the head needs (8 or 12), judged by the first 8.
 /// Errors: malformed where the VR is not two capital letters.
@@ -46,9 +46,9 @@ struct TopElement {
     Tag tag = 0;
     Vr vr;
     bool undefined_length = false;
-    std::uint64_t offset = 0;      // of the value in the data set
-    std::uint64_t length = 0;      // of the value, without the delimiter that ends it
-    std::size_t kept = kNotKept;   // where the value starts in kept()
+    std::uint64_t offset = 0;     // of the value in the data set
+    std::uint64_t length = 0;     // of the value, without the delimiter that ends it
+    std::size_t kept = kNotKept;  // where the value starts in kept()
 };
 
 /// Walks over a data set's bytes as they come, in any pieces.
@@ -96,10 +96,10 @@ private:
 
     Encoding encoding_;
     ScanLimits limits_;
-    std::uint64_t offset_ = 0;        // bytes taken
+    std::uint64_t offset_ = 0;  // bytes taken
     std::array<std::uint8_t, 12> head_{};
     std::uint8_t head_have_ = 0;
-    std::uint8_t head_need_ = 0;      // 0: not known yet
+    std::uint8_t head_need_ = 0;  // 0: not known yet
     std::uint64_t head_offset_ = 0;
     std::uint64_t value_left_ = 0;
     Target target_ = Target::keep;
@@ -107,7 +107,7 @@ private:
     std::size_t identity_passed_ = kNotKept;
     std::vector<Frame> frames_;
     std::vector<TopElement> elements_;
-    std::uint64_t used_ = 0;          // of limits_.header_bytes
+    std::uint64_t used_ = 0;  // of limits_.header_bytes
     Bytes kept_;
     std::size_t pixel_ = kNotKept;
     Tag last_tag_ = 0;

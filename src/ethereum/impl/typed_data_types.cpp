@@ -16,14 +16,19 @@ constexpr std::size_t kMaxMembers = 64;
 constexpr std::size_t kMaxName = 128;
 constexpr std::size_t kMaxDimensions = 4;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
 
 bool is_identifier(std::string_view text) {
     if (text.empty() || text.size() > kMaxName || is_digit(text.front())) return false;
-    return std::all_of(text.begin(), text.end(), [](char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$'; });
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$'; });
 }
 
-std::string_view without_arrays(std::string_view type) { return type.substr(0, type.find('[')); }
+std::string_view without_arrays(std::string_view type) {
+    return type.substr(0, type.find('['));
+}
 
 // "[]" and "[n]" again and again; n without leading zeros.
 bool are_dimensions(std::string_view text) {
@@ -48,7 +53,8 @@ tl::unexpected<Error> malformed(std::string_view type, std::string_view what) {
 unsigned trailing_number(std::string_view type) {
     unsigned value = 0;
     unsigned scale = 1;
-    for (std::size_t i = type.size(); i-- > 0 && is_digit(type[i]) && scale <= 1000; scale *= 10) value += scale * static_cast<unsigned>(type[i] - '0');
+    for (std::size_t i = type.size(); i-- > 0 && is_digit(type[i]) && scale <= 1000; scale *= 10)
+        value += scale * static_cast<unsigned>(type[i] - '0');
     return value;
 }
 
@@ -60,7 +66,9 @@ bool is_atomic(std::string_view type) {
     return (is("uint") || is("int")) && number % 8 == 0 && number <= 256;
 }
 
-bool is_known(std::string_view type) { return type == "string" || type == "bytes" || is_atomic(type); }
+bool is_known(std::string_view type) {
+    return type == "string" || type == "bytes" || is_atomic(type);
+}
 
 Result<void> TypeTable::add(std::string_view name, const bj::value& value) {
     if (!is_identifier(name) || is_known(name)) return malformed(name, "not a name for a struct");
@@ -72,7 +80,8 @@ Result<void> TypeTable::add(std::string_view name, const bj::value& value) {
         const auto* object = entry.if_object();
         const auto* member_name = object != nullptr ? object->if_contains("name") : nullptr;
         const auto* member_type = object != nullptr ? object->if_contains("type") : nullptr;
-        if (member_name == nullptr || member_type == nullptr || object->size() != 2 || !member_name->is_string() || !member_type->is_string()) {
+        if (member_name == nullptr || member_type == nullptr || object->size() != 2 || !member_name->is_string() ||
+            !member_type->is_string()) {
             return malformed(name, "a member is {name, type}");
         }
         Member member{std::string(member_name->get_string()), std::string(member_type->get_string())};

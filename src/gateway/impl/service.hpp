@@ -81,9 +81,9 @@ struct Call {
     net::Request& request;
     net::Response& response;
     std::string request_id;
-    archive::Requester who{};              // of services that want a token
+    archive::Requester who{};               // of services that want a token
     std::vector<std::string> parameters{};  // what stood in the places of {…} in the route, checked to be UIDs
-    unsigned status = 200;                 // as answered
+    unsigned status = 200;                  // as answered
     std::uint64_t body_bytes = 0;
 
     Call(Door& shared, net::Request& asked, net::Response& answer, std::string id);
@@ -99,16 +99,16 @@ struct Call {
 using Service = net::Task<Result<void>> (*)(Call& call);
 
 // One file a service.
-net::Task<Result<void>> serve_liveness(Call& call);          // health.cpp
-net::Task<Result<void>> serve_readiness(Call& call);         // health.cpp
-net::Task<Result<void>> serve_metrics(Call& call);           // metrics.cpp
-net::Task<Result<void>> serve_retrieve_study(Call& call);    // wado.cpp
-net::Task<Result<void>> serve_retrieve_series(Call& call);   // wado.cpp
-net::Task<Result<void>> serve_retrieve_instance(Call& call); // wado.cpp
-net::Task<Result<void>> serve_store(Call& call);             // stow.cpp
-net::Task<Result<void>> serve_study_record(Call& call);      // evidence.cpp
-net::Task<Result<void>> serve_study_evidence(Call& call);    // evidence.cpp
-net::Task<Result<void>> serve_instance_evidence(Call& call); // evidence.cpp
+net::Task<Result<void>> serve_liveness(Call& call);           // health.cpp
+net::Task<Result<void>> serve_readiness(Call& call);          // health.cpp
+net::Task<Result<void>> serve_metrics(Call& call);            // metrics.cpp
+net::Task<Result<void>> serve_retrieve_study(Call& call);     // wado.cpp
+net::Task<Result<void>> serve_retrieve_series(Call& call);    // wado.cpp
+net::Task<Result<void>> serve_retrieve_instance(Call& call);  // wado.cpp
+net::Task<Result<void>> serve_store(Call& call);              // stow.cpp
+net::Task<Result<void>> serve_study_record(Call& call);       // evidence.cpp
+net::Task<Result<void>> serve_study_evidence(Call& call);     // evidence.cpp
+net::Task<Result<void>> serve_instance_evidence(Call& call);  // evidence.cpp
 
 enum class Access : std::uint8_t { anonymous, token };
 
@@ -123,9 +123,9 @@ struct Route {
 std::span<const Route> routes();
 
 struct RouteMatch {
-    const Route* route = nullptr;         // nothing: see allowed
+    const Route* route = nullptr;  // nothing: see allowed
     std::vector<std::string> parameters;
-    std::string allowed;                  // methods that the path has; empty: no such path
+    std::string allowed;  // methods that the path has; empty: no such path
 };
 RouteMatch find_route(std::string_view method, const net::Target& target);
 

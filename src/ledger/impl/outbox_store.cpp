@@ -65,7 +65,9 @@ create index ledger_transactions_block on ledger_transactions(block_number);
 };
 }  // namespace
 
-std::span<const database::Migration> migrations() { return kMigrations; }
+std::span<const database::Migration> migrations() {
+    return kMigrations;
+}
 
 namespace outbox_store {
 namespace {
@@ -73,13 +75,20 @@ namespace {
 using soci::into;
 using soci::use;
 
-long long number(std::uint64_t value) { return static_cast<long long>(value); }
-std::uint64_t unsigned_of(long long value) { return static_cast<std::uint64_t>(value); }
-long long state_number(OutboxState state) { return static_cast<long long>(state); }
+long long number(std::uint64_t value) {
+    return static_cast<long long>(value);
+}
+std::uint64_t unsigned_of(long long value) {
+    return static_cast<std::uint64_t>(value);
+}
+long long state_number(OutboxState state) {
+    return static_cast<long long>(state);
+}
 
 // The record's fields beside study key and version: ABI words as the contract hashes them, so that nothing is lost.
 Result<evidence::StudyRecord> record_from(ByteView words) {
-    if (words.size() != 14 * 32) return fail(ErrorCode::corrupt, "a stored record has " + std::to_string(words.size()) + " bytes instead of 448");
+    if (words.size() != 14 * 32)
+        return fail(ErrorCode::corrupt, "a stored record has " + std::to_string(words.size()) + " bytes instead of 448");
     const auto word = [&](std::size_t i) { return words.subspan(i * 32, 32); };
     const auto hash = [&](std::size_t i) {
         Hash out;
@@ -106,7 +115,8 @@ Result<evidence::StudyRecord> record_from(ByteView words) {
 }
 
 constexpr const char* kPendingColumns =
-    "id, kind, created_ms, coalesce(study_key, ''), coalesce(version, 0), coalesce(record, ''), coalesce(fields, ''), coalesce(to_address, ''), "
+    "id, kind, created_ms, coalesce(study_key, ''), coalesce(version, 0), coalesce(record, ''), coalesce(fields, ''), coalesce(to_address, "
+    "''), "
     "coalesce(calldata, ''), coalesce(tag, ''), gas_limit, mac";
 
 // The columns above, bound to a statement. (SOCI's rows know no types of expressions in SQLite.)
@@ -213,7 +223,8 @@ namespace {
 // The MAC covers the id, which the database gives.
 std::uint64_t insert(database::Transaction& t, const crypto::Secret& key, PendingColumns row) {
     if (row.kind == 0) {
-        t.sql() << "insert into ledger_outbox(kind, state, created_ms, not_before_ms, study_key, version, record, fields, gas_limit, problem, mac) "
+        t.sql() << "insert into ledger_outbox(kind, state, created_ms, not_before_ms, study_key, version, record, fields, gas_limit, "
+                   "problem, mac) "
                    "values(0, 0, :c, 0, :k, :v, :r, :f, 0, '', '') returning id",
             use(row.created_ms), use(row.study_key), use(row.version), use(row.record), use(row.fields), into(row.id);
     } else {
@@ -227,7 +238,8 @@ std::uint64_t insert(database::Transaction& t, const crypto::Secret& key, Pendin
 }
 }  // namespace
 
-Result<std::uint64_t> insert_anchor(database::Transaction& t, const crypto::Secret& key, const evidence::StudyRecord& record, std::int64_t now_ms) {
+Result<std::uint64_t> insert_anchor(database::Transaction& t, const crypto::Secret& key, const evidence::StudyRecord& record,
+                                    std::int64_t now_ms) {
     return database::attempt("store a record to be anchored", [&] {
         PendingColumns row;
         row.created_ms = now_ms;
@@ -239,8 +251,8 @@ Result<std::uint64_t> insert_anchor(database::Transaction& t, const crypto::Secr
     });
 }
 
-Result<std::uint64_t> insert_call(database::Transaction& t, const crypto::Secret& key, const Address& to, ByteView calldata, std::string_view tag, std::uint64_t gas,
-                                  std::int64_t now_ms) {
+Result<std::uint64_t> insert_call(database::Transaction& t, const crypto::Secret& key, const Address& to, ByteView calldata,
+                                  std::string_view tag, std::uint64_t gas, std::int64_t now_ms) {
     return database::attempt("store a call", [&] {
         PendingColumns row;
         row.kind = 1;
@@ -264,7 +276,8 @@ Result<OutboxItem> item(database::Transaction& t, const crypto::Secret& key, std
         std::string tx;
         std::string hash;
         std::string problem;
-        t.sql() << "select state, coalesce(tag, ''), coalesce(nonce, -1), coalesce(tx_hash, ''), coalesce(block_number, 0), coalesce(block_hash, ''), problem "
+        t.sql() << "select state, coalesce(tag, ''), coalesce(nonce, -1), coalesce(tx_hash, ''), coalesce(block_number, 0), "
+                   "coalesce(block_hash, ''), problem "
                    "from ledger_outbox where id = :i",
             use(wanted), into(state), into(tag), into(nonce), into(tx), into(block), into(hash), into(problem);
         if (state < 0 || state > state_number(OutboxState::failed)) return fail(ErrorCode::corrupt, "an outbox item is in no known state");
@@ -308,7 +321,8 @@ Result<DueCount> count_due(database::Transaction& t, std::int64_t now_ms) {
         long long count = 0;
         long long oldest = 0;
         long long kinds = 0;
-        t.sql() << "select count(*), coalesce(min(created_ms), 0), coalesce(max(kind), 0) from ledger_outbox where state = 0 and not_before_ms <= :n",
+        t.sql() << "select count(*), coalesce(min(created_ms), 0), coalesce(max(kind), 0) from ledger_outbox where state = 0 and "
+                   "not_before_ms <= :n",
             use(now), into(count), into(oldest), into(kinds);
         return DueCount{unsigned_of(count), oldest, kinds != 0};
     });
@@ -351,8 +365,9 @@ Result<std::vector<Open>> select_transactions(database::Transaction& t, const st
         long long sent = 0;
         std::string hash;
         std::string raw;
-        soci::statement statement = (t.sql().prepare << "select nonce, attempt, hash, sent_ms, " + columns_and_rows + " order by nonce, attempt", into(nonce),
-                                     into(number_of), into(hash), into(sent), into(raw));
+        soci::statement statement =
+            (t.sql().prepare << "select nonce, attempt, hash, sent_ms, " + columns_and_rows + " order by nonce, attempt", into(nonce),
+             into(number_of), into(hash), into(sent), into(raw));
         statement.execute(false);
         while (statement.fetch()) {
             Attempt attempt;
@@ -370,8 +385,12 @@ Result<std::vector<Open>> select_transactions(database::Transaction& t, const st
 
 }  // namespace
 
-Result<std::vector<Open>> open_transactions(database::Transaction& t) { return select_transactions(t, "'' from ledger_transactions where mined = 0"); }
-Result<std::vector<Open>> kept_transactions(database::Transaction& t) { return select_transactions(t, "raw from ledger_transactions where mined <> 2"); }
+Result<std::vector<Open>> open_transactions(database::Transaction& t) {
+    return select_transactions(t, "'' from ledger_transactions where mined = 0");
+}
+Result<std::vector<Open>> kept_transactions(database::Transaction& t) {
+    return select_transactions(t, "raw from ledger_transactions where mined <> 2");
+}
 
 Result<Bytes> raw_of(database::Transaction& t, std::uint64_t nonce, std::uint64_t attempt) {
     return database::attempt("read a signed transaction", [&]() -> Result<Bytes> {
@@ -431,7 +450,8 @@ Result<void> add_attempt(database::Transaction& t, std::uint64_t nonce, const At
         const auto hash = to_hex(attempt.hash);
         // What an undone block had under this nonce, and was settled, has lost its bytes; this one takes its place.
         t.sql() << "delete from ledger_transactions where nonce = :n and attempt = :a and mined <> 0", use(n), use(a);
-        t.sql() << "insert into ledger_transactions(nonce, attempt, raw, hash, sent_ms, mined) values(:n, :a, :r, :h, 0, 0)", use(n), use(a), use(raw), use(hash);
+        t.sql() << "insert into ledger_transactions(nonce, attempt, raw, hash, sent_ms, mined) values(:n, :a, :r, :h, 0, 0)", use(n),
+            use(a), use(raw), use(hash);
     });
 }
 
@@ -449,7 +469,8 @@ Result<void> mark_mined(database::Transaction& t, std::uint64_t nonce, const Pla
         const auto n = number(nonce);
         const auto block = number(place.block_number);
         const auto hash = to_hex(place.block_hash);
-        t.sql() << "update ledger_transactions set mined = 1, block_number = :b, block_hash = :h where nonce = :n", use(block), use(hash), use(n);
+        t.sql() << "update ledger_transactions set mined = 1, block_number = :b, block_hash = :h where nonce = :n", use(block), use(hash),
+            use(n);
         if (settled) t.sql() << "update ledger_transactions set mined = 2, raw = '' where nonce = :n", use(n);
     });
 }
@@ -465,7 +486,8 @@ Result<void> submit(database::Transaction& t, std::span<const std::uint64_t> ite
     return database::attempt("submit items", [&] {
         const auto n = number(nonce);
         long long id = 0;
-        soci::statement statement = (t.sql().prepare << "update ledger_outbox set state = 1, nonce = :n where id = :i and state = 0", use(n), use(id));
+        soci::statement statement =
+            (t.sql().prepare << "update ledger_outbox set state = 1, nonce = :n where id = :i and state = 0", use(n), use(id));
         for (const auto item : items) {
             id = number(item);
             statement.execute(true);
@@ -480,8 +502,8 @@ Result<void> set_included(database::Transaction& t, std::uint64_t item, const Pl
         const auto tx = to_hex(place.transaction);
         const auto block = number(place.block_number);
         const auto hash = to_hex(place.block_hash);
-        t.sql() << "update ledger_outbox set state = :s, tx_hash = :t, block_number = :b, block_hash = :h, problem = '' where id = :i", use(state), use(tx), use(block),
-            use(hash), use(id);
+        t.sql() << "update ledger_outbox set state = :s, tx_hash = :t, block_number = :b, block_hash = :h, problem = '' where id = :i",
+            use(state), use(tx), use(block), use(hash), use(id);
     });
 }
 
@@ -490,12 +512,14 @@ Result<void> set_stored(database::Transaction& t, std::uint64_t item, std::strin
         const auto id = number(item);
         const std::string text(problem);
         const long long when = not_before_ms;
-        t.sql() << "update ledger_outbox set state = 0, nonce = null, tx_hash = null, block_number = null, block_hash = null, problem = :p, not_before_ms = :w where id = :i",
+        t.sql() << "update ledger_outbox set state = 0, nonce = null, tx_hash = null, block_number = null, block_hash = null, problem = "
+                   ":p, not_before_ms = :w where id = :i",
             use(text), use(when), use(id);
     });
 }
 
-Result<void> set_ended(database::Transaction& t, std::uint64_t item, OutboxState state, std::string_view problem, const std::optional<Place>& place) {
+Result<void> set_ended(database::Transaction& t, std::uint64_t item, OutboxState state, std::string_view problem,
+                       const std::optional<Place>& place) {
     if (place) FID_CHECK(set_included(t, item, *place, false));
     return database::attempt("end an item", [&] {
         const auto id = number(item);
@@ -524,16 +548,20 @@ Result<std::vector<std::uint64_t>> undo_block(database::Transaction& t, const Ha
     return database::attempt("undo a block's items", [&] {
         const auto h = to_hex(hash);
         std::vector<std::uint64_t> settled;
-        const soci::rowset<long long> rows = (t.sql().prepare << "select id from ledger_outbox where block_hash = :h and state = 3", use(h));
+        const soci::rowset<long long> rows =
+            (t.sql().prepare << "select id from ledger_outbox where block_hash = :h and state = 3", use(h));
         for (const auto id : rows) settled.push_back(unsigned_of(id));
         // With the signed bytes at hand the same transaction is sent again; without, the item starts afresh.
         t.sql() << "update ledger_outbox set state = 0, nonce = null where block_hash = :h and state in (2, 3, 4, 5) and "
                    "(nonce is null or nonce not in (select nonce from ledger_transactions where block_hash = :g and raw <> ''))",
             use(h), use(h);
         t.sql() << "update ledger_outbox set state = 1 where block_hash = :h and state in (2, 3, 4, 5)", use(h);
-        t.sql() << "update ledger_outbox set tx_hash = null, block_number = null, block_hash = null, not_before_ms = 0 where block_hash = :h and state in (0, 1)", use(h);
+        t.sql() << "update ledger_outbox set tx_hash = null, block_number = null, block_hash = null, not_before_ms = 0 where block_hash = "
+                   ":h and state in (0, 1)",
+            use(h);
         t.sql() << "delete from ledger_transactions where block_hash = :h and raw = ''", use(h);
-        t.sql() << "update ledger_transactions set mined = 0, sent_ms = 0, block_number = null, block_hash = null where block_hash = :h", use(h);
+        t.sql() << "update ledger_transactions set mined = 0, sent_ms = 0, block_number = null, block_hash = null where block_hash = :h",
+            use(h);
         return settled;
     });
 }
@@ -544,7 +572,9 @@ Result<void> settle_block(database::Transaction& t, std::uint64_t block, const H
         const auto n = number(block);
         const auto h = to_hex(hash);
         const soci::rowset<std::string> rows =
-            (t.sql().prepare << "select distinct block_hash from ledger_transactions where block_number = :n and block_hash <> :h and mined = 1", use(n), use(h));
+            (t.sql().prepare
+                 << "select distinct block_hash from ledger_transactions where block_number = :n and block_hash <> :h and mined = 1",
+             use(n), use(h));
         for (const auto& text : rows) {
             FID_TRY(const auto other, fixed_from_hex<32>(text, "block hash"));
             others.push_back(other);
@@ -564,8 +594,8 @@ Result<Counts> counts(database::Transaction& t) {
         long long count = 0;
         long long oldest = 0;
         soci::statement statement =
-            (t.sql().prepare << "select state, count(*), min(created_ms) from ledger_outbox where state in (0, 1, 2, 4, 5) group by state", into(state), into(count),
-             into(oldest));
+            (t.sql().prepare << "select state, count(*), min(created_ms) from ledger_outbox where state in (0, 1, 2, 4, 5) group by state",
+             into(state), into(count), into(oldest));
         statement.execute(false);
         while (statement.fetch()) {
             out.by_state[state] = unsigned_of(count);

@@ -24,7 +24,7 @@ inline constexpr std::string_view kAlteredRow = "its row was changed behind our 
 /// Something that is not in a block yet, with what is needed to send it.
 struct Pending {
     std::uint64_t id = 0;
-    bool intact = false;           // the row's MAC fits; without it, nothing below but kind and time is filled in, and not to be trusted
+    bool intact = false;  // the row's MAC fits; without it, nothing below but kind and time is filled in, and not to be trusted
     Kind kind = Kind::anchor;
     std::int64_t created_ms = 0;
     evidence::StudyRecord record;  // anchors
@@ -37,7 +37,7 @@ struct Pending {
 /// A signed transaction; the attempts under one nonce differ in fees alone.
 struct Attempt {
     std::uint64_t number = 0;
-    Bytes raw;              // empty as read by open_transactions(): see raw_of()
+    Bytes raw;  // empty as read by open_transactions(): see raw_of()
     Hash hash{};
     std::int64_t sent_ms = 0;  // 0: never
 };
@@ -55,9 +55,10 @@ struct Place {
 
 Result<std::optional<std::uint64_t>> find_anchor(database::Transaction& t, const Hash& study_key, std::uint64_t version);
 Result<std::optional<std::uint64_t>> find_call(database::Transaction& t, std::string_view tag);
-Result<std::uint64_t> insert_anchor(database::Transaction& t, const crypto::Secret& key, const evidence::StudyRecord& record, std::int64_t now_ms);
-Result<std::uint64_t> insert_call(database::Transaction& t, const crypto::Secret& key, const Address& to, ByteView calldata, std::string_view tag, std::uint64_t gas,
-                                  std::int64_t now_ms);
+Result<std::uint64_t> insert_anchor(database::Transaction& t, const crypto::Secret& key, const evidence::StudyRecord& record,
+                                    std::int64_t now_ms);
+Result<std::uint64_t> insert_call(database::Transaction& t, const crypto::Secret& key, const Address& to, ByteView calldata,
+                                  std::string_view tag, std::uint64_t gas, std::int64_t now_ms);
 /// An item whose row was altered is an incident, whatever the row says.
 Result<OutboxItem> item(database::Transaction& t, const crypto::Secret& key, std::uint64_t id);
 Result<Pending> pending(database::Transaction& t, const crypto::Secret& key, std::uint64_t id);
@@ -82,8 +83,8 @@ Result<std::vector<Open>> kept_transactions(database::Transaction& t);
 Result<Bytes> raw_of(database::Transaction& t, std::uint64_t nonce, std::uint64_t attempt);
 /// One more than the highest nonce that is in a block; 0 where there is none.
 Result<std::uint64_t> nonce_after_mined(database::Transaction& t);
-/// Up to where the account's nonces are accounted for, besides by our own transactions; nothing before the node first answered. And the first
-/// one after it that somebody else used; nothing while there is none.
+/// Up to where the account's nonces are accounted for, besides by our own transactions; nothing before the node first answered. And the
+/// first one after it that somebody else used; nothing while there is none.
 struct Nonces {
     std::optional<std::uint64_t> accounted;
     std::optional<std::uint64_t> foreign;
@@ -100,7 +101,8 @@ Result<void> submit(database::Transaction& t, std::span<const std::uint64_t> ite
 Result<void> set_included(database::Transaction& t, std::uint64_t item, const Place& place, bool settled);
 /// Back to stored, not to be sent before a time.
 Result<void> set_stored(database::Transaction& t, std::uint64_t item, std::string_view problem, std::int64_t not_before_ms);
-Result<void> set_ended(database::Transaction& t, std::uint64_t item, OutboxState state, std::string_view problem, const std::optional<Place>& place);
+Result<void> set_ended(database::Transaction& t, std::uint64_t item, OutboxState state, std::string_view problem,
+                       const std::optional<Place>& place);
 
 /// What the follower knows of a block: settled; or not (yet) in its chain, or not settled.
 Result<bool> is_settled_block(database::Transaction& t, std::uint64_t number, const Hash& hash);

@@ -135,8 +135,10 @@ Result<void> visit_one(const boost::json::value& value, AnswerVisitor& visitor) 
     if (version == nullptr || !version->is_string() || version->get_string() != "2.0") return wrong("answer", "is not JSON-RPC 2.0");
     std::optional<std::uint64_t> id;
     if (const auto* given = member(*object, "id"); given != nullptr && !given->is_null()) {
-        if (const auto* number = given->if_int64(); number != nullptr && *number >= 0) id = static_cast<std::uint64_t>(*number);
-        else return wrong("answer", "has an id that we did not send");
+        if (const auto* number = given->if_int64(); number != nullptr && *number >= 0)
+            id = static_cast<std::uint64_t>(*number);
+        else
+            return wrong("answer", "has an id that we did not send");
     }
     const auto* error = member(*object, "error");
     if (error != nullptr && !error->is_null()) {

@@ -42,7 +42,8 @@ void add_folders(std::vector<std::filesystem::path>& out, std::string_view list,
 
 Result<std::string> version_of(const std::filesystem::path& geth) {
     FID_TRY(auto finished, run_to_end({.program = geth, .arguments = {"version"}, .inputs = {}, .on_line = {}}, kShortRun));
-    if (finished.status != 0) return fail(ErrorCode::unsupported, geth.string() + " version ended with status " + std::to_string(finished.status));
+    if (finished.status != 0)
+        return fail(ErrorCode::unsupported, geth.string() + " version ended with status " + std::to_string(finished.status));
     const std::string_view label = "Version: ";
     const auto at = finished.output.find(label);
     if (at == std::string::npos) return fail(ErrorCode::unsupported, geth.string() + " does not say its version; it is not geth");
@@ -58,10 +59,13 @@ std::string last_lines(std::string_view output, std::size_t lines) {
     return std::string(start == std::string_view::npos || start == 0 ? output : output.substr(start + 1));
 }
 
-Result<void> run_geth(const std::filesystem::path& geth, std::vector<std::string> arguments, std::vector<ByteView> inputs, std::string_view what) {
-    FID_TRY(auto finished, run_to_end({.program = geth, .arguments = std::move(arguments), .inputs = std::move(inputs), .on_line = {}}, kShortRun));
+Result<void> run_geth(const std::filesystem::path& geth, std::vector<std::string> arguments, std::vector<ByteView> inputs,
+                      std::string_view what) {
+    FID_TRY(auto finished,
+            run_to_end({.program = geth, .arguments = std::move(arguments), .inputs = std::move(inputs), .on_line = {}}, kShortRun));
     if (finished.status == 0) return {};
-    return fail(ErrorCode::unavailable, std::string(what) + ": geth ended with status " + std::to_string(finished.status) + ": " + last_lines(finished.output, 3));
+    return fail(ErrorCode::unavailable,
+                std::string(what) + ": geth ended with status " + std::to_string(finished.status) + ": " + last_lines(finished.output, 3));
 }
 
 }  // namespace
@@ -86,12 +90,14 @@ Result<std::filesystem::path> find_geth(const std::filesystem::path& configured)
         if (!configured.empty()) break;
     }
     if (!seen.empty()) {
-        return fail(ErrorCode::unsupported, seen + "; the local node needs geth " + std::string(kGethVersion) + ", later ones seal no blocks; " + std::string(kHowToBuild));
+        return fail(ErrorCode::unsupported, seen + "; the local node needs geth " + std::string(kGethVersion) +
+                                                ", later ones seal no blocks; " + std::string(kHowToBuild));
     }
     if (!configured.empty()) {
         return fail(ErrorCode::not_found, "there is no program at " + configured.string() + " (ledger.geth); " + std::string(kHowToBuild));
     }
-    return fail(ErrorCode::not_found, "geth " + std::string(kGethVersion) + " was not found on the PATH, in $GOPATH/bin or in ~/go/bin; " + std::string(kHowToBuild));
+    return fail(ErrorCode::not_found, "geth " + std::string(kGethVersion) + " was not found on the PATH, in $GOPATH/bin or in ~/go/bin; " +
+                                          std::string(kHowToBuild));
 }
 
 std::uint64_t random_chain_id() {
@@ -104,12 +110,15 @@ Result<std::string> genesis_json(const ChainSettings& chain) {
     auto signers = chain.signers;
     std::sort(signers.begin(), signers.end());
     if (signers.empty()) return fail(ErrorCode::invalid_argument, "a chain needs a signer");
-    if (std::adjacent_find(signers.begin(), signers.end()) != signers.end()) return fail(ErrorCode::invalid_argument, "a signer is listed twice");
-    if (chain.chain_id == 0 || chain.chain_id >= (std::uint64_t{1} << 53)) return fail(ErrorCode::invalid_argument, "the chain id must be from 1 to below 2^53");
+    if (std::adjacent_find(signers.begin(), signers.end()) != signers.end())
+        return fail(ErrorCode::invalid_argument, "a signer is listed twice");
+    if (chain.chain_id == 0 || chain.chain_id >= (std::uint64_t{1} << 53))
+        return fail(ErrorCode::invalid_argument, "the chain id must be from 1 to below 2^53");
     if (chain.epoch == 0) return fail(ErrorCode::invalid_argument, "the epoch must not be 0");
 
     std::string text = "{\"config\":{\"chainId\":" + std::to_string(chain.chain_id);
-    for (const char* fork : {"homestead", "eip150", "eip155", "eip158", "byzantium", "constantinople", "petersburg", "istanbul", "berlin", "london"}) {
+    for (const char* fork :
+         {"homestead", "eip150", "eip155", "eip158", "byzantium", "constantinople", "petersburg", "istanbul", "berlin", "london"}) {
         text += std::string(",\"") + fork + "Block\":0";
     }
     text += ",\"clique\":{\"period\":" + std::to_string(chain.period) + ",\"epoch\":" + std::to_string(chain.epoch) + "}}";
@@ -126,17 +135,46 @@ Result<std::string> genesis_json(const ChainSettings& chain) {
 }
 
 std::vector<std::string> sealing_arguments(const SealingNode& node) {
-    return {"--datadir", node.folder, "--config", node.folder + "/geth.toml", "--state.scheme=hash", "--gcmode=archive", "--networkid", std::to_string(node.chain_id),
-            "--nat", "none", "--ipcpath", node.socket, "--authrpc.port", "0", "--mine", "--miner.etherbase", node.sealer, "--unlock", node.sealer, "--password", node.password,
-            "--miner.gaslimit", "300000000", "--cache", std::to_string(node.cache_megabytes), "--txpool.globalslots", "100000", "--txpool.accountslots", "100000",
-            "--txpool.accountqueue", "100000", "--txpool.globalqueue", "100000"};
+    return {"--datadir",
+            node.folder,
+            "--config",
+            node.folder + "/geth.toml",
+            "--state.scheme=hash",
+            "--gcmode=archive",
+            "--networkid",
+            std::to_string(node.chain_id),
+            "--nat",
+            "none",
+            "--ipcpath",
+            node.socket,
+            "--authrpc.port",
+            "0",
+            "--mine",
+            "--miner.etherbase",
+            node.sealer,
+            "--unlock",
+            node.sealer,
+            "--password",
+            node.password,
+            "--miner.gaslimit",
+            "300000000",
+            "--cache",
+            std::to_string(node.cache_megabytes),
+            "--txpool.globalslots",
+            "100000",
+            "--txpool.accountslots",
+            "100000",
+            "--txpool.accountqueue",
+            "100000",
+            "--txpool.globalqueue",
+            "100000"};
 }
 
 namespace {
 
 /// The node's folder with its genesis block and the sealer's key.
-Result<void> make_chain_folder(const std::filesystem::path& geth, const std::filesystem::path& folder, std::string_view genesis, const crypto::Secret& sealer,
-                               const crypto::Secret& password) {
+Result<void> make_chain_folder(const std::filesystem::path& geth, const std::filesystem::path& folder, std::string_view genesis,
+                               const crypto::Secret& sealer, const crypto::Secret& password) {
     std::error_code error;
     if (std::filesystem::exists(folder / "geth", error)) {
         return fail(ErrorCode::conflict, folder.string() + " already holds a chain; it is never overwritten");
@@ -147,7 +185,8 @@ Result<void> make_chain_folder(const std::filesystem::path& geth, const std::fil
 
     const auto genesis_path = folder / "genesis.json";
     FID_CHECK(write_file_atomically(genesis_path, as_bytes(genesis)));
-    FID_CHECK(run_geth(geth, {"--datadir", folder.string(), "--state.scheme=hash", "init", genesis_path.string()}, {}, "make the genesis block"));
+    FID_CHECK(
+        run_geth(geth, {"--datadir", folder.string(), "--state.scheme=hash", "init", genesis_path.string()}, {}, "make the genesis block"));
 
     static constexpr char kDigits[] = "0123456789abcdef";
     crypto::Secret hex(sealer.size() * 2);
@@ -171,13 +210,15 @@ Result<void> create_chain(const std::filesystem::path& geth, const std::filesyst
     return make_chain_folder(geth, folder, genesis, sealer, password);
 }
 
-Result<void> restore_chain(const std::filesystem::path& geth, const std::filesystem::path& folder, std::string_view genesis, const std::filesystem::path& blocks,
-                           const crypto::Secret& sealer, const crypto::Secret& password, const std::atomic<bool>& stop) {
+Result<void> restore_chain(const std::filesystem::path& geth, const std::filesystem::path& folder, std::string_view genesis,
+                           const std::filesystem::path& blocks, const crypto::Secret& sealer, const crypto::Secret& password,
+                           const std::atomic<bool>& stop) {
     FID_CHECK(make_chain_folder(geth, folder, genesis, sealer, password));
     if (blocks.empty()) return {};
     std::string last;
     ProcessSpec spec{.program = geth,
-                     .arguments = {"--datadir", folder.string(), "--state.scheme=hash", "--gcmode=archive", "--syncmode=full", "--cache", "256", "import", blocks.string()},
+                     .arguments = {"--datadir", folder.string(), "--state.scheme=hash", "--gcmode=archive", "--syncmode=full", "--cache",
+                                   "256", "import", blocks.string()},
                      .inputs = {},
                      .on_line = [&last](std::string_view line) { last = line; }};
     FID_TRY(auto importing, Process::start(spec));
@@ -185,7 +226,8 @@ Result<void> restore_chain(const std::filesystem::path& geth, const std::filesys
         if (const auto status = importing.wait_for(kLook)) {
             importing.stop(std::chrono::milliseconds(0));  // reads what it said to the end
             if (*status == 0) return {};
-            return fail(ErrorCode::unavailable, "take the chain's blocks in: geth ended with status " + std::to_string(*status) + ": " + last);
+            return fail(ErrorCode::unavailable,
+                        "take the chain's blocks in: geth ended with status " + std::to_string(*status) + ": " + last);
         }
         if (!stop.load()) continue;
         importing.stop(kShortRun);

@@ -23,11 +23,11 @@ Result<std::filesystem::path> find_geth(const std::filesystem::path& configured)
 
 /// What a new chain of our own is made of.
 struct ChainSettings {
-    std::uint64_t chain_id = 0;        // random_chain_id(); fresh for each site
-    std::uint64_t period = 0;          // seconds between blocks; 0: a block as soon as there is a transaction
-    std::uint64_t epoch = 30000;       // blocks
-    std::vector<Address> signers{};     // Clique signers; their keys are fresh for each chain
-    std::vector<Address> funded{};      // each starts with 2^200 wei
+    std::uint64_t chain_id = 0;      // random_chain_id(); fresh for each site
+    std::uint64_t period = 0;        // seconds between blocks; 0: a block as soon as there is a transaction
+    std::uint64_t epoch = 30000;     // blocks
+    std::vector<Address> signers{};  // Clique signers; their keys are fresh for each chain
+    std::vector<Address> funded{};   // each starts with 2^200 wei
 };
 
 /// Random, from 2^40 up to below 2^52: unlikely to meet another site's, and exact in a JSON number.
@@ -38,10 +38,10 @@ Result<std::string> genesis_json(const ChainSettings& chain);
 
 /// A node that seals, as its command line names it.
 struct SealingNode {
-    std::string folder;             // made by create_chain(), with geth.toml in it
-    std::string socket;             // IPC
-    std::string sealer;             // "0x…"
-    std::string password;           // file
+    std::string folder;    // made by create_chain(), with geth.toml in it
+    std::string socket;    // IPC
+    std::string sealer;    // "0x…"
+    std::string password;  // file
     std::uint64_t chain_id = 0;
     std::uint32_t cache_megabytes = 256;
 };
@@ -55,10 +55,11 @@ std::vector<std::string> sealing_arguments(const SealingNode& node);
 Result<void> create_chain(const std::filesystem::path& geth, const std::filesystem::path& folder, const ChainSettings& chain,
                           const crypto::Secret& sealer, const crypto::Secret& password);
 
-/// The same again from a copy: its genesis file, the sealer's key, and a file of whole blocks in RLP, one after the other from block 1 on (none: empty
-/// path). geth checks every seal and runs every transaction. `on_line` is told what it says meanwhile.
-/// Errors: those of create_chain; cancelled when `stop` is set.
-Result<void> restore_chain(const std::filesystem::path& geth, const std::filesystem::path& folder, std::string_view genesis, const std::filesystem::path& blocks,
-                           const crypto::Secret& sealer, const crypto::Secret& password, const std::atomic<bool>& stop);
+/// The same again from a copy: its genesis file, the sealer's key, and a file of whole blocks in RLP, one after the other from block 1 on
+/// (none: empty path). geth checks every seal and runs every transaction. `on_line` is told what it says meanwhile. Errors: those of
+/// create_chain; cancelled when `stop` is set.
+Result<void> restore_chain(const std::filesystem::path& geth, const std::filesystem::path& folder, std::string_view genesis,
+                           const std::filesystem::path& blocks, const crypto::Secret& sealer, const crypto::Secret& password,
+                           const std::atomic<bool>& stop);
 
 }  // namespace fiducial::ledger

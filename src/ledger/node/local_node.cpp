@@ -40,21 +40,23 @@ struct GethLine {
     std::string_view text;
 };
 // What geth warns of in every run of ours: we are told the same through answers, or chose it so.
-constexpr std::string_view kExpected[] = {"Served eth_", "Block sealing failed", "Failed to load snapshot", "Disabled transaction unindexing", "Engine API",
-                                          "Unclean shutdown detected", "Loaded snapshot journal", "the resubmitAdjustCh", "Sanitizing", "Switch sync mode"};
+constexpr std::string_view kExpected[] = {
+    "Served eth_", "Block sealing failed",      "Failed to load snapshot", "Disabled transaction unindexing",
+    "Engine API",  "Unclean shutdown detected", "Loaded snapshot journal", "the resubmitAdjustCh",
+    "Sanitizing",  "Switch sync mode"};
 
 GethLine classify(std::string_view line) {
     static constexpr std::pair<std::string_view, log::Level> kPrefixes[] = {
-        {"INFO ", log::Level::debug},  {"DEBUG", log::Level::debug},   {"TRACE", log::Level::debug},
-        {"WARN ", log::Level::warning}, {"ERROR", log::Level::error},  {"CRIT ", log::Level::error},
-        {"Fatal:", log::Level::error},
+        {"INFO ", log::Level::debug}, {"DEBUG", log::Level::debug}, {"TRACE", log::Level::debug},  {"WARN ", log::Level::warning},
+        {"ERROR", log::Level::error}, {"CRIT ", log::Level::error}, {"Fatal:", log::Level::error},
     };
     for (const auto& [prefix, level] : kPrefixes) {
         if (!line.starts_with(prefix)) continue;
         if (prefix == "Fatal:") return {level, line};
         const auto end = line.find("] ");
         const auto text = end == std::string_view::npos ? line : line.substr(end + 2);
-        const bool expected = std::any_of(std::begin(kExpected), std::end(kExpected), [text](auto start) { return text.starts_with(start); });
+        const bool expected =
+            std::any_of(std::begin(kExpected), std::end(kExpected), [text](auto start) { return text.starts_with(start); });
         return {expected ? log::Level::debug : level, text};
     }
     return {log::Level::debug, line};
@@ -73,7 +75,8 @@ Result<void> make_private_folder(const std::filesystem::path& folder) {
     struct stat info {};
     if (::lstat(folder.c_str(), &info) != 0) return fail(error_from_errno(errno, "look at folder", folder));
     if (!S_ISDIR(info.st_mode) || info.st_uid != ::geteuid() || (info.st_mode & 0077) != 0) {
-        return fail(ErrorCode::permission, folder.string() + " must be a folder of ours with mode 0700, and is not; somebody else may have put it there");
+        return fail(ErrorCode::permission,
+                    folder.string() + " must be a folder of ours with mode 0700, and is not; somebody else may have put it there");
     }
     return {};
 }
@@ -81,7 +84,8 @@ Result<void> make_private_folder(const std::filesystem::path& folder) {
 void warn_if_unsynchronised() {
     timex times{};
     if (::adjtimex(&times) == TIME_ERROR) {
-        log::info("ledger", "the machine's clock is not synchronised; a clock that is ahead stops the sealing of blocks once it is put right");
+        log::info("ledger",
+                  "the machine's clock is not synchronised; a clock that is ahead stops the sealing of blocks once it is put right");
     }
 }
 
@@ -124,13 +128,16 @@ std::string_view name_of(NodeState state) {
 Result<void> check_clock_for_sealing(SystemTime now, std::optional<std::uint64_t> known_head_time) {
     const auto seconds = now.time_since_epoch().count() < 0 ? 0 : unix_seconds(now);
     if (seconds < kEarliestClock) {
-        return fail(ErrorCode::invalid_argument, "the machine's clock says " + to_rfc3339(now) + ", which cannot be; set it before the node starts");
+        return fail(ErrorCode::invalid_argument,
+                    "the machine's clock says " + to_rfc3339(now) + ", which cannot be; set it before the node starts");
     }
     if (known_head_time && seconds + kClockTolerance < *known_head_time) {
         const auto head = SystemTime(std::chrono::seconds(*known_head_time));
-        return fail(ErrorCode::invalid_argument, "the machine's clock says " + to_rfc3339(now) + " but the chain's newest block is of " + to_rfc3339(head) +
-                                                     ": no block could be sealed for " + std::to_string(*known_head_time - seconds) +
-                                                     " s; set the clock (if it is right, it was ahead when that block was sealed: the node starts by itself once that time has come)");
+        return fail(ErrorCode::invalid_argument, "the machine's clock says " + to_rfc3339(now) + " but the chain's newest block is of " +
+                                                     to_rfc3339(head) + ": no block could be sealed for " +
+                                                     std::to_string(*known_head_time - seconds) +
+                                                     " s; set the clock (if it is right, it was ahead when that block was sealed: the node "
+                                                     "starts by itself once that time has come)");
     }
     return {};
 }
@@ -152,7 +159,9 @@ Result<std::filesystem::path> socket_path_for(const std::filesystem::path& node_
 LocalNode::LocalNode(LocalNodeSettings settings, crypto::Secret password, const Clock& clock)
     : settings_(std::move(settings)), password_(std::move(password)), clock_(clock), child_(std::make_unique<Child>()) {}
 
-LocalNode::~LocalNode() { stop(); }
+LocalNode::~LocalNode() {
+    stop();
+}
 
 Result<void> LocalNode::check_clock() const {
     FID_CHECK(check_clock_for_sealing(clock_.now(), settings_.known_head_time));
@@ -219,7 +228,8 @@ void LocalNode::supervise(std::stop_token stop) {
         }
         if (clock_.steady_now() - started > kStableAfter) backoff = settings_.first_backoff;
         const std::string why = ready.error().message;
-        if (why != problem()) log::error("ledger", "the local node is away and will be started again", {{"in_ms", backoff.count()}, {"why", why}});
+        if (why != problem())
+            log::error("ledger", "the local node is away and will be started again", {{"in_ms", backoff.count()}, {"why", why}});
         set_state(NodeState::waiting_to_restart, why);
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, stop, backoff, [] { return false; });
@@ -233,16 +243,19 @@ void LocalNode::supervise(std::stop_token stop) {
 /// geth would only say that it cannot unlock the account. What it does not see is checked once it answers.
 Result<void> LocalNode::check_folder() const {
     const auto foreign = [&](const std::string& why) {
-        return fail(ErrorCode::conflict, "the folder " + settings_.folder.string() + " belongs to another chain: " + why + "; put this site's own in its place");
+        return fail(ErrorCode::conflict,
+                    "the folder " + settings_.folder.string() + " belongs to another chain: " + why + "; put this site's own in its place");
     };
     const auto text = read_file(settings_.folder / "genesis.json", std::size_t{1} << 20);
     if (text) {
         FID_TRY(const auto genesis, json::parse(as_text(*text), std::size_t{1} << 20));
         const auto* config = genesis.is_object() ? genesis.get_object().if_contains("config") : nullptr;
         const auto* id = config != nullptr && config->is_object() ? config->get_object().if_contains("chainId") : nullptr;
-        if (id == nullptr || !id->is_int64()) return fail(ErrorCode::corrupt, (settings_.folder / "genesis.json").string() + " names no chain id");
+        if (id == nullptr || !id->is_int64())
+            return fail(ErrorCode::corrupt, (settings_.folder / "genesis.json").string() + " names no chain id");
         if (static_cast<std::uint64_t>(id->get_int64()) != settings_.chain_id) {
-            return foreign("its genesis.json is of chain " + std::to_string(id->get_int64()) + ", the site's is chain " + std::to_string(settings_.chain_id));
+            return foreign("its genesis.json is of chain " + std::to_string(id->get_int64()) + ", the site's is chain " +
+                           std::to_string(settings_.chain_id));
         }
     } else if (text.error().code != ErrorCode::not_found) {
         return fail(text.error());
@@ -271,7 +284,8 @@ Result<void> LocalNode::prepare() {
     }
     constexpr std::string_view kConfig = "[Node.P2P]\nListenAddr = \"\"\n";
     const auto path = settings_.folder / "geth.toml";
-    if (const auto there = read_file(path, 4096); !there || as_text(*there) != kConfig) FID_CHECK(write_file_atomically(path, as_bytes(kConfig)));
+    if (const auto there = read_file(path, 4096); !there || as_text(*there) != kConfig)
+        FID_CHECK(write_file_atomically(path, as_bytes(kConfig)));
     prepared_ = true;
     return {};
 }
@@ -282,11 +296,13 @@ Result<void> LocalNode::launch() {
     // Of a door that nobody uses; geth does not sync it, refuses to start with one that a power cut emptied, and makes it anew.
     constexpr std::uintmax_t kJwtSecretDigits = 64;
     const auto unused_secret = settings_.folder / "geth" / "jwtsecret";
-    if (const auto size = std::filesystem::file_size(unused_secret, error); !error && size < kJwtSecretDigits) std::filesystem::remove(unused_secret, error);
+    if (const auto size = std::filesystem::file_size(unused_secret, error); !error && size < kJwtSecretDigits)
+        std::filesystem::remove(unused_secret, error);
     const auto folder = std::filesystem::weakly_canonical(settings_.folder, error).string();
     ProcessSpec spec;
     spec.program = geth_;
-    spec.arguments = sealing_arguments({folder, socket_.string(), to_0x(settings_.sealer), "{fd0}", settings_.chain_id, settings_.cache_megabytes});
+    spec.arguments =
+        sealing_arguments({folder, socket_.string(), to_0x(settings_.sealer), "{fd0}", settings_.chain_id, settings_.cache_megabytes});
     spec.arguments.insert(spec.arguments.end(), {"--nodiscover", "--maxpeers", "0"});
     spec.inputs = {password_.view()};
     spec.on_line = [child = child_.get()](std::string_view line) { child->line(line); };
@@ -297,13 +313,15 @@ Result<void> LocalNode::launch() {
 }
 
 Result<void> LocalNode::wait_until_ready(std::stop_token stop) {
-    Rpc rpc(std::make_shared<net::UnixSocketJson>(socket_), {.timeout = std::chrono::seconds(5), .first_backoff = std::chrono::milliseconds(0)});
+    Rpc rpc(std::make_shared<net::UnixSocketJson>(socket_),
+            {.timeout = std::chrono::seconds(5), .first_backoff = std::chrono::milliseconds(0)});
     const auto deadline = clock_.steady_now() + settings_.start_timeout;
     Error last{ErrorCode::unavailable, "the node does not answer"};
     while (!stop.stop_requested()) {
         if (const auto status = child_->process->wait_for(std::chrono::milliseconds(10))) {
             child_->process->stop(std::chrono::milliseconds(0));  // reads what it said to the end
-            return fail(ErrorCode::unavailable, "the node ended with status " + std::to_string(*status) + " while it started: " + child_->said());
+            return fail(ErrorCode::unavailable,
+                        "the node ended with status " + std::to_string(*status) + " while it started: " + child_->said());
         }
         struct stat info {};
         if (::lstat(socket_.c_str(), &info) == 0) {
@@ -311,8 +329,9 @@ Result<void> LocalNode::wait_until_ready(std::stop_token stop) {
             auto genesis = chain ? rpc.block(std::uint64_t{0}) : Result<std::optional<Block>>(fail(chain.error()));
             if (genesis && *genesis) {
                 if (*chain != settings_.chain_id || (settings_.genesis_hash && (*genesis)->hash != *settings_.genesis_hash)) {
-                    return fail(ErrorCode::conflict, "the folder " + settings_.folder.string() + " belongs to another chain: it holds chain " +
-                                                         std::to_string(*chain) + " with genesis " + to_0x((*genesis)->hash) + ", the site's is chain " +
+                    return fail(ErrorCode::conflict, "the folder " + settings_.folder.string() +
+                                                         " belongs to another chain: it holds chain " + std::to_string(*chain) +
+                                                         " with genesis " + to_0x((*genesis)->hash) + ", the site's is chain " +
                                                          std::to_string(settings_.chain_id) +
                                                          (settings_.genesis_hash ? " with genesis " + to_0x(*settings_.genesis_hash) : ""));
                 }
@@ -328,7 +347,8 @@ Result<void> LocalNode::wait_until_ready(std::stop_token stop) {
             if (!genesis) last = genesis.error();
         }
         if (clock_.steady_now() > deadline) {
-            return fail(ErrorCode::unavailable, "the node did not answer within " + std::to_string(settings_.start_timeout.count()) + " ms (" + last.message + "): " + child_->said());
+            return fail(ErrorCode::unavailable, "the node did not answer within " + std::to_string(settings_.start_timeout.count()) +
+                                                    " ms (" + last.message + "): " + child_->said());
         }
     }
     return fail(ErrorCode::cancelled, "stopped while the node started");
@@ -336,16 +356,19 @@ Result<void> LocalNode::wait_until_ready(std::stop_token stop) {
 
 // Until it ends, is to be stopped, or has not answered for too long: one that hangs is started again. Returns: always why.
 Result<void> LocalNode::watch(std::stop_token stop) {
-    Rpc rpc(std::make_shared<net::UnixSocketJson>(socket_), {.timeout = std::min(settings_.hung_after, std::chrono::milliseconds(2'000)), .first_backoff = std::chrono::milliseconds(0)});
+    Rpc rpc(std::make_shared<net::UnixSocketJson>(socket_),
+            {.timeout = std::min(settings_.hung_after, std::chrono::milliseconds(2'000)), .first_backoff = std::chrono::milliseconds(0)});
     auto answered = clock_.steady_now();
     auto next_probe = answered + settings_.hung_after / 4;
     while (!stop.stop_requested()) {
-        if (child_->process->wait_for(std::chrono::milliseconds(100))) return fail(ErrorCode::unavailable, "the node ended: " + child_->said());
+        if (child_->process->wait_for(std::chrono::milliseconds(100)))
+            return fail(ErrorCode::unavailable, "the node ended: " + child_->said());
         if (clock_.steady_now() < next_probe) continue;
         if (rpc.block_number()) answered = clock_.steady_now();
         next_probe = clock_.steady_now() + settings_.hung_after / 4;
         if (clock_.steady_now() - answered > settings_.hung_after) {
-            return fail(ErrorCode::unavailable, "the node runs and has not answered for " + std::to_string(settings_.hung_after.count() / 1000) + " s");
+            return fail(ErrorCode::unavailable,
+                        "the node runs and has not answered for " + std::to_string(settings_.hung_after.count() / 1000) + " s");
         }
     }
     return fail(ErrorCode::cancelled, "stopped");
@@ -375,12 +398,18 @@ std::string LocalNode::problem() const {
     const std::lock_guard lock(mutex_);
     return problem_;
 }
-std::filesystem::path LocalNode::socket_path() const { return socket_; }
+std::filesystem::path LocalNode::socket_path() const {
+    return socket_;
+}
 Hash LocalNode::genesis_hash() const {
     const std::lock_guard lock(mutex_);
     return genesis_hash_;
 }
-int LocalNode::process_id() const { return process_id_; }
-std::uint64_t LocalNode::restarts() const { return restarts_; }
+int LocalNode::process_id() const {
+    return process_id_;
+}
+std::uint64_t LocalNode::restarts() const {
+    return restarts_;
+}
 
 }  // namespace fiducial::ledger

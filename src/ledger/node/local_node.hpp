@@ -20,14 +20,14 @@
 namespace fiducial::ledger {
 
 struct LocalNodeSettings {
-    std::filesystem::path geth;             // empty: looked for, see find_geth()
-    std::filesystem::path folder;           // made by create_chain()
+    std::filesystem::path geth;    // empty: looked for, see find_geth()
+    std::filesystem::path folder;  // made by create_chain()
     std::uint64_t chain_id = 0;
     Address sealer{};
-    std::optional<Hash> genesis_hash;       // absent only on the very first start
+    std::optional<Hash> genesis_hash;              // absent only on the very first start
     std::optional<std::uint64_t> known_head_time;  // seconds; of the newest block that the archive has stored
     std::uint32_t cache_megabytes = 256;
-    bool keep_trying = false;               // a first start that fails for a reason that may pass is tried again, as later ones are
+    bool keep_trying = false;  // a first start that fails for a reason that may pass is tried again, as later ones are
     std::chrono::milliseconds start_timeout{30'000};
     std::chrono::milliseconds stop_timeout{15'000};
     std::chrono::milliseconds hung_after{120'000};  // without an answer for so long it is started again
@@ -85,7 +85,7 @@ private:
     const LocalNodeSettings settings_;
     const crypto::Secret password_;
     const Clock& clock_;
-    bool prepared_ = false;          // the supervising thread's own, as is geth_
+    bool prepared_ = false;  // the supervising thread's own, as is geth_
     std::filesystem::path geth_;
     std::filesystem::path socket_;
 
@@ -99,7 +99,7 @@ private:
     std::atomic<std::uint64_t> restarts_{0};
 
     struct Child;
-    std::unique_ptr<Child> child_;   // the supervising thread's own
+    std::unique_ptr<Child> child_;  // the supervising thread's own
     std::jthread supervisor_;
 };
 

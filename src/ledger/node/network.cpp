@@ -51,7 +51,8 @@ std::string configuration_of(const Node& node, const std::vector<Node>& nodes) {
     for (const auto& other : nodes) {
         if (&other != &node) others += (others.empty() ? "\"" : ", \"") + other.enode + "\"";
     }
-    return "[Node.P2P]\nListenAddr = \"127.0.0.1:" + std::to_string(node.port) + "\"\nNoDiscovery = true\nMaxPeers = 50\nStaticNodes = [" + others + "]\nTrustedNodes = [" + others + "]\n";
+    return "[Node.P2P]\nListenAddr = \"127.0.0.1:" + std::to_string(node.port) + "\"\nNoDiscovery = true\nMaxPeers = 50\nStaticNodes = [" +
+           others + "]\nTrustedNodes = [" + others + "]\n";
 }
 
 /// As one word of a shell script.
@@ -61,7 +62,8 @@ std::string shell_word(std::string_view text) {
     return out + "'";
 }
 
-// Process ids are given anew, after a reboot at the latest: what runs under the one in a node's pid file is the node only if it was given the node's folder.
+// Process ids are given anew, after a reboot at the latest: what runs under the one in a node's pid file is the node only if it was given
+// the node's folder.
 constexpr std::string_view kScriptHead =
     "cd -P \"$(dirname \"$0\")\" || exit 1\n"
     "[ $# -gt 0 ] || set -- node*\n"
@@ -70,7 +72,8 @@ constexpr std::string_view kScriptHead =
 std::string start_script(const NetworkSettings& settings, std::uint64_t chain_id) {
     std::string arguments;
     for (const auto& argument : network_arguments({"$PWD/$node", "$PWD/$node/geth.ipc", "$sealer", "$node/password", chain_id, 64})) {
-        arguments += (argument.starts_with("--") && argument.find('=') == std::string::npos ? " \\\n      " : " ") + ("\"" + argument + "\"");
+        arguments +=
+            (argument.starts_with("--") && argument.find('=') == std::string::npos ? " \\\n      " : " ") + ("\"" + argument + "\"");
     }
     return "#!/bin/sh\n"
            "# start: all nodes that do not run yet; start node2: that one. Their logs are in nodeN/geth.log.\n" +
@@ -79,14 +82,18 @@ std::string start_script(const NetworkSettings& settings, std::uint64_t chain_id
            "  node=${node%/}\n"
            "  if runs \"$node\"; then continue; fi\n"
            "  sealer=$(cat \"$node/sealer\")\n"
-           "  nohup " + shell_word(settings.geth.string()) + arguments + " \\\n"
+           "  nohup " +
+           shell_word(settings.geth.string()) + arguments +
+           " \\\n"
            "    >>\"$node/geth.log\" 2>&1 &\n"
            "  echo $! >\"$node/pid\"\n"
            // A node lets go of blocks that reach it before it seals. Signers that start at once can each seal the same height, let go of
            // the others' block, and wait for each other for ever: geth takes another chain only when it hears of a heavier one.
            "  for tenth in $(seq 300); do  # until it seals: the next one then hears of its blocks as it connects\n"
            "    kill -0 \"$(cat \"$node/pid\")\" 2>/dev/null || break\n"
-           "    " + shell_word(settings.geth.string()) + " attach --exec eth.mining \"$node/geth.ipc\" 2>/dev/null | grep -q true && break\n"
+           "    " +
+           shell_word(settings.geth.string()) +
+           " attach --exec eth.mining \"$node/geth.ipc\" 2>/dev/null | grep -q true && break\n"
            "    sleep 0.1\n"
            "  done\n"
            "done\n";
@@ -112,13 +119,16 @@ std::vector<std::string> network_arguments(const SealingNode& node) {
 }
 
 Result<NetworkReport> create_network(const NetworkSettings& settings) {
-    if (settings.signers == 0 || settings.signers > kMostSigners) return fail(ErrorCode::invalid_argument, "a network here has 1 to " + std::to_string(kMostSigners) + " signers");
+    if (settings.signers == 0 || settings.signers > kMostSigners)
+        return fail(ErrorCode::invalid_argument, "a network here has 1 to " + std::to_string(kMostSigners) + " signers");
     if (settings.period == 0) return fail(ErrorCode::invalid_argument, "signers that take turns need a period of at least 1 s");
     std::error_code ec;
     const auto folder = fs::absolute(settings.folder, ec);
     if (ec) return fail(error_from_errno(ec.value(), "find folder", settings.folder));
-    if (fs::exists(folder, ec) && !fs::is_empty(folder, ec)) return fail(ErrorCode::conflict, folder.string() + " exists and is not empty: a network is made in a new folder");
-    if ((folder / "node25/geth.ipc").string().size() > kLongestSocketPath) return fail(ErrorCode::invalid_argument, folder.string() + " is too long a path for the nodes' sockets");
+    if (fs::exists(folder, ec) && !fs::is_empty(folder, ec))
+        return fail(ErrorCode::conflict, folder.string() + " exists and is not empty: a network is made in a new folder");
+    if ((folder / "node25/geth.ipc").string().size() > kLongestSocketPath)
+        return fail(ErrorCode::invalid_argument, folder.string() + " is too long a path for the nodes' sockets");
     fs::create_directories(folder, ec);
     if (ec) return fail(error_from_errno(ec.value(), "create folder", folder));
 

@@ -10,17 +10,17 @@
 namespace fiducial::ledger {
 
 struct NetworkSettings {
-    std::filesystem::path geth;       // as find_geth gives it
+    std::filesystem::path geth;  // as find_geth gives it
     std::filesystem::path folder;
-    unsigned signers = 3;             // 1 to 25; odd: an even number may halt for ever when it is cut in two
-    std::uint64_t period = 2;         // seconds between blocks, at least 1
-    std::uint16_t first_port = 0;     // of the peers, counting up from it; 0: any free ones
+    unsigned signers = 3;          // 1 to 25; odd: an even number may halt for ever when it is cut in two
+    std::uint64_t period = 2;      // seconds between blocks, at least 1
+    std::uint16_t first_port = 0;  // of the peers, counting up from it; 0: any free ones
 };
 struct NetworkReport {
     std::uint64_t chain_id = 0;
-    std::vector<Address> signers;               // in the order of the nodes
-    std::vector<std::filesystem::path> sockets; // IPC of each node, there once it runs
-    std::filesystem::path deployer_key;         // of an account that the genesis block gave ether
+    std::vector<Address> signers;                // in the order of the nodes
+    std::vector<std::filesystem::path> sockets;  // IPC of each node, there once it runs
+    std::filesystem::path deployer_key;          // of an account that the genesis block gave ether
 };
 
 /// Makes a network of Clique signers on this machine, to try a consortium out: one folder a node (genesis block, sealer's key,

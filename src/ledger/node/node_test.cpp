@@ -44,12 +44,14 @@ struct NodeFolder {
     LocalNodeSettings settings;
 };
 
-#define FID_SKIP_WITHOUT_GETH()                          \
-    if (const auto found = find_geth({}); !found) {      \
-        FID_SKIP(found.error().message);                 \
+#define FID_SKIP_WITHOUT_GETH()                     \
+    if (const auto found = find_geth({}); !found) { \
+        FID_SKIP(found.error().message);            \
     }
 
-Rpc rpc_of(const LocalNode& node) { return Rpc(std::make_shared<net::UnixSocketJson>(node.socket_path()), {.first_backoff = std::chrono::milliseconds(0)}); }
+Rpc rpc_of(const LocalNode& node) {
+    return Rpc(std::make_shared<net::UnixSocketJson>(node.socket_path()), {.first_backoff = std::chrono::milliseconds(0)});
+}
 
 bool ends_within(int pid, std::chrono::milliseconds time) {
     const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
@@ -69,7 +71,8 @@ bool eventually(const std::function<bool()>& condition) {
 }
 
 TEST(Genesis, IsWhatGethReads) {
-    const auto text = must(genesis_json({.chain_id = 1234567, .period = 5, .epoch = 300, .signers = {Address{2}, Address{1}}, .funded = {Address{3}, Address{3}}}));
+    const auto text = must(genesis_json(
+        {.chain_id = 1234567, .period = 5, .epoch = 300, .signers = {Address{2}, Address{1}}, .funded = {Address{3}, Address{3}}}));
     const auto value = must(json::parse(text, 1 << 20));
     EXPECT_EQ(value.at("config").at("chainId").as_int64(), 1234567);
     EXPECT_EQ(value.at("config").at("clique").at("period").as_int64(), 5);
@@ -170,9 +173,12 @@ TEST(LocalNode, StartsAnswersAndStopsInOrder) {
     struct stat info {};
     ASSERT_EQ(::stat(site.folder.c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0700U);
-    EXPECT_EQ(create_chain(site.geth, site.folder, site.chain(), crypto::generate_private_key(), site.password).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(create_chain(site.geth, site.folder, site.chain(), crypto::generate_private_key(), site.password).error().code,
+              ErrorCode::invalid_argument);
     const auto key = crypto::generate_private_key();
-    EXPECT_EQ(create_chain(site.geth, site.folder, {.chain_id = 5, .signers = {must(crypto::address_of(key))}}, key, site.password).error().code, ErrorCode::conflict);
+    EXPECT_EQ(
+        create_chain(site.geth, site.folder, {.chain_id = 5, .signers = {must(crypto::address_of(key))}}, key, site.password).error().code,
+        ErrorCode::conflict);
 }
 
 TEST(LocalNode, AFolderOfAnotherChainIsRefused) {
@@ -229,7 +235,8 @@ TEST(LocalNode, OneThatHangsIsStartedAgain) {
     must(node.start());
     const int first = node.process_id();
     ASSERT_EQ(::kill(first, SIGSTOP), 0);
-    ASSERT_TRUE(eventually([&] { return node.state() == NodeState::running && node.process_id() != first && node.process_id() != 0; })) << node.problem();
+    ASSERT_TRUE(eventually([&] { return node.state() == NodeState::running && node.process_id() != first && node.process_id() != 0; }))
+        << node.problem();
     EXPECT_GE(node.restarts(), 1U);
     EXPECT_EQ(must(rpc_of(node).chain_id()), site.settings.chain_id);
 }
@@ -253,7 +260,8 @@ TEST(LocalNode, StartsAgainAfterItWasKilled) {
     must(node.start());
     const int first = node.process_id();
     ASSERT_EQ(::kill(first, SIGKILL), 0);
-    ASSERT_TRUE(eventually([&] { return node.state() == NodeState::running && node.process_id() != first && node.process_id() != 0; })) << node.problem();
+    ASSERT_TRUE(eventually([&] { return node.state() == NodeState::running && node.process_id() != first && node.process_id() != 0; }))
+        << node.problem();
     EXPECT_EQ(node.restarts(), 1U);
     EXPECT_EQ(must(rpc_of(node).chain_id()), site.settings.chain_id);
     const auto socket = node.socket_path();
@@ -310,9 +318,13 @@ TEST(LocalNode, EndsWhenTheArchiveIsKilledAndALeftoverIsStopped) {
     // Whatever it is called: a link or a copy of another name.
     const auto renamed = folder.path() / "ledger-node";
     std::filesystem::copy_file(site.geth, renamed);
-    ProcessSpec leftover{.program = renamed, .arguments = {"--datadir", folder_text, "--state.scheme=hash", "--networkid", std::to_string(site.settings.chain_id),
-                                                             "--nodiscover", "--maxpeers", "0", "--ipcpath", folder_text + "/other.ipc", "--authrpc.port", "0", "--port", "0"},
-                         .inputs = {}, .on_line = {}, .die_with_parent = false};
+    ProcessSpec leftover{
+        .program = renamed,
+        .arguments = {"--datadir", folder_text, "--state.scheme=hash", "--networkid", std::to_string(site.settings.chain_id),
+                      "--nodiscover", "--maxpeers", "0", "--ipcpath", folder_text + "/other.ipc", "--authrpc.port", "0", "--port", "0"},
+        .inputs = {},
+        .on_line = {},
+        .die_with_parent = false};
     auto process = must(Process::start(leftover));
     ASSERT_TRUE(eventually([&] { return std::filesystem::exists(site.folder / "other.ipc"); }));
     LocalNode node(site.settings, site.password.clone());
@@ -332,7 +344,9 @@ TEST(Network, ItsScriptsTouchNoProcessButItsNodes) {
     settings.signers = 1;
     settings.period = 1;
     const auto network = must(create_network(settings));
-    const auto script = [&](const char* name) { return must(run_to_end({.program = settings.folder / name, .die_with_parent = false}, std::chrono::seconds(60))).status; };
+    const auto script = [&](const char* name) {
+        return must(run_to_end({.program = settings.folder / name, .die_with_parent = false}, std::chrono::seconds(60))).status;
+    };
     const auto pid_file = settings.folder / "node1/pid";
     // The pid file is left over from before a reboot, and the id another process's by now.
     auto innocent = must(Process::start({.program = "/bin/sleep", .arguments = {"600"}}));
@@ -355,12 +369,19 @@ TEST(Network, ItsScriptsTouchNoProcessButItsNodes) {
 }
 
 TEST(Process, InputsComeThroughPipesAndOutputLineByLine) {
-    const auto finished = must(run_to_end({.program = "/bin/cat", .arguments = {"{fd1}", "{fd0}"}, .inputs = {as_bytes("one\n"), as_bytes("two\n")}, .on_line = {}}, std::chrono::seconds(30)));
+    const auto finished = must(run_to_end(
+        {.program = "/bin/cat", .arguments = {"{fd1}", "{fd0}"}, .inputs = {as_bytes("one\n"), as_bytes("two\n")}, .on_line = {}},
+        std::chrono::seconds(30)));
     EXPECT_EQ(finished.status, 0);
     EXPECT_EQ(finished.output, "two\none\n");
-    EXPECT_EQ(must(run_to_end({.program = "/bin/sh", .arguments = {"-c", "exit 3"}, .inputs = {}, .on_line = {}}, std::chrono::seconds(30))).status, 3);
-    EXPECT_EQ(must(run_to_end({.program = "/nowhere", .arguments = {}, .inputs = {}, .on_line = {}}, std::chrono::seconds(30))).status, 127);
-    EXPECT_EQ(run_to_end({.program = "/bin/sleep", .arguments = {"60"}, .inputs = {}, .on_line = {}}, std::chrono::milliseconds(10)).error().code, ErrorCode::timeout);
+    EXPECT_EQ(must(run_to_end({.program = "/bin/sh", .arguments = {"-c", "exit 3"}, .inputs = {}, .on_line = {}}, std::chrono::seconds(30)))
+                  .status,
+              3);
+    EXPECT_EQ(must(run_to_end({.program = "/nowhere", .arguments = {}, .inputs = {}, .on_line = {}}, std::chrono::seconds(30))).status,
+              127);
+    EXPECT_EQ(
+        run_to_end({.program = "/bin/sleep", .arguments = {"60"}, .inputs = {}, .on_line = {}}, std::chrono::milliseconds(10)).error().code,
+        ErrorCode::timeout);
 }
 
 }  // namespace

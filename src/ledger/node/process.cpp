@@ -24,8 +24,12 @@ constexpr std::size_t kMaxInput = 32 * 1024;
 constexpr std::size_t kMaxLine = 4096;
 constexpr std::size_t kKeptOutput = 64 * 1024;
 
-int open_pidfd(int pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
-int send_by_pidfd(int pidfd, int number) { return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0)); }
+int open_pidfd(int pid) {
+    return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+}
+int send_by_pidfd(int pidfd, int number) {
+    return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0));
+}
 
 struct Pipe {
     Descriptor read_end;
@@ -97,7 +101,9 @@ void read_lines(int fd, const std::function<void(std::string_view)>& on_line) {
     ::_exit(127);
 }
 
-int status_from(const siginfo_t& info) { return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status; }
+int status_from(const siginfo_t& info) {
+    return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+}
 
 bool wait_readable(int fd, std::chrono::milliseconds time) {
     const auto deadline = std::chrono::steady_clock::now() + time;
@@ -179,7 +185,10 @@ Result<Process> Process::start(const ProcessSpec& spec) {
 }
 
 Process::Process(Process&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), pidfd_(std::exchange(other.pidfd_, -1)), status_(other.status_), reader_(std::move(other.reader_)) {}
+    : pid_(std::exchange(other.pid_, -1)),
+      pidfd_(std::exchange(other.pidfd_, -1)),
+      status_(other.status_),
+      reader_(std::move(other.reader_)) {}
 
 Process& Process::operator=(Process&& other) noexcept {
     std::swap(pid_, other.pid_);

@@ -16,9 +16,9 @@ namespace fiducial::ledger {
 /// What to start and how.
 struct ProcessSpec {
     std::filesystem::path program;
-    std::vector<std::string> arguments{};         // without the program's name; "{fd0}", "{fd1}" stand for /dev/fd/N of inputs
-    std::vector<ByteView> inputs{};               // each is given through a pipe of its own; at most 32 KiB
-    std::function<void(std::string_view)> on_line{}; // each line of standard output and error; called from the reader's thread
+    std::vector<std::string> arguments{};             // without the program's name; "{fd0}", "{fd1}" stand for /dev/fd/N of inputs
+    std::vector<ByteView> inputs{};                   // each is given through a pipe of its own; at most 32 KiB
+    std::function<void(std::string_view)> on_line{};  // each line of standard output and error; called from the reader's thread
     bool die_with_parent = true;
 };
 

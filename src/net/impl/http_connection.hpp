@@ -55,8 +55,8 @@ public:
 private:
     using SteadyClock = std::chrono::steady_clock;
 
-    Task<bool> read_request();     // false: the connection is to end
-    Task<bool> answer_request();   // false: the connection is to end
+    Task<bool> read_request();    // false: the connection is to end
+    Task<bool> answer_request();  // false: the connection is to end
     Task<Result<void>> call_handler();
     Task<void> refuse(Error error, unsigned status);
     Task<bool> drain_body();
@@ -73,7 +73,7 @@ private:
     std::shared_ptr<HttpShared> shared_;
     std::shared_ptr<Stream> stream_;
     std::atomic<std::int64_t> idle_since_;
-    Bytes input_;                // received and not used: [input_begin_, input_end_)
+    Bytes input_;  // received and not used: [input_begin_, input_end_)
     std::size_t input_begin_ = 0;
     std::size_t input_end_ = 0;
     std::optional<HttpRequestParser> parser_;
@@ -96,7 +96,7 @@ private:
     bool chunked_ = false;
     bool close_after_ = false;
     std::optional<std::uint64_t> left_to_write_;
-    Bytes output_;               // gathered, not yet sent
+    Bytes output_;  // gathered, not yet sent
     std::uint64_t sent_ = 0;
     std::chrono::nanoseconds waited_out_{0};
 };

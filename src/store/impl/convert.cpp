@@ -12,7 +12,9 @@ Result<Hash> hash_of(const std::string& hex, std::string_view what) {
     if (hex.empty()) return kZero32;
     return fixed_from_hex<32>(hex, what);
 }
-std::string hex_or_empty(const Hash& hash) { return hash == kZero32 ? std::string() : to_hex(hash); }
+std::string hex_or_empty(const Hash& hash) {
+    return hash == kZero32 ? std::string() : to_hex(hash);
+}
 
 Result<Uid> uid_of(const std::string& text) {
     if (text.empty()) return Uid();
@@ -182,7 +184,8 @@ std::string patient_key_text(std::string_view patient_id, std::string_view issue
     return std::to_string(issuer.size()) + ":" + std::string(issuer) + std::string(patient_id);
 }
 
-Result<std::vector<InstanceAndObject>> select_instances(database::Transaction& transaction, const crypto::Secret& row_key, const std::string& rest, std::vector<std::string> texts) {
+Result<std::vector<InstanceAndObject>> select_instances(database::Transaction& transaction, const crypto::Secret& row_key,
+                                                        const std::string& rest, std::vector<std::string> texts) {
     std::vector<InstanceAndObject> rows;
     InstanceAndObject row;
     Statement select(transaction, "SELECT " + column_list<InstanceColumns>("i") + ", " + column_list<ObjectColumns>("o") +

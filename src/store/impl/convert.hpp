@@ -6,13 +6,17 @@
 
 namespace fiducial::store {
 
-inline long long number(ObjectState state) { return static_cast<long long>(state); }
-inline std::string number_text(ObjectState state) { return std::to_string(number(state)); }
+inline long long number(ObjectState state) {
+    return static_cast<long long>(state);
+}
+inline std::string number_text(ObjectState state) {
+    return std::to_string(number(state));
+}
 
 /// Between rows as they stand in the database and rows as callers see them.
 Result<Hash> hash_of(const std::string& hex, std::string_view what);
-std::string hex_or_empty(const Hash& hash);                 // "" for zeros
-Result<Uid> uid_of(const std::string& text);                // empty is fine
+std::string hex_or_empty(const Hash& hash);   // "" for zeros
+Result<Uid> uid_of(const std::string& text);  // empty is fine
 
 PatientRow patient_row(const PatientColumns& columns);
 Result<StudyRow> study_row(const StudyColumns& columns, const PatientColumns& patient);
@@ -35,7 +39,8 @@ struct InstanceAndObject {
     ObjectColumns object;
 };
 /// … FROM instances i JOIN objects o <rest>.
-Result<std::vector<InstanceAndObject>> select_instances(database::Transaction& transaction, const crypto::Secret& row_key, const std::string& rest, std::vector<std::string> texts);
+Result<std::vector<InstanceAndObject>> select_instances(database::Transaction& transaction, const crypto::Secret& row_key,
+                                                        const std::string& rest, std::vector<std::string> texts);
 /// HMAC(row key, tag "fid.chain1" ‖ chain so far ‖ MAC of the next instance), in hex.
 std::string chain_next(const crypto::Secret& row_key, const std::string& chain, const std::string& instance_mac);
 

@@ -8,7 +8,9 @@ namespace {
 constexpr std::uint16_t kFormat = 1;
 constexpr std::size_t kMaxText = 65535;
 
-void append_text(Bytes& out, std::string_view text) { append_lp(out, as_bytes(text.substr(0, kMaxText))); }
+void append_text(Bytes& out, std::string_view text) {
+    append_lp(out, as_bytes(text.substr(0, kMaxText)));
+}
 
 Result<std::string> take_text(ByteReader& reader, std::string_view field) {
     FID_TRY(const auto bytes, reader.take_lp(field));
@@ -27,7 +29,8 @@ Bytes encode_description(const SealedDescription& sealed) {
     Bytes out;
     append_be(out, kFormat);
     out.push_back(static_cast<std::uint8_t>(d.kind));
-    for (const auto* uid : {&d.study_uid, &d.series_uid, &d.sop_uid, &d.sop_class_uid, &d.transfer_syntax_uid}) append_text(out, uid->text());
+    for (const auto* uid : {&d.study_uid, &d.series_uid, &d.sop_uid, &d.sop_class_uid, &d.transfer_syntax_uid})
+        append_text(out, uid->text());
     append(out, sealed.sha256);
     append(out, d.pixel_sha256);
     append(out, d.source_sha256);
@@ -76,14 +79,16 @@ Result<SealedDescription> decode_description(ByteView bytes) {
     FID_TRY(d.issuer.value, take_text(reader, "issuer"));
     FID_TRY(const auto has_slot, reader.u8("patient slot flag"));
     FID_TRY(const auto patient_slot, reader.u32("patient slot"));
-    if (has_slot > 1 || (has_slot == 0 && patient_slot != 0)) return fail(ErrorCode::malformed, "patient slot flag " + std::to_string(has_slot));
+    if (has_slot > 1 || (has_slot == 0 && patient_slot != 0))
+        return fail(ErrorCode::malformed, "patient slot flag " + std::to_string(has_slot));
     if (has_slot == 1) d.patient_slot = patient_slot;
     FID_TRY(const auto count, reader.u32("attribute count"));
     if (count > reader.remaining() / 6) return fail(ErrorCode::malformed, "a description of " + std::to_string(count) + " attributes");
     for (std::uint32_t i = 0; i < count; ++i) {
         FID_TRY(const auto tag, reader.u32("attribute tag"));
         FID_TRY(const auto value_count, reader.u16("value count"));
-        if (value_count > reader.remaining() / 2) return fail(ErrorCode::malformed, "an attribute of " + std::to_string(value_count) + " values");
+        if (value_count > reader.remaining() / 2)
+            return fail(ErrorCode::malformed, "an attribute of " + std::to_string(value_count) + " values");
         std::vector<std::string> values;
         values.reserve(value_count);
         for (std::uint16_t v = 0; v < value_count; ++v) {
@@ -131,7 +136,8 @@ Bytes compress_fragment(ByteView plain) {
 
 Result<Bytes> decompress_fragment(ByteView compressed) {
     const auto size = ZSTD_getFrameContentSize(compressed.data(), compressed.size());
-    if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR) return fail(ErrorCode::corrupt, "a fragment is not one zstd frame that names its size");
+    if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR)
+        return fail(ErrorCode::corrupt, "a fragment is not one zstd frame that names its size");
     if (size > kMaxFragmentBytes) return fail(ErrorCode::limit_exceeded, "a fragment of " + std::to_string(size) + " bytes");
     Bytes out(size);
     const auto got = ZSTD_decompress(out.data(), out.size(), compressed.data(), compressed.size());

@@ -18,7 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             break;
         default:
             // A frame may claim up to the limit; inputs that do are left to the limit's own check.
-            if (const auto plain = decompress_fragment(bytes)) FID_INVARIANT(plain->size() <= kMaxFragmentBytes, "a fragment is larger than its limit");
+            if (const auto plain = decompress_fragment(bytes))
+                FID_INVARIANT(plain->size() <= kMaxFragmentBytes, "a fragment is larger than its limit");
     }
     return 0;
 }

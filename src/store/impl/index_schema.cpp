@@ -79,6 +79,8 @@ constexpr database::Migration kMigrations[] = {{"store", 1, kFirst}, {"store", 2
 
 }  // namespace
 
-std::span<const database::Migration> index_migrations() { return kMigrations; }
+std::span<const database::Migration> index_migrations() {
+    return kMigrations;
+}
 
 }  // namespace fiducial::store

@@ -10,12 +10,14 @@ namespace {
 
 constexpr std::string_view kMagic = "FOBJ";
 constexpr std::uint16_t kFormat = 1;
-constexpr std::uint8_t kAlgorithm = 1;    // AES-256-GCM STREAM, HKDF-SHA-256
+constexpr std::uint8_t kAlgorithm = 1;  // AES-256-GCM STREAM, HKDF-SHA-256
 constexpr std::uint8_t kChunkSizeLog2 = 15;
 
 }  // namespace
 
-std::uint64_t sealed_size(std::uint64_t plain_size) { return plain_size + evidence::chunk_count(plain_size) * crypto::kAeadTagSize; }
+std::uint64_t sealed_size(std::uint64_t plain_size) {
+    return plain_size + evidence::chunk_count(plain_size) * crypto::kAeadTagSize;
+}
 
 std::optional<std::uint64_t> plain_size(std::uint64_t sealed) {
     const auto full = sealed / kSealedChunkSize;
@@ -46,7 +48,8 @@ Bytes seal_stream(const crypto::Secret& key, ByteView associated, ByteView plain
     const auto count = evidence::chunk_count(plain.size());
     for (std::uint64_t i = 0; i < count; ++i) {
         const auto chunk = plain.subspan(i * kChunkSize, std::min<std::size_t>(kChunkSize, plain.size() - i * kChunkSize));
-        cipher.seal(static_cast<std::uint32_t>(i), i + 1 == count, chunk, MutableByteView(out).subspan(i * kSealedChunkSize, chunk.size() + crypto::kAeadTagSize));
+        cipher.seal(static_cast<std::uint32_t>(i), i + 1 == count, chunk,
+                    MutableByteView(out).subspan(i * kSealedChunkSize, chunk.size() + crypto::kAeadTagSize));
     }
     return out;
 }
@@ -59,7 +62,8 @@ Result<Bytes> open_stream(const crypto::Secret& key, ByteView associated, ByteVi
     const auto count = evidence::chunk_count(*size);
     for (std::uint64_t i = 0; i < count; ++i) {
         const auto chunk = MutableByteView(out).subspan(i * kChunkSize, std::min<std::size_t>(kChunkSize, out.size() - i * kChunkSize));
-        FID_CHECK(cipher.open(static_cast<std::uint32_t>(i), i + 1 == count, sealed.subspan(i * kSealedChunkSize, chunk.size() + crypto::kAeadTagSize), chunk));
+        FID_CHECK(cipher.open(static_cast<std::uint32_t>(i), i + 1 == count,
+                              sealed.subspan(i * kSealedChunkSize, chunk.size() + crypto::kAeadTagSize), chunk));
     }
     return out;
 }
@@ -87,7 +91,8 @@ Result<ObjectHeader> ObjectHeader::decode(ByteView bytes) {
     FID_TRY(const auto algorithm, reader.u8("object algorithm"));
     FID_TRY(const auto chunk_size, reader.u8("object chunk size"));
     if (format != kFormat || algorithm != kAlgorithm || chunk_size != kChunkSizeLog2) {
-        return fail(ErrorCode::unsupported, "object format " + std::to_string(format) + ", algorithm " + std::to_string(algorithm) + ", chunk size 2^" + std::to_string(chunk_size));
+        return fail(ErrorCode::unsupported, "object format " + std::to_string(format) + ", algorithm " + std::to_string(algorithm) +
+                                                ", chunk size 2^" + std::to_string(chunk_size));
     }
     FID_TRY(const auto kind, reader.u8("object kind"));
     if (kind < 1 || kind > 4) return fail(ErrorCode::malformed, "object kind " + std::to_string(kind));
@@ -102,6 +107,8 @@ Result<ObjectHeader> ObjectHeader::decode(ByteView bytes) {
     return header;
 }
 
-Hash ObjectHeader::hash() const { return crypto::tagged_sha256("fid.header1", {encode()}); }
+Hash ObjectHeader::hash() const {
+    return crypto::tagged_sha256("fid.header1", {encode()});
+}
 
 }  // namespace fiducial::store

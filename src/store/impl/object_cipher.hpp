@@ -29,9 +29,13 @@ class StreamCipher {
 public:
     StreamCipher(const crypto::Secret& key, Bytes associated) : aead_(key.view()), associated_(std::move(associated)) {}
     /// Requires: out.size() == plain.size() + 16.
-    void seal(std::uint32_t chunk, bool last, ByteView plain, MutableByteView out) { aead_.seal(nonce(chunk, last), associated_, plain, out); }
+    void seal(std::uint32_t chunk, bool last, ByteView plain, MutableByteView out) {
+        aead_.seal(nonce(chunk, last), associated_, plain, out);
+    }
     /// Errors: corrupt; plain is zeroed.
-    Result<void> open(std::uint32_t chunk, bool last, ByteView sealed, MutableByteView plain) { return aead_.open(nonce(chunk, last), associated_, sealed, plain); }
+    Result<void> open(std::uint32_t chunk, bool last, ByteView sealed, MutableByteView plain) {
+        return aead_.open(nonce(chunk, last), associated_, sealed, plain);
+    }
 
 private:
     static crypto::AeadNonce nonce(std::uint32_t chunk, bool last);

@@ -13,10 +13,16 @@ void append_value(Bytes& out, std::string_view text) {
     append_be(out, static_cast<std::uint32_t>(text.size()));
     append(out, as_bytes(text));
 }
-void append_value(Bytes& out, long long number) { append_value(out, std::to_string(number)); }
+void append_value(Bytes& out, long long number) {
+    append_value(out, std::to_string(number));
+}
 
-std::string text_of(const std::string& value) { return value; }
-std::string text_of(long long value) { return std::to_string(value); }
+std::string text_of(const std::string& value) {
+    return value;
+}
+std::string text_of(long long value) {
+    return std::to_string(value);
+}
 
 template <typename Columns>
 std::string key_name() {
@@ -99,7 +105,8 @@ Result<void> update_row(database::Transaction& transaction, const crypto::Secret
     std::string sets;
     int number = 0;
     row.each([&](std::string_view column, auto&) { sets += std::string(column) + " = :v" + std::to_string(number++) + ", "; });
-    Statement update(transaction, "UPDATE " + std::string(Columns::kTable) + " SET " + sets + "mac = :mac WHERE " + key_name<Columns>() + " = :key");
+    Statement update(transaction,
+                     "UPDATE " + std::string(Columns::kTable) + " SET " + sets + "mac = :mac WHERE " + key_name<Columns>() + " = :key");
     row.each([&](std::string_view, auto& field) { update.in(field); });
     update.in(row.mac);
     bool first = true;
@@ -111,7 +118,8 @@ Result<void> update_row(database::Transaction& transaction, const crypto::Secret
 }
 
 template <typename Columns>
-Result<std::vector<Columns>> select_rows(database::Transaction& transaction, const crypto::Secret& row_key, const std::string& rest, std::vector<std::string> texts) {
+Result<std::vector<Columns>> select_rows(database::Transaction& transaction, const crypto::Secret& row_key, const std::string& rest,
+                                         std::vector<std::string> texts) {
     std::vector<Columns> rows;
     Columns row;
     Statement select(transaction, "SELECT " + column_list<Columns>("t") + " FROM " + std::string(Columns::kTable) + " t " + rest);
@@ -133,7 +141,8 @@ Result<std::vector<Columns>> select_rows(database::Transaction& transaction, con
     template void bind_out(Statement&, Columns&);                                                                        \
     template Result<void> insert_row(database::Transaction&, const crypto::Secret&, Columns&);                           \
     template Result<void> update_row(database::Transaction&, const crypto::Secret&, Columns&);                           \
-    template Result<std::vector<Columns>> select_rows(database::Transaction&, const crypto::Secret&, const std::string&, std::vector<std::string>);
+    template Result<std::vector<Columns>> select_rows(database::Transaction&, const crypto::Secret&, const std::string&, \
+                                                      std::vector<std::string>);
 
 FID_INSTANTIATE_ROWS(PatientColumns)
 FID_INSTANTIATE_ROWS(StudyColumns)

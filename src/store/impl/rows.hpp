@@ -13,14 +13,15 @@ namespace fiducial::store {
 /// primary key first; the MAC covers them in this order. Spec: docs/formats/index.md
 struct PatientColumns {
     static constexpr std::string_view kTable = "patients";
-    static constexpr bool kNumbered = true;   // the key numbers itself
+    static constexpr bool kNumbered = true;  // the key numbers itself
     long long id = 0;
     std::string patient_key, patient_id, issuer, name, name_normal, birth_date, sex;
     long long slot = 0;
     std::string attributes, mac;
     template <typename Visitor>
     void each(Visitor&& v) {
-        v("id", id), v("patient_key", patient_key), v("patient_id", patient_id), v("issuer", issuer), v("name", name), v("name_normal", name_normal);
+        v("id", id), v("patient_key", patient_key), v("patient_id", patient_id), v("issuer", issuer), v("name", name),
+            v("name_normal", name_normal);
         v("birth_date", birth_date), v("sex", sex), v("slot", slot), v("attributes", attributes);
     }
 };
@@ -33,13 +34,15 @@ struct StudyColumns {
     long long slot = 0, patient = 0;  // 0: nothing came yet
     std::string date, time, accession_number, description, study_id, referring_physician, referring_normal, description_normal;
     long long instance_count = 0;
-    std::string chain;                // over the current instances' MACs
+    std::string chain;  // over the current instances' MACs
     long long revision = 0, changed_ms = 0;
     std::string attributes, mac;
     template <typename Visitor>
     void each(Visitor&& v) {
-        v("id", id), v("study_uid", study_uid), v("slot", slot), v("patient", patient), v("date", date), v("time", time), v("accession_number", accession_number);
-        v("description", description), v("study_id", study_id), v("referring_physician", referring_physician), v("referring_normal", referring_normal);
+        v("id", id), v("study_uid", study_uid), v("slot", slot), v("patient", patient), v("date", date), v("time", time),
+            v("accession_number", accession_number);
+        v("description", description), v("study_id", study_id), v("referring_physician", referring_physician),
+            v("referring_normal", referring_normal);
         v("description_normal", description_normal), v("instance_count", instance_count), v("chain", chain), v("revision", revision);
         v("changed_ms", changed_ms), v("attributes", attributes);
     }
@@ -52,7 +55,8 @@ struct SeriesColumns {
     std::string series_uid, modality, number, description, body_part, date, time, attributes, mac;
     template <typename Visitor>
     void each(Visitor&& v) {
-        v("id", id), v("study", study), v("series_uid", series_uid), v("modality", modality), v("number", number), v("description", description);
+        v("id", id), v("study", study), v("series_uid", series_uid), v("modality", modality), v("number", number),
+            v("description", description);
         v("body_part", body_part), v("date", date), v("time", time), v("attributes", attributes);
     }
 };
@@ -64,14 +68,17 @@ struct ObjectColumns {
     long long kind = 0, state = 0, state_before = 0, state_ms = 0;
     std::string reason;
     long long study = 0, slot = 0, segment = 0, position = 0, record_size = 0, stored_size = 0, size = 0, prefix_size = 0, arrival_ms = 0;
-    std::string elsewhere;            // how many bytes of it lie in other segments, as "3:1048576 4:2097152"; mostly none
+    std::string elsewhere;  // how many bytes of it lie in other segments, as "3:1048576 4:2097152"; mostly none
     std::string header_hash, chunk_root, sha256, pixel_sha256, source_sha256, prefix_sha256, fragment_sha256, source, mac;
     template <typename Visitor>
     void each(Visitor&& v) {
-        v("object_id", object_id), v("kind", kind), v("state", state), v("state_before", state_before), v("state_ms", state_ms), v("reason", reason);
-        v("study", study), v("slot", slot), v("segment", segment), v("position", position), v("record_size", record_size), v("stored_size", stored_size);
+        v("object_id", object_id), v("kind", kind), v("state", state), v("state_before", state_before), v("state_ms", state_ms),
+            v("reason", reason);
+        v("study", study), v("slot", slot), v("segment", segment), v("position", position), v("record_size", record_size),
+            v("stored_size", stored_size);
         v("elsewhere", elsewhere), v("size", size), v("prefix_size", prefix_size);
-        v("arrival_ms", arrival_ms), v("header_hash", header_hash), v("chunk_root", chunk_root), v("sha256", sha256), v("pixel_sha256", pixel_sha256);
+        v("arrival_ms", arrival_ms), v("header_hash", header_hash), v("chunk_root", chunk_root), v("sha256", sha256),
+            v("pixel_sha256", pixel_sha256);
         v("source_sha256", source_sha256), v("prefix_sha256", prefix_sha256), v("fragment_sha256", fragment_sha256), v("source", source);
     }
 };
@@ -87,7 +94,8 @@ struct InstanceColumns {
     std::string attributes, mac;
     template <typename Visitor>
     void each(Visitor&& v) {
-        v("id", id), v("object_id", object_id), v("study", study), v("is_current", is_current), v("sop_uid", sop_uid), v("series_uid", series_uid);
+        v("id", id), v("object_id", object_id), v("study", study), v("is_current", is_current), v("sop_uid", sop_uid),
+            v("series_uid", series_uid);
         v("sop_class", sop_class), v("transfer_syntax", transfer_syntax), v("number", number), v("pixel_rows", pixel_rows);
         v("pixel_columns", pixel_columns), v("frames", frames), v("attributes", attributes);
     }
@@ -104,8 +112,10 @@ struct VersionColumns {
     std::string mac;
     template <typename Visitor>
     void each(Visitor&& v) {
-        v("record_hash", record_hash), v("study_uid", study_uid), v("version", version), v("instance_count", count), v("format", format), v("reasons", reasons);
-        v("chain_id", chain_id), v("contract", contract), v("institution", institution), v("study_key", study_key), v("previous", previous), v("root", root);
+        v("record_hash", record_hash), v("study_uid", study_uid), v("version", version), v("instance_count", count), v("format", format),
+            v("reasons", reasons);
+        v("chain_id", chain_id), v("contract", contract), v("institution", institution), v("study_key", study_key), v("previous", previous),
+            v("root", root);
         v("patient_ref", patient_ref), v("meta", meta), v("uploads", uploads), v("manifest", manifest), v("created_ms", created_ms);
         v("study_revision", study_revision);
     }
@@ -113,34 +123,37 @@ struct VersionColumns {
 
 struct RightsStateColumns {
     static constexpr std::string_view kTable = "rights_state";
-    static constexpr bool kNumbered = true;   // one row
+    static constexpr bool kNumbered = true;  // one row
     long long id = 0, first_block = 0, latest_block = 0, latest_time = 0, settled_block = 0, answered = 0, changes = 0;
-    std::string last_change;          // MAC of the last row of rights_changes
-    std::string denials;              // over the MACs of local_denials
+    std::string last_change;  // MAC of the last row of rights_changes
+    std::string denials;      // over the MACs of local_denials
     std::string mac;
     template <typename Visitor>
     void each(Visitor&& v) {
-        v("id", id), v("first_block", first_block), v("latest_block", latest_block), v("latest_time", latest_time), v("settled_block", settled_block);
+        v("id", id), v("first_block", first_block), v("latest_block", latest_block), v("latest_time", latest_time),
+            v("settled_block", settled_block);
         v("answered", answered), v("changes", changes), v("last_change", last_change), v("denials", denials);
     }
 };
 
 struct RightsChangeColumns {
     static constexpr std::string_view kTable = "rights_changes";
-    static constexpr bool kNumbered = true;   // 1, 2, 3 … without a gap
+    static constexpr bool kNumbered = true;  // 1, 2, 3 … without a gap
     long long id = 0, block = 0, log_index = 0, fact = 0;
     std::string about, patient_key;
-    long long ordinal = 0;            // 0, 1, 2 … among those about the same
+    long long ordinal = 0;  // 0, 1, 2 … among those about the same
     std::string item, other;
     long long detail = 0, bits = 0;
     std::string scope;
     long long purpose = 0, from_s = 0, until_s = 0, epoch = 0, is_on = 0;
-    std::string previous_mac;         // MAC of the row before
+    std::string previous_mac;  // MAC of the row before
     std::string mac;
     template <typename Visitor>
     void each(Visitor&& v) {
-        v("id", id), v("block", block), v("log_index", log_index), v("fact", fact), v("about", about), v("patient_key", patient_key), v("ordinal", ordinal);
-        v("item", item), v("other", other), v("detail", detail), v("bits", bits), v("scope", scope), v("purpose", purpose), v("from_s", from_s);
+        v("id", id), v("block", block), v("log_index", log_index), v("fact", fact), v("about", about), v("patient_key", patient_key),
+            v("ordinal", ordinal);
+        v("item", item), v("other", other), v("detail", detail), v("bits", bits), v("scope", scope), v("purpose", purpose),
+            v("from_s", from_s);
         v("until_s", until_s), v("epoch", epoch), v("is_on", is_on), v("previous_mac", previous_mac);
     }
 };
@@ -181,9 +194,11 @@ Result<void> update_row(database::Transaction& transaction, const crypto::Secret
 
 /// SELECT … FROM table t <rest>, whose placeholders take `texts` in order. Every row's MAC is checked.
 template <typename Columns>
-Result<std::vector<Columns>> select_rows(database::Transaction& transaction, const crypto::Secret& row_key, const std::string& rest, std::vector<std::string> texts = {});
+Result<std::vector<Columns>> select_rows(database::Transaction& transaction, const crypto::Secret& row_key, const std::string& rest,
+                                         std::vector<std::string> texts = {});
 template <typename Columns>
-Result<std::optional<Columns>> select_row(database::Transaction& transaction, const crypto::Secret& row_key, const std::string& rest, std::vector<std::string> texts = {}) {
+Result<std::optional<Columns>> select_row(database::Transaction& transaction, const crypto::Secret& row_key, const std::string& rest,
+                                          std::vector<std::string> texts = {}) {
     FID_TRY(auto rows, select_rows<Columns>(transaction, row_key, rest, std::move(texts)));
     if (rows.empty()) return std::optional<Columns>();
     return std::optional<Columns>(std::move(rows.front()));

@@ -50,7 +50,8 @@ Result<SegmentHeader> SegmentHeader::decode(ByteView bytes) {
     ByteReader reader(bytes);
     FID_TRY(const auto magic, reader.take(kSegmentMagic.size(), "segment magic"));
     if (as_text(magic) != kSegmentMagic) return fail(ErrorCode::malformed, "not a segment");
-    if (read_be<std::uint32_t>(bytes.last(4)) != crc32c(bytes.first(kSegmentHeaderSize - 4))) return fail(ErrorCode::malformed, "the segment header's checksum does not match");
+    if (read_be<std::uint32_t>(bytes.last(4)) != crc32c(bytes.first(kSegmentHeaderSize - 4)))
+        return fail(ErrorCode::malformed, "the segment header's checksum does not match");
     FID_TRY(const auto format, reader.u16("segment format"));
     if (format != kFormat) return fail(ErrorCode::unsupported, "segment format " + std::to_string(format));
     FID_TRY(const auto flags, reader.u16("segment flags"));
@@ -66,7 +67,8 @@ Result<SegmentHeader> SegmentHeader::decode(ByteView bytes) {
     FID_TRY(header.blocks, reader.u64("block count"));
     FID_TRY(header.end_sequence, reader.u64("end sequence"));
     FID_TRY(header.moves_offset, reader.u64("place of the moves"));
-    if (header.is_rewritten() != (flags == kRewritten)) return fail(ErrorCode::malformed, "a segment's flags and its place do not go together");
+    if (header.is_rewritten() != (flags == kRewritten))
+        return fail(ErrorCode::malformed, "a segment's flags and its place do not go together");
     return header;
 }
 
@@ -75,7 +77,9 @@ std::uint64_t BlockHeader::padded_size() const {
     return (size + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
 }
 
-bool BlockHeader::has_magic(ByteView bytes) { return bytes.size() >= kBlockMagic.size() && as_text(bytes.first(kBlockMagic.size())) == kBlockMagic; }
+bool BlockHeader::has_magic(ByteView bytes) {
+    return bytes.size() >= kBlockMagic.size() && as_text(bytes.first(kBlockMagic.size())) == kBlockMagic;
+}
 
 Bytes BlockHeader::encode() const {
     Bytes out;
@@ -92,7 +96,8 @@ Bytes BlockHeader::encode() const {
 }
 
 Result<BlockHeader> BlockHeader::decode(ByteView bytes) {
-    if (bytes.size() < kBlockHeaderSize) return fail(ErrorCode::malformed, "a block header has 52 bytes, here are " + std::to_string(bytes.size()));
+    if (bytes.size() < kBlockHeaderSize)
+        return fail(ErrorCode::malformed, "a block header has 52 bytes, here are " + std::to_string(bytes.size()));
     if (!has_magic(bytes)) return fail(ErrorCode::malformed, "not a block");
     if (read_be<std::uint32_t>(bytes.subspan(kBlockHeaderSize - 4, 4)) != crc32c(bytes.first(kBlockHeaderSize - 4))) {
         return fail(ErrorCode::malformed, "the block header's checksum does not match");
@@ -106,8 +111,10 @@ Result<BlockHeader> BlockHeader::decode(ByteView bytes) {
     FID_TRY(header.sequence, reader.u64("sequence"));
     FID_TRY(header.previous_offset, reader.u64("previous block"));
     FID_TRY(header.site, reader.array<16>("site"));
-    if (header.payload_size > kMaxBlockPayload) return fail(ErrorCode::malformed, "a block of " + std::to_string(header.payload_size) + " bytes");
-    if (header.record_count == 0 || header.record_count > kMaxBlockRecords) return fail(ErrorCode::malformed, "a block of " + std::to_string(header.record_count) + " records");
+    if (header.payload_size > kMaxBlockPayload)
+        return fail(ErrorCode::malformed, "a block of " + std::to_string(header.payload_size) + " bytes");
+    if (header.record_count == 0 || header.record_count > kMaxBlockRecords)
+        return fail(ErrorCode::malformed, "a block of " + std::to_string(header.record_count) + " records");
     return header;
 }
 
@@ -123,14 +130,18 @@ Bytes encode_block(const BlockHeader& header, std::span<const Bytes> records) {
 
 Result<std::vector<BlockRecord>> decode_block(const BlockHeader& header, ByteView block) {
     const std::size_t body_end = kBlockHeaderSize + header.payload_size;
-    if (block.size() != body_end + 4) return fail(ErrorCode::malformed, "a block has " + std::to_string(block.size()) + " bytes, expected " + std::to_string(body_end + 4));
-    if (read_be<std::uint32_t>(block.subspan(body_end)) != crc32c(block.first(body_end))) return fail(ErrorCode::malformed, "the block's checksum does not match");
+    if (block.size() != body_end + 4)
+        return fail(ErrorCode::malformed,
+                    "a block has " + std::to_string(block.size()) + " bytes, expected " + std::to_string(body_end + 4));
+    if (read_be<std::uint32_t>(block.subspan(body_end)) != crc32c(block.first(body_end)))
+        return fail(ErrorCode::malformed, "the block's checksum does not match");
     std::vector<BlockRecord> records;
     std::size_t at = kBlockHeaderSize;
     while (at < body_end) {
         if (body_end - at < kMinRecordSize) return fail(ErrorCode::malformed, "a record is cut short");
         const auto size = read_be<std::uint32_t>(block.subspan(at, 4));
-        if (size < kMinRecordSize || size > body_end - at) return fail(ErrorCode::malformed, "a record of " + std::to_string(size) + " bytes does not fit its block");
+        if (size < kMinRecordSize || size > body_end - at)
+            return fail(ErrorCode::malformed, "a record of " + std::to_string(size) + " bytes does not fit its block");
         if (records.size() == header.record_count) return fail(ErrorCode::malformed, "a block holds more records than it says");
         records.push_back({at, block.subspan(at, size)});
         at += size;
@@ -189,7 +200,8 @@ Result<Record> decode_object(ByteReader& reader) {
     FID_TRY(const auto header, reader.take(ObjectHeader::kSize, "object header"));
     FID_TRY(record.header, ObjectHeader::decode(header));
     FID_TRY(record.size, reader.u64("object size"));
-    if (record.size == 0 || record.size > std::uint64_t{0xffffffff} * kChunkSize) return fail(ErrorCode::malformed, "an object of " + std::to_string(record.size) + " bytes");
+    if (record.size == 0 || record.size > std::uint64_t{0xffffffff} * kChunkSize)
+        return fail(ErrorCode::malformed, "an object of " + std::to_string(record.size) + " bytes");
     FID_TRY(const auto count, reader.u32("extent count"));
     if (count > reader.remaining() / 20) return fail(ErrorCode::malformed, "an object of " + std::to_string(count) + " extents");
     record.extents.reserve(count);
@@ -201,14 +213,18 @@ Result<Record> decode_object(ByteReader& reader) {
         FID_TRY(extent.offset, reader.u64("extent offset"));
         FID_TRY(extent.size, reader.u64("extent size"));
         // Chunks never straddle two extents.
-        if (extent.size == 0 || extent.size > expected - total || extent.offset > (std::uint64_t{1} << 62)) return fail(ErrorCode::malformed, "an extent that does not fit its object");
+        if (extent.size == 0 || extent.size > expected - total || extent.offset > (std::uint64_t{1} << 62))
+            return fail(ErrorCode::malformed, "an extent that does not fit its object");
         if (i + 1 < count && extent.size % kSealedChunkSize != 0) return fail(ErrorCode::malformed, "an extent that ends within a chunk");
         total += extent.size;
         record.extents.push_back(extent);
     }
-    if (count > 0 && total != expected) return fail(ErrorCode::malformed, "extents of " + std::to_string(total) + " bytes for an object that takes " + std::to_string(expected));
+    if (count > 0 && total != expected)
+        return fail(ErrorCode::malformed,
+                    "extents of " + std::to_string(total) + " bytes for an object that takes " + std::to_string(expected));
     FID_TRY(const auto hashes, take_sized(reader, "chunk hashes"));
-    if (hashes.size() != sealed_size(evidence::chunk_count(record.size) * sizeof(Hash))) return fail(ErrorCode::malformed, "the list of chunk hashes has another length than the object calls for");
+    if (hashes.size() != sealed_size(evidence::chunk_count(record.size) * sizeof(Hash)))
+        return fail(ErrorCode::malformed, "the list of chunk hashes has another length than the object calls for");
     record.sealed_chunk_hashes = to_bytes(hashes);
     FID_TRY(record.fragment_id, reader.array<32>("fragment id"));
     FID_TRY(record.fragment_commitment, reader.array<32>("fragment commitment"));
@@ -262,13 +278,15 @@ Bytes encode_record(const Record& record) {
 Result<Record> decode_record(ByteView bytes) {
     if (bytes.size() < kMinRecordSize) return fail(ErrorCode::malformed, "a record of " + std::to_string(bytes.size()) + " bytes");
     if (read_be<std::uint32_t>(bytes) != bytes.size()) return fail(ErrorCode::malformed, "a record's size does not match");
-    if (read_be<std::uint32_t>(bytes.last(4)) != crc32c(bytes.first(bytes.size() - 4))) return fail(ErrorCode::malformed, "a record's checksum does not match");
+    if (read_be<std::uint32_t>(bytes.last(4)) != crc32c(bytes.first(bytes.size() - 4)))
+        return fail(ErrorCode::malformed, "a record's checksum does not match");
     ByteReader reader(bytes.subspan(5, bytes.size() - kMinRecordSize));
     Result<Record> record = fail(ErrorCode::unsupported, "record type " + std::to_string(bytes[4]));
     if (bytes[4] == kObjectRecord) record = decode_object(reader);
     if (bytes[4] == kMarkRecord) record = decode_mark(reader);
     if (bytes[4] == kMovesRecord) record = decode_moves(reader);
-    if (record && !reader.at_end()) return fail(ErrorCode::malformed, "a record has " + std::to_string(reader.remaining()) + " bytes too many");
+    if (record && !reader.at_end())
+        return fail(ErrorCode::malformed, "a record has " + std::to_string(reader.remaining()) + " bytes too many");
     return record;
 }
 

@@ -21,16 +21,16 @@ inline constexpr std::uint32_t kMaxBlockRecords = 4096;
 
 struct SegmentHeader {
     std::uint32_t number = 0;
-    bool data_only = false;     // one large object's bytes; its record stands in another segment
+    bool data_only = false;  // one large object's bytes; its record stands in another segment
     Bytes32 site_id{};
     std::uint64_t created_ms = 0;
     std::uint64_t previous_sequence = 0;  // the segment before holds blocks at least up to this one
     std::uint32_t first_unfinished = 0;   // lowest segment with bytes of an object that was not finished when this one was begun
     // Of a segment that holds what was kept of another, and will never be written to again:
-    std::uint32_t place = 0;              // the first segment that stood here, where this one stands in the order; 0: it is none of these
-    std::uint64_t blocks = 0;             // how many it has
-    std::uint64_t end_sequence = 0;       // of the last block of that first segment
-    std::uint64_t moves_offset = 0;       // of the block that says what was where; 0: none
+    std::uint32_t place = 0;         // the first segment that stood here, where this one stands in the order; 0: it is none of these
+    std::uint64_t blocks = 0;        // how many it has
+    std::uint64_t end_sequence = 0;  // of the last block of that first segment
+    std::uint64_t moves_offset = 0;  // of the block that says what was where; 0: none
 
     bool is_rewritten() const { return place != 0; }
     Bytes encode() const;
@@ -40,8 +40,8 @@ struct SegmentHeader {
 struct BlockHeader {
     std::uint16_t record_count = 0;
     std::uint32_t payload_size = 0;
-    std::uint64_t sequence = 0;         // 1, 2, 3 … within the segment
-    std::uint64_t previous_offset = 0;  // of the block before; 0: none
+    std::uint64_t sequence = 0;           // 1, 2, 3 … within the segment
+    std::uint64_t previous_offset = 0;    // of the block before; 0: none
     std::array<std::uint8_t, 16> site{};  // first half of the site id
 
     /// Bytes from the block's start to the next place where one may start.
@@ -74,13 +74,13 @@ struct ObjectRecord {
     Bytes sealed_chunk_hashes;
     Bytes32 fragment_id{};
     Hash fragment_commitment{};
-    Bytes sealed_fragment;      // empty: none
-    Bytes sealed_prefix;        // empty: none
+    Bytes sealed_fragment;  // empty: none
+    Bytes sealed_prefix;    // empty: none
     Bytes sealed_description;
 };
 struct MarkRecord {
     Slot slot = 0;
-    Bytes32 id{};               // of the mark
+    Bytes32 id{};  // of the mark
     Hash commitment{};
     Bytes sealed_mark;
     /// What stands in the associated data.
@@ -90,7 +90,7 @@ struct MarkRecord {
 struct MovesRecord {
     struct Move {
         Extent from;
-        std::uint64_t to = 0;   // offset in this segment
+        std::uint64_t to = 0;  // offset in this segment
     };
     std::vector<Move> moves;
 };

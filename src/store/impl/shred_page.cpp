@@ -55,11 +55,14 @@ Result<ShredPage> ShredPage::open(ByteView file, const crypto::Secret& wrapping_
     FID_TRY(const auto magic, reader.take(kMagic.size(), "magic"));
     if (as_text(magic) != kMagic) return fail(ErrorCode::malformed, "not a page of a shred store");
     FID_TRY(const auto format, reader.u16("format"));
-    if (format != kFormat) return fail(ErrorCode::unsupported, "a page of a shred store in format " + std::to_string(format) + ", which this version does not know");
+    if (format != kFormat)
+        return fail(ErrorCode::unsupported,
+                    "a page of a shred store in format " + std::to_string(format) + ", which this version does not know");
     FID_TRY(const auto kind, reader.u8("kind"));
     if (kind != 1 && kind != 2) return fail(ErrorCode::malformed, "kind of shred store page " + std::to_string(kind));
     FID_TRY(const auto algorithm, reader.u8("algorithm"));
-    if (algorithm != kAlgorithm) return fail(ErrorCode::unsupported, "a page of a shred store under algorithm " + std::to_string(algorithm));
+    if (algorithm != kAlgorithm)
+        return fail(ErrorCode::unsupported, "a page of a shred store under algorithm " + std::to_string(algorithm));
     ShredPage page;
     page.kind = static_cast<Kind>(kind);
     FID_TRY(page.number, reader.u32("page number"));
@@ -78,7 +81,8 @@ Result<ShredPage> ShredPage::open(ByteView file, const crypto::Secret& wrapping_
     FID_CHECK(crypto::Aes256Gcm(key.view()).open(kNonce, file.first(header_size), file.subspan(header_size), page.slots.bytes()));
     for (std::uint32_t i = 0; i < kSlotsPerPage; ++i) {
         const auto state = page.slot(i)[0];
-        if (state != kLive && state != kDestroyed) return fail(ErrorCode::corrupt, "slot " + std::to_string(i) + " has state " + std::to_string(state));
+        if (state != kLive && state != kDestroyed)
+            return fail(ErrorCode::corrupt, "slot " + std::to_string(i) + " has state " + std::to_string(state));
     }
     return page;
 }

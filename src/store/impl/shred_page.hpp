@@ -11,8 +11,8 @@ struct ShredPage {
     enum class Kind : std::uint8_t { study = 1, patient = 2 };
     Kind kind = Kind::study;
     std::uint32_t number = 0;
-    std::uint64_t generation = 1;   // one more at each rewrite
-    crypto::Secret slots;           // kSlotsPerPage slots one after another
+    std::uint64_t generation = 1;  // one more at each rewrite
+    crypto::Secret slots;          // kSlotsPerPage slots one after another
 
     static std::size_t slot_size(Kind kind) { return kind == Kind::study ? 65 : 33; }
     static ShredPage make(Kind kind, std::uint32_t number);  // fresh secrets in every slot

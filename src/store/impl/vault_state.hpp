@@ -22,12 +22,12 @@ inline constexpr std::size_t kHashedTogether = 16;                  // chunks
 /// One object or mark on its way into a block.
 struct PendingEntry {
     Bytes record;
-    std::vector<std::uint32_t> segments;    // that hold its extents
+    std::vector<std::uint32_t> segments;  // that hold its extents
     std::span<const Extent> extents;
-    StoredObject* object = nullptr;         // one of the two
+    StoredObject* object = nullptr;  // one of the two
     const Mark* mark = nullptr;
     const std::vector<PendingEntry>* call = nullptr;  // all that were committed together: all are taken, or none
-    bool never_whole = false;               // its block is not whole on the disk, and never was
+    bool never_whole = false;                         // its block is not whole on the disk, and never was
     Result<void> outcome;
     bool done = false;
 };
@@ -40,15 +40,15 @@ struct VaultShared {
 
     // Where the next bytes go.
     std::mutex tail_mutex;
-    std::shared_ptr<Segment> current;       // none until the first write
+    std::shared_ptr<Segment> current;  // none until the first write
     std::uint64_t tail = 0;
-    std::map<std::uint64_t, std::uint64_t> unused;   // offset → size in `current`, before `tail`: given back by uploads that were abandoned
-    std::uint64_t sequence = 0;             // of the last block in `current`
+    std::map<std::uint64_t, std::uint64_t> unused;  // offset → size in `current`, before `tail`: given back by uploads that were abandoned
+    std::uint64_t sequence = 0;                     // of the last block in `current`
     std::uint64_t previous_block = 0;
-    std::uint64_t committed_end = 0;        // of `current`: behind its last durable block
+    std::uint64_t committed_end = 0;  // of `current`: behind its last durable block
     std::uint32_t highest_number = 0;
     Location last_block_at_open;
-    std::set<std::uint32_t> being_written;  // segments of large objects that still come
+    std::set<std::uint32_t> being_written;            // segments of large objects that still come
     std::map<std::uint32_t, std::size_t> unfinished;  // segment → objects with bytes there that are neither committed nor given up
     std::map<std::uint32_t, Error> spoiled;           // segments that could not be synced: what is unfinished there is lost
 
@@ -56,24 +56,24 @@ struct VaultShared {
     mutable std::mutex segments_mutex;
     mutable std::map<std::uint32_t, std::shared_ptr<Segment>> opened;
     mutable std::map<std::uint32_t, std::uint32_t> rewritten;  // place → the segment that stands there instead of the first one
-    using Moved = std::map<std::pair<std::uint32_t, std::uint64_t>, std::uint64_t>;   // (segment, offset) → offset
-    mutable std::map<std::uint32_t, std::shared_ptr<const Moved>> moves;              // of rewritten segments, as far as they were asked for
+    using Moved = std::map<std::pair<std::uint32_t, std::uint64_t>, std::uint64_t>;  // (segment, offset) → offset
+    mutable std::map<std::uint32_t, std::shared_ptr<const Moved>> moves;             // of rewritten segments, as far as they were asked for
 
     // Group commit.
     std::mutex commit_mutex;
     std::condition_variable commit_done;
     std::vector<PendingEntry*> queue;
     bool leading = false;
-    std::optional<Error> poisoned;          // nothing is taken
+    std::optional<Error> poisoned;  // nothing is taken
     /// A block of which nobody knows whether it is on the disk, and the segment it stands in.
     struct Doubtful {
         std::shared_ptr<Segment> segment;
         std::uint64_t offset = 0;
     };
-    std::optional<Doubtful> doubtful;       // why poisoned, where that can be mended
+    std::optional<Doubtful> doubtful;  // why poisoned, where that can be mended
     std::chrono::steady_clock::time_point tried_to_mend{};
     Vault::GroupHook hook;
-    Group backlog;                          // durable, and not taken by the hook yet
+    Group backlog;  // durable, and not taken by the hook yet
 
     Result<std::shared_ptr<Segment>> segment(std::uint32_t number) const;
     /// All segments in their order, but for those in whose place another one stands. Fills in `rewritten`.
@@ -124,10 +124,10 @@ struct VaultShared {
     struct Walk {
         SegmentHeader header;
         std::uint64_t last_sequence = 0;
-        std::uint64_t last_offset = 0;         // of the last good block; 0: none
-        std::uint64_t end = kSegmentHeaderSize; // behind it
-        std::optional<std::uint64_t> torn_at;  // something that began as a block, behind the last good one
-        std::uint64_t end_sequence = 0;        // up to which the blocks are accounted for: those that were rewritten, too
+        std::uint64_t last_offset = 0;           // of the last good block; 0: none
+        std::uint64_t end = kSegmentHeaderSize;  // behind it
+        std::optional<std::uint64_t> torn_at;    // something that began as a block, behind the last good one
+        std::uint64_t end_sequence = 0;          // up to which the blocks are accounted for: those that were rewritten, too
         std::vector<Error> damage;
     };
     using BlockVisitor = std::function<Result<void>(std::uint64_t offset, std::span<const BlockRecord> records)>;

@@ -6,7 +6,11 @@ namespace fiducial::store {
 
 struct ObjectWriter::State {
     State(std::shared_ptr<VaultShared> shared, ObjectHeader object_header, StreamKey key, crypto::Secret study_d, std::uint64_t expected)
-        : vault(std::move(shared)), header(object_header), d(std::move(study_d)), cipher(key.key, object_header.encode()), expected_size(expected) {}
+        : vault(std::move(shared)),
+          header(object_header),
+          d(std::move(study_d)),
+          cipher(key.key, object_header.encode()),
+          expected_size(expected) {}
     ~State();
     State(const State&) = delete;
     State& operator=(const State&) = delete;
@@ -26,14 +30,14 @@ struct ObjectWriter::State {
     StreamCipher cipher;
     std::uint64_t expected_size = 0;
     crypto::Sha256 whole;
-    Bytes plain;                        // not yet sealed, at most 16 chunks
-    Bytes sealed;                       // not yet placed, at most an extent and 16 chunks
+    Bytes plain;   // not yet sealed, at most 16 chunks
+    Bytes sealed;  // not yet placed, at most an extent and 16 chunks
     std::vector<Hash> chunk_hashes;
     std::vector<Extent> extents;
-    std::set<std::uint32_t> holds;      // segments that they lie in
+    std::set<std::uint32_t> holds;  // segments that they lie in
     std::uint64_t size = 0;
-    std::uint64_t written = 0;          // sealed bytes that have their place
-    std::shared_ptr<Segment> own;       // of a very large object
+    std::uint64_t written = 0;     // sealed bytes that have their place
+    std::shared_ptr<Segment> own;  // of a very large object
     std::uint64_t own_tail = 0;
     std::optional<Fingerprint> finished;
     std::optional<Error> failed;
