@@ -205,6 +205,11 @@ def files_of(folder):
     return sorted(p for p in pathlib.Path(folder).rglob("*") if p.is_file())
 
 
+def peak_kib(pid):
+    """The most memory that a process has had at one time."""
+    return int(pathlib.Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0])
+
+
 def wait_for(condition, seconds, what):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
