@@ -186,7 +186,8 @@ Result<Decision> Access::without_node(const Requester& who, const Subject& about
     const auto last_answer = known.answered;  // the table's, not the follower's: only then was the table as new as the answer
     // A clock that was set back says nothing about how long the node has been away.
     const bool within_a_day = last_answer <= now + kClockSlack_s && now <= last_answer + kMostAway_s;
-    const auto state = within_a_day ? NodeState::away : NodeState::away_longer;
+    const bool gone = !within_a_day && chain_gone_ && chain_gone_();
+    const auto state = within_a_day ? NodeState::away : gone ? NodeState::gone : NodeState::away_longer;
 
     const Question question{about.scope_ref, operation, who.purpose, std::max(now, known.latest_time)};
     const auto snapshot_at = [&](std::uint64_t block) -> Result<RightsSnapshot> {
@@ -203,8 +204,10 @@ Result<Decision> Access::without_node(const Requester& who, const Subject& about
         if (!away.decision.allowed) away.answer = AwayDecision::Answer::denied;
     }
     if (away.answer == AwayDecision::Answer::unavailable) {
-        return fail(ErrorCode::unavailable, std::string("the ledger node is away") + (within_a_day ? "" : " for more than a day") +
-                                                "; this waits until it is back (" + std::string(text_of(away.decision.reason)) + ")");
+        const std::string_view how = within_a_day ? "the ledger node is away; this waits until it is back ("
+                                     : gone       ? "the site's chain is gone; this waits until it is put back, or a new site is made ("
+                                                  : "the ledger node is away for more than a day; this waits until it is back (";
+        return fail(ErrorCode::unavailable, std::string(how) + std::string(text_of(away.decision.reason)) + ")");
     }
     Decision decision;
     decision.allowed = away.answer == AwayDecision::Answer::allowed;

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -54,6 +55,8 @@ public:
     void set_follower(const ledger::Follower* follower) { follower_ = follower; }
     /// Who may store goes on storing by these where the node is away and the table of rights knows nothing.
     void set_accounts(Accounts* accounts) { accounts_ = accounts; }
+    /// Whether the chain that this site alone had is gone, and no node can come back with it. Without it: never.
+    void set_chain_gone(std::function<bool()> gone) { chain_gone_ = std::move(gone); }
 
     /// `change` says what an operation `consent` would do.
     /// Errors: unavailable when the node is away and the rules for that do not cover the request; corrupt when what is known
@@ -106,6 +109,7 @@ private:
     const Clock& clock_;
     const ledger::Follower* follower_ = nullptr;
     Accounts* accounts_ = nullptr;
+    std::function<bool()> chain_gone_;
     mutable std::mutex mutex_;
     std::unordered_map<Key, Kept, BytesHash> cache_;
     std::uint64_t generation_ = 0;  // counts what was forgotten, so that an answer under way is not kept past it

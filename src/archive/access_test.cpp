@@ -380,6 +380,21 @@ TEST_F(NodeAwayOnChain, table_holds_row_by_row_and_over_a_restart) {
     expect_the_row_after_a_day();
 }
 
+TEST_F(NodeAwayOnChain, where_the_site_s_own_chain_is_gone_the_custodian_moves_out_and_nobody_else_sees_more) {
+    const auto custodian = site_->founder;
+    stop_node();
+    clock_.ahead = std::chrono::hours(24) + std::chrono::seconds(60);
+    expect_unavailable(decide(custodian, Operation::read, Purpose::administration));
+    bool gone = false;
+    access_->set_chain_gone([&] { return gone; });
+    expect_unavailable(decide(custodian, Operation::read, Purpose::administration));
+    gone = true;
+    expect_flagged(decide(custodian, Operation::read, Purpose::administration));
+    expect_the_row_after_a_day();
+    must(access_->add_denial(custodian, {}, "left in anger"));
+    expect_denied(decide(custodian, Operation::read, Purpose::administration), Reason::locally_denied);
+}
+
 TEST_F(NodeAwayOnChain, local_denials_hold_with_and_without_the_node) {
     const auto denial = must(access_->add_denial(doctor_, {}, "left in anger"));
     expect_denied(decide(doctor_, Operation::read), Reason::locally_denied);

@@ -8,6 +8,7 @@
 #include "archive/site.hpp"
 #include "base/file.hpp"
 #include "ledger/node/geth.hpp"
+#include "ledger/node/local_node.hpp"
 #include "ledger/node/process.hpp"
 
 namespace fiducial::archive {
@@ -90,7 +91,7 @@ Result<void> change_settings(const SiteLayout& layout, const SiteFacts& facts, c
 /// A chain that survived the rest of the site, as a copy.
 Result<void> take_over_chain(const fs::path& from, const fs::path& to) {
     std::error_code ec;
-    if (!fs::is_directory(from / "geth", ec))
+    if (!ledger::holds_chain(from))
         return fail(ErrorCode::not_found, from.string() + " holds no chain: name the ledger/ folder of the former site");
     if (!ledger::find_processes("--datadir", fs::weakly_canonical(from, ec).string()).empty()) {
         return fail(ErrorCode::locked,

@@ -183,6 +183,7 @@ Result<void> Service::open_ledger(Ledger how) {
     rights_sink_ = std::make_unique<RightsSink>(store_->database(), *rights_, *follower_rpc_, facts);
     access_ = std::make_unique<Access>(*rpc_, facts, store_->database(), *rights_);
     access_->set_accounts(accounts_.get());
+    if (facts.own_node) access_->set_chain_gone([folder = site_.layout().ledger()] { return !ledger::holds_chain(folder); });
 
     ledger::OutboxSettings outbox_settings;
     outbox_settings.chain_id = facts.chain_id;

@@ -205,7 +205,7 @@ Site::Site(NodeKind kind, std::chrono::milliseconds flush_after) {
     request.gateway = chain->gateway_address;
     request.institution_name = "Sankt Elisabeth";
     request.endpoint = "https://pacs.example.org";
-    request.founders = {{crypto::random_bytes32(), must(crypto::address_of(chain->deployer)), 128 | 256, contracts::Custody::kept}};
+    request.founders = {{founder, must(crypto::address_of(chain->deployer)), 128 | 256, contracts::Custody::kept}};
     deployment = must(contracts::deploy_all(*rpc, chain->deployer, request), "deploy");
 
     outbox_settings.chain_id = chain->chain_id;

@@ -93,6 +93,7 @@ struct Site {
     std::shared_ptr<Rpc> follower_rpc;
     contracts::Deployment deployment;
     Bytes32 institution{};
+    Bytes32 founder = crypto::random_bytes32();  // a person: administrator and custodian
     std::unique_ptr<database::Database> database;
     OutboxSettings outbox_settings;
     FollowerSettings follower_settings;

@@ -164,6 +164,7 @@ enum class NodeState : std::uint8_t {
     answering,
     away,  // away or behind for at most 24 h
     away_longer,
+    gone,  // away longer, and it cannot come back by itself: the chain that it alone had is gone
 };
 /// What a consent operation would do; anything else has `none`.
 enum class ConsentChange : std::uint8_t { none, grant, revoke_or_restrict };

@@ -57,8 +57,12 @@ AwayDecision decide_while_node_away(const RightsSnapshot& last_settled, const Qu
     switch (column_of(question.operation, decision.reason)) {
         case Column::store:
         case Column::break_glass: return open_here(decision, true);
-        case Column::treatment:
-        case Column::own_trace_administration: return state == NodeState::away ? open_here(decision, false) : closed(decision);
+        case Column::treatment: return state == NodeState::away ? open_here(decision, false) : closed(decision);
+        case Column::own_trace_administration: {
+            // What no ledger will speak of again, the custodian takes to a new site.
+            const bool moving_out = state == NodeState::gone && decision.reason == Reason::custodian;
+            return state == NodeState::away || moving_out ? open_here(decision, false) : closed(decision);
+        }
         case Column::outsiders_grants:
         case Column::needs_the_chain: break;
     }

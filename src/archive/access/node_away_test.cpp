@@ -42,8 +42,9 @@ constexpr Cell kAnchoredLater{Answer::allowed, true, true};
 constexpr Cell kUnavailable{Answer::unavailable, true, false};
 constexpr Cell kDeniedAway{Answer::denied, true, false};
 
+/// Away longer, and gone, are one row but for the custodian who moves out.
 void expect_row(const RightsSnapshot& snapshot, Operation operation, Purpose purpose, Cell answering, Cell away, Cell away_longer,
-                ConsentChange change = ConsentChange::none) {
+                ConsentChange change = ConsentChange::none, std::optional<Cell> gone = {}) {
     const Question question{id(60), operation, purpose, kNow};
     const auto check = [&](NodeState state, Cell expected, const char* name) {
         const AwayDecision answer = decide_while_node_away(snapshot, question, change, state);
@@ -54,6 +55,7 @@ void expect_row(const RightsSnapshot& snapshot, Operation operation, Purpose pur
     check(NodeState::answering, answering, "answering");
     check(NodeState::away, away, "away");
     check(NodeState::away_longer, away_longer, "away longer");
+    check(NodeState::gone, gone.value_or(away_longer), "gone");
 }
 
 TEST(NodeAway, own_staff_treatment) {
@@ -75,8 +77,10 @@ TEST(NodeAway, patients_own_trace_and_administration) {
     expect_row(own_record(), Operation::trace, Purpose::personal, kYes, kFlagged, kUnavailable);
     expect_row(person(roles::kAuditor), Operation::trace, Purpose::administration, kYes, kFlagged, kUnavailable);
     expect_row(person(roles::kAdministrator), Operation::inventory, Purpose::administration, kYes, kFlagged, kUnavailable);
-    expect_row(person(roles::kCustodian), Operation::read, Purpose::administration, kYes, kFlagged, kUnavailable);
-    expect_row(person(roles::kCustodian), Operation::erase, Purpose::administration, kYes, kFlagged, kUnavailable);
+    for (const auto operation : {Operation::read, Operation::erase}) {
+        expect_row(person(roles::kCustodian), operation, Purpose::administration, kYes, kFlagged, kUnavailable, ConsentChange::none,
+                   kFlagged);
+    }
 }
 
 TEST(NodeAway, store) {

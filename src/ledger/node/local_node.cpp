@@ -267,14 +267,22 @@ Result<void> LocalNode::check_folder() const {
     return foreign("its keystore has no key of the site's sealer " + to_0x(settings_.sealer));
 }
 
+bool holds_chain(const std::filesystem::path& node_folder) {
+    std::error_code error;
+    return std::filesystem::is_directory(node_folder / "geth" / "chaindata", error);
+}
+
 /// Once, and again at each attempt until it succeeds: what may be put right while the archive goes on.
 Result<void> LocalNode::prepare() {
     FID_CHECK(check_clock());
     if (prepared_) return {};
     FID_TRY(geth_, find_geth(settings_.geth));
     std::error_code error;
-    if (!std::filesystem::is_directory(settings_.folder / "geth", error)) {
-        return fail(ErrorCode::not_found, settings_.folder.string() + " holds no chain");
+    if (!holds_chain(settings_.folder)) {
+        return fail(ErrorCode::not_found,
+                    settings_.folder.string() +
+                        " holds no chain: put it back from a backup; where there is none, the runbook 'The chain is gone' "
+                        "says what can be proved still and how to begin anew");
     }
     const auto folder = std::filesystem::weakly_canonical(settings_.folder, error).string();
     FID_CHECK(check_folder());

@@ -103,6 +103,9 @@ private:
     std::jthread supervisor_;
 };
 
+/// Whether a node's folder holds a chain: only then may geth be started on it (it would begin another one).
+bool holds_chain(const std::filesystem::path& node_folder);
+
 /// Refuses a clock with which a single signer would stop sealing, or that is plainly wrong.
 /// Errors: invalid_argument, saying by how much.
 Result<void> check_clock_for_sealing(SystemTime now, std::optional<std::uint64_t> known_head_time);
