@@ -14,7 +14,6 @@ namespace fiducial::archive {
 namespace {
 
 constexpr std::size_t kMaxCached = 200'000;
-constexpr std::uint64_t kMostAway_s = 24 * 3600;
 constexpr std::uint64_t kClockSlack_s = 300;      // how far ahead of our clock the last answer may lie
 constexpr std::chrono::seconds kFirstAnswer{10};  // how long a request waits for the follower's first poll
 
@@ -60,6 +59,13 @@ static_assert(ledger::contracts::kFirstDenial == static_cast<std::uint8_t>(Reaso
 static_assert(ledger::contracts::kLastReason == static_cast<std::uint8_t>(Reason::grant_expired) &&
               kReasons.size() == ledger::contracts::kLastReason + 1U);
 
+void take(Decision& decision, const Verdict& verdict) {
+    decision.allowed = verdict.allowed;
+    decision.reason = static_cast<std::uint16_t>(verdict.reason);
+    decision.obligation = static_cast<std::uint8_t>(verdict.obligation);
+    decision.valid_until = verdict.valid_until;
+}
+
 }  // namespace
 
 std::string_view reason_text(std::uint16_t reason) {
@@ -68,7 +74,18 @@ std::string_view reason_text(std::uint16_t reason) {
 
 Result<void> Decision::require() const {
     if (allowed) return {};
-    return fail(ErrorCode::denied, "access denied: " + std::string(reason_text(reason)));
+    std::string text = "access denied: " + std::string(reason_text(reason));
+    switch (static_cast<Reason>(reason)) {  // and what to do where a doctor can do something
+        case Reason::restricted:
+        case Reason::emergency_not_opened:
+        case Reason::emergency_over:
+            text +=
+                "; in an emergency a doctor breaks the glass (fiducial break-glass, or POST /studies/{study}/emergency) and asks with "
+                "purpose emergency";
+            break;
+        default: break;
+    }
+    return fail(ErrorCode::denied, std::move(text));
 }
 
 Access::Access(ledger::Rpc& rpc, const SiteFacts& facts, database::Database& database, store::Rights& rights, const Clock& clock)
@@ -81,14 +98,38 @@ std::uint64_t Access::cached() const {
 
 Result<Decision> Access::decide(const Requester& who, const Subject& about, Operation operation, ConsentChange change) {
     FID_TRY(auto answer, by_node(who, about, operation, change));
+    if (!answer.node_away) {
+        FID_TRY(answer, with_local_changes(who, about, operation, answer));
+    }
     // Last, so that a denial made while the answer was under way counts. Only "nobody known" and "inactive" come before it.
     FID_TRY(const bool denied_here, is_denied_here(who.subject, about.patient_key));
-    if (denied_here && (answer.allowed || answer.reason > static_cast<std::uint16_t>(Reason::holder_inactive))) {
-        answer.allowed = false;
-        answer.reason = static_cast<std::uint16_t>(Reason::locally_denied);
-        answer.obligation = 0;
-        answer.valid_until = 0;
+    if (denied_here && (answer.allowed || answer.reason > static_cast<std::uint16_t>(Reason::holder_inactive)))
+        take(answer, {false, Reason::locally_denied, Obligation::none, 0});
+    return answer;
+}
+
+Result<Decision> Access::with_local_changes(const Requester& who, const Subject& about, Operation operation, Decision answer) {
+    using store::RightsFact;
+    FID_TRY(const auto waiting, this->waiting(about.patient_key));
+    const bool matters = std::any_of(waiting.begin(), waiting.end(), [&](const store::RightsChange& local) {
+        return (local.fact == RightsFact::emergency_opened) != answer.allowed;  // what opens to a denial, what takes away to an allowance
+    });
+    if (!matters) return answer;
+    FID_TRY(const auto here, database_.read([&](database::Transaction& t) -> Result<Verdict> {
+        FID_TRY(const auto known, rights_.state(t));
+        const Question question{about.scope_ref, operation, who.purpose, std::max(unix_seconds(clock_.now()), known.latest_time)};
+        FID_TRY(const auto settled, snapshot_at(t, who, about, known.settled_block, waiting));
+        FID_TRY(const auto latest, snapshot_at(t, who, about, known.latest_block, waiting));
+        return allowed_by_both(evaluate(settled, question), evaluate(latest, question));
+    }));
+    if (answer.allowed) {
+        if (!here.allowed) take(answer, here);
+        return answer;
     }
+    if (!here.allowed || here.reason != Reason::emergency_opened) return answer;
+    // What was opened here counts for whoever may break the glass at this moment, as the contract says.
+    FID_TRY(const auto may, by_node(who, about, Operation::break_glass, ConsentChange::none));
+    if (may.allowed) take(answer, here);
     return answer;
 }
 
@@ -173,6 +214,7 @@ Result<Decision> Access::ask_at(const Requester& who, const Subject& about, Oper
 Result<Decision> Access::without_node(const Requester& who, const Subject& about, Operation operation, ConsentChange change,
                                       const std::string& why) {
     FID_TRY(const bool denied_here, is_denied_here(who.subject, about.patient_key));
+    FID_TRY(const auto waiting, this->waiting(about.patient_key));
     FID_TRY(auto transaction, database_.begin_read());
     FID_TRY(const auto known, rights_.state(transaction));
     // Never answered: the table has not reached the node's head yet, and what was taken away since may be missing.
@@ -185,36 +227,31 @@ Result<Decision> Access::without_node(const Requester& who, const Subject& about
     const auto now = unix_seconds(clock_.now());
     const auto last_answer = known.answered;  // the table's, not the follower's: only then was the table as new as the answer
     // A clock that was set back says nothing about how long the node has been away.
-    const bool within_a_day = last_answer <= now + kClockSlack_s && now <= last_answer + kMostAway_s;
-    const bool gone = !within_a_day && chain_gone_ && chain_gone_();
-    const auto state = within_a_day ? NodeState::away : gone ? NodeState::gone : NodeState::away_longer;
+    const bool within_limit = last_answer <= now + kClockSlack_s && now <= last_answer + away_limit_s_;
+    const bool gone = !within_limit && chain_gone_ && chain_gone_();
+    const auto state = within_limit ? NodeState::away : gone ? NodeState::gone : NodeState::away_longer;
 
     const Question question{about.scope_ref, operation, who.purpose, std::max(now, known.latest_time)};
-    const auto snapshot_at = [&](std::uint64_t block) -> Result<RightsSnapshot> {
-        FID_TRY(auto snapshot, rights_snapshot(transaction, rights_, who.subject, facts_.institution, about.patient_key, block));
-        snapshot.locally_denied = denied_here;
-        return snapshot;
-    };
-    FID_TRY(const auto settled, snapshot_at(known.settled_block));
+    FID_TRY(auto settled, snapshot_at(transaction, who, about, known.settled_block, waiting));
+    settled.locally_denied = denied_here;
     auto away = decide_while_node_away(settled, question, change, state);
     if (away.answer == AwayDecision::Answer::allowed && known.latest_block != known.settled_block) {
         // What was taken away counts from the moment it was seen.
-        FID_TRY(const auto latest, snapshot_at(known.latest_block));
+        FID_TRY(auto latest, snapshot_at(transaction, who, about, known.latest_block, waiting));
+        latest.locally_denied = denied_here;
         away.decision = allowed_by_both(away.decision, evaluate(latest, question));
         if (!away.decision.allowed) away.answer = AwayDecision::Answer::denied;
     }
     if (away.answer == AwayDecision::Answer::unavailable) {
-        const std::string_view how = within_a_day ? "the ledger node is away; this waits until it is back ("
+        const std::string_view how = within_limit ? "the ledger node is away; this waits until it is back ("
                                      : gone       ? "the site's chain is gone; this waits until it is put back, or a new site is made ("
-                                                  : "the ledger node is away for more than a day; this waits until it is back (";
+                                                  : "the ledger node is away for too long; this waits until it is back (";
         return fail(ErrorCode::unavailable, std::string(how) + std::string(text_of(away.decision.reason)) + ")");
     }
     Decision decision;
+    take(decision, away.decision);
     decision.allowed = away.answer == AwayDecision::Answer::allowed;
-    decision.reason = static_cast<std::uint16_t>(away.decision.reason);
-    decision.obligation = static_cast<std::uint8_t>(away.decision.obligation);
-    decision.valid_until = away.decision.valid_until;
-    if (decision.allowed && within_a_day) decision.valid_until = std::min(decision.valid_until, last_answer + kMostAway_s);
+    if (decision.allowed && within_limit) decision.valid_until = std::min(decision.valid_until, last_answer + away_limit_s_);
     decision.block_number = known.settled_block;
     if (status.settled == known.settled_block) decision.block_hash = status.settled_hash;
     decision.node_away = true;
@@ -243,37 +280,63 @@ Result<Decision> Access::store_by_accounts(const Requester& who, bool denied_her
     return decision;
 }
 
+Result<RightsSnapshot> Access::snapshot_at(database::Transaction& transaction, const Requester& who, const Subject& about,
+                                           std::uint64_t block, std::span<const store::RightsChange> waiting) const {
+    return rights_snapshot(transaction, rights_, who.subject, facts_.institution, about.patient_key, block, waiting);
+}
+
+Result<std::shared_ptr<const Access::Local>> Access::local() const {
+    const std::lock_guard lock(local_mutex_);
+    if (local_) return local_;
+    auto local = std::make_shared<Local>();
+    FID_CHECK(database_.read([&](database::Transaction& t) -> Result<void> {
+        FID_TRY(local->denials, rights_.denials(t));
+        FID_TRY(const auto changes, rights_.local_changes(t));
+        for (const auto& one : changes) {
+            if (one.settled_block == 0) local->waiting[one.change.patient_key].push_back(one.change);
+        }
+        return {};
+    }));
+    local_ = local;
+    return local_;
+}
+
+Result<std::vector<store::RightsChange>> Access::waiting(const Hash& patient_key) const {
+    FID_TRY(const auto local, this->local());
+    const auto found = local->waiting.find(patient_key);
+    return found != local->waiting.end() ? found->second : std::vector<store::RightsChange>();
+}
+
 Result<std::vector<store::LocalDenial>> Access::denials() const {
-    const std::lock_guard lock(denials_mutex_);
-    if (!denials_) {
-        FID_TRY(denials_, database_.read([&](database::Transaction& t) { return rights_.denials(t); }));
-    }
-    return *denials_;
+    FID_TRY(const auto local, this->local());
+    return local->denials;
 }
 
 Result<bool> Access::is_denied_here(const Bytes32& subject, const Hash& patient_key) const {
-    const std::lock_guard lock(denials_mutex_);
-    if (!denials_) {
-        FID_TRY(denials_, database_.read([&](database::Transaction& t) { return rights_.denials(t); }));
-    }
-    return std::any_of(denials_->begin(), denials_->end(), [&](const store::LocalDenial& denial) {
+    FID_TRY(const auto local, this->local());
+    return std::any_of(local->denials.begin(), local->denials.end(), [&](const store::LocalDenial& denial) {
         return (denial.subject == kZero32 || denial.subject == subject) &&
                (denial.patient_key == kZero32 || denial.patient_key == patient_key);
     });
 }
 
+Result<void> Access::change_local_rows(const std::function<Result<void>(database::Transaction&)>& body) {
+    const std::lock_guard lock(local_mutex_);
+    local_.reset();
+    return database_.write(database::Durability::full, body);
+}
+
 Result<std::int64_t> Access::add_denial(const Bytes32& subject, const Hash& patient_key, std::string reason) {
-    const std::lock_guard lock(denials_mutex_);
-    denials_.reset();
-    return database_.write(database::Durability::full, [&](database::Transaction& t) {
-        return rights_.add_denial(t, {0, subject, patient_key, std::move(reason), unix_seconds(clock_.now())});
-    });
+    std::int64_t id = 0;
+    FID_CHECK(change_local_rows([&](database::Transaction& t) -> Result<void> {
+        FID_TRY(id, rights_.add_denial(t, {0, subject, patient_key, reason, unix_seconds(clock_.now())}));
+        return {};
+    }));
+    return id;
 }
 
 Result<void> Access::remove_denial(std::int64_t id) {
-    const std::lock_guard lock(denials_mutex_);
-    denials_.reset();
-    return database_.write(database::Durability::full, [&](database::Transaction& t) { return rights_.remove_denial(t, id); });
+    return change_local_rows([&](database::Transaction& t) { return rights_.remove_denial(t, id); });
 }
 
 /// Notes whose answers may be others now.
@@ -330,6 +393,10 @@ Result<void> Access::settle(database::Transaction& transaction, const ledger::Bl
 void Access::committed() {
     if (!touched_.any()) return;
     const auto touched = std::exchange(touched_, {});
+    {
+        const std::lock_guard lock(local_mutex_);
+        local_.reset();  // what waited may be settled now, or wait again
+    }
     const std::lock_guard lock(mutex_);
     generation_ += 1;
     if (touched.everything)

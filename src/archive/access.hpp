@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -70,6 +71,12 @@ public:
     Result<void> remove_denial(std::int64_t id);
     Result<std::vector<store::LocalDenial>> denials() const;
 
+    /// With the node away longer, what was last settled no longer counts: at most a day.
+    void set_away_limit(std::chrono::seconds limit) { away_limit_s_ = static_cast<std::uint64_t>(limit.count()); }
+
+    /// Writes what this site decides by itself, durably: decisions know of it from when this returns.
+    Result<void> change_local_rows(const std::function<Result<void>(database::Transaction& transaction)>& body);
+
     std::uint64_t cached() const;
 
     Result<void> apply(database::Transaction& transaction, const ledger::Block& block, std::span<const ledger::Log> logs) override;
@@ -98,6 +105,17 @@ private:
     Result<Decision> without_node(const Requester& who, const Subject& about, Operation operation, ConsentChange change,
                                   const std::string& why);
     Result<Decision> store_by_accounts(const Requester& who, bool denied_here, const std::string& why);
+    /// As by_node(), for an answer of the contract, which does not know yet what was decided here last.
+    Result<Decision> with_local_changes(const Requester& who, const Subject& about, Operation operation, Decision answer);
+    Result<RightsSnapshot> snapshot_at(database::Transaction& transaction, const Requester& who, const Subject& about, std::uint64_t block,
+                                       std::span<const store::RightsChange> waiting) const;
+    /// What stands in the index alone.
+    struct Local {
+        std::vector<store::LocalDenial> denials;
+        std::unordered_map<Hash, std::vector<store::RightsChange>, BytesHash> waiting;  // by patient: not settled on the chain
+    };
+    Result<std::shared_ptr<const Local>> local() const;
+    Result<std::vector<store::RightsChange>> waiting(const Hash& patient_key) const;
     Result<bool> is_denied_here(const Bytes32& subject, const Hash& patient_key) const;
     ledger::FollowerStatus chain() const;
     void touch(const store::RightsChange& change);
@@ -110,13 +128,14 @@ private:
     const ledger::Follower* follower_ = nullptr;
     Accounts* accounts_ = nullptr;
     std::function<bool()> chain_gone_;
+    std::uint64_t away_limit_s_ = 24 * 3600;
     mutable std::mutex mutex_;
     std::unordered_map<Key, Kept, BytesHash> cache_;
     std::uint64_t generation_ = 0;  // counts what was forgotten, so that an answer under way is not kept past it
-    mutable std::mutex denials_mutex_;
-    mutable std::optional<std::vector<store::LocalDenial>> denials_;  // as in the database; nothing: to be read
-    Touched touched_;                                                 // the follower's thread only
-    std::optional<std::uint64_t> last_applied_;                       // likewise
+    mutable std::mutex local_mutex_;
+    mutable std::shared_ptr<const Local> local_;  // as in the database; null: to be read
+    Touched touched_;                             // the follower's thread only
+    std::optional<std::uint64_t> last_applied_;   // likewise
 };
 
 }  // namespace fiducial::archive

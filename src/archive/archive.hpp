@@ -87,6 +87,16 @@ struct Selector {
     std::string study_uid, series_uid, sop_uid;  // as far as the level needs them
 };
 
+/// Why a doctor breaks the glass.
+struct EmergencyGround {
+    std::string reason;  // one of a list: archive/consents.hpp
+    std::string text;    // in words, without a patient's name
+};
+struct OpenedEmergency {
+    std::uint64_t until = 0;  // s since 1970
+    bool node_away = false;   // it is written down here and sent to the ledger later
+};
+
 struct Metric {
     std::string name, help, type;  // "gauge" or "counter"
     std::vector<std::pair<std::string, std::string>> labels;
@@ -114,6 +124,11 @@ public:
 
     /// Evidence of one instance, as canonical JSON. Errors: not_found, denied, unavailable (node away; not settled yet).
     virtual Result<std::string> evidence(const Requester& who, const Selector& instance) = 0;
+
+    /// Opens all studies of a study's patient to a doctor who then asks with purpose *emergency*, whatever the patient restricted: at once
+    /// and for an hour, also with the ledger's node away. Written down first, here and in the trace. Errors: denied; not_found;
+    /// invalid_argument for a ground that says nothing.
+    virtual Result<OpenedEmergency> break_glass(const Requester& who, std::string_view study_uid, const EmergencyGround& ground) = 0;
 
     /// A JSON document on a study: versions, states, instances with their fingerprints. Errors: denied, not_found.
     virtual Result<std::string> describe_study(const Requester& who, std::string_view study_uid) = 0;

@@ -21,6 +21,7 @@ struct TrustFile;
 }
 namespace fiducial::store {
 struct InstanceRow;
+struct LocalChange;
 struct StudyRow;
 }  // namespace fiducial::store
 
@@ -32,6 +33,7 @@ using EmitEvent = std::function<void(const boost::json::object& event)>;
 using RunOperation = std::function<Result<boost::json::object>(std::string_view name, const boost::json::object& arguments,
                                                                const EmitEvent& emit, const std::atomic<bool>& stop)>;
 
+struct Target;
 class BackupWriter;
 class Retrieval;
 class Service;
@@ -98,6 +100,21 @@ private:
     Answer list_denials(const Arguments& arguments);
     Answer make_token(const Arguments& arguments);
     Answer revoke_tokens(const Arguments& arguments);
+    // operations_consents.cpp
+    Answer break_glass(const Arguments& arguments);
+    Answer list_emergencies(const Arguments& arguments);
+    Answer show_consents(const Arguments& arguments);
+    Answer grant(const Arguments& arguments);
+    Answer revoke(const Arguments& arguments);
+    Answer restrict(const Arguments& arguments);
+    Answer lift(const Arguments& arguments);
+    struct Named;
+    Result<Named> patient_or_study(const Arguments& arguments);
+    struct Deciding;
+    Result<Deciding> as_institution(const Arguments& arguments, bool gives);
+    Result<Target> target_of(const Arguments& arguments);
+    Result<void> trace_consent(const Deciding& deciding, const Hash& item);
+    Answer decided(const Deciding& deciding, const store::LocalChange& local);
     // operations_trust.cpp
     Answer next_trust(const Arguments& arguments);
     Answer sign_trust(const Arguments& arguments);
@@ -115,6 +132,7 @@ private:
     Result<boost::json::array> compare_with_ledger(bool repair);
     struct OnLedger;
     Result<OnLedger> look_for_unknown_versions();
+    Result<void> mend_local_rows();
     Result<void> mend_outbox(std::span<const ledger::AlteredRow> altered);
     Result<void> check_trace_and_people(boost::json::array& findings, bool repair);
 

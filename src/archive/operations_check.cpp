@@ -429,8 +429,20 @@ Result<json::object> Operations::compact(const Arguments&) {
                         {"deadBytes", service_.store_->compaction_status().dead_bytes}};
 }
 
+/// Rows of what was decided here that do not fit shut everybody out, until somebody who was told goes on with those that are left.
+Result<void> Operations::mend_local_rows() {
+    auto& database = service_.store_->database();
+    const auto sound = database.read([&](database::Transaction& t) { return service_.rights_->local_changes(t); });
+    if (sound) return {};
+    if (sound.error().code != ErrorCode::corrupt) return fail(sound.error());
+    const auto mended =
+        service_.access_->change_local_rows([&](database::Transaction& t) { return service_.rights_->accept_local_rows(t); });
+    return mended || mended.error().code == ErrorCode::corrupt ? Result<void>() : mended;
+}
+
 Result<json::object> Operations::fsck(const Arguments& arguments) {
-    FID_CHECK(administer({}, false));
+    // What is damaged so that nobody can be decided about is named below.
+    if (const auto may = administer({}, false); !may && may.error().code != ErrorCode::corrupt) return fail(may.error());
     json::object answer;
     if (argument::flag(arguments, "rebuildIndex")) {
         FID_TRY(const auto rebuilt, service_.store_->rebuild_index(argument::flag(arguments, "force"), [&](const store::Progress& now) {
@@ -445,6 +457,7 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     FID_TRY(const auto report, service_.store_->fsck(options, [&](const store::Progress& now) {
         emit_({{"progress", {{"bytesDone", now.done}, {"bytesTotal", now.total}}}});
     }));
+    if (options.repair) FID_CHECK(mend_local_rows());
     json::array findings;
     for (const auto& item : report.findings) {
         findings.push_back({{"kind", std::string(store::name_of(item.kind))},
@@ -463,10 +476,17 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     FID_TRY(const auto altered,
             service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->altered_rows(t); }));
     for (const auto& row : altered) {
-        findings.push_back(finding(
-            "altered_row", "row " + std::to_string(row.id) + " of ledger_outbox", "it was changed behind our back, and is not sent",
-            row.is_call ? "find out who can write to the index; fsck --repair takes it away, and what it stood for must be asked for again"
-                        : "find out who can write to the index; fsck --repair puts the version's record in its place"));
+        findings.push_back(
+            finding("altered_row", "row " + std::to_string(row.id) + " of ledger_outbox", "it was changed behind our back, and is not sent",
+                    row.is_call ? "find out who can write to the index; fsck --repair takes it away; a consent or emergency that was "
+                                  "decided here is sent again, anything else must be asked for again"
+                                : "find out who can write to the index; fsck --repair puts the version's record in its place"));
+    }
+    const auto unsent = service_.consents_->unsent();
+    if (!unsent && unsent.error().code != ErrorCode::corrupt) return fail(unsent.error());  // damaged rows were found already
+    for (const auto& local : unsent.value_or(std::vector<store::LocalChange>())) {
+        findings.push_back(finding("not_queued", "row " + std::to_string(local.id) + " of local_changes",
+                                   "it was decided here, is not on the ledger, and the outbox does not know of it", "run fsck --repair"));
     }
     FID_TRY(const auto signed_bytes,
             service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->altered_transactions(t); }));
@@ -493,6 +513,10 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
         } else if (!mended) {
             return fail(mended.error());
         }
+        if (const auto sent = service_.consents_->send_again(); sent)
+            answer["sentAgain"] = *sent;
+        else if (sent.error().code != ErrorCode::corrupt)
+            return fail(sent.error());
         FID_TRY(const auto completed, service_.exams_->complete_all());
         answer["completed"] = completed;
     }

@@ -1,8 +1,10 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/bytes.hpp"
+#include "base/result.hpp"
 
 namespace fiducial::archive {
 
@@ -10,6 +12,9 @@ namespace fiducial::archive {
 enum class Operation : std::uint8_t { read, identify, store, correct, inventory, trace, consent, ask, break_glass, erase };
 /// Why. Numbers as in IConsents.Purpose.
 enum class Purpose : std::uint8_t { treatment, emergency, research, administration, personal };
+/// By its name above. Errors: invalid_argument, with the names there are.
+Result<Purpose> parse_purpose(std::string_view name);
+std::string_view name_of(Purpose purpose);
 
 /// Who asks, from where and why: what every decision and every trace entry needs.
 struct Requester {

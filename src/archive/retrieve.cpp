@@ -143,6 +143,9 @@ Result<std::uint64_t> Tracer::write(const Requester& who, Operation operation, c
     entry.flags = flags;
     if (decision.node_away) entry.flags |= audit::node_away;
     if (who.door == "command") entry.flags |= audit::command;
+    const bool broken = decision.allowed &&
+                        (operation == Operation::break_glass || decision.reason == static_cast<std::uint16_t>(Reason::emergency_opened));
+    if (broken) entry.flags |= audit::emergency;
     entry.result = result ? static_cast<std::uint16_t>(static_cast<int>(*result) + 1) : std::uint16_t{0};
 
     audit::EntryKeys keys;

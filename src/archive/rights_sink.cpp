@@ -107,6 +107,7 @@ struct Translate {
         set_target(change, e.target);
         change.scope = e.scope;
         change.on = e.on;
+        change.epoch = e.serial;
         return change;
     }
     Out operator()(const events::EmergencyOpened& e) const {
@@ -114,6 +115,7 @@ struct Translate {
         change.other = e.person;
         change.from = e.from;
         change.until = e.until;
+        change.item = e.ground;
         return change;
     }
     Out operator()(const events::EmergencyClosed& e) const {

@@ -183,6 +183,7 @@ Result<void> Service::open_ledger(Ledger how) {
     rights_sink_ = std::make_unique<RightsSink>(store_->database(), *rights_, *follower_rpc_, facts);
     access_ = std::make_unique<Access>(*rpc_, facts, store_->database(), *rights_);
     access_->set_accounts(accounts_.get());
+    access_->set_away_limit(std::chrono::seconds(configuration.ledger_away_limit_s));
     if (facts.own_node) access_->set_chain_gone([folder = site_.layout().ledger()] { return !ledger::holds_chain(folder); });
 
     ledger::OutboxSettings outbox_settings;
@@ -195,6 +196,7 @@ Result<void> Service::open_ledger(Ledger how) {
     outbox_ =
         std::make_unique<ledger::Outbox>(store_->database(), *outbox_rpc_, outbox_settings, std::move(gateway), site_.derive(kOutboxLabel));
     outbox_->on_incident([this](const ledger::LedgerIncident& incident) { raise("ledger_incident", incident.text); });
+    consents_ = std::make_unique<Consents>(store_->database(), *rights_, *access_, *outbox_, facts);
     exams_ = std::make_unique<Exams>(*store_, *versions_, *outbox_, facts, std::chrono::seconds(configuration.ingest_quiet_s));
     FID_CHECK(exams_->recover_versions());
 
@@ -284,10 +286,10 @@ Result<Requester> Service::authenticate(std::string_view bearer_token) {
     return Requester{person, Purpose::treatment, {}, "http"};
 }
 
-Result<Decision> Service::permit(const Requester& who, const StudyIdentity* study, Operation operation) {
+Result<Decision> Service::permit(const Requester& who, const StudyIdentity* study, Operation operation, ConsentChange change) {
     Subject about;
     if (study != nullptr) about = {study->patient_key, study->scope_ref};
-    FID_TRY(auto decision, access_->decide(who, about, operation));
+    FID_TRY(auto decision, access_->decide(who, about, operation, change));
     if (!decision.allowed) {
         denied_ += 1;
         FID_CHECK(tracer_->write(who, operation, decision, study, study != nullptr ? study->study_key : kZero32, ErrorCode::denied));
@@ -483,6 +485,25 @@ Result<std::string> Service::evidence(const Requester& who, const Selector& what
     inputs.storage_proof = std::move(proof.storage_proof);
     inputs.next_storage_proof = std::move(proof.next_storage_proof);
     return evidence::build_bundle(inputs);
+}
+
+Result<OpenedEmergency> Service::break_glass(const Requester& who, std::string_view study_uid, const EmergencyGround& ground) {
+    FID_TRY(const auto study, identify(study_uid));
+    return open_emergency(who, study, study.row.study_uid.text(), ground);
+}
+
+Result<OpenedEmergency> Service::open_emergency(Requester who, const StudyIdentity& patient, const std::string& named,
+                                                const EmergencyGround& ground) {
+    who.purpose = Purpose::emergency;
+    FID_CHECK(Consents::check_ground(ground.reason, ground.text));
+    FID_TRY(const auto decision, permit(who, &patient, Operation::break_glass));
+    FID_CHECK(tracer_->write(who, Operation::break_glass, decision, &patient, patient.study_key, {}));
+    const auto opened = consents_->open_emergency(patient.patient_key, {who.subject, named, ground.reason, ground.text});
+    if (!opened) {
+        FID_CHECK(tracer_->write(who, Operation::break_glass, decision, &patient, patient.study_key, opened.error().code));
+        return fail(opened.error());
+    }
+    return OpenedEmergency{opened->change.until, decision.node_away};
 }
 
 Result<std::string> Service::describe_study(const Requester& who, std::string_view study_uid) {

@@ -10,6 +10,7 @@
 #include "archive/access.hpp"
 #include "archive/accounts.hpp"
 #include "archive/archive.hpp"
+#include "archive/consents.hpp"
 #include "archive/exams.hpp"
 #include "archive/facts.hpp"
 #include "archive/ingest.hpp"
@@ -69,6 +70,7 @@ public:
     Result<std::unique_ptr<IngestSession>> begin_ingest(const Requester& who, std::string_view source) override;
     Result<std::unique_ptr<Retrieval>> retrieve(const Requester& who, const Selector& what) override;
     Result<std::string> evidence(const Requester& who, const Selector& instance) override;
+    Result<OpenedEmergency> break_glass(const Requester& who, std::string_view study_uid, const EmergencyGround& ground) override;
     Result<std::string> describe_study(const Requester& who, std::string_view study_uid) override;
     Health health() override;
     std::vector<Metric> metrics() override;
@@ -111,7 +113,11 @@ private:
     /// Nothing where all that came of the study was set aside: it then has no patient yet.
     Result<std::optional<StudyIdentity>> identify_if_taken(const Uid& study_uid);
     /// decide and, when denied, trace. Returns: the decision, allowed.
-    Result<Decision> permit(const Requester& who, const StudyIdentity* study, Operation operation);
+    Result<Decision> permit(const Requester& who, const StudyIdentity* study, Operation operation,
+                            ConsentChange change = ConsentChange::none);
+    /// The decided, traced opening of a patient's studies; `named`: the study that was named, or empty.
+    Result<OpenedEmergency> open_emergency(Requester who, const StudyIdentity& patient, const std::string& named,
+                                           const EmergencyGround& ground);
     void damaged(const store::InstanceRow& instance, const Error& error);
     void raise(std::string kind, std::string text);
     /// An error of the node with what our own node's supervisor knows of it: better than "connection refused".
@@ -136,6 +142,7 @@ private:
     std::unique_ptr<RightsSink> rights_sink_;
     std::unique_ptr<Access> access_;
     std::unique_ptr<ledger::Outbox> outbox_;
+    std::unique_ptr<Consents> consents_;
     std::unique_ptr<ledger::Follower> follower_;
     std::unique_ptr<Exams> exams_;
     mutable std::mutex trust_mutex_;

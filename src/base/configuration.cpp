@@ -24,9 +24,9 @@ struct Option {
     std::string_view text;
 };
 
-const std::array<Option, 24>& options() {
+const std::array<Option, 25>& options() {
     using C = Configuration;
-    static const std::array<Option, 24> table{{
+    static const std::array<Option, 25> table{{
         {"site", "name", &C::site_name, "What people call this archive."},
         {"http", "listen", &C::http_listen, "Address and port of DICOMweb and the other web doors. Anything but loopback needs TLS."},
         {"http", "tls_certificate", &C::http_tls_certificate, "PEM file with the certificate chain; empty: no TLS (loopback only)."},
@@ -44,6 +44,9 @@ const std::array<Option, 24>& options() {
         {"ledger", "batch_flush_ms", NumberMember{&C::ledger_batch_flush_ms, 0, 60000},
          "A study record waits at most this long for others to share a transaction, ms."},
         {"ledger", "batch_size", NumberMember{&C::ledger_batch_size, 1, 256}, "Study records in a transaction at most."},
+        {"ledger", "away_limit_s", NumberMember{&C::ledger_away_limit_s, 1, 86400},
+         "With the node away so long, own staff and administration no longer go on by what was last settled; doctors can still break the "
+         "glass."},
         {"ingest", "quiet_s", NumberMember{&C::ingest_quiet_s, 1, 3600},
          "Seconds without a new object after which an exam counts as complete."},
         {"ingest", "header_mib", NumberMember{&C::ingest_header_mib, 1, 1024}, "Largest header (all but bulk data) of an object, MiB."},

@@ -26,6 +26,7 @@ struct Configuration {
     std::int64_t ledger_poll_ms = 250;
     std::int64_t ledger_batch_flush_ms = 1000;
     std::int64_t ledger_batch_size = 100;
+    std::int64_t ledger_away_limit_s = 86400;
 
     std::int64_t ingest_quiet_s = 10;
     std::int64_t ingest_header_mib = 64;

@@ -38,6 +38,9 @@ net::Task<Result<archive::Requester>> identify(Call& call) {
     FID_CO_TRY(auto who, co_await call.door.questions.run(ask));
     who.address = call.request.peer();
     who.door = "http";
+    if (const auto purpose = call.request.headers().find("Fiducial-Purpose")) {
+        FID_CO_TRY(who.purpose, archive::parse_purpose(*purpose));
+    }
     co_return who;
 }
 

@@ -73,6 +73,13 @@ public:
         if (what.sop_uid == "404") return fail(ErrorCode::unavailable, "not settled yet");
         return "{\"b\":1,\"a\":\"" + what.study_uid + "/" + what.sop_uid + "\"}";
     }
+    Result<archive::OpenedEmergency> break_glass(const archive::Requester& who, std::string_view study_uid,
+                                                 const archive::EmergencyGround& ground) override {
+        last_who = who;
+        if (study_uid == "1.9") return fail(ErrorCode::denied, "not a doctor");
+        if (ground.text.empty()) return fail(ErrorCode::invalid_argument, "say in words why");
+        return archive::OpenedEmergency{1'800'000'000, true};
+    }
     Result<std::string> describe_study(const archive::Requester&, std::string_view study_uid) override {
         return "{\"study\":\"" + std::string(study_uid) + "\"}";
     }
@@ -335,6 +342,35 @@ TEST_F(HttpGatewayTest, ErrorsOfTheArchiveKeepTheirClass) {
     const auto corrupt = get("/studies/1.2");
     EXPECT_EQ(corrupt.status, 500u);
     EXPECT_EQ(code_of(corrupt), "corrupt");
+}
+
+TEST_F(HttpGatewayTest, ThePurposeStandsInAHeader) {
+    EXPECT_EQ(get("/studies/1.2").status, 200u);
+    EXPECT_EQ(archive_.last_who.purpose, archive::Purpose::treatment);
+    const auto with = [&](const char* purpose) {
+        net::HeaderFields headers;
+        headers.add("Fiducial-Purpose", purpose);
+        return ask("GET", "/studies/1.2", std::move(headers));
+    };
+    EXPECT_EQ(with("emergency").status, 200u);
+    EXPECT_EQ(archive_.last_who.purpose, archive::Purpose::emergency);
+    EXPECT_EQ(with("personal").status, 200u);
+    EXPECT_EQ(archive_.last_who.purpose, archive::Purpose::personal);
+    const auto unknown = with("Lovelace");
+    EXPECT_EQ(unknown.status, 400u);
+    EXPECT_EQ(unknown.body.find("Lovelace"), std::string::npos);
+    EXPECT_NE(unknown.body.find("emergency"), std::string::npos);
+}
+
+TEST_F(HttpGatewayTest, TheGlassIsBrokenWithAGround) {
+    const auto open = [&](const char* path, const char* body) { return ask("POST", path, {}, body); };
+    const auto opened = open("/studies/1.2/emergency", R"({"reason":"other","text":"night"})");
+    EXPECT_EQ(opened.status, 201u);
+    EXPECT_EQ(opened.body, R"({"until":"2027-01-15T08:00:00.000Z","nodeAway":true})");
+    EXPECT_EQ(open("/studies/1.9/emergency", R"({"reason":"other","text":"night"})").status, 403u);
+    EXPECT_EQ(open("/studies/1.2/emergency", R"({"reason":"other"})").status, 400u);
+    for (const char* body : {"", "x", "[]", "{}", R"({"reason":1})"}) EXPECT_EQ(open("/studies/1.2/emergency", body).status, 400u) << body;
+    EXPECT_EQ(open("/studies/1.2/emergency", std::string(5000, ' ').c_str()).status, 413u);
 }
 
 TEST_F(HttpGatewayTest, CorruptionFoundOnTheWayBreaksTheAnswer) {

@@ -22,6 +22,9 @@ constexpr Route kRoutes[] = {
     {"POST", "/studies", Access::token, serve_store},
     {"POST", "/studies/{uid}", Access::token, serve_store},
 
+    // An emergency is opened first, and looked at with "Fiducial-Purpose: emergency"
+    {"POST", "/studies/{uid}/emergency", Access::token, serve_break_glass},
+
     // Proof
     {"GET", "/studies/{uid}/record", Access::token, serve_study_record},
     {"GET", "/studies/{uid}/evidence", Access::token, serve_study_evidence},

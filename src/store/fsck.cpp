@@ -71,8 +71,11 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     const Rights rights(*keyring_);
     FID_TRY(const auto bad_rights, database_->read([&](database::Transaction& t) { return rights.check_all(t); }));
     for (const auto& error : bad_rights)
-        check.find(Kind::damaged_row, "rights", "index.db", error.message,
-                   "it is read from the ledger again when an archive runs with its node; local denials must be looked at by a person");
+        check.find(
+            Kind::damaged_row, "rights", "index.db", error.message,
+            "it is read from the ledger again when an archive runs with its node; where it is a row of local_denials or local_changes, "
+            "nobody is "
+            "served: find out who can write to the index; fsck --repair goes on with those that are left, look whether all are there");
 
     // Segments → index.
     std::unordered_map<ObjectId, Location, BytesHash> stored;

@@ -29,10 +29,9 @@ Error damaged(std::string_view table, std::string what) {
     return Error{ErrorCode::corrupt, "index: in " + std::string(table) + ", " + std::move(what) + "; follow the chain again"};
 }
 
-RightsChangeColumns columns_of(const RightsChange& change, std::uint64_t block) {
-    RightsChangeColumns row;
-    row.block = column(block);
-    row.log_index = column(change.log_index);
+/// What an event said, into the columns that rights_changes and local_changes share.
+template <typename Columns>
+void put(Columns& row, const RightsChange& change) {
     row.fact = static_cast<long long>(change.fact);
     row.about = hex_or_empty(change.about);
     row.patient_key = hex_or_empty(change.patient_key);
@@ -46,18 +45,20 @@ RightsChangeColumns columns_of(const RightsChange& change, std::uint64_t block) 
     row.until_s = column(change.until);
     row.epoch = column(change.epoch);
     row.is_on = change.on ? 1 : 0;
-    return row;
 }
 
-Result<RightsChange> change_of(const RightsChangeColumns& row) {
+template <typename Columns>
+Result<RightsChange> change_of(const Columns& row) {
+    const auto hash = [](const std::string& hex, std::string_view name) {
+        return hash_of(hex, std::string(Columns::kTable) + "." + std::string(name));
+    };
     RightsChange change;
     change.fact = static_cast<RightsFact>(row.fact);
-    change.log_index = value(row.log_index);
-    FID_TRY(change.about, hash_of(row.about, "rights_changes.about"));
-    FID_TRY(change.patient_key, hash_of(row.patient_key, "rights_changes.patient_key"));
-    FID_TRY(change.item, hash_of(row.item, "rights_changes.item"));
-    FID_TRY(change.other, hash_of(row.other, "rights_changes.other"));
-    FID_TRY(change.scope, hash_of(row.scope, "rights_changes.scope"));
+    FID_TRY(change.about, hash(row.about, "about"));
+    FID_TRY(change.patient_key, hash(row.patient_key, "patient_key"));
+    FID_TRY(change.item, hash(row.item, "item"));
+    FID_TRY(change.other, hash(row.other, "other"));
+    FID_TRY(change.scope, hash(row.scope, "scope"));
     change.detail = static_cast<std::uint8_t>(row.detail);
     change.bits = static_cast<std::uint32_t>(row.bits);
     change.purpose = static_cast<std::uint8_t>(row.purpose);
@@ -73,6 +74,7 @@ Result<std::vector<RightsChange>> changes_of(const std::vector<RightsChangeColum
     changes.reserve(rows.size());
     for (const auto& row : rows) {
         FID_TRY(auto change, change_of(row));
+        change.log_index = value(row.log_index);
         changes.push_back(change);
     }
     return changes;
@@ -99,7 +101,10 @@ public:
         return execute(transaction_, "DELETE FROM rights_changes");
     }
     Result<void> append(std::uint64_t block, const RightsChange& change) {
-        auto added = columns_of(change, block);
+        RightsChangeColumns added;
+        put(added, change);
+        added.block = column(block);
+        added.log_index = column(change.log_index);
         FID_TRY(const auto before, select_row<RightsChangeColumns>(
                                        transaction_, row_key_, "WHERE t.about = :a AND t.patient_key = :p ORDER BY t.ordinal DESC LIMIT 1",
                                        std::vector<std::string>{added.about, added.patient_key}));
@@ -119,27 +124,103 @@ private:
     const crypto::Secret& row_key_;
 };
 
-/// Over the denials' MACs in the order of their ids. Empty without denials.
-std::string chain_of(const crypto::Secret& row_key, const std::vector<LocalDenialColumns>& rows) {
-    std::string chain;
-    for (const auto& row : rows) chain = chain_next(row_key, chain, row.mac);
-    return chain;
-}
-
 Result<std::vector<LocalDenialColumns>> denial_rows(database::Transaction& transaction, const crypto::Secret& row_key) {
     return select_rows<LocalDenialColumns>(transaction, row_key, "ORDER BY t.id");
 }
+Result<std::vector<LocalChangeColumns>> local_change_rows(database::Transaction& transaction, const crypto::Secret& row_key) {
+    return select_rows<LocalChangeColumns>(transaction, row_key, "ORDER BY t.id");
+}
 
-/// In place of a row that cannot be read: vouches for the denials that are left, whichever went with it. Errors: corrupt: one of them.
-Result<void> write_state_anew(database::Transaction& transaction, const crypto::Secret& row_key) {
+/// Over the MACs of what stands in this database alone: denials, then changes, each in the order of their ids. Empty without any.
+Result<std::string> chain_of_local_rows(database::Transaction& transaction, const crypto::Secret& row_key) {
+    std::string chain;
     FID_TRY(const auto denials, denial_rows(transaction, row_key));
-    FID_CHECK(execute(transaction, "DELETE FROM rights_state"));
+    for (const auto& row : denials) chain = chain_next(row_key, chain, row.mac);
+    FID_TRY(const auto changes, local_change_rows(transaction, row_key));
+    for (const auto& row : changes) chain = chain_next(row_key, chain, row.mac);
+    return chain;
+}
+Result<void> sign_local_rows(database::Transaction& transaction, const crypto::Secret& row_key) {
+    FID_TRY(auto writer, Writer::open(transaction, row_key));
+    FID_TRY(writer.row.denials, chain_of_local_rows(transaction, row_key));
+    return writer.save();
+}
+/// Nothing may be signed again that was changed meanwhile.
+Result<void> check_local_rows(database::Transaction& transaction, const crypto::Secret& row_key) {
+    FID_TRY(const auto state, select_row<RightsStateColumns>(transaction, row_key, ""));
+    FID_TRY(const auto chain, chain_of_local_rows(transaction, row_key));
+    if (chain == (state ? state->denials : std::string())) return {};
+    return fail(ErrorCode::corrupt, "index: a row of local_denials or local_changes was removed or put back behind the archive's back");
+}
+
+template <typename Columns>
+Result<void> drop_damaged(database::Transaction& transaction, const crypto::Secret& row_key) {
+    const std::string table(Columns::kTable);
+    std::vector<long long> ids;
+    long long id = 0;
+    Statement select(transaction, "SELECT id FROM " + table + " ORDER BY id");
+    select.out(id);
+    FID_CHECK(select.run());
+    for (;;) {
+        FID_TRY(const bool more, select.next());
+        if (!more) break;
+        ids.push_back(id);
+    }
+    for (const auto one : ids) {
+        const auto row = select_row<Columns>(transaction, row_key, "WHERE t.id = " + std::to_string(one));
+        if (row) continue;
+        if (row.error().code != ErrorCode::corrupt) return fail(row.error());
+        FID_CHECK(execute(transaction, "DELETE FROM " + table + " WHERE id = " + std::to_string(one)));
+    }
+    return {};
+}
+
+Result<LocalChange> local_change_of(const LocalChangeColumns& row) {
+    LocalChange local;
+    local.id = row.id;
+    FID_TRY(local.change, change_of(row));
+    FID_TRY(local.person, hash_of(row.person, "local_changes.person"));
+    local.study_uid = row.study_uid;
+    local.reason = row.reason;
+    local.note = row.note;
+    FID_TRY(local.salt, hash_of(row.salt, "local_changes.salt"));
+    local.made = value(row.made_s);
+    local.settled_block = value(row.settled_block);
+    return local;
+}
+
+bool is_same(RightsChange a, RightsChange b) {
+    a.log_index = b.log_index = 0;
+    return a == b;
+}
+
+/// Writes the block in which each local change was told of: what `block_of` says, given the row as it stands.
+template <typename BlockOf>
+Result<void> note_settled(database::Transaction& transaction, const crypto::Secret& row_key, const std::string& which, BlockOf block_of) {
+    FID_TRY(auto rows, select_rows<LocalChangeColumns>(transaction, row_key, which));
+    if (rows.empty()) return {};
+    FID_CHECK(check_local_rows(transaction, row_key));
+    bool changed = false;
+    for (auto& row : rows) {
+        FID_TRY(const auto change, change_of(row));
+        const auto block = column(block_of(change));
+        if (row.settled_block == block) continue;
+        row.settled_block = block;
+        FID_CHECK(update_row(transaction, row_key, row));
+        changed = true;
+    }
+    return changed ? sign_local_rows(transaction, row_key) : Result<void>();
+}
+
+/// In place of a row that cannot be read: vouches for the local rows that are left, whichever went with it. Errors: corrupt: one of them.
+Result<void> write_state_anew(database::Transaction& transaction, const crypto::Secret& row_key) {
     RightsStateColumns row;
-    row.denials = chain_of(row_key, denials);
-    log::error("store",
-               "the state of the table of rights was changed behind our back and is written anew; whether a local denial was removed with "
-               "it cannot be told: look whether all are there",
-               {{"denials", denials.size()}});
+    FID_TRY(row.denials, chain_of_local_rows(transaction, row_key));
+    FID_CHECK(execute(transaction, "DELETE FROM rights_state"));
+    log::error(
+        "store",
+        "the state of the table of rights was changed behind our back and is written anew; whether a local denial, or a decision that "
+        "was made here, was removed with it cannot be told: look whether all are there");
     return insert_row(transaction, row_key, row);
 }
 
@@ -176,7 +257,12 @@ Result<void> Rights::replace(database::Transaction& transaction, const RightsHis
     writer.row.latest_time = column(history.latest_time);
     writer.row.settled_block = column(history.settled_block);
     for (const auto& [block, change] : history.changes) FID_CHECK(writer.append(block, change));
-    return writer.save();
+    FID_CHECK(writer.save());
+    return note_settled(transaction, row_key_, "ORDER BY t.id", [&](const RightsChange& local) -> std::uint64_t {
+        const auto told = std::find_if(history.changes.begin(), history.changes.end(),
+                                       [&](const auto& one) { return one.first <= history.settled_block && is_same(one.second, local); });
+        return told == history.changes.end() ? 0 : told->first;
+    });
 }
 
 Result<void> Rights::undo(database::Transaction& transaction, std::uint64_t block) {
@@ -192,13 +278,20 @@ Result<void> Rights::undo(database::Transaction& transaction, std::uint64_t bloc
     else
         state.latest_block = column(block - 1);
     state.settled_block = std::min(state.settled_block, state.latest_block);
-    return writer.save();
+    FID_CHECK(writer.save());
+    return note_settled(transaction, row_key_, "WHERE t.settled_block = " + std::to_string(column(block)) + " ORDER BY t.id",
+                        [](const RightsChange&) { return std::uint64_t{0}; });
 }
 
 Result<void> Rights::settle(database::Transaction& transaction, std::uint64_t block) {
     FID_TRY(auto writer, Writer::open(transaction, row_key_));
     writer.row.settled_block = column(block);
-    return writer.save();
+    FID_CHECK(writer.save());
+    FID_TRY(const auto told, of_block(transaction, block));
+    if (told.empty()) return {};
+    return note_settled(transaction, row_key_, "WHERE t.settled_block = 0 ORDER BY t.id", [&](const RightsChange& local) {
+        return std::any_of(told.begin(), told.end(), [&](const RightsChange& one) { return is_same(one, local); }) ? block : 0;
+    });
 }
 
 Result<void> Rights::note_answer(database::Transaction& transaction, std::uint64_t seconds) {
@@ -254,12 +347,9 @@ Result<std::int64_t> Rights::add_denial(database::Transaction& transaction, Loca
     row.patient_key = hex_or_empty(denial.patient_key);
     row.reason = std::move(denial.reason);
     row.since_s = column(denial.since);
-    FID_TRY(auto rows, denials(transaction));  // what stands there must be whole before it is signed again
-    FID_TRY(auto writer, Writer::open(transaction, row_key_));
+    FID_CHECK(check_local_rows(transaction, row_key_));
     FID_CHECK(insert_row(transaction, row_key_, row));
-    FID_TRY(const auto all, denial_rows(transaction, row_key_));
-    writer.row.denials = chain_of(row_key_, all);
-    FID_CHECK(writer.save());
+    FID_CHECK(sign_local_rows(transaction, row_key_));
     return static_cast<std::int64_t>(row.id);
 }
 
@@ -269,19 +359,12 @@ Result<void> Rights::remove_denial(database::Transaction& transaction, std::int6
         return fail(ErrorCode::not_found, "there is no local denial " + std::to_string(id));
     }
     FID_CHECK(execute(transaction, "DELETE FROM local_denials WHERE id = " + std::to_string(id)));
-    FID_TRY(auto writer, Writer::open(transaction, row_key_));
-    FID_TRY(const auto all, denial_rows(transaction, row_key_));
-    writer.row.denials = chain_of(row_key_, all);
-    return writer.save();
+    return sign_local_rows(transaction, row_key_);
 }
 
 Result<std::vector<LocalDenial>> Rights::denials(database::Transaction& transaction) const {
-    FID_TRY(const auto state, select_row<RightsStateColumns>(transaction, row_key_, ""));
+    FID_CHECK(check_local_rows(transaction, row_key_));
     FID_TRY(const auto rows, denial_rows(transaction, row_key_));
-    if (chain_of(row_key_, rows) != (state ? state->denials : std::string())) {
-        return tl::make_unexpected(
-            Error{ErrorCode::corrupt, "index: a row of local_denials was removed or put back behind the archive's back"});
-    }
     std::vector<LocalDenial> out;
     for (const auto& row : rows) {
         LocalDenial denial;
@@ -293,6 +376,40 @@ Result<std::vector<LocalDenial>> Rights::denials(database::Transaction& transact
         out.push_back(std::move(denial));
     }
     return out;
+}
+
+Result<std::int64_t> Rights::add_local_change(database::Transaction& transaction, const LocalChange& local) {
+    if (local.reason.size() + local.note.size() > kMaxReason)
+        return fail(ErrorCode::limit_exceeded, "the reason is longer than " + std::to_string(kMaxReason) + " bytes");
+    LocalChangeColumns row;
+    put(row, local.change);
+    row.person = hex_or_empty(local.person);
+    row.study_uid = local.study_uid;
+    row.reason = local.reason;
+    row.note = local.note;
+    row.salt = hex_or_empty(local.salt);
+    row.made_s = column(local.made);
+    FID_CHECK(check_local_rows(transaction, row_key_));
+    FID_CHECK(insert_row(transaction, row_key_, row));
+    FID_CHECK(sign_local_rows(transaction, row_key_));
+    return static_cast<std::int64_t>(row.id);
+}
+
+Result<std::vector<LocalChange>> Rights::local_changes(database::Transaction& transaction) const {
+    FID_CHECK(check_local_rows(transaction, row_key_));
+    FID_TRY(const auto rows, local_change_rows(transaction, row_key_));
+    std::vector<LocalChange> out;
+    for (const auto& row : rows) {
+        FID_TRY(auto local, local_change_of(row));
+        out.push_back(std::move(local));
+    }
+    return out;
+}
+
+Result<void> Rights::accept_local_rows(database::Transaction& transaction) {
+    FID_CHECK(drop_damaged<LocalDenialColumns>(transaction, row_key_));
+    FID_CHECK(drop_damaged<LocalChangeColumns>(transaction, row_key_));
+    return sign_local_rows(transaction, row_key_);
 }
 
 Result<std::vector<Error>> Rights::check_all(database::Transaction& transaction) const {

@@ -39,15 +39,15 @@ struct RightsChange {
     std::uint64_t log_index = 0;  // within the block
     Bytes32 about{};              // id in `Members`; of consents: the holder
     Hash patient_key{};           // consents
-    Bytes32 item{};               // id of a grant or restriction
+    Bytes32 item{};               // id of a grant or restriction; an emergency's ground
     Bytes32 other{};          // institution of a person or device; controller, guardian, doctor; id of a grant's or restriction's target
     std::uint8_t detail = 0;  // ControllerKind, TargetKind
     std::uint32_t bits = 0;   // roles, a device's operations, a target's role
     Hash scope{};
     std::uint8_t purpose = 0;
     std::uint64_t from = 0, until = 0;  // s since 1970
-    std::uint64_t epoch = 0;
-    bool on = false;  // active; a restriction's
+    std::uint64_t epoch = 0;            // a restriction's serial
+    bool on = false;                    // active; a restriction's
     bool operator==(const RightsChange&) const = default;
 };
 
@@ -78,6 +78,20 @@ struct LocalDenial {
     std::uint64_t since = 0;  // s since 1970
 };
 
+/// A change that this archive decided by itself: written here first, sent to the chain by the outbox, and known to be there once the chain
+/// has told of it in a settled block. Kept afterwards, for who decided it and why.
+struct LocalChange {
+    std::int64_t id = 0;
+    RightsChange change;              // as the event will say it; log_index 0
+    Bytes32 person{};                 // who decided it
+    std::string study_uid;            // that was named; empty: the patient was
+    std::string reason;               // of a list
+    std::string note;                 // in words; with `reason` at most 1,000 bytes
+    Bytes32 salt{};                   // of an emergency's ground
+    std::uint64_t made = 0;           // s since 1970
+    std::uint64_t settled_block = 0;  // in which the chain told of it; 0: it waits
+};
+
 /// The rights that the chain told of, event by event with the block each came from, so that the state at any height up to the
 /// latest can be made from them and a reorganisation is undone by taking rows away. Every row is under a MAC and names the MAC of
 /// the row before it; the state names the last one. What the rows mean is the archive's business.
@@ -103,6 +117,8 @@ public:
     Result<void> replace(database::Transaction& transaction, const RightsHistory& history);
     Result<void> note_answer(database::Transaction& transaction, std::uint64_t seconds);
 
+    // A settled block that tells of a local change is noted in its row; one that is undone, or is not in a history put in place, is not.
+
     /// Changes about a person, device or institution up to and including a block, in order.
     Result<std::vector<RightsChange>> about(database::Transaction& transaction, const Bytes32& id, std::uint64_t up_to_block) const;
     /// Changes to what a holder's patient decided, likewise.
@@ -118,7 +134,15 @@ public:
     Result<void> remove_denial(database::Transaction& transaction, std::int64_t id);
     Result<std::vector<LocalDenial>> denials(database::Transaction& transaction) const;
 
-    /// Checks every MAC and both chains of rows. Returns: what does not fit.
+    /// Requires: Durability::full. Returns: its id. Errors: limit_exceeded for a reason that is too long.
+    Result<std::int64_t> add_local_change(database::Transaction& transaction, const LocalChange& change);
+    /// In the order in which they were made.
+    Result<std::vector<LocalChange>> local_changes(database::Transaction& transaction) const;
+    /// What is left of the denials and local changes counts from now on; rows whose own MAC does not fit go. For `fsck --repair`, once a
+    /// person was told. Requires: Durability::full. Errors: corrupt: the state's own row, which the ledger mends first.
+    Result<void> accept_local_rows(database::Transaction& transaction);
+
+    /// Checks every MAC and all chains of rows. Returns: what does not fit.
     Result<std::vector<Error>> check_all(database::Transaction& transaction) const;
 
 private:

@@ -209,5 +209,86 @@ TEST_F(RightsTest, local_denials_come_and_go) {
     EXPECT_EQ(problems().size(), 1u);
 }
 
+TEST_F(RightsTest, local_changes_wait_until_the_chain_has_told_of_them_in_a_settled_block) {
+    auto revoked = change(RightsFact::revocation, 0, id(9), id(50));
+    revoked.epoch = 3;
+    auto opened = change(RightsFact::emergency_opened, 0, id(9), id(50));
+    opened.item = id(77);
+    opened.other = id(1);
+    opened.until = ~std::uint64_t{0};
+    const auto add = [&](const LocalChange& local) {
+        return store_->database().write(database::Durability::full,
+                                        [&](database::Transaction& t) { return rights_->add_local_change(t, local); });
+    };
+    const auto list = [&] { return reading([&](database::Transaction& t) { return rights_->local_changes(t); }); };
+    const auto settled_in = [&] {
+        std::vector<std::uint64_t> blocks;
+        const auto all = list().value();
+        for (const auto& local : all) blocks.push_back(local.settled_block);
+        return blocks;
+    };
+    using Blocks = std::vector<std::uint64_t>;
+    EXPECT_EQ(add({0, revoked, id(2), "", "r", std::string(1000, 'x'), {}, 1}).error().code, ErrorCode::limit_exceeded);
+    ASSERT_TRUE(add({0, revoked, id(2), "", "", "asked for by letter", {}, 100}));
+    ASSERT_TRUE(add({0, opened, id(1), "1.2.3", "unconscious", "came in at night", id(88), 101}));
+    const auto both = list().value();
+    ASSERT_EQ(both.size(), 2u);
+    EXPECT_EQ(both[0].change, revoked);
+    EXPECT_EQ(both[1].change, opened);
+    EXPECT_EQ(both[1].person, id(1));
+    EXPECT_EQ(both[1].study_uid, "1.2.3");
+    EXPECT_EQ(both[1].reason, "unconscious");
+    EXPECT_EQ(both[1].note, "came in at night");
+    EXPECT_EQ(both[1].salt, id(88));
+    EXPECT_EQ(both[1].made, 101u);
+
+    auto told = revoked;
+    told.log_index = 4;
+    auto another = opened;
+    another.item = id(78);
+    apply(5, {told});
+    apply(6, {another});
+    EXPECT_EQ(settled_in(), (Blocks{0, 0}));
+    const auto settle = [&](std::uint64_t block) { must_write([&](database::Transaction& t) { return rights_->settle(t, block); }); };
+    settle(5);
+    settle(6);
+    EXPECT_EQ(settled_in(), (Blocks{5, 0}));
+    undo(6);
+    undo(5);
+    EXPECT_EQ(settled_in(), (Blocks{0, 0}));
+    const auto replace = [&](std::uint64_t settled) {
+        const RightsHistory history{5, 8, 1008, settled, {{5, told}, {7, opened}}};
+        must_write([&](database::Transaction& t) { return rights_->replace(t, history); });
+    };
+    replace(6);
+    EXPECT_EQ(settled_in(), (Blocks{5, 0}));
+    replace(8);
+    EXPECT_EQ(settled_in(), (Blocks{5, 7}));
+    EXPECT_TRUE(problems().empty());
+
+    // A row that was changed or removed is found; none is signed again.
+    behind_our_back("UPDATE local_changes SET until_s = 5 WHERE id = 2");
+    EXPECT_EQ(list().error().code, ErrorCode::corrupt);
+    EXPECT_EQ(problems().size(), 1u);
+    behind_our_back("UPDATE local_changes SET until_s = -1 WHERE id = 2");
+    EXPECT_TRUE(problems().empty());
+    behind_our_back("DELETE FROM local_changes WHERE id = 2");
+    EXPECT_EQ(list().error().code, ErrorCode::corrupt);
+    EXPECT_EQ(reading([&](database::Transaction& t) { return rights_->denials(t); }).error().code, ErrorCode::corrupt);
+    EXPECT_EQ(add({0, opened, id(1), "", "", "", {}, 1}).error().code, ErrorCode::corrupt);
+    EXPECT_EQ(problems().size(), 1u);
+    EXPECT_FALSE(fsck().clean());
+    // Once a person was told, what is left goes on; a row that was changed does not.
+    const auto accept = [&] { must_write([&](database::Transaction& t) { return rights_->accept_local_rows(t); }); };
+    accept();
+    ASSERT_EQ(list().value().size(), 1u);
+    EXPECT_EQ(list().value()[0].change, revoked);
+    EXPECT_TRUE(problems().empty());
+    behind_our_back("UPDATE local_changes SET epoch = 1");
+    accept();
+    EXPECT_TRUE(list().value().empty());
+    EXPECT_TRUE(problems().empty());
+}
+
 }  // namespace
 }  // namespace fiducial::store

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "archive/access/evaluate.hpp"
 
 namespace fiducial::archive {
@@ -31,6 +33,14 @@ Column column_of(Operation operation, Reason reason) {
     }
 }
 
+/// Whether the glass was broken by whoever asks, and is still open.
+bool is_emergency(const RightsSnapshot& snapshot, const Question& question) {
+    if (question.purpose != Purpose::emergency || (snapshot.subject.roles & roles::kDoctor) == 0) return false;
+    return std::any_of(snapshot.patient.emergencies.begin(), snapshot.patient.emergencies.end(), [&](const EmergencyFacts& one) {
+        return one.person == snapshot.subject_id && one.from <= question.at && question.at < one.until;
+    });
+}
+
 AwayDecision open_here(const Verdict& decision, bool anchor_later) {
     return {Answer::allowed, decision, true, anchor_later};
 }
@@ -57,7 +67,10 @@ AwayDecision decide_while_node_away(const RightsSnapshot& last_settled, const Qu
     switch (column_of(question.operation, decision.reason)) {
         case Column::store:
         case Column::break_glass: return open_here(decision, true);
-        case Column::treatment: return state == NodeState::away ? open_here(decision, false) : closed(decision);
+        case Column::treatment:
+            // The rule names the role first; the lists of a patient whose images are open are open, too.
+            if (question.operation == Operation::identify && is_emergency(last_settled, question)) return open_here(decision, true);
+            return state == NodeState::away ? open_here(decision, false) : closed(decision);
         case Column::own_trace_administration: {
             // What no ledger will speak of again, the custodian takes to a new site.
             const bool moving_out = state == NodeState::gone && decision.reason == Reason::custodian;

@@ -110,6 +110,13 @@ TEST(NodeAway, break_glass) {
     expect_row(doctor, Operation::read, Purpose::emergency, kDenied, kDeniedAway, kUnavailable);
     doctor.patient.emergencies.push_back({kSubject, kNow, kNow + 1});  // as opened here
     expect_row(doctor, Operation::read, Purpose::emergency, kYes, kAnchoredLater, kAnchoredLater);
+    expect_row(doctor, Operation::identify, Purpose::emergency, kYes, kAnchoredLater, kAnchoredLater);
+    auto own = person(roles::kDoctor);
+    expect_row(own, Operation::identify, Purpose::emergency, kYes, kFlagged, kUnavailable);
+    own.patient.emergencies = doctor.patient.emergencies;
+    expect_row(own, Operation::read, Purpose::emergency, kYes, kAnchoredLater, kAnchoredLater);
+    expect_row(own, Operation::identify, Purpose::emergency, kYes, kAnchoredLater, kAnchoredLater);
+    expect_row(own, Operation::read, Purpose::treatment, kYes, kFlagged, kUnavailable);
 }
 
 TEST(NodeAway, revoke_and_restrict_at_once_grant_not) {

@@ -112,6 +112,23 @@ PatientFacts patient_facts(std::span<const RightsChange> changes) {
     return facts;
 }
 
+std::vector<RightsChange> with_local_changes(std::vector<RightsChange> told, std::span<const RightsChange> waiting) {
+    const auto is_told = [&](const RightsChange& local) {
+        return std::any_of(told.begin(), told.end(), [&](const RightsChange& one) {
+            return one.fact == local.fact && one.item == local.item && one.epoch >= local.epoch;
+        });
+    };
+    std::vector<RightsChange> counting;
+    for (const auto& local : waiting) {
+        // A revocation may be said twice. An emergency that was told of may have been closed since, a restriction lifted.
+        const bool takes_away = local.fact == RightsFact::restriction && local.on;
+        if (local.fact == RightsFact::revocation || ((takes_away || local.fact == RightsFact::emergency_opened) && !is_told(local)))
+            counting.push_back(local);
+    }
+    told.insert(told.end(), counting.begin(), counting.end());
+    return told;
+}
+
 namespace {
 
 Result<SubjectFacts> facts_at(database::Transaction& transaction, const store::Rights& rights, const Bytes32& id, std::uint64_t block) {
@@ -127,7 +144,8 @@ Result<SubjectFacts> facts_at(database::Transaction& transaction, const store::R
 }  // namespace
 
 Result<RightsSnapshot> rights_snapshot(database::Transaction& transaction, const store::Rights& rights, const Bytes32& subject,
-                                       const Bytes32& holder, const Hash& patient_key, std::uint64_t block) {
+                                       const Bytes32& holder, const Hash& patient_key, std::uint64_t block,
+                                       std::span<const RightsChange> waiting) {
     FID_TRY(const bool unreadable, rights.has_unreadable(transaction, block));
     if (unreadable) return fail(ErrorCode::unavailable, "an event about rights could not be read: what it said is not known here");
     RightsSnapshot snapshot;
@@ -135,8 +153,8 @@ Result<RightsSnapshot> rights_snapshot(database::Transaction& transaction, const
     snapshot.holder_id = holder;
     FID_TRY(snapshot.subject, facts_at(transaction, rights, subject, block));
     FID_TRY(snapshot.holder, facts_at(transaction, rights, holder, block));
-    FID_TRY(const auto decided, rights.about_patient(transaction, holder, patient_key, block));
-    snapshot.patient = patient_facts(decided);
+    FID_TRY(auto told, rights.about_patient(transaction, holder, patient_key, block));
+    snapshot.patient = patient_facts(with_local_changes(std::move(told), waiting));
     return snapshot;
 }
 

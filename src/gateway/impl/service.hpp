@@ -106,6 +106,7 @@ net::Task<Result<void>> serve_retrieve_study(Call& call);     // wado.cpp
 net::Task<Result<void>> serve_retrieve_series(Call& call);    // wado.cpp
 net::Task<Result<void>> serve_retrieve_instance(Call& call);  // wado.cpp
 net::Task<Result<void>> serve_store(Call& call);              // stow.cpp
+net::Task<Result<void>> serve_break_glass(Call& call);        // emergency.cpp
 net::Task<Result<void>> serve_study_record(Call& call);       // evidence.cpp
 net::Task<Result<void>> serve_study_evidence(Call& call);     // evidence.cpp
 net::Task<Result<void>> serve_instance_evidence(Call& call);  // evidence.cpp

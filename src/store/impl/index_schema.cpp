@@ -75,7 +75,15 @@ CREATE TABLE local_denials (
   id {id}, subject {text} NOT NULL, patient_key {text} NOT NULL, reason {text} NOT NULL, since_s {int} NOT NULL, mac {text} NOT NULL);
 )sql";
 
-constexpr database::Migration kMigrations[] = {{"store", 1, kFirst}, {"store", 2, kRights}};
+constexpr std::string_view kLocalChanges = R"sql(
+CREATE TABLE local_changes (
+  id {id}, fact {int} NOT NULL, about {text} NOT NULL, patient_key {text} NOT NULL, item {text} NOT NULL, other {text} NOT NULL, detail {int} NOT NULL,
+  bits {int} NOT NULL, scope {text} NOT NULL, purpose {int} NOT NULL, from_s {int} NOT NULL, until_s {int} NOT NULL, epoch {int} NOT NULL,
+  is_on {int} NOT NULL, person {text} NOT NULL, study_uid {text} NOT NULL, reason {text} NOT NULL, note {text} NOT NULL, salt {text} NOT NULL,
+  made_s {int} NOT NULL, settled_block {int} NOT NULL, mac {text} NOT NULL);
+)sql";
+
+constexpr database::Migration kMigrations[] = {{"store", 1, kFirst}, {"store", 2, kRights}, {"store", 3, kLocalChanges}};
 
 }  // namespace
 

@@ -153,5 +153,6 @@ FID_INSTANTIATE_ROWS(VersionColumns)
 FID_INSTANTIATE_ROWS(RightsStateColumns)
 FID_INSTANTIATE_ROWS(RightsChangeColumns)
 FID_INSTANTIATE_ROWS(LocalDenialColumns)
+FID_INSTANTIATE_ROWS(LocalChangeColumns)
 
 }  // namespace fiducial::store

@@ -126,7 +126,7 @@ struct RightsStateColumns {
     static constexpr bool kNumbered = true;  // one row
     long long id = 0, first_block = 0, latest_block = 0, latest_time = 0, settled_block = 0, answered = 0, changes = 0;
     std::string last_change;  // MAC of the last row of rights_changes
-    std::string denials;      // over the MACs of local_denials
+    std::string denials;      // over the MACs of local_denials, then those of local_changes
     std::string mac;
     template <typename Visitor>
     void each(Visitor&& v) {
@@ -168,6 +168,26 @@ struct LocalDenialColumns {
     template <typename Visitor>
     void each(Visitor&& v) {
         v("id", id), v("subject", subject), v("patient_key", patient_key), v("reason", reason), v("since_s", since_s);
+    }
+};
+
+struct LocalChangeColumns {
+    static constexpr std::string_view kTable = "local_changes";
+    static constexpr bool kNumbered = true;
+    long long id = 0, fact = 0;
+    std::string about, patient_key, item, other;
+    long long detail = 0, bits = 0;
+    std::string scope;
+    long long purpose = 0, from_s = 0, until_s = 0, epoch = 0, is_on = 0;
+    std::string person, study_uid, reason, note, salt;
+    long long made_s = 0, settled_block = 0;
+    std::string mac;
+    template <typename Visitor>
+    void each(Visitor&& v) {
+        v("id", id), v("fact", fact), v("about", about), v("patient_key", patient_key), v("item", item), v("other", other);
+        v("detail", detail), v("bits", bits), v("scope", scope), v("purpose", purpose), v("from_s", from_s), v("until_s", until_s);
+        v("epoch", epoch), v("is_on", is_on), v("person", person), v("study_uid", study_uid), v("reason", reason), v("note", note);
+        v("salt", salt), v("made_s", made_s), v("settled_block", settled_block);
     }
 };
 
