@@ -247,12 +247,12 @@ void add_emergencies(CLI::App& cli, Globals& globals, Action& action) {
             if (emergencies.empty()) std::printf("nobody has broken the glass\n");
             for (const auto& item : emergencies) {
                 const auto& one = item.get_object();
-                const auto study = shown::text(one, "studyInstanceUid"), problem = shown::text(one, "problem");
+                const auto problem = shown::text(one, "problem");
                 const auto state =
                     one.at("anchored").as_bool() ? std::string("on the ledger") : "WAITS (" + shown::text(one, "state") + ")";
                 std::printf("%s  %s  %s  %s\n    %s: %s\n", shown::text(one, "from").c_str(),
                             shown::padded(shown::text(one, "person"), 20).c_str(), shown::padded(state, 18).c_str(),
-                            study.empty() ? ("patient " + shown::text(one, "patientKey").substr(0, 16)).c_str() : study.c_str(),
+                            (shown::text(one, "patientId") + ", study " + shown::text(one, "studyInstanceUid")).c_str(),
                             shown::text(one, "reason").c_str(), shown::text(one, "text").c_str());
                 if (!problem.empty()) std::printf("    the ledger: %s\n", problem.c_str());
             }

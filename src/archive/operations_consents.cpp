@@ -60,8 +60,8 @@ Result<json::object> Operations::break_glass(const Arguments& arguments) {
     FID_TRY(const auto about, patient_or_study(arguments));
     auto who = service_.command_requester(Purpose::emergency);
     who.subject = person.id;
-    FID_TRY(const auto opened, service_.open_emergency(who, about.identity, about.study_uid,
-                                                       {argument::text(arguments, "reason"), argument::text(arguments, "text")}));
+    FID_TRY(const auto opened,
+            service_.open_emergency(who, about.identity, {argument::text(arguments, "reason"), argument::text(arguments, "text")}));
     return json::object{{"person", name}, {"until", time_text(opened.until)}, {"nodeAway", opened.node_away}};
 }
 
@@ -90,8 +90,12 @@ Result<json::object> Operations::list_emergencies(const Arguments&) {
                           {"reason", one.reason},
                           {"text", one.note},
                           {"patientKey", to_hex(one.change.patient_key)},
+                          {"studyInstanceUid", one.study_uid},
                           {"anchored", one.settled_block != 0}};
-        if (!one.study_uid.empty()) item["studyInstanceUid"] = one.study_uid;
+        if (const auto uid = Uid::parse(one.study_uid)) {  // a damaged row of a patient hinders no list
+            const auto study = service_.store_->index().find_study(transaction, *uid);
+            if (study && *study) item["patientId"] = (*study)->patient.patient_id.value;
+        }
         if (one.settled_block != 0) {
             item["block"] = one.settled_block;
         } else if (const auto sent = service_.consents_->sent(transaction, one)) {

@@ -489,16 +489,16 @@ Result<std::string> Service::evidence(const Requester& who, const Selector& what
 
 Result<OpenedEmergency> Service::break_glass(const Requester& who, std::string_view study_uid, const EmergencyGround& ground) {
     FID_TRY(const auto study, identify(study_uid));
-    return open_emergency(who, study, study.row.study_uid.text(), ground);
+    return open_emergency(who, study, ground);
 }
 
-Result<OpenedEmergency> Service::open_emergency(Requester who, const StudyIdentity& patient, const std::string& named,
-                                                const EmergencyGround& ground) {
+Result<OpenedEmergency> Service::open_emergency(Requester who, const StudyIdentity& patient, const EmergencyGround& ground) {
     who.purpose = Purpose::emergency;
     FID_CHECK(Consents::check_ground(ground.reason, ground.text));
     FID_TRY(const auto decision, permit(who, &patient, Operation::break_glass));
     FID_CHECK(tracer_->write(who, Operation::break_glass, decision, &patient, patient.study_key, {}));
-    const auto opened = consents_->open_emergency(patient.patient_key, {who.subject, named, ground.reason, ground.text});
+    const auto opened =
+        consents_->open_emergency(patient.patient_key, {who.subject, patient.row.study_uid.text(), ground.reason, ground.text});
     if (!opened) {
         FID_CHECK(tracer_->write(who, Operation::break_glass, decision, &patient, patient.study_key, opened.error().code));
         return fail(opened.error());

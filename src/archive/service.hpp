@@ -115,9 +115,8 @@ private:
     /// decide and, when denied, trace. Returns: the decision, allowed.
     Result<Decision> permit(const Requester& who, const StudyIdentity* study, Operation operation,
                             ConsentChange change = ConsentChange::none);
-    /// The decided, traced opening of a patient's studies; `named`: the study that was named, or empty.
-    Result<OpenedEmergency> open_emergency(Requester who, const StudyIdentity& patient, const std::string& named,
-                                           const EmergencyGround& ground);
+    /// The decided, traced opening of a patient's studies. Requires: `patient` names a study of the patient's, whichever.
+    Result<OpenedEmergency> open_emergency(Requester who, const StudyIdentity& patient, const EmergencyGround& ground);
     void damaged(const store::InstanceRow& instance, const Error& error);
     void raise(std::string kind, std::string text);
     /// An error of the node with what our own node's supervisor knows of it: better than "connection refused".

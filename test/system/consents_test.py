@@ -128,8 +128,8 @@ class Consents(SystemTest):
             self.assertEqual([(e["reason"], e["flags"] & EMERGENCY_FLAG) for e in looks], [(EMERGENCY_OPENED, EMERGENCY_FLAG)] * 2)
         with self.subTest("the privacy officer sees who and why"):
             wait_for(lambda: all(one["anchored"] for one in self.emergencies()), 30, "both on the ledger")
-            self.assertEqual([(one["person"], one["reason"], one["text"], one.get("studyInstanceUid")) for one in self.emergencies()],
-                             [("eve", "other", "called from the theatre", None), ("ada", *GROUND.values(), self.study)])
+            self.assertEqual([(one["person"], one["reason"], one["text"], one["studyInstanceUid"], one["patientId"]) for one in self.emergencies()],
+                             [("eve", "other", "called from the theatre", self.study, self.patient), ("ada", *GROUND.values(), self.study, self.patient)])
         with self.subTest("lifted"):
             self.consent("lift", self.patient, "--restriction", restricted["id"][:12])
             self.assertEqual(self.read("ada", self.study), 200)
