@@ -88,6 +88,9 @@ Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger, Repla
 Result<std::unique_ptr<audit::Trace>> Service::open_trace(bool replace_lost) {
     audit::TraceOptions options;
     options.on_head = [witness = trace_witness_.get()](const audit::TraceHead& head) { witness->keep(head); };
+    options.on_failure = [this](const Error& why) {
+        raise("trace_failed", "the trace could not be written, looks were refused: " + why.message);
+    };
     const auto folder = site_.layout().trace();
     auto opened = audit::Trace::open(folder, site_.derive(kTraceLabel), options);
     if (opened || !replace_lost) return opened;

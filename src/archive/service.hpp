@@ -128,6 +128,8 @@ private:
     Result<std::vector<Address>> take_over_trust_file(std::string_view next, std::span<const crypto::RecoverableSignature> signatures);
 
     Site site_;
+    mutable std::mutex alarms_mutex_;  // before the trace, which raises alarms until it is closed
+    std::vector<Alarm> alarms_;
     std::shared_ptr<const store::DiskWatch> disks_;
     std::unique_ptr<store::Store> store_;
     std::unique_ptr<TraceWitness> trace_witness_;  // told of the trace's last head when the trace closes
@@ -157,8 +159,6 @@ private:
     };
     std::optional<ClockJump> clock_jump_;  // the last one; under alarms_mutex_
     std::uint64_t clock_jumps_ = 0;
-    mutable std::mutex alarms_mutex_;
-    std::vector<Alarm> alarms_;
     std::atomic<std::uint64_t> ingested_{0}, retrieved_{0}, denied_{0}, quarantined_{0};
     std::condition_variable_any upkeep_wakes_;
     std::mutex upkeep_mutex_;

@@ -21,6 +21,7 @@ namespace {
 constexpr std::size_t kMostInGroup = 4096;  // entries in one write and sync
 constexpr std::uint64_t kSparseStep = 128;  // every so many entries an offset is remembered
 constexpr std::chrono::minutes kTellHeadAfter{1};
+constexpr std::chrono::seconds kBetweenMends{1};
 constexpr std::uint64_t kHeadFileLimit = 65536;
 constexpr std::size_t kPieceForOne = 65536;  // read at once to find one entry
 constexpr std::size_t kPieceForMany = std::size_t{1} << 20;
@@ -149,8 +150,8 @@ struct Trace::State {
     std::condition_variable work;  // something waits, or stop
     std::condition_variable room;  // the queue was emptied
     std::deque<Pending> queue;
-    Head head;  // what is durable
-    std::optional<Error> failed;
+    Head head;                    // what is durable
+    std::optional<Error> failed;  // why nothing is taken: what a failed write or sync left could not be cut off yet
     bool stopping = false;
     std::uint64_t synced_head_size = 0, told_head_size = 0;                              // the writer's own
     std::chrono::steady_clock::time_point told_head = std::chrono::steady_clock::now();  // the same
@@ -163,15 +164,13 @@ struct Trace::State {
     Result<Ticket> enqueue(std::unique_lock<std::mutex>& lock, Pending pending);
     void run();
     void write_group(std::vector<Pending> group);
+    Result<void> write_durably(ByteView bytes, std::uint64_t at);
+    /// Nothing is known of what followed the last good sync: it is cut off before anything else is taken. Returns: whether that was done.
+    bool mend();
     void tell_head();
     Head snapshot() const {
         const std::lock_guard lock(mutex);
         return head;
-    }
-    void fail_for_good(Error error) {
-        log::error("audit", "the trace has failed and takes no more entries", {{"reason", error.message}});
-        const std::lock_guard lock(mutex);
-        failed = std::move(error);
     }
     using Visitor = std::function<bool(std::uint64_t, const StoredEntry&)>;
     Result<std::uint64_t> offset_of(std::uint64_t index, impl::Window& window) const;
@@ -219,7 +218,7 @@ Trace::~Trace() {
 }
 
 Result<Trace::Ticket> Trace::State::enqueue(std::unique_lock<std::mutex>&, Pending pending) {
-    if (failed) return fail(ErrorCode::unavailable, "trace: it has failed and must be opened again: " + failed->message);
+    if (failed) return fail(*failed);
     if (queue.size() >= options.most_queued)
         return fail(ErrorCode::unavailable, "trace: " + std::to_string(queue.size()) + " entries wait for the disk already");
     queue.push_back(pending);
@@ -283,12 +282,17 @@ void Trace::when_durable(const Ticket& ticket, Callback callback) {
 
 /// The writer's thread: while one group is on its way to the disk, the next one gathers.
 void Trace::State::run() {
-    std::vector<Pending> group;
+    const auto woken = [this] { return stopping || !queue.empty(); };
     for (;;) {
+        std::vector<Pending> group;
         {
             std::unique_lock lock(mutex);
-            work.wait(lock, [this] { return stopping || !queue.empty(); });
-            if (queue.empty()) return;
+            if (failed) {
+                work.wait_for(lock, kBetweenMends, woken);
+            } else {
+                work.wait(lock, woken);
+            }
+            if (queue.empty() && stopping) return;
             const std::size_t count = std::min(queue.size(), kMostInGroup);
             group.assign(std::make_move_iterator(queue.begin()),
                          std::make_move_iterator(queue.begin() + static_cast<std::ptrdiff_t>(count)));
@@ -296,7 +300,6 @@ void Trace::State::run() {
             room.notify_all();
         }
         write_group(std::move(group));
-        group.clear();
         tell_head();
     }
 }
@@ -312,7 +315,8 @@ void Trace::State::write_group(std::vector<Pending> group) {
         earlier = failed;
         next = head;
     }
-    if (earlier) return refuse_all(Error{ErrorCode::unavailable, "trace: it has failed and must be opened again: " + earlier->message});
+    if (earlier && !mend()) return refuse_all(*earlier);
+    if (group.empty()) return;
     const std::uint64_t first = next.tree.size();
     const std::uint64_t start = next.bytes;
     Bytes bytes;
@@ -322,26 +326,57 @@ void Trace::State::write_group(std::vector<Pending> group) {
     }
     next.bytes += bytes.size();
     ++next.sequence;
-    if (auto written = log.write_at(start, bytes); !written) {
-        if (auto cut = log.truncate(start); !cut) fail_for_good(cut.error());  // else half a group would stay behind the durable ones
+    if (auto written = write_durably(bytes, start); !written) {
+        log::error("audit", "entries of the trace could not be written; who waited for them is refused",
+                   {{"entries", group.size()}, {"reason", written.error().message}});
+        mend();
+        if (options.on_failure) options.on_failure(written.error());
         return refuse_all(written.error());
-    }
-    if (auto synced = log.sync_data(); !synced) {
-        fail_for_good(synced.error());  // after a failed sync the kernel may have dropped the pages: nobody knows what is on the disk
-        return refuse_all(synced.error());
     }
     // The head follows unsynced: it survives the process, and after a power cut an older one only means a longer tail to read.
     auto head_written = write_head_slot(head_file, key, next);
     if (head_written && next.tree.size() - synced_head_size >= options.sync_head_every) {
         head_written = head_file.sync_data();
-        synced_head_size = next.tree.size();
+        if (head_written) synced_head_size = next.tree.size();
     }
-    if (!head_written) fail_for_good(head_written.error());
     {
         const std::lock_guard lock(mutex);
         head = std::move(next);
     }
+    if (!head_written) {
+        mend();
+        if (options.on_failure) options.on_failure(head_written.error());
+    }
     for (std::size_t i = 0; i < group.size(); ++i) group[i]->settle(first + i);
+}
+
+Result<void> Trace::State::write_durably(ByteView bytes, std::uint64_t at) {
+    FID_CHECK(log.write_at(at, bytes));
+    return log.sync_data();
+}
+
+// After a failed sync the kernel may have dropped the pages, and a second sync that succeeds says nothing of them.
+bool Trace::State::mend() {
+    const Head durable = snapshot();
+    const auto put_right = [&]() -> Result<void> {
+        FID_CHECK(log.truncate(durable.bytes));
+        FID_CHECK(log.sync());
+        FID_CHECK(write_head_slot(head_file, key, durable));
+        return head_file.sync_data();
+    };
+    const auto done = put_right();
+    const std::lock_guard lock(mutex);
+    if (done) {
+        if (failed) log::info("audit", "what a failed write or sync had left of the trace was cut off; entries are taken again");
+        failed.reset();
+        synced_head_size = durable.tree.size();
+        return true;
+    }
+    failed =
+        Error{ErrorCode::unavailable,
+              "trace: no entries are taken, since a write or sync failed and what it left cannot be cut off yet: " + done.error().message};
+    room.notify_all();
+    return false;
 }
 
 void Trace::State::tell_head() {

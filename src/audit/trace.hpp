@@ -22,6 +22,8 @@ struct TraceOptions {
     /// and at closing.
     std::function<void(const TraceHead&)> on_head{};
     std::uint64_t tell_head_every = 256;
+    /// Told by the writer's thread why a write or sync failed.
+    std::function<void(const Error&)> on_failure{};
 };
 
 /// One thing that a check found wrong.
@@ -73,18 +75,18 @@ public:
     Trace& operator=(const Trace&) = delete;
 
     /// Queues an entry; never waits. Nothing may be shown on its strength before it is durable.
-    /// Errors: unavailable when the queue is full or the log has failed; invalid_argument as encode_entry.
+    /// Errors: unavailable when the queue is full, or as long as failure() says why; invalid_argument as encode_entry.
     Result<Ticket> append(const Entry& entry, const EntryKeys& keys);
     /// Waits until the entry is on the disk. Returns: its index.
-    /// Errors: no_space, io: this entry was not written and is not in the log; the log goes on, unless the sync itself failed:
-    /// then nobody knows what is on the disk, and everything fails as unavailable until the log is opened again.
+    /// Errors: no_space, io: a write or sync failed. Nothing that followed the last good sync is trusted: it is cut off, the cut synced,
+    /// and the log goes on. As long as that fails, too (it is tried every second), everything fails as unavailable.
     Result<std::uint64_t> wait_durable(const Ticket& ticket);
     /// Calls back when durable or failed, from the writer's thread or at once; the callback must be quick.
     void when_durable(const Ticket& ticket, Callback callback);
     /// append and wait_durable; waits for room in the queue instead of failing.
     Result<std::uint64_t> append_durable(const Entry& entry, const EntryKeys& keys);
 
-    /// Why the log takes no more entries until it is opened again; nothing while all is well.
+    /// Why the log takes no entries at present; nothing while all is well.
     std::optional<Error> failure() const;
     std::uint64_t size() const;  // durable entries
     Hash root() const;           // of the durable entries

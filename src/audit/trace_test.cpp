@@ -5,13 +5,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <fstream>
 #include <future>
 #include <map>
+#include <mutex>
+#include <random>
 #include <thread>
 
 #include "audit/impl/trace_format.hpp"
+#include "base/faulty_disk.hpp"
 #include "base/file.hpp"
 #include "base/hex.hpp"
 
@@ -70,6 +74,11 @@ protected:
         for (const auto& ticket : tickets) ASSERT_TRUE(trace.wait_durable(ticket));
     }
 
+    /// It mends itself, every second.
+    static void wait_until_mended(const Trace& trace) {
+        for (int i = 0; i < 200 && trace.failure(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        ASSERT_FALSE(trace.failure());
+    }
     Bytes log_bytes() const { return read_file(folder_ / impl::kLogName, 1 << 30).value(); }
     Bytes head_bytes() const { return read_file(folder_ / impl::kHeadName, 1 << 20).value(); }
     void put_log(ByteView bytes) const { put(impl::kLogName, bytes); }
@@ -385,8 +394,145 @@ TEST_F(TraceTest, AWriteThatFailsIsReportedAndTheLogGoesOn) {
     EXPECT_NE(refused.error().code, ErrorCode::unavailable);
     EXPECT_EQ(trace->size(), 3U);
     EXPECT_EQ(log_bytes().size(), offset_of(3));
+    wait_until_mended(*trace);  // the head, too, lay beyond the limit
     add(*trace, 3, 5);
     EXPECT_TRUE(trace->check()->clean());
+}
+
+// One entry fails at each step of its way to the disk and of what is done about it, with each error, once and for longer.
+TEST_F(TraceTest, AfterAFailedWriteOrSyncNothingThatFollowedTheLastGoodOneIsTrusted) {
+    using Call = FaultyDisk::Call;
+    struct Step {
+        Call call;
+        std::string_view file;
+        bool refused;  // the entry; else it is durable, and only the head is not written
+    };
+    const Step steps[] = {{Call::write, impl::kLogName, true},
+                          {Call::sync, impl::kLogName, true},
+                          {Call::write, impl::kHeadName, false},
+                          {Call::sync, impl::kHeadName, false}};
+    std::vector<std::string> told;
+    std::uint64_t expected = 0, next = 0;
+    auto trace = open({.sync_head_every = 1, .on_failure = [&](const Error& why) { told.push_back(why.message); }});
+    std::vector<std::uint64_t> acknowledged;
+    const auto append = [&](bool refused) {
+        const auto index = trace->append_durable(numbered(next), {});
+        EXPECT_EQ(!index, refused) << (index ? "was taken" : index.error().message);
+        if (index) {
+            EXPECT_EQ(*index, expected++);
+            acknowledged.push_back(next);
+        }
+        ++next;
+    };
+    const auto expect_all = [&] {
+        ASSERT_EQ(trace->size(), acknowledged.size());
+        for (std::size_t i = 0; i < acknowledged.size(); ++i) EXPECT_EQ(trace->read(i)->clear, numbered(acknowledged[i])) << i;
+        const auto report = trace->check();
+        ASSERT_TRUE(report && report->clean());
+        EXPECT_EQ(log_bytes().size(), offset_of(acknowledged.size())) << "nothing that was refused is left";
+    };
+    for (const int error : {EIO, ENOSPC}) {
+        for (const Step& step : steps) {
+            append(false);
+            told.clear();
+            {
+                std::atomic<bool> once{true};
+                const FaultyDisk disk(folder_, [&](const FaultyDisk::Operation& operation) {
+                    return operation.call == step.call && operation.path.filename() == step.file && once.exchange(false) ? error : 0;
+                });
+                append(step.refused);
+                EXPECT_FALSE(once) << "the fault was not met";
+                append(false);  // without being opened again
+                EXPECT_FALSE(trace->failure());
+                expect_all();
+            }
+            ASSERT_EQ(told.size(), 1U);
+            EXPECT_NE(told[0].find(step.file), std::string::npos) << told[0];
+        }
+    }
+    trace.reset();
+    EXPECT_TRUE(checked().clean());
+    trace = open();
+    expect_all();
+}
+
+TEST_F(TraceTest, WhatCannotBeCutOffYetIsCutOffBeforeAnythingElseIsTaken) {
+    using Call = FaultyDisk::Call;
+    for (const auto stuck : {Call::truncate, Call::sync, Call::write}) {  // of the log: cutting, syncing the cut; then the head
+        auto trace = open();
+        const auto size = trace->size();
+        add(*trace, size, size + 2);
+        std::atomic<bool> failing{true};
+        const FaultyDisk disk(folder_, [&](const FaultyDisk::Operation& operation) {
+            if (!failing) return 0;
+            const bool of_log = operation.path.filename() == impl::kLogName;
+            return (of_log && operation.call == Call::sync) || (operation.call == stuck && (of_log || stuck == Call::write)) ? EIO : 0;
+        });
+        EXPECT_EQ(trace->append_durable(numbered(99), {}).error().code, ErrorCode::io);
+        ASSERT_TRUE(trace->failure());
+        EXPECT_NE(trace->failure()->message.find("cannot be cut off yet"), std::string::npos) << trace->failure()->message;
+        EXPECT_EQ(trace->append_durable(numbered(99), {}).error().code, ErrorCode::unavailable);
+        EXPECT_EQ(trace->append(numbered(99), {}).error().code, ErrorCode::unavailable);
+        EXPECT_EQ(trace->read(size + 1)->clear, numbered(size + 1)) << "what is there is read all the same";
+        if (stuck == Call::sync) {  // it ends without having been able to: the next start finds the end
+            trace.reset();
+            failing = false;
+            trace = open();
+        } else {
+            failing = false;
+            wait_until_mended(*trace);
+        }
+        const auto taken = trace->append_durable(numbered(size + 2), {});
+        ASSERT_TRUE(taken) << taken.error().message;
+        EXPECT_GE(*taken, size + 2);
+        EXPECT_TRUE(trace->check()->clean());
+    }
+    EXPECT_TRUE(checked().clean());
+}
+
+TEST_F(TraceTest, FailuresAtRandomLoseNothingThatWasAcknowledged) {
+    std::mt19937 dice(7);
+    std::map<std::uint64_t, std::uint64_t> acknowledged;
+    std::mutex mutex;
+    std::uint64_t next = 0;
+    int failures = 0;
+    for (int round = 0; round < 10; ++round) {
+        auto trace = open({.sync_head_every = 3});
+        {
+            const FaultyDisk disk(folder_, [&](const FaultyDisk::Operation&) {  // one at a time: under the disk's lock
+                const bool fails = dice() % 20 == 0;
+                failures += fails ? 1 : 0;
+                return fails ? (dice() % 2 == 0 ? EIO : ENOSPC) : 0;
+            });
+            std::vector<std::thread> threads;
+            for (int t = 0; t < 3; ++t) {
+                threads.emplace_back([&] {
+                    for (int i = 0; i < 100; ++i) {
+                        std::unique_lock lock(mutex);
+                        const auto content = next++;
+                        lock.unlock();
+                        const auto index = trace->append_durable(numbered(content), {});
+                        if (index) {
+                            lock.lock();
+                            EXPECT_TRUE(acknowledged.emplace(*index, content).second) << "entry " << *index << " a second time";
+                        } else if (trace->failure()) {
+                            break;
+                        }
+                    }
+                });
+            }
+            for (auto& thread : threads) thread.join();
+            if (round % 2 == 0) trace.reset();  // it ends on the disk that fails
+        }
+        trace.reset();
+        trace = open();
+        ASSERT_NE(trace, nullptr);
+        const auto report = trace->check();
+        ASSERT_TRUE(report && report->clean());
+        for (const auto& [index, content] : acknowledged) ASSERT_EQ(trace->read(index)->clear, numbered(content)) << index;
+    }
+    EXPECT_GT(acknowledged.size(), 100U);
+    EXPECT_GT(failures, 20);
 }
 
 TEST_F(TraceTest, ATornTailIsCutAtEveryLength) {
