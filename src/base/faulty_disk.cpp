@@ -211,6 +211,14 @@ int unlink(const char* path) noexcept {
     static auto* const call = fiducial::real<int(const char*)>("unlink");
     return fiducial::change_name(fiducial::Call::remove, path, [&] { return call(path); });
 }
+int remove(const char* path) noexcept {
+    static auto* const call = fiducial::real<int(const char*)>("remove");
+    return fiducial::change_name(fiducial::Call::remove, path, [&] { return call(path); });
+}
+int link(const char* from, const char* to) noexcept {
+    static auto* const call = fiducial::real<int(const char*, const char*)>("link");
+    return fiducial::change_name(fiducial::Call::create, to, [&] { return call(from, to); });
+}
 int open(const char* path, int flags, ...) {
     std::va_list arguments;
     va_start(arguments, flags);

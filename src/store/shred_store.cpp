@@ -63,6 +63,8 @@ struct ShredStore::State {
             }
         }
         if (error) return fail(ErrorCode::io, "listing " + folder.string() + ": " + error.message());
+        // A page made by a process that ended before it had synced the folder: no slot of it is given out before its name is durable.
+        FID_CHECK(sync_folder(folder));
         if (files != page_counts[Kind::study] + page_counts[Kind::patient]) {
             return fail(ErrorCode::corrupt, folder.string() + ": a page of the shred store is missing (" +
                                                 std::to_string(page_counts[Kind::study]) + " study and " +
@@ -139,20 +141,42 @@ struct ShredStore::State {
         return crypto::Secret::copy_of(page->slot(slot % kSlotsPerPage).subspan(1));
     }
 
+    static std::filesystem::path former_of(std::filesystem::path path) { return path += ".former"; }
+
+    // A page's former file keeps a name until its bytes are overwritten: what a crash or a failing disk breaks off is done later.
+    Result<void> overwrite_former(const std::filesystem::path& path) {
+        const auto name = former_of(path);
+        auto former = File::open(name, File::Mode::read_write);
+        if (!former) return former.error().code == ErrorCode::not_found ? Result<void>() : fail(former.error());
+        FID_CHECK(sync_folder(folder));  // the page has its new file, also after a power cut
+        std::error_code error;
+        const auto names = std::filesystem::hard_link_count(name, error);
+        if (error) return fail(error_from_errno(error.value(), "looking at", name));
+        if (names == 1) {  // else it is the page still: nothing was written in its place
+            FID_TRY(const auto size, former->size());
+            FID_CHECK(former->write_at(0, Bytes(std::min<std::uint64_t>(size, kMaxShredPageBytes))));
+            FID_CHECK(former->sync_data());
+        }
+        if (std::filesystem::remove(name, error); error) return fail(error_from_errno(error.value(), "removing", name));
+        return {};
+    }
+
+    Result<void> finish_overwriting() {
+        for (const auto kind : {Kind::study, Kind::patient}) {
+            for (std::uint32_t number = 0; number < page_counts[kind]; ++number) FID_CHECK(overwrite_former(path_of(kind, number)));
+        }
+        return {};
+    }
+
     // Writes a page in place of its file, then overwrites the former file's bytes.
     Result<void> replace(const ShredPage& page, const crypto::Secret& key) {
         const auto path = path_of(page.kind, page.number);
-        auto former = File::open(path, File::Mode::read_write);
+        FID_CHECK(overwrite_former(path));
+        std::error_code error;
+        std::filesystem::create_hard_link(path, former_of(path), error);
+        if (error) return fail(error_from_errno(error.value(), "naming the former file of", path));
         FID_CHECK(write_file_atomically(path, page.seal(key)));
-        if (former) {
-            const Bytes zeros(kMaxShredPageBytes / 2, 0);
-            FID_TRY(const auto size, former->size());
-            for (std::uint64_t at = 0; at < size; at += zeros.size()) {
-                FID_CHECK(former->write_at(at, ByteView(zeros).first(std::min<std::uint64_t>(zeros.size(), size - at))));
-            }
-            FID_CHECK(former->sync_data());
-        }
-        return {};
+        return overwrite_former(path);
     }
 
     Result<void> destroy(Kind kind, Slot slot) {
@@ -160,7 +184,7 @@ struct ShredStore::State {
         const auto number = slot / kSlotsPerPage;
         if (number >= page_counts[kind]) return fail(secrets_missing(word_for(kind), slot, slots(kind)));
         FID_TRY(const auto page, load(kind, number));
-        if (page->is_destroyed(slot % kSlotsPerPage)) return {};
+        if (page->is_destroyed(slot % kSlotsPerPage)) return overwrite_former(path_of(kind, number));
         auto changed = std::make_shared<ShredPage>();
         changed->kind = kind;
         changed->number = number;
@@ -186,6 +210,10 @@ Result<std::unique_ptr<ShredStore>> ShredStore::open(const std::filesystem::path
     state->folder = folder;
     state->wrapping_key = keyring.shred_key().clone();
     FID_CHECK(state->count_pages());
+    if (auto done = state->finish_overwriting(); !done) {
+        log::warning("store", "the former file of a page of secrets could not be overwritten yet; the next erasure or start tries again",
+                     {{"why", done.error().message}});
+    }
     for (const auto kind : {Kind::study, Kind::patient}) {
         if (state->page_counts[kind] == 0) {
             if (!may_make) return fail(secrets_missing(word_for(kind), 0, 0).with(folder.string()));

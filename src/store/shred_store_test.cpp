@@ -3,6 +3,7 @@
 #include <fstream>
 #include <set>
 
+#include "base/faulty_disk.hpp"
 #include "store/impl/shred_page.hpp"
 #include "store/store_fixture.hpp"
 
@@ -164,6 +165,135 @@ TEST_F(ShredStoreTest, RewrappingKeepsSecretsUnderAnotherKey) {
     auto again = secrets(2);
     ASSERT_TRUE(again);
     EXPECT_EQ(bytes((*again)->study_secrets(7)->k), k);
+}
+
+/// The disk refuses one step after the other of what `act` does: the first, then the second … `then` is called after each.
+class RefusedStepTest : public ShredStoreTest {
+protected:
+    using Act = std::function<Result<void>(ShredStore&)>;
+    using Then = std::function<void(std::unique_ptr<ShredStore> store, FaultyDisk::Call refused)>;
+
+    void refuse_each_step(const std::function<void()>& prepare, const Act& act, const Then& then) {
+        std::set<FaultyDisk::Call> refused;
+        for (const int error : {EIO, ENOSPC}) {
+            for (int step = 0;; ++step) {
+                std::filesystem::remove_all(folder_ / "secrets");
+                prepare();
+                auto store = secrets();
+                ASSERT_TRUE(store) << store.error().message;
+                int steps = 0;
+                std::optional<FaultyDisk::Call> met;
+                Result<void> outcome;
+                {
+                    const FaultyDisk disk(folder_ / "secrets", [&](const FaultyDisk::Operation& operation) {
+                        if (steps++ != step) return 0;
+                        met = operation.call;
+                        return error;
+                    });
+                    outcome = act(**store);
+                }
+                if (!met) {
+                    EXPECT_TRUE(outcome) << outcome.error().message;
+                    break;
+                }
+                SCOPED_TRACE("step " + std::to_string(step) + ", error " + std::to_string(error));
+                EXPECT_FALSE(outcome) << "a step was refused and nobody was told";
+                refused.insert(*met);
+                then(*std::move(store), *met);
+                for (const auto& entry : std::filesystem::directory_iterator(folder_ / "secrets"))
+                    EXPECT_EQ(entry.path().extension(), ".page") << entry.path();
+            }
+        }
+        using Call = FaultyDisk::Call;
+        for (const auto call : {Call::create, Call::write, Call::sync, Call::rename, Call::sync_folder})
+            EXPECT_TRUE(refused.contains(call));
+    }
+};
+
+TEST_F(RefusedStepTest, NoSlotIsGivenOutThatIsNotDurable) {
+    const auto prepare = [&] { ASSERT_TRUE(secrets()); };
+    const auto act = [](ShredStore& store) -> Result<void> {
+        store.mark_study_slots_used(kSlotsPerPage - 1);
+        FID_TRY(const auto slot, store.allocate_study_slot());
+        EXPECT_EQ(slot, kSlotsPerPage);
+        return {};
+    };
+    bool at_once = false;
+    refuse_each_step(prepare, act, [&](std::unique_ptr<ShredStore> store, FaultyDisk::Call) {
+        at_once = !at_once;
+        if (!at_once) {  // the page may have its name already, which nothing has made durable
+            store.reset();
+            {
+                const FaultyDisk disk(folder_ / "secrets", [](const FaultyDisk::Operation& operation) {
+                    return operation.call == FaultyDisk::Call::sync_folder ? EIO : 0;
+                });
+                EXPECT_FALSE(secrets());
+            }
+            store = secrets().value();
+        }
+        ASSERT_TRUE(act(*store));
+        const auto given = bytes(store->study_secrets(kSlotsPerPage)->d);
+        store = secrets().value();
+        EXPECT_EQ(bytes(store->study_secrets(kSlotsPerPage)->d), given) << "another secret under a slot that was given out";
+        EXPECT_TRUE(store->study_secrets(0));
+    });
+}
+
+TEST_F(RefusedStepTest, AnErasureThatFailsSaysSoAndIsFinishedLater) {
+    Bytes neighbour, erased;
+    File former;
+    const auto prepare = [&] {
+        auto store = secrets().value();
+        neighbour = bytes(store->study_secrets(6)->d);
+        erased = bytes(store->study_secrets(5)->d);
+        former = File::open(page("study-000000"), File::Mode::read).value();
+    };
+    int way = 0;
+    refuse_each_step(
+        prepare, [](ShredStore& store) { return store.destroy_study(5); },
+        [&](std::unique_ptr<ShredStore> store, FaultyDisk::Call) {
+            if (way++ % 2 == 0) {
+                store.reset();
+                store = secrets().value();
+            }
+            EXPECT_EQ(bytes(store->study_secrets(6)->d), neighbour);
+            const auto there = store->study_secrets(5);  // the old page, or the new one
+            EXPECT_TRUE(there ? bytes(there->d) == erased : there.error().code == ErrorCode::not_found);
+            ASSERT_TRUE(store->destroy_study(5));
+            EXPECT_EQ(store->study_secrets(5).error().code, ErrorCode::not_found);
+            store = secrets().value();
+            EXPECT_EQ(store->study_secrets(5).error().code, ErrorCode::not_found);
+            EXPECT_EQ(bytes(store->study_secrets(6)->d), neighbour);
+            Bytes overwritten(*former.size());
+            ASSERT_TRUE(former.read_exactly_at(0, overwritten));
+            EXPECT_EQ(overwritten, Bytes(overwritten.size(), 0)) << "the former page's bytes are still on the disk";
+        });
+}
+
+TEST_F(RefusedStepTest, RewrappingIsFinishedWhenItIsRepeated) {
+    const Keyring next(test_site_key(2), kZero32);
+    Bytes study, patient;
+    const auto prepare = [&] {
+        auto store = secrets().value();
+        study = bytes(store->study_secrets(5)->d);
+        patient = bytes(*store->patient_secret(5));
+    };
+    refuse_each_step(
+        prepare, [&](ShredStore& store) { return store.rewrap(next); },
+        [&](std::unique_ptr<ShredStore> store, FaultyDisk::Call) {
+            ASSERT_TRUE(store->rewrap(next));
+            store = secrets(2).value();
+            EXPECT_EQ(bytes(store->study_secrets(5)->d), study);
+            EXPECT_EQ(bytes(*store->patient_secret(5)), patient);
+        });
+}
+
+TEST_F(ShredStoreTest, APageThatNothingReplacedIsNotOverwrittenAsAFormerOne) {
+    Bytes secret;
+    secret = bytes(secrets().value()->study_secrets(5)->d);
+    std::filesystem::create_hard_link(page("study-000000"), page("study-000000").string() + ".former");  // killed right then
+    EXPECT_EQ(bytes(secrets().value()->study_secrets(5)->d), secret);
+    EXPECT_FALSE(std::filesystem::exists(page("study-000000").string() + ".former"));
 }
 
 TEST_F(ShredStoreTest, LeftoversOfAKilledWriterAreIgnored) {
