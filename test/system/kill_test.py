@@ -1,4 +1,5 @@
-"""kill -9 at random moments, of the archive, of its node, of both: nothing acknowledged is lost, fsck is clean, all gets settled.
+"""kill -9 at random moments, of the archive, of its node, of both: nothing acknowledged is lost, no answered look is without its entry, fsck is
+clean, all gets settled.
 
 FIDUCIAL_FAULTS: how many kills (default 30). FIDUCIAL_SEED: repeats the same choices; printed at the start.
 """
@@ -188,8 +189,11 @@ class Kill(SystemTest):
             text, found = re.subn(f"(?m)^{key} = .*$", f"{key} = {value}", text)
             assert found == 1, key
         settings.write_text(text)
-        self.site_.run("person", "add", "scanner", "--role", "technologist")
-        self.token = self.site_.token("scanner")
+        for person, role in (("scanner", "technologist"), ("ada", "doctor")):
+            self.site_.run("person", "add", person, "--role", role)
+        self.token, self.ada = self.site_.token("scanner"), self.site_.token("ada")
+        self.traced = self.looked = self.looks = 0  # entries at the last fsck; looks answered since; all of them
+        self.backup, self.backups = self.folder / "backup", 0
 
     # ---- what is going on when the blow falls
 
@@ -306,6 +310,77 @@ class Kill(SystemTest):
         self.killer.strike(self.site_.server, victim, "compaction")
         process.communicate(timeout=GIVEN_UP)
 
+    def some_studies(self, most):
+        """Studies of which images were acknowledged, the last ones among them; some are stored where there are none."""
+        if len(self.sent.studies()) < 3:
+            images = make_images(self.dice, 3, 4)
+            self.sent.offer(images)
+            for image in images:
+                self.assertEqual(store(self.site_.url, self.token, image), 200)
+                self.sent.acknowledge(image)
+        studies = list(self.sent.studies().items())
+        return dict(studies[-2:] + self.dice.sample(studies, min(len(studies), most)))
+
+    def look_round(self, victim):
+        """WADO-RS by three readers at once, instances and whole studies; what came to its end was seen, and has its entry."""
+        studies, begun, wrong, before = self.some_studies(6), threading.Semaphore(0), [], self.looked
+        looks = [(f"/studies/{study}", images) for study, images in studies.items()]
+        looks += [(f"/studies/{study}/series/{image.series}/instances/{image.uid}", [image]) for study, images in studies.items() for image in images]
+        self.dice.shuffle(looks)
+
+        def reader(own):
+            for path, images in own:
+                begun.release()
+                try:
+                    status, body = get(self.site_.url, self.ada, path, GIVEN_UP)
+                except (OSError, http.client.HTTPException):
+                    break
+                if status != 200 or any(image.bytes not in body for image in images):
+                    wrong.append((path, status, body[:300]))
+                with self.sent.lock:
+                    self.looked += 1
+            begun.release()
+
+        readers = [threading.Thread(target=reader, args=(looks[i::3],)) for i in range(3)]
+        for thread in readers:
+            thread.start()
+        for _ in range(self.dice.randrange(1, len(looks))):
+            begun.acquire(timeout=GIVEN_UP)
+        self.moment(0.02)
+        self.killer.strike(self.site_.server, victim, "WADO-RS")
+        for thread in readers:
+            thread.join()
+        self.assertEqual(wrong, [])
+        if victim == "node":
+            self.assertEqual(self.looked - before, len(looks), "the archive lives on and answers")
+
+    def export_round(self, victim, killed):
+        """An export, alone or through a running archive: every file that has its name is what was acknowledged, and its study has its entry."""
+        out = self.folder / "part"
+        process = self.spawn("--json", "export", *self.some_studies(8), "--to", out)
+        self.moment(0.5)
+        struck = self.killer.strike(killed or process, victim, "export")
+        _, error = process.communicate(timeout=GIVEN_UP)
+        sent = {image.file: image for image in self.sent.images.values()}
+        files = {hashlib.sha256(path.read_bytes()).hexdigest() for path in out.rglob("*.dcm")}
+        self.assertEqual(files - set(sent), set(), "half a file under its full name")
+        self.looked += len({sent[file].study for file in files})
+        if victim == "node" or not struck:
+            self.assertIn(process.returncode, (0, 7) if struck else (0,), error)
+        shutil.rmtree(out, ignore_errors=True)
+
+    def backup_round(self, victim, killed):
+        """A backup, alone or through a running archive: what an earlier one holds stays whole, and the next one comes to its end."""
+        process = self.spawn("--json", "backup", self.backup)
+        self.moment(0.6)
+        struck = self.killer.strike(killed or process, victim, "backup")
+        _, error = process.communicate(timeout=GIVEN_UP)
+        if victim == "node" or not struck:
+            self.assertIn(process.returncode, (0, 7) if struck else (0,), error)
+        self.backups += process.returncode == 0
+        if self.backups > 0 and self.dice.random() < 0.3:
+            self.site_.raw("--json", "restore", "--check", self.backup)
+
     def start_round(self, victim):
         self.site_.start(wait=False)
         self.moment(0.6)
@@ -392,6 +467,8 @@ class Kill(SystemTest):
         report = self.fsck_with_ledger()
         self.assertEqual(report["findings"], [])
         self.assertGreaterEqual(report["objects"], len(self.sent.acknowledged))
+        self.assertGreaterEqual(report["traceEntries"], self.traced + self.looked, "a look was answered and has no entry")
+        self.traced, self.looks, self.looked = report["traceEntries"], self.looks + self.looked, 0
         listed = {study["studyInstanceUid"]: study["instances"] for study in self.site_.run("list", "--limit", "1000")["studies"]}
         studies = self.sent.studies()
         for study, images in studies.items():
@@ -417,13 +494,17 @@ class Kill(SystemTest):
         self.assertEqual(self.site_.run("fsck")["findings"], [])
         self.assertEqual(self.site_.run("set-aside", "list")["setAside"], [])
         self.assertEqual(self.site_.run("quarantine", "list")["quarantined"], [])
+        self.site_.run("backup", self.backup)
+        self.site_.raw("--json", "restore", "--check", self.backup)
+        self.backups += 1
 
     def one_round(self):
         victim = self.dice.choice(["archive", "archive", "node", "both"])
-        kind = self.dice.choice(["import", "import", "serve", "serve", "through", "compact", "start", "fsck", "rotate"])
-        if kind in ("import", "start", "fsck", "rotate") and self.site_.server is not None:
+        kind = self.dice.choice(["import", "import", "serve", "serve", "through", "look", "look", "export", "backup", "compact", "start", "fsck", "rotate"])
+        alone = kind in ("import", "start", "fsck", "rotate") or (kind in ("export", "backup") and len(self.sent.studies()) >= 3 and self.dice.random() < 0.5)
+        if alone and self.site_.server is not None:
             self.site_.stop()
-        if kind in ("serve", "through", "compact") and self.site_.server is None:
+        if not alone and self.site_.server is None:
             self.site_.start()
         if kind == "import":
             self.import_round(victim, None)
@@ -431,6 +512,12 @@ class Kill(SystemTest):
             self.import_round(victim, self.site_.server)
         elif kind == "serve":
             self.store_round(victim)
+        elif kind == "look":
+            self.look_round(victim)
+        elif kind == "export":
+            self.export_round(victim, self.site_.server)
+        elif kind == "backup":
+            self.backup_round(victim, self.site_.server)
         elif kind == "compact":
             self.compact_round(victim)
         elif kind == "start":
@@ -463,7 +550,7 @@ class Kill(SystemTest):
         except BaseException:
             print("\n".join(self.killer.told[-8:]), "\n", self.site_.serve_log()[-6000:], file=sys.stderr, flush=True)
             raise
-        print(f"{self.killer.kills} kills, {len(self.sent.acknowledged)} of {len(self.sent.images)} images acknowledged, none lost, in {time.monotonic() - self.started:.0f} s")
+        print(f"{self.killer.kills} kills, {len(self.sent.acknowledged)} of {len(self.sent.images)} images acknowledged, none lost, {self.looks} looks answered, each with its entry, {self.backups} backups, in {time.monotonic() - self.started:.0f} s")
 
 
 class NodeAway(SystemTest):
