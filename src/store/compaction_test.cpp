@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <map>
+#include <set>
 #include <thread>
 
+#include "base/faulty_disk.hpp"
 #include "store/impl/segment_format.hpp"
 #include "store/impl/statement.hpp"
 #include "store/store_fixture.hpp"
@@ -346,6 +348,61 @@ TEST_F(CompactionTest, AnInterruptedErasureIsFinishedAtTheNextStart) {
     EXPECT_TRUE(reading([&](database::Transaction& t) { return store_->index().erasures(t); })->empty());
     expect_stored(numbered(2, 1));
     expect_clean();
+}
+
+// Every single step that compaction takes on the disk (segments and index) is the last one, as for a process that ends there; or the disk
+// refuses that one alone and the process goes on.
+TEST_F(CompactionTest, StoppedAtOrRefusedEachSingleStepEverythingIsThereAfterwards) {
+    options_.vault.segment_bytes = 50'000;
+    rules_.least_dead_bytes = 1'000;
+    const auto image = [](int n) { return numbered(n % 3, n, 20'000); };
+    open();
+    for (int n = 0; n < 6; ++n) put(image(n));
+    ASSERT_TRUE(store_->erase_study(uid("1.2.1")));
+    store_.reset();
+    const auto expect_all = [&] {
+        for (int n = 0; n < 6; ++n) {
+            if (n % 3 != 1) expect_stored(image(n));
+        }
+        expect_clean();
+    };
+    const auto before = folder_ / "before";
+    std::filesystem::copy(folder_ / "store", before, std::filesystem::copy_options::recursive);
+    for (const bool stopped : {true, false}) {
+        std::set<FaultyDisk::Call> met;
+        for (int step = 0;; ++step) {
+            SCOPED_TRACE((stopped ? "stopped at step " : "refused step ") + std::to_string(step));
+            store_.reset();
+            std::filesystem::remove_all(folder_ / "store");
+            std::filesystem::copy(before, folder_ / "store", std::filesystem::copy_options::recursive);
+            open();
+            bool reached = false;
+            {
+                int steps = 0;
+                const FaultyDisk disk(folder_ / "store", [&](const FaultyDisk::Operation& operation) {
+                    const bool refused = stopped ? steps >= step : steps == step;
+                    if (refused && !reached) met.insert(operation.call);
+                    reached = reached || refused;
+                    ++steps;
+                    return refused ? EIO : 0;
+                });
+                const auto report = store_->compact(rules_);
+                if (!reached) {
+                    ASSERT_TRUE(report) << report.error().message;
+                    EXPECT_GE(report->segments, 1u) << "nothing was compacted";
+                    break;
+                }
+                if (stopped) store_.reset();
+            }
+            if (!stopped) expect_all();
+            open();
+            expect_all();
+            if (stopped) expect_the_same_index_after_a_rebuild();
+        }
+        using Call = FaultyDisk::Call;
+        for (const auto call : {Call::create, Call::write, Call::sync, Call::rename, Call::sync_folder, Call::remove})
+            EXPECT_TRUE(met.contains(call)) << static_cast<int>(call);
+    }
 }
 
 // A process that stores, discards, erases and compacts, and says what it was told. Killed between any two steps.
