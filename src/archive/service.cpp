@@ -551,6 +551,7 @@ Health Service::health() {
     Health health;
     const auto prevents = [&](std::string why) { health.notes.push_back(std::move(why)); };
     if (const auto failure = store_->vault().failure()) prevents("store: " + failure->message);
+    if (const auto failure = store_->database().failure()) prevents("index: " + failure->message);
     if (const auto failure = trace_->failure()) prevents("trace: " + failure->message);
     const auto room = disks_->look();
     if (!room)

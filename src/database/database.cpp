@@ -75,18 +75,45 @@ struct Database::State {
     std::condition_variable freed;
     std::vector<std::size_t> free_readers;
     bool writer_busy = false;
+    bool sync_failed = false;
+    std::function<void()> on_failed_sync;
 
     Result<void> connect(std::size_t index) {
         return attempt("opening " + options.path.string(), [&] {
             auto session = std::make_unique<soci::session>(soci::sqlite3, "db=\"" + options.path.string() + "\"");
             dialect->prepare_session(*session, options.busy_timeout_ms);
+            dialect->fold_from_time_to_time(*session, on_failed_sync);
             sessions[index] = std::move(session);
         });
     }
 };
 
-Database::Database(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Database::~Database() = default;
+Database::Database(std::unique_ptr<State> state) : state_(std::move(state)) {
+    state_->on_failed_sync = [this] { stop_writing(); };
+}
+
+Database::~Database() {
+    if (!state_->sync_failed) return;
+    for (const auto& session : state_->sessions) {
+        if (session)
+            state_->dialect->never_fold_again(*session);  // what the log holds is read again, with its checksums, at the next opening
+    }
+}
+
+void Database::stop_writing() {
+    {
+        const std::lock_guard lock(state_->mutex);
+        if (std::exchange(state_->sync_failed, true)) return;
+    }
+    log::error("database", failure()->message);
+}
+
+std::optional<Error> Database::failure() const {
+    const std::lock_guard lock(state_->mutex);
+    if (!state_->sync_failed) return {};
+    return Error{ErrorCode::unavailable,
+                 "a sync of " + state_->options.path.string() + " failed: nothing can be written to it until the archive is started again"};
+}
 
 soci::session& Database::session(std::size_t index) {
     return *state_->sessions[index];
@@ -105,6 +132,7 @@ void Database::give_back(std::size_t session, bool writes) noexcept {
 }
 
 Result<Transaction> Database::begin_write(Durability durability) {
+    if (auto failed = failure()) return fail(*std::move(failed));
     {
         std::unique_lock lock(state_->mutex);
         if (!state_->freed.wait_for(lock, std::chrono::milliseconds(state_->options.busy_timeout_ms),
@@ -192,7 +220,10 @@ soci::session& Transaction::sql() {
 
 Result<void> Transaction::commit() {
     FID_INVARIANT(open_, "a transaction is committed once");
-    FID_CHECK(attempt("committing", [&] { sql() << "COMMIT"; }));
+    if (auto done = attempt("committing", [&] { sql() << "COMMIT"; }); !done) {
+        if (writes_ && database_->state_->dialect->was_failed_sync(sql())) database_->stop_writing();
+        return done;
+    }
     open_ = false;
     database_->give_back(session_, writes_);
     return {};
@@ -229,6 +260,7 @@ Result<void> Database::checkpoint() {
     auto& sql = turn.sql();
     FID_CHECK(attempt("ending a transaction", [&] { sql << "COMMIT"; }));
     auto done = attempt("folding the write-ahead log", [&] { state_->dialect->checkpoint(sql); });
+    if (!done && state_->dialect->was_failed_sync(sql)) stop_writing();
     turn.open_ = false;
     give_back(0, true);
     return done;
@@ -369,6 +401,7 @@ Result<std::unique_ptr<Database>> Database::open(const Options& options, std::sp
     for (std::size_t i = options.readers; i >= 1; --i) state->free_readers.push_back(i);
     FID_CHECK(state->connect(0));
     std::unique_ptr<Database> database(new Database(std::move(state)));
+    FID_CHECK(database->checkpoint());  // a former process may have read and believed what no sync had put on the disk
     FID_CHECK(migrate(*database, *database->state_->dialect, options.path, migrations));
     FID_CHECK(check_tables(*database, *database->state_->dialect, options.path, migrations));
     return database;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -104,7 +105,11 @@ public:
     Database(const Database&) = delete;
     Database& operator=(const Database&) = delete;
 
-    /// Waits for its turn. Errors: timeout when no turn came within busy_timeout_ms.
+    /// Why nothing can be written until the database is opened again: a sync failed. Nothing while all is well. What was committed before
+    /// and not yet synced may be lost then, in the middle of the log, and what came behind it would be lost with it after a power cut.
+    std::optional<Error> failure() const;
+
+    /// Waits for its turn. Errors: timeout when no turn came within busy_timeout_ms; unavailable as failure() says.
     /// Requires: the calling thread has no write transaction open (it would wait for itself).
     Result<Transaction> begin_write(Durability durability);
     Result<Transaction> begin_read();
@@ -140,6 +145,7 @@ private:
     explicit Database(std::unique_ptr<State> state);
     void give_back(std::size_t session, bool writes) noexcept;
     soci::session& session(std::size_t index);
+    void stop_writing();
     std::unique_ptr<State> state_;
 };
 

@@ -8,8 +8,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <set>
 #include <thread>
 
+#include "base/faulty_disk.hpp"
 #include "database/dialect.hpp"
 
 namespace fiducial::database {
@@ -273,6 +276,154 @@ TEST(Dialect, SplitsStatementsOutsideQuotesAndComments) {
     EXPECT_EQ(parts[0], "A 'x;y'");
     EXPECT_NE(parts[1].find("B \"q;r\""), std::string::npos);
     EXPECT_EQ(parts[2], "C");
+}
+
+/// A disk that refuses one step of what is written to the file, the log or their folder; what was not synced before goes with a refused
+/// sync.
+class RefusedStepTest : public DatabaseTest {
+protected:
+    using Call = FaultyDisk::Call;
+    void SetUp() override {
+        DatabaseTest::SetUp();
+        start();
+    }
+    void start() {
+        database_.reset();
+        std::filesystem::remove_all(folder_);
+        std::filesystem::create_directory(folder_);
+        reopen();
+        ASSERT_TRUE(database_->write(Durability::full, [&](Transaction& t) { return add(t, "acknowledged"); }));
+    }
+    void reopen() {
+        database_.reset();
+        auto opened = open();
+        ASSERT_TRUE(opened) << opened.error().message;
+        database_ = *std::move(opened);
+    }
+    std::set<std::string> names() {
+        std::set<std::string> out;
+        const auto read = database_->read([&](Transaction& t) {
+            return attempt("reading", [&] {
+                const soci::rowset<std::string> rows = (t.sql().prepare << "SELECT name FROM things");
+                for (const auto& name : rows) out.insert(name.substr(0, 20));
+            });
+        });
+        EXPECT_TRUE(read) << read.error().message;
+        return out;
+    }
+    /// Fails the n-th operation that `counts`. Returns: what it was, once it was met.
+    struct Refusal {
+        int left = 0, error = 0;
+        std::optional<Call> met;
+    };
+    static FaultyDisk::Fault refuse(Refusal& refusal) {
+        return [&refusal](const FaultyDisk::Operation& operation) {
+            if (refusal.left-- != 0) return 0;
+            refusal.met = operation.call;
+            return refusal.error;
+        };
+    }
+    /// After a refused sync nothing is written before the database is opened again; after anything else it goes on.
+    void expect_sound(const Refusal& refusal, const std::set<std::string>& kept) {
+        const bool stopped = refusal.met == Call::sync;
+        EXPECT_EQ(database_->failure().has_value(), stopped);
+        const auto after = database_->write(Durability::full, [&](Transaction& t) { return add(t, "after"); });
+        EXPECT_EQ(!after, stopped) << (after ? "was written" : after.error().message);
+        if (stopped) {
+            EXPECT_EQ(after.error().code, ErrorCode::unavailable);
+        }
+        reopen();
+        const auto wal = folder_ / "site.db-wal";
+        EXPECT_TRUE(!std::filesystem::exists(wal) || std::filesystem::file_size(wal) == 0)
+            << "what was read and believed is not on the disk yet";
+        const auto there = names();
+        EXPECT_TRUE(there.contains("acknowledged"));
+        if (!stopped) {
+            for (const auto& name : kept) EXPECT_TRUE(there.contains(name)) << name;
+            EXPECT_TRUE(there.contains("after"));
+        }
+        EXPECT_TRUE(database_->check_integrity());
+        EXPECT_TRUE(database_->write(Durability::full, [&](Transaction& t) { return add(t, "later"); }));
+    }
+    std::unique_ptr<Database> database_;
+};
+
+TEST_F(RefusedStepTest, OfACommitNothingAcknowledgedIsLost) {
+    std::set<Call> refused;
+    for (const int error : {EIO, ENOSPC}) {
+        for (int step = 0;; ++step) {
+            SCOPED_TRACE("step " + std::to_string(step) + ", error " + std::to_string(error));
+            start();
+            Refusal refusal{step, error, {}};
+            FaultyDisk disk(folder_, {});
+            ASSERT_TRUE(database_->write(Durability::rebuildable, [&](Transaction& t) { return add(t, "rebuildable"); }));
+            disk.set(refuse(refusal));
+            const auto done = database_->write(Durability::full, [&](Transaction& t) { return add(t, "new"); });
+            disk.set({});
+            if (!refusal.met) {
+                EXPECT_TRUE(done);
+                break;
+            }
+            refused.insert(*refusal.met);
+            ASSERT_FALSE(done);
+            EXPECT_TRUE(done.error().code == ErrorCode::io || done.error().code == ErrorCode::no_space) << done.error().message;
+            expect_sound(refusal, {"rebuildable"});
+        }
+    }
+    EXPECT_TRUE(refused.contains(Call::write) && refused.contains(Call::sync));
+}
+
+TEST_F(RefusedStepTest, OfFoldingTheLogNothingAcknowledgedIsLost) {
+    std::set<Call> refused;
+    for (int step = 0;; ++step) {
+        SCOPED_TRACE("step " + std::to_string(step));
+        start();
+        Refusal refusal{step, EIO, {}};
+        FaultyDisk disk(folder_, {});
+        ASSERT_TRUE(database_->write(Durability::rebuildable, [&](Transaction& t) { return add(t, "rebuildable"); }));
+        disk.set(refuse(refusal));
+        const auto done = database_->checkpoint();
+        disk.set({});
+        if (!refusal.met) {
+            EXPECT_TRUE(done);
+            break;
+        }
+        refused.insert(*refusal.met);
+        EXPECT_FALSE(done);
+        expect_sound(refusal, {"rebuildable"});
+    }
+    EXPECT_TRUE(refused.contains(Call::write) && refused.contains(Call::sync) && refused.contains(Call::truncate));
+}
+
+// SQLite folds the log after a commit by itself, and says nothing of what fails then.
+TEST_F(RefusedStepTest, OfFoldingAfterACommitNothingAcknowledgedIsLost) {
+    for (const std::string_view file : {"site.db-wal", "site.db"}) {
+        for (const auto call : {Call::sync, Call::write}) {
+            if (file == "site.db-wal" && call == Call::write) continue;  // that is the commit itself
+            SCOPED_TRACE(file);
+            start();
+            Refusal refusal{0, EIO, {}};
+            FaultyDisk disk(folder_, [&](const FaultyDisk::Operation& operation) {
+                if (operation.path.filename() != file || operation.call != call || refusal.met) return 0;
+                refusal.met = call;
+                return EIO;
+            });
+            const auto done = database_->write(Durability::rebuildable, [&](Transaction& t) -> Result<void> {
+                const std::string note(100'000, 'x');
+                return attempt("adding much", [&] {
+                    for (int i = 0; i < 200; ++i) {
+                        const auto name = std::to_string(i);
+                        t.sql() << "INSERT INTO things (name, note) VALUES (:name, :note)", soci::use(name, "name"),
+                            soci::use(note, "note");
+                    }
+                });
+            });
+            disk.set({});
+            EXPECT_TRUE(done) << done.error().message;
+            ASSERT_TRUE(refusal.met) << "the log was not folded";
+            expect_sound(refusal, {});
+        }
+    }
 }
 
 }  // namespace

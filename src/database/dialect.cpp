@@ -28,6 +28,21 @@ Result<std::string> Dialect::translate(std::string_view portable_sql) const {
 
 namespace {
 
+using namespace sqlite_api;  // where SOCI puts it
+
+constexpr int kFoldAfterPages = 4000;
+
+sqlite3* connection_of(soci::session& sql) {
+    return static_cast<soci::sqlite3_session_backend*>(sql.get_backend())->conn_;
+}
+
+int fold_when_long(void* failed, sqlite3* connection, const char* name, int pages) {
+    if (pages < kFoldAfterPages) return SQLITE_OK;
+    sqlite3_wal_checkpoint_v2(connection, name, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    if (sqlite3_extended_errcode(connection) == SQLITE_IOERR_FSYNC) (*static_cast<const std::function<void()>*>(failed))();
+    return SQLITE_OK;  // the commit has been made, and the log is there to be folded later
+}
+
 class SqliteDialect final : public Dialect {
 public:
     void prepare_session(soci::session& sql, std::uint32_t busy_timeout_ms) const override {
@@ -39,7 +54,6 @@ public:
         sql << "PRAGMA foreign_keys=ON";
         sql << "PRAGMA temp_store=MEMORY";
         sql << "PRAGMA cache_size=-32768";
-        sql << "PRAGMA wal_autocheckpoint=4000";
         sql << "PRAGMA journal_size_limit=67108864";
         sql << "PRAGMA trusted_schema=OFF";
         sql << "PRAGMA cell_size_check=ON";
@@ -54,6 +68,14 @@ public:
         int busy = 0;
         sql << "PRAGMA synchronous=FULL";
         sql << "PRAGMA wal_checkpoint(TRUNCATE)", soci::into(busy);
+    }
+    void fold_from_time_to_time(soci::session& sql, const std::function<void()>& failed) const override {
+        sqlite3_wal_hook(connection_of(sql), &fold_when_long, const_cast<std::function<void()>*>(&failed));
+    }
+    bool was_failed_sync(soci::session& sql) const override { return sqlite3_extended_errcode(connection_of(sql)) == SQLITE_IOERR_FSYNC; }
+    void never_fold_again(soci::session& sql) const override {
+        sqlite3_wal_hook(connection_of(sql), nullptr, nullptr);
+        sqlite3_db_config(connection_of(sql), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     }
     void reset(soci::statement& statement) const override {
         auto& backend = *static_cast<soci::sqlite3_statement_backend*>(statement.get_backend());

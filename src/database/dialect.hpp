@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,8 +29,13 @@ public:
     virtual void begin_read(soci::session& sql) const = 0;                                      // may throw
     virtual void begin_write(soci::session& sql, bool full_durability) const = 0;               // may throw
     virtual void checkpoint(soci::session& sql) const = 0;                                      // may throw
-    virtual void reset(soci::statement& statement) const = 0;                                   // it holds no lock then; may throw
-    virtual std::string integrity_findings(soci::session& sql) const = 0;                       // empty when sound; may throw
+    /// Folds the write-ahead log from time to time, after a commit; calls `failed` where a sync fails on the way, of which the commit says
+    /// nothing. Requires: `failed` outlives the session.
+    virtual void fold_from_time_to_time(soci::session& sql, const std::function<void()>& failed) const = 0;
+    virtual bool was_failed_sync(soci::session& sql) const = 0;            // what the session did last
+    virtual void never_fold_again(soci::session& sql) const = 0;           // nor at closing
+    virtual void reset(soci::statement& statement) const = 0;              // it holds no lock then; may throw
+    virtual std::string integrity_findings(soci::session& sql) const = 0;  // empty when sound; may throw
 
 protected:
     virtual std::string_view type_of(std::string_view placeholder) const = 0;  // empty when there is no such placeholder

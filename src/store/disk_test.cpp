@@ -9,6 +9,7 @@
 #include <thread>
 #include <type_traits>
 
+#include "base/faulty_disk.hpp"
 #include "store/store_fixture.hpp"
 
 namespace fiducial::store {
@@ -467,6 +468,48 @@ TEST_F(FaultyDiskTest, ASiteOnADiskThatDoesNotReadIsNotOpenedAndNothingIsCutOff)
     open();
     expect_stored(numbered(1));
     expect_clean();
+}
+
+// The object's block is durable, but the disk refuses one step of its row: whoever sent it is refused, and nothing that was acknowledged is
+// lost.
+TEST_F(DiskTest, WhatTheIndexCouldNotTakeIsTakenLater) {
+    using Call = FaultyDisk::Call;
+    for (const int error : {EIO, ENOSPC}) {
+        for (const auto call : {Call::write, Call::sync}) {
+            SCOPED_TRACE(std::to_string(error) + (call == Call::write ? ", write" : ", sync"));
+            store_.reset();
+            std::filesystem::remove_all(folder_ / "store");
+            open();
+            FaultyDisk disk(folder_ / "store", {});
+            put(numbered(1));  // its study and patient have their slots
+            disk.set([&](const FaultyDisk::Operation& operation) {
+                return operation.call == call && operation.path.filename() == "index.db-wal" ? error : 0;
+            });
+            const auto refused =
+                call == Call::write ? put(*store_, numbered(4)) : Result<StoredObject>(fail(store_->database().checkpoint().error()));
+            ASSERT_FALSE(refused);
+            EXPECT_TRUE(refused.error().code == ErrorCode::io || refused.error().code == ErrorCode::no_space) << refused.error().message;
+            disk.set({});
+            const auto later = put(*store_, numbered(3));
+            if (call == Call::write) {  // with the next object, without being opened again
+                ASSERT_TRUE(later) << later.error().message;
+                expect_stored(numbered(1));
+                expect_stored(numbered(4));
+                EXPECT_EQ(put(numbered(4)).admission, Admission::duplicate);
+            } else {  // nobody knows what is left of the log
+                EXPECT_EQ(later.error().code, ErrorCode::unavailable) << later.error().message;
+                EXPECT_TRUE(store_->database().failure());
+                open();  // the segments know all that was acknowledged
+                put(numbered(3));
+            }
+            for (int pass = 0; pass < 2; ++pass) {
+                expect_stored(numbered(1));
+                expect_stored(numbered(3));
+                expect_clean();
+                open();
+            }
+        }
+    }
 }
 
 }  // namespace
