@@ -6,12 +6,15 @@
 #include "app/commands.hpp"
 #include "app/shown.hpp"
 #include "app/terminal.hpp"
+#include "archive/site.hpp"
 #include "archive/trust.hpp"
+#include "base/clock.hpp"
 #include "base/file.hpp"
 #include "base/hex.hpp"
 #include "evidence/bundle.hpp"
 #include "evidence/file_fingerprint.hpp"
 #include "evidence/verifier.hpp"
+#include "ledger/node/clock_guard.hpp"
 #include "ledger/node/geth.hpp"
 #include "ledger/node/network.hpp"
 
@@ -308,6 +311,23 @@ void add_ledger(CLI::App& cli, Globals& globals, Action& action) {
                 std::printf("there was nothing to acknowledge\n");
             else
                 std::printf("acknowledged: settled blocks undone from block %llu on\n", shown::count(answer, "fromBlock"));
+            return 0;
+        };
+    });
+    auto* trust_clock = ledger->add_subcommand(
+        "trust-clock", "Say that the machine's clock is right, where the local node is not run since it went far ahead");
+    trust_clock->footer(
+        "Before: compare the clock with another one. A block that is sealed with a clock that is ahead stops the chain until that time has "
+        "come.\nAn archive that runs starts its node within half a minute.");
+    trust_clock->callback([&globals, &action] {
+        action = [&globals]() -> Result<int> {
+            const auto file = ledger::clock_file(archive::SiteLayout{globals.site}.ledger());
+            FID_CHECK(ledger::ClockGuard(file, system_clock()).trust());
+            const auto now = to_rfc3339(system_clock().now());
+            if (globals.json)
+                print_json({{"clock", now}});
+            else
+                std::printf("the clock is taken for right: %s\n", now.c_str());
             return 0;
         };
     });

@@ -1,4 +1,5 @@
 """What a person at the command line meets: answers, exit codes, interruptions, other people's files."""
+import ctypes
 import json
 import os
 import pty
@@ -18,6 +19,7 @@ import pydicom
 import zxingcpp
 from harness import BIN, FIDUCIAL, PASSPHRASE, VERIFY, SystemTest, files_of, sha256, wait_for
 
+TIME_ERROR = 5  # of adjtimex(2): the clock is kept by no time service
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
@@ -130,6 +132,25 @@ class NodeAway(SystemTest):
         self.assertNotIn(": clean", site.raw("fsck", codes=(7,)).stdout)
         self.assertEqual(site.run("verify", "--all", codes=(7,))["damaged"], [])
         self.assertIn("nothing was compared", site.raw("verify", "--all", codes=(7,)).stdout)
+
+    def test_a_clock_that_went_an_hour_ahead(self):
+        """As far as a test may go that does not set the machine's clock: what is known of the clock is put an hour back."""
+        if ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)) != TIME_ERROR:
+            self.skipTest("a time service keeps this machine's clock: the archive believes it")
+        site = self.site()
+        known = site.folder / "ledger/clock"
+        boot, booted = known.read_text().split()
+        known.write_text(f"{boot} {int(booted) - 3600_000}\n")
+        image, later = sorted(self.samples().rglob("*.dcm"))[:2]
+        with site.serving():
+            report = site.run("import", image, "--wait", "0")
+            self.assertEqual((report["stored"], report["unsettled"]), (1, 1), "storing goes on")
+            status = site.run("ledger", "status", codes=(7,))
+            self.assertIn("60 minutes ahead", status["node"]["problem"])
+            self.assertIn("trust-clock", status["node"]["problem"])
+            site.run("ledger", "trust-clock")
+            self.assertTrue(site.run("ledger", "wait", "--seconds", "60")["settled"], "the node has started by itself")
+        self.assertEqual(site.run("import", later)["unsettled"], 0)
 
 
 class People(SystemTest):

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/timex.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -32,6 +31,7 @@ constexpr std::size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1;
 constexpr std::uint64_t kEarliestClock = 1'735'689'600;  // 2025-01-01: before that this program did not exist
 constexpr std::uint64_t kClockTolerance = 2;             // seconds
 constexpr std::chrono::seconds kStableAfter{60};         // a node that ran so long starts with a fresh back-off
+constexpr std::chrono::seconds kLookAtClockEvery{1};
 constexpr std::size_t kKeptLines = 6;
 
 // "WARN [11-22|20:00:00.000] text    key=value" becomes a line of ours.
@@ -79,14 +79,6 @@ Result<void> make_private_folder(const std::filesystem::path& folder) {
                     folder.string() + " must be a folder of ours with mode 0700, and is not; somebody else may have put it there");
     }
     return {};
-}
-
-void warn_if_unsynchronised() {
-    timex times{};
-    if (::adjtimex(&times) == TIME_ERROR) {
-        log::info("ledger",
-                  "the machine's clock is not synchronised; a clock that is ahead stops the sealing of blocks once it is put right");
-    }
 }
 
 }  // namespace
@@ -157,16 +149,29 @@ Result<std::filesystem::path> socket_path_for(const std::filesystem::path& node_
 }
 
 LocalNode::LocalNode(LocalNodeSettings settings, crypto::Secret password, const Clock& clock)
-    : settings_(std::move(settings)), password_(std::move(password)), clock_(clock), child_(std::make_unique<Child>()) {}
+    : settings_(std::move(settings)),
+      password_(std::move(password)),
+      clock_(clock),
+      clock_guard_(clock_file(settings_.folder), clock, settings_.kernel_time),
+      child_(std::make_unique<Child>()) {}
 
 LocalNode::~LocalNode() {
     stop();
 }
 
-Result<void> LocalNode::check_clock() const {
+Result<void> LocalNode::check_clock() {
     FID_CHECK(check_clock_for_sealing(clock_.now(), settings_.known_head_time));
-    warn_if_unsynchronised();
+    clock_guard_.load();
+    FID_CHECK(clock_guard_.check());
+    if (!settings_.kernel_time().synchronised) {
+        log::info("ledger",
+                  "the machine's clock is not synchronised; a clock that is ahead stops the sealing of blocks once it is put right");
+    }
     return {};
+}
+
+void LocalNode::keep_clock() {
+    if (auto kept = clock_guard_.keep(); !kept) log::debug("ledger", "the clock is not remembered", {{"why", kept.error().message}});
 }
 
 Result<void> LocalNode::start() {
@@ -362,15 +367,22 @@ Result<void> LocalNode::wait_until_ready(std::stop_token stop) {
     return fail(ErrorCode::cancelled, "stopped while the node started");
 }
 
-// Until it ends, is to be stopped, or has not answered for too long: one that hangs is started again. Returns: always why.
+// Until it ends, is to be stopped, has not answered for too long (one that hangs is started again), or the clock is set far ahead: then no
+// block is sealed, and what waits in the outbox waits on. Returns: always why.
 Result<void> LocalNode::watch(std::stop_token stop) {
     Rpc rpc(std::make_shared<net::UnixSocketJson>(socket_),
             {.timeout = std::min(settings_.hung_after, std::chrono::milliseconds(2'000)), .first_backoff = std::chrono::milliseconds(0)});
     auto answered = clock_.steady_now();
     auto next_probe = answered + settings_.hung_after / 4;
+    auto next_look_at_clock = answered;
     while (!stop.stop_requested()) {
         if (child_->process->wait_for(std::chrono::milliseconds(100)))
             return fail(ErrorCode::unavailable, "the node ended: " + child_->said());
+        if (clock_.steady_now() >= next_look_at_clock) {
+            FID_CHECK(clock_guard_.check());
+            keep_clock();
+            next_look_at_clock = clock_.steady_now() + kLookAtClockEvery;
+        }
         if (clock_.steady_now() < next_probe) continue;
         if (rpc.block_number()) answered = clock_.steady_now();
         next_probe = clock_.steady_now() + settings_.hung_after / 4;

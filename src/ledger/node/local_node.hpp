@@ -16,6 +16,7 @@
 #include "base/clock.hpp"
 #include "base/result.hpp"
 #include "crypto/secret.hpp"
+#include "ledger/node/clock_guard.hpp"
 
 namespace fiducial::ledger {
 
@@ -33,6 +34,7 @@ struct LocalNodeSettings {
     std::chrono::milliseconds hung_after{120'000};  // without an answer for so long it is started again
     std::chrono::milliseconds first_backoff{250};
     std::chrono::milliseconds last_backoff{30'000};
+    KernelTime (*kernel_time)() = ledger::kernel_time;
 };
 
 enum class NodeState : std::uint8_t { stopped, starting, running, waiting_to_restart, failed };
@@ -40,7 +42,7 @@ std::string_view name_of(NodeState state);
 
 /// geth as a child of the archive: started, watched, started again with back-off when it ends or hangs, stopped in order. Its log is
 /// folded into ours (its INFO as debug). It listens on nothing but one Unix socket that only the archive's user can reach,
-/// has no peers, and ends when the archive is killed.
+/// has no peers, and ends when the archive is killed. While the machine's clock is not to be trusted it does not run (ClockGuard).
 /// Requires: the caller holds the site's lock, so that nobody else uses the folder. A node of the same folder that an earlier,
 /// killed archive left behind is stopped first.
 /// Threads: safe. The destructor stops the node.
@@ -54,7 +56,7 @@ public:
     /// Checks the clock, starts the node and waits until it answers for the right chain. With `keep_trying` an error (but for
     /// conflict) is what the first attempt met with; further ones follow until stop().
     /// Errors: not_found, unsupported (see find_geth); conflict when the folder belongs to another chain;
-    ///         invalid_argument when the clock is earlier than the chain's head; unavailable with the node's last lines.
+    ///         invalid_argument when the clock is earlier than the chain's head or went far ahead; unavailable with the node's last lines.
     Result<void> start();
     /// SIGTERM, wait, SIGKILL. Nothing happens when it is stopped already.
     void stop();
@@ -80,7 +82,8 @@ private:
     Result<void> wait_until_ready(std::stop_token stop);
     void end_child();
     void set_state(NodeState state, std::string problem);
-    Result<void> check_clock() const;
+    Result<void> check_clock();
+    void keep_clock();
 
     const LocalNodeSettings settings_;
     const crypto::Secret password_;
@@ -88,6 +91,7 @@ private:
     bool prepared_ = false;  // the supervising thread's own, as is geth_
     std::filesystem::path geth_;
     std::filesystem::path socket_;
+    ClockGuard clock_guard_;  // the supervising thread's own
 
     mutable std::mutex mutex_;
     std::condition_variable_any changed_;

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/json.hpp>
 #include <fstream>
 
@@ -202,6 +203,40 @@ TEST(LocalNode, AFolderOfAnotherChainIsRefused) {
     other = site.settings;
     other.known_head_time = unix_seconds(system_clock().now()) + 3600;
     EXPECT_EQ(LocalNode(other, site.password.clone()).start().error().code, ErrorCode::invalid_argument);
+}
+
+TEST(LocalNode, WhileTheClockIsAnHourAheadItDoesNotRun) {
+    FID_SKIP_WITHOUT_GETH();
+    struct SetAhead final : Clock {
+        SystemTime now() const override { return system_clock().now() + ahead.load(); }
+        SteadyTime steady_now() const override { return system_clock().steady_now(); }
+        std::atomic<std::chrono::milliseconds> ahead{std::chrono::milliseconds(0)};
+    } clock;
+    constexpr std::chrono::milliseconds kHour = std::chrono::hours(1);
+    TemporaryFolder folder;
+    NodeFolder site(folder.path() / "node");
+    site.settings.last_backoff = std::chrono::milliseconds(100);
+    site.settings.kernel_time = [] {
+        auto time = kernel_time();
+        time.synchronised = false;
+        return time;
+    };
+    {
+        LocalNode node(site.settings, site.password.clone(), clock);
+        must(node.start());
+        ASSERT_TRUE(eventually([&] { return std::filesystem::exists(clock_file(site.folder)); }));
+        clock.ahead = kHour;  // it is set while the node runs
+        ASSERT_TRUE(eventually([&] { return node.state() == NodeState::waiting_to_restart; }));
+        EXPECT_NE(node.problem().find("60 minutes ahead"), std::string::npos) << node.problem();
+        EXPECT_EQ(node.process_id(), 0);
+        clock.ahead = std::chrono::milliseconds(0);
+        ASSERT_TRUE(eventually([&] { return node.state() == NodeState::running; })) << node.problem();
+    }
+    clock.ahead = kHour;  // before it starts
+    EXPECT_EQ(LocalNode(site.settings, site.password.clone(), clock).start().error().code, ErrorCode::invalid_argument);
+    must(ClockGuard(clock_file(site.folder), clock, site.settings.kernel_time).trust());
+    LocalNode node(site.settings, site.password.clone(), clock);
+    must(node.start());
 }
 
 TEST(LocalNode, AnotherSitesFolderIsNamedBeforeGethIsAskedAndNotTriedAgain) {
