@@ -12,20 +12,6 @@ namespace {
 
 namespace json = boost::json;
 
-archive::EmitEvent byte_progress(ProgressLine& line, bool tell_steps) {
-    return [&line, tell_steps](const json::object& event) {
-        if (const auto* progress = event.if_contains("progress")) {
-            const auto& now = progress->get_object();
-            const auto done = shown::number(now, "bytesDone"), total = shown::number(now, "bytesTotal");
-            line.show(done, total, done >> 20, total >> 20, "MiB");
-        } else if (const auto step = shown::text(event, "step"); !step.empty() && tell_steps) {
-            line.clear();
-            std::printf("%s\n", step.c_str());
-            std::fflush(stdout);
-        }
-    };
-}
-
 void add_backup(CLI::App& cli, Globals& globals, Action& action) {
     auto folder = std::make_shared<std::string>();
     auto* command =
@@ -144,6 +130,20 @@ void add_restore(CLI::App& cli, Globals& globals, Action& action) {
 }
 
 }  // namespace
+
+archive::EmitEvent byte_progress(ProgressLine& line, bool tell_steps) {
+    return [&line, tell_steps](const json::object& event) {
+        if (const auto* progress = event.if_contains("progress")) {
+            const auto& now = progress->get_object();
+            const auto done = shown::number(now, "bytesDone"), total = shown::number(now, "bytesTotal");
+            line.show(done, total, done >> 20, total >> 20, "MiB");
+        } else if (const auto step = shown::text(event, "step"); !step.empty() && tell_steps) {
+            line.clear();
+            std::printf("%s\n", step.c_str());
+            std::fflush(stdout);
+        }
+    };
+}
 
 void add_backup_commands(CLI::App& cli, Globals& globals, Action& action) {
     add_backup(cli, globals, action);

@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <boost/json.hpp>
 #include <cstdio>
 
@@ -16,18 +15,6 @@ namespace fiducial::app {
 namespace {
 
 namespace json = boost::json;
-
-void print_shares(const std::vector<crypto::RecoveryShare>& shares, unsigned needed) {
-    std::printf(
-        "\nRecovery shares: any %u of these %zu give the site key back. Print them, give them to different people, and clear this "
-        "screen.\n",
-        needed, shares.size());
-    for (std::size_t i = 0; i < shares.size(); ++i) {
-        const auto text = shares[i].to_text();
-        std::printf("\n  share %zu of %zu\n  %.*s\n", i + 1, shares.size(), static_cast<int>(text.size()),
-                    std::string(as_text(text.view())).c_str());
-    }
-}
 
 void print_init(const Globals& globals, const archive::InitReport& report, unsigned needed) {
     if (globals.json) {
@@ -156,102 +143,6 @@ void add_config(CLI::App& cli, Globals& globals, Action& action) {
     });
 }
 
-struct KeyOptions {
-    std::string new_passphrase_file;
-    unsigned needed = 2, shares = 3;
-    std::vector<std::string> share_files;
-};
-
-void add_new_key_options(CLI::App& command, KeyOptions& options) {
-    command.add_option("--shares", options.shares, "Recovery shares to make")->capture_default_str();
-    command.add_option("--shares-needed", options.needed, "Shares that give the key back")->capture_default_str();
-}
-
-void print_new_key(const Globals& globals, const archive::RotateReport& report, unsigned needed) {
-    if (globals.json) {
-        json::array shares;
-        for (const auto& share : report.shares) shares.emplace_back(as_text(share.to_text().view()));
-        print_json({{"rotated", true}, {"recoveryShares", std::move(shares)}});
-        return;
-    }
-    std::printf("%s the site has a new key\n", good("✓").c_str());
-    print_shares(report.shares, needed);
-}
-
-void add_rotate(CLI::App& key, Globals& globals, Action& action) {
-    auto options = std::make_shared<KeyOptions>();
-    auto* rotate = key.add_subcommand("rotate", "A new site key, under the same or a new passphrase, with new recovery shares");
-    rotate->add_option("--new-passphrase-file", options->new_passphrase_file, "File with a new passphrase; default: the passphrase stays");
-    add_new_key_options(*rotate, *options);
-    rotate->footer(
-        "Works while the archive runs. Former recovery shares are of no more use afterwards, nor is the former passphrase if a new one is "
-        "given.\n"
-        "Should it be ended before the new shares are on the screen, rotate again: that makes others.\n"
-        "Stored data is not encrypted anew: a site key that leaked together with the key file needs more than this.");
-    rotate->callback([&globals, &action, options] {
-        action = [&globals, options]() -> Result<int> {
-            FID_CHECK(archive::Site::read_facts(globals.site));
-            FID_TRY(const auto passphrase, obtain_passphrase(globals.passphrase_file, "passphrase of the site", false));
-            auto fresh = passphrase.clone();
-            if (!options->new_passphrase_file.empty()) {
-                FID_TRY(fresh, obtain_passphrase(options->new_passphrase_file, "new passphrase", true));
-            }
-            FID_TRY(const auto report, archive::rotate_site_key(globals.site, passphrase, fresh, options->needed, options->shares));
-            print_new_key(globals, report, options->needed);
-            return 0;
-        };
-    });
-}
-
-/// Until there are enough; what was mistyped is asked for again. A share ends with its last group, however it is broken into lines.
-Result<std::vector<crypto::RecoveryShare>> ask_for_shares() {
-    std::vector<crypto::RecoveryShare> shares;
-    while (shares.empty() || shares.size() < shares.front().threshold) {
-        std::fprintf(stderr, "recovery share %zu%s, all its lines, then an empty one:\n", shares.size() + 1,
-                     shares.empty() ? "" : (" of " + std::to_string(shares.front().threshold)).c_str());
-        FID_TRY(const auto typed, type_lines());
-        auto share = crypto::RecoveryShare::parse(as_text(typed.view()));
-        if (!share) {
-            std::fprintf(stderr, "%s %s; once more\n", bad("✗").c_str(), share.error().message.c_str());
-        } else if (std::any_of(shares.begin(), shares.end(), [&](const auto& one) { return one.index == share->index; })) {
-            std::fprintf(stderr, "%s this share was given already; take another\n", bad("✗").c_str());
-        } else {
-            shares.push_back(std::move(*share));
-        }
-    }
-    return shares;
-}
-
-void add_recover(CLI::App& key, Globals& globals, Action& action) {
-    auto options = std::make_shared<KeyOptions>();
-    auto* recover = key.add_subcommand("recover", "The passphrase is lost: recovery shares and a new passphrase open the site again");
-    recover->add_option("--share-file", options->share_files, "File with one recovery share, once for each; default: they are typed");
-    recover->add_option("--new-passphrase-file", options->new_passphrase_file,
-                        "File with the new passphrase; default: FIDUCIAL_PASSPHRASE, or a prompt");
-    add_new_key_options(*recover, *options);
-    recover->footer(
-        "Makes a new site key, with new recovery shares: those that were used have been seen, and are of no more use afterwards.\n\n"
-        "Example:\n  fiducial key recover --site clinic\n\nExit codes: 0 done; 2 too few shares; 3 a share is mistyped (its group is "
-        "named); 6 shares of another key");
-    recover->callback([&globals, &action, options] {
-        action = [&globals, options]() -> Result<int> {
-            FID_CHECK(archive::Site::read_facts(globals.site));
-            FID_TRY(const auto shares, options->share_files.empty() ? ask_for_shares() : read_share_files(options->share_files));
-            FID_TRY(const auto fresh, obtain_passphrase(options->new_passphrase_file, "new passphrase for the site", true));
-            FID_TRY(const auto report, archive::recover_site_key(globals.site, shares, fresh, options->needed, options->shares));
-            print_new_key(globals, report, options->needed);
-            return 0;
-        };
-    });
-}
-
-void add_key(CLI::App& cli, Globals& globals, Action& action) {
-    auto* key = cli.add_subcommand("key", "The site's keys");
-    key->require_subcommand(1);
-    add_rotate(*key, globals, action);
-    add_recover(*key, globals, action);
-}
-
 void add_version(CLI::App& cli, Globals& globals, Action& action) {
     cli.set_version_flag("--version", "fiducial " FIDUCIAL_VERSION, "Print the version");
     auto* command = cli.add_subcommand("version", "Print the version");
@@ -285,23 +176,11 @@ void add_completion(CLI::App& cli, Globals& globals, Action& action) {
 
 }  // namespace
 
-Result<std::vector<crypto::RecoveryShare>> read_share_files(const std::vector<std::string>& files) {
-    std::vector<crypto::RecoveryShare> shares;
-    for (const auto& file : files) {
-        FID_TRY(auto text, read_file(file, crypto::RecoveryShare::kLongestText));
-        auto share = crypto::RecoveryShare::parse(as_text(text));
-        crypto::wipe(text);
-        if (!share) return fail(share.error().with(file));
-        shares.push_back(std::move(*share));
-    }
-    return shares;
-}
-
 void add_site_commands(CLI::App& cli, Globals& globals, Action& action) {
     add_init(cli, globals, action);
     add_serve(cli, globals, action);
     add_config(cli, globals, action);
-    add_key(cli, globals, action);
+    add_key_commands(cli, globals, action);
     add_version(cli, globals, action);
     add_completion(cli, globals, action);
 }

@@ -109,6 +109,7 @@ struct Accounts::Register {
     std::uint64_t count = 0;       // of its changes
     std::uint64_t trace_size = 0;  // when it was last changed
     std::map<std::string, std::string> macs;
+    std::string to_hex() const;
     bool names(const Row& row) const {
         const auto found = macs.find(row.id);
         return found != macs.end() && found->second == row.mac;
@@ -166,16 +167,16 @@ Result<std::shared_ptr<const Accounts::Register>> Accounts::parse_register(std::
 Result<void> Accounts::save(database::Transaction& transaction, Register& people) {
     people.count += 1;
     people.trace_size = trace_size_ ? trace_size_() : 0;
-    Bytes bytes;
-    append_be(bytes, people.count);
-    append_be(bytes, people.trace_size);
-    for (const auto& [id, mac] : people.macs) {
-        for (const auto& part : {id, mac}) {
-            FID_TRY(const auto raw, fixed_from_hex<32>(part, "register of people"));
-            append(bytes, raw);
-        }
-    }
-    return write_fact(transaction, row_key_, kPeopleFact, to_hex(bytes));
+    return write_fact(transaction, row_key_, kPeopleFact, people.to_hex());
+}
+
+std::string Accounts::Register::to_hex() const {
+    Bytes numbers;
+    append_be(numbers, count);
+    append_be(numbers, trace_size);
+    auto out = fiducial::to_hex(numbers);
+    for (const auto& [id, mac] : macs) out += id + mac;
+    return out;
 }
 
 /// Writes the person's MAC into the register; what it says of others stays.
@@ -330,6 +331,56 @@ Result<void> Accounts::repair(bool all_tokens) {
             if (!ours || all_tokens) t.sql() << "DELETE FROM tokens";
             return save(t, people);
         });
+    });
+}
+
+Result<void> Accounts::rekey(database::Database& database, database::Transaction& transaction, const crypto::Secret& former,
+                             const crypto::Secret& now) {
+    Accounts before(database, former.clone());
+    const Accounts after(database, now.clone());
+    View view{transaction, 0};
+    const auto known = before.load(view);
+    if (!known && known.error().code != ErrorCode::corrupt) return fail(known.error());
+    FID_TRY(const auto rows, before.read_rows(transaction, "", ""));
+    if (known && *known != nullptr) {
+        auto people = **known;
+        for (const auto& row : rows) {
+            if (row.whole && people.names(row)) people.macs[row.id] = after.mac_of(row.person);
+        }
+        FID_CHECK(write_fact(transaction, now, kPeopleFact, people.to_hex()));
+    }
+    FID_CHECK(rekey_facts(transaction, former, now));
+    return database::attempt("putting people under another key", [&] {
+        for (const auto& row : rows) {
+            if (!row.whole) continue;
+            const auto mac = after.mac_of(row.person);
+            transaction.sql() << "UPDATE people SET mac = :mac WHERE id = :id", soci::use(mac), soci::use(row.id);
+        }
+        struct Token {
+            std::string hash, person, mac;
+            long long epoch = 0, expires = 0;
+        };
+        std::vector<Token> tokens;
+        {
+            Token token;
+            soci::statement statement(transaction.sql());
+            statement.exchange(soci::into(token.hash));
+            statement.exchange(soci::into(token.person));
+            statement.exchange(soci::into(token.epoch));
+            statement.exchange(soci::into(token.expires));
+            statement.exchange(soci::into(token.mac));
+            statement.alloc();
+            statement.prepare("SELECT hash, person, epoch, expires_ms, mac FROM tokens");
+            statement.define_and_bind();
+            statement.execute();
+            while (statement.fetch()) tokens.push_back(token);
+        }
+        for (const auto& token : tokens) {
+            const auto epoch = static_cast<std::uint32_t>(token.epoch);
+            if (token.mac != before.mac_of_token(token.hash, token.person, epoch, token.expires)) continue;
+            const auto mac = after.mac_of_token(token.hash, token.person, epoch, token.expires);
+            transaction.sql() << "UPDATE tokens SET mac = :mac WHERE hash = :hash", soci::use(mac), soci::use(token.hash);
+        }
     });
 }
 

@@ -84,6 +84,11 @@ public:
     /// tokens are taken back.
     Result<void> repair(bool all_tokens);
 
+    /// Puts the rows of people and tokens, their register and all facts under another key. What did not fit the former one fits the new one
+    /// as little. Requires: Durability::full. Can be repeated.
+    static Result<void> rekey(database::Database& database, database::Transaction& transaction, const crypto::Secret& former,
+                              const crypto::Secret& now);
+
     /// A fresh bearer token: 256 random bits as text, shown once. valid_seconds 0: until it is taken back.
     Result<crypto::Secret> make_token(const Bytes32& person, std::uint64_t valid_seconds, std::string_view note);
     /// Returns: whose token it is. Errors: unauthenticated when unknown, expired or taken back.

@@ -21,7 +21,7 @@ protected:
         auto opened = database::Database::open(options, migrations());
         ASSERT_TRUE(opened) << opened.error().message;
         database_ = std::move(*opened);
-        accounts_ = std::make_unique<Accounts>(*database_, crypto::random_secret(32));
+        accounts_ = std::make_unique<Accounts>(*database_, key_.clone());
     }
     void TearDown() override {
         database_.reset();
@@ -44,6 +44,7 @@ protected:
         return names;
     }
     std::filesystem::path folder_;
+    crypto::Secret key_ = crypto::random_secret(32);
     std::unique_ptr<database::Database> database_;
     std::unique_ptr<Accounts> accounts_;
 };
@@ -169,6 +170,29 @@ TEST(Roles, AreReadByName) {
     EXPECT_EQ(roles_text(kDoctor | kCustodian), "doctor, custodian");
     EXPECT_EQ(parse_roles("surgeon").error().code, ErrorCode::invalid_argument);
     EXPECT_EQ(parse_roles("").error().code, ErrorCode::invalid_argument);
+}
+
+TEST_F(AccountsTest, UnderAnotherKeyEverybodyIsWhoTheyWereAndWhatWasChangedStaysFound) {
+    const Person ada{crypto::random_bytes32(), "ada", kDoctor, 5}, eve{crypto::random_bytes32(), "eve", kDesk, 6};
+    ASSERT_TRUE(add(ada));
+    ASSERT_TRUE(add(eve));
+    const auto token = accounts_->make_token(ada.id, 3600, "test"), forged = accounts_->make_token(ada.id, 3600, "test");
+    const std::string text(as_text(token->view())), other(as_text(forged->view()));
+    change("UPDATE people SET roles = " + std::to_string(kAdministrator) + " WHERE name = 'eve'");
+    change("UPDATE tokens SET person = '" + to_hex(eve.id) + "' WHERE hash = '" + to_hex(crypto::sha256(as_bytes(other))) + "'");
+    const auto now = crypto::random_secret(32);
+    for (int twice = 0; twice < 2; ++twice) {
+        ASSERT_TRUE(database_->write(database::Durability::full,
+                                     [&](database::Transaction& t) { return Accounts::rekey(*database_, t, key_, now); }));
+    }
+    accounts_ = std::make_unique<Accounts>(*database_, now.clone());
+    EXPECT_EQ(accounts_->by_name("ada")->id, ada.id);
+    EXPECT_EQ(damaged(), "eve");
+    EXPECT_EQ(accounts_->check_token(text).value(), ada.id);
+    EXPECT_FALSE(accounts_->check_token(other));
+    accounts_ = std::make_unique<Accounts>(*database_, key_.clone());
+    EXPECT_FALSE(accounts_->by_name("ada")) << "the former key vouches for nobody";
+    EXPECT_FALSE(accounts_->check_token(text));
 }
 
 }  // namespace

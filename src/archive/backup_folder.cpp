@@ -136,7 +136,8 @@ fs::path BackupLayout::piece(const Hash& stored) const {
     return pieces() / name.substr(0, 2) / name;
 }
 
-Result<std::unique_ptr<BackupWriter>> BackupWriter::open(const fs::path& folder, const Bytes32& site_id, crypto::Secret key) {
+Result<std::unique_ptr<BackupWriter>> BackupWriter::open(const fs::path& folder, const Bytes32& site_id, crypto::Secret key,
+                                                         std::span<const crypto::Secret> former_keys) {
     std::unique_ptr<BackupWriter> writer(new BackupWriter({folder}, std::move(key)));
     auto& layout = writer->layout_;
     FID_CHECK(make_folder(folder));
@@ -148,17 +149,22 @@ Result<std::unique_ptr<BackupWriter>> BackupWriter::open(const fs::path& folder,
     }
     auto there = read_file(layout.manifest(), kMaxManifestBytes);
     if (!there && there.error().code != ErrorCode::not_found) return fail(there.error());
+    bool copies_all = false;
     if (there) {
         FID_TRY(auto found, FoundManifest::decode(*there));
         if (found.manifest.site_id != site_id)
             return fail(ErrorCode::conflict, folder.string() + " holds another site's backup: give a folder of its own to each");
-        FID_CHECK(found.authenticate(writer->key_));
+        const bool is_former = std::any_of(former_keys.begin(), former_keys.end(),
+                                           [&](const crypto::Secret& former) { return found.authenticate(former).has_value(); });
+        if (!is_former) FID_CHECK(found.authenticate(writer->key_));
         writer->previous_ = std::move(found.manifest);
+        copies_all = is_former;  // who has the key that is known to others could have written it
     }
     writer->manifest_.site_id = site_id;
     FID_CHECK(make_folder(layout.pieces()));
     FID_CHECK(writer->remove_unnamed(writer->previous_));
     writer->forget_what_is_missing();
+    if (copies_all) writer->previous_.files.clear();
     return writer;
 }
 

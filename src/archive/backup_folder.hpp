@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,10 +28,12 @@ struct BackupLayout {
 /// Threads: one at a time.
 class BackupWriter {
 public:
-    /// `key`: of manifests and sealed pieces. Pieces that a killed backup left are removed here.
+    /// `key`: of manifests and sealed pieces. Pieces that a killed backup left are removed here. A backup under one of the former keys is
+    /// replaced by a whole new one.
     /// Errors: conflict when the folder holds something else, or another site's backup; locked; corrupt when the manifest there does not
     /// fit the key.
-    static Result<std::unique_ptr<BackupWriter>> open(const std::filesystem::path& folder, const Bytes32& site_id, crypto::Secret key);
+    static Result<std::unique_ptr<BackupWriter>> open(const std::filesystem::path& folder, const Bytes32& site_id, crypto::Secret key,
+                                                      std::span<const crypto::Secret> former_keys = {});
 
     const BackupManifest& previous() const { return previous_; }
     /// Told how many more bytes of the site were looked at; what it returns is this class's error.

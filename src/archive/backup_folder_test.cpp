@@ -200,6 +200,38 @@ TEST_F(BackupTest, TheFolderIsOneSitesAndNobodyElses) {
     EXPECT_EQ(BackupReader::open(site()).error().code, ErrorCode::not_found);
 }
 
+// As after a change of the site's root key.
+TEST_F(BackupTest, ABackupUnderAFormerKeyIsReplacedByAWholeNewOne) {
+    put("a", random(2'000));
+    put("names", random(2'000));
+    age("a");
+    ASSERT_TRUE(back_up({{"a"}, {"names", true}}));
+    const auto before = pieces();
+    const std::vector<crypto::Secret> former = [] {
+        std::vector<crypto::Secret> keys;
+        keys.push_back(key());
+        return keys;
+    }();
+    {
+        const auto killed = BackupWriter::open(place(), site_id(), key(8), former).value();
+        EXPECT_TRUE(killed->previous().files.empty()) << "who had the key could have written it";
+        ASSERT_TRUE(killed->add_file("names", site() / "names", 2'000, 1000, true));
+    }
+    EXPECT_EQ(restored("a"), *read_file(site() / "a", 1 << 20)) << "until the new one is whole";
+    const auto writer = BackupWriter::open(place(), site_id(), key(8), former).value();
+    ASSERT_TRUE(writer->add_file("a", site() / "a", 2'000, 1000, false));
+    ASSERT_TRUE(writer->add_file("names", site() / "names", 2'000, 1000, true));
+    ASSERT_TRUE(writer->finish(2, 0, {}));
+    EXPECT_FALSE(reader());
+    auto opened = BackupReader::open(place()).value();
+    ASSERT_TRUE(opened.authenticate(key(8)));
+    for (const auto* name : {"a", "names"}) EXPECT_EQ(*opened.read(name, 1 << 20), *read_file(site() / name, 1 << 20));
+    std::size_t left = 0;
+    for (const auto& piece : before) left += fs::exists(piece) ? 1 : 0;
+    EXPECT_EQ(left, 2U) << "those of the file that is no secret";
+    EXPECT_EQ(pieces().size(), 4U);
+}
+
 TEST_F(BackupTest, WhatNoBackupMadeIsNeverTouched) {
     put("a", random(2'000));
     ASSERT_TRUE(back_up({{"a"}}));

@@ -45,6 +45,32 @@ Result<void> write_fact(database::Transaction& transaction, const crypto::Secret
     });
 }
 
+Result<void> rekey_facts(database::Transaction& transaction, const crypto::Secret& former, const crypto::Secret& now) {
+    return database::attempt("putting facts under another key", [&] {
+        struct Fact {
+            std::string name, value, mac;
+        };
+        std::vector<Fact> facts;
+        {
+            Fact fact;
+            soci::statement statement(transaction.sql());
+            statement.exchange(soci::into(fact.name));
+            statement.exchange(soci::into(fact.value));
+            statement.exchange(soci::into(fact.mac));
+            statement.alloc();
+            statement.prepare("SELECT name, value, mac FROM archive_facts");
+            statement.define_and_bind();
+            statement.execute();
+            while (statement.fetch()) facts.push_back(fact);
+        }
+        for (const auto& fact : facts) {
+            if (fact.mac != mac_of(former, fact.name, fact.value)) continue;
+            const auto mac = mac_of(now, fact.name, fact.value);
+            transaction.sql() << "UPDATE archive_facts SET mac = :mac WHERE name = :name", soci::use(mac), soci::use(fact.name);
+        }
+    });
+}
+
 Result<std::string> TraceWitness::find_problem(const audit::Trace& trace, bool index_is_new) {
     const auto corrupt_or = [](Error error) -> Result<std::string> {
         if (error.code == ErrorCode::corrupt) return std::move(error.message);

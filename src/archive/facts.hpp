@@ -17,6 +17,9 @@ Result<std::optional<std::string>> read_fact(database::Transaction& transaction,
                                              std::string_view checked = {});
 Result<void> write_fact(database::Transaction& transaction, const crypto::Secret& row_key, std::string_view name, const std::string& value);
 
+/// Puts all that fit the former key under another one.
+Result<void> rekey_facts(database::Transaction& transaction, const crypto::Secret& former, const crypto::Secret& now);
+
 /// Keeps size and root of the trace in the index, so that a trace put back from an earlier time, head and all, is found.
 /// Threads: safe.
 class TraceWitness {

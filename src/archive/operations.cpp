@@ -65,6 +65,8 @@ const Operations::Row* Operations::find(std::string_view name) {
         {"verify", &Operations::verify},
         {"fsck", &Operations::fsck},
         {"compact", &Operations::compact},
+        {"reencrypt", &Operations::reencrypt},
+        {"key status", &Operations::key_status},
         {"person add", &Operations::add_person},
         {"person list", &Operations::list_people},
         {"person activity", &Operations::set_person_active},
@@ -145,7 +147,7 @@ Result<json::object> Operations::import(const Arguments& arguments) {
     options.digital_radiography = argument::flag(arguments, "dx");
     FID_TRY(const auto wait_seconds, argument::number(arguments, "waitSeconds", 0, 0, kMaxWaitSeconds));
     FID_TRY(auto session, service_.begin_ingest(service_.command_requester(), "import"));
-    const auto secret = service_.site_.derive(kImageUidLabel);
+    const auto secret = service_.site_.image_uid_key();
     Importer importer(*session, secret);
     importer.on_progress([&](const ImportProgress& now) {
         emit_({{"progress",

@@ -47,6 +47,8 @@ public:
     Result<boost::json::object> run(std::string_view name, const boost::json::object& arguments);
     /// See Service::settle_restored().
     Result<boost::json::object> settle_restored(std::uint64_t chain_head, bool chain_is_the_backups);
+    /// See Service::prepare_new_root().
+    Result<void> look_before_new_root(bool with_damage);
 
 private:
     /// Every study, in pages, so that no cursor is open while the callback works. Ends early when asked to stop.
@@ -121,6 +123,9 @@ private:
     Answer accept_trust(const Arguments& arguments);
     struct ChainSigners;
     Result<ChainSigners> signers_of_chain(const evidence::TrustFile& trust);
+    // new_root.cpp
+    Answer reencrypt(const Arguments& arguments);
+    Answer key_status(const Arguments& arguments);
     // operations_check.cpp
     Answer verify(const Arguments& arguments);
     Answer fsck(const Arguments& arguments);

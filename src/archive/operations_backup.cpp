@@ -130,7 +130,8 @@ Result<json::object> Operations::back_up(const Arguments& arguments) {
     const std::unique_lock one(service_.backup_mutex_, std::try_to_lock);
     if (!one) return fail(ErrorCode::locked, "another backup of this site is running");
     FID_CHECK(administer({}, true));  // never held up by a node that is away: it gives nobody anything that the passphrase does not
-    FID_TRY(const auto backup, BackupWriter::open(folder, site.facts().site_id, site.derive(kBackupLabel)));
+    FID_TRY(const auto backup, BackupWriter::open(folder, site.facts().site_id, site.derive(kBackupLabel), site.former_backup_keys()));
+    const auto secrets_stay = service_.store_->keep_former_secrets();  // with which index and segments of this moment can be opened
     FID_TRY(auto moment, take_moment());
     if (!moment.fits)
         log::warning("archive", "people were changed all the while: index and trace in this backup may not fit each other",

@@ -51,15 +51,22 @@ std::shared_ptr<const store::DiskWatch> watch_disks(const Site& site) {
     return std::make_shared<store::DiskWatch>(std::vector{layout.store(), layout.trace(), layout.ledger()}, marks);
 }
 
-Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_damaged_index,
-                                                 std::shared_ptr<const store::DiskWatch> disks) {
-    const auto& configuration = site.configuration();
+Result<store::StoreOptions> store_options(const Configuration& configuration) {
+    static const auto kMigrations = [] {
+        std::vector<database::Migration> all(archive::migrations().begin(), archive::migrations().end());
+        all.insert(all.end(), ledger::migrations().begin(), ledger::migrations().end());
+        return all;
+    }();
     store::StoreOptions options;
     options.vault.segment_bytes = static_cast<std::uint64_t>(configuration.store_segment_mib) << 20;
     FID_TRY(options.extra_attributes, extra_attributes(configuration));
-    std::vector<database::Migration> migrations(archive::migrations().begin(), archive::migrations().end());
-    migrations.insert(migrations.end(), ledger::migrations().begin(), ledger::migrations().end());
-    options.other_migrations = migrations;
+    options.other_migrations = kMigrations;
+    return options;
+}
+
+Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_damaged_index,
+                                                 std::shared_ptr<const store::DiskWatch> disks) {
+    FID_TRY(auto options, store_options(site.configuration()));
     options.replace_damaged_index = replace_damaged_index;
     options.disk = std::move(disks);
     return store::Store::open(site.layout().store(), site.root_key(), options);
@@ -92,7 +99,7 @@ Result<std::unique_ptr<audit::Trace>> Service::open_trace(bool replace_lost) {
         raise("trace_failed", "the trace could not be written, looks were refused: " + why.message);
     };
     const auto folder = site_.layout().trace();
-    auto opened = audit::Trace::open(folder, site_.derive(kTraceLabel), options);
+    auto opened = audit::Trace::open(folder, site_.trace_keys(), options);
     if (opened || !replace_lost) return opened;
     const auto why = opened.error();
     if (why.code != ErrorCode::not_found && why.code != ErrorCode::corrupt) return fail(why);
@@ -109,7 +116,7 @@ Result<std::unique_ptr<audit::Trace>> Service::open_trace(bool replace_lost) {
                  {{"why", why.message}, {"put_aside", aside.string()}});
     const auto kept = trace_witness_->kept();
     lost_trace_ = "after a lost trace (size and root, as the index knew them): " + (kept && !kept->empty() ? *kept : "unknown");
-    return audit::Trace::create(folder, site_.derive(kTraceLabel), std::move(options));
+    return audit::Trace::create(folder, site_.trace_keys(), std::move(options));
 }
 
 /// Whoever reads the trace later learns that it does not go back to the beginning.
@@ -263,11 +270,12 @@ void Service::watch_clock_and_disks(const std::stop_token& stop) {
 void Service::start_upkeep() {
     upkeep_ = std::jthread([this](const std::stop_token& stop) { watch_clock_and_disks(stop); });
     const auto& configuration = site_.configuration();
-    if (configuration.store_compact_every_s == 0) return;
     store::Compactor::Settings settings;
+    settings.compact = configuration.store_compact_every_s != 0;
+    if (!settings.compact && !is_reencrypting()) return;
     settings.options = compaction_options();
     settings.bytes_per_second = static_cast<std::uint64_t>(configuration.store_compact_mib_per_s) << 20;
-    settings.every = std::chrono::seconds(configuration.store_compact_every_s);
+    if (settings.compact) settings.every = std::chrono::seconds(configuration.store_compact_every_s);
     compactor_ = std::make_unique<store::Compactor>(*store_, settings);
 }
 
@@ -576,6 +584,12 @@ Health Service::health() {
         }
     }
     if (const auto problem = store_->compaction_status().problem; !problem.empty()) health.notes.push_back("compaction: " + problem);
+    if (is_reencrypting()) {
+        const auto left = store_->reencryption_status();
+        health.notes.push_back("keys: the data are being encrypted anew, " + std::to_string(left.segments_left) + " segments (" +
+                               std::to_string(left.bytes_left >> 20) + " MiB) are still under the former keys" +
+                               (left.left.empty() ? "" : "; " + left.left.front()));
+    }
     if (status.chain.behind || !status.chain.problem.empty())
         health.notes.push_back("ledger: " +
                                (status.chain.problem.empty() ? std::string("no recent answer from the node") : status.chain.problem));
@@ -651,6 +665,8 @@ std::vector<Metric> Service::metrics() {
             static_cast<double>(compaction.segments));
     counter("fiducial_compaction_freed_bytes_total", "Bytes freed by compaction since the start.",
             static_cast<double>(compaction.freed_bytes));
+    gauge("fiducial_reencryption_left_bytes", "In segments that are still under secrets of a former root key.",
+          static_cast<double>(store_->reencryption_status().bytes_left));
     counter("fiducial_compaction_copied_bytes_total", "Bytes that compaction wrote since the start.",
             static_cast<double>(compaction.copied_bytes));
     if (const auto counts = store_->database().read([&](database::Transaction& t) { return store_->index().counts(t); })) {

@@ -34,6 +34,9 @@ Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configurat
 /// The disks that a site lies on, with the marks that its settings name.
 std::shared_ptr<const store::DiskWatch> watch_disks(const Site& site);
 
+/// How a site's store is opened, with the tables of this room and of the ledger's in its index.
+Result<store::StoreOptions> store_options(const Configuration& configuration);
+
 /// The store of a site, with the tables of this room and of the ledger's in its index.
 /// Errors: locked when an archive runs on the site; those of Store::open; invalid_argument for an attribute that is none.
 Result<std::unique_ptr<store::Store>> open_store(const Site& site, bool replace_damaged_index = false,
@@ -86,7 +89,19 @@ public:
     /// blocks. Returns: what was erased, and which versions the ledger holds and this copy does not.
     Result<boost::json::object> settle_restored(std::uint64_t chain_head, bool chain_is_the_backups, const EmitEvent& emit,
                                                 const std::atomic<bool>& stop);
-    /// Work that goes on beside requests while an archive runs for long: compaction. Requires: called once, from the process that serves.
+    /// The last look before the site gets a new root key: traced, and only where nothing is damaged that could still be mended, or
+    /// `with_damage`. Errors: conflict.
+    struct BeforeNewRoot {
+        store::UsedSecrets used;
+        std::uint64_t trace_entries = 0;
+    };
+    Result<BeforeNewRoot> prepare_new_root(bool with_damage);
+    /// Closes the archive and keeps its lock.
+    static File close_keeping_lock(std::unique_ptr<Service> service);
+    bool is_reencrypting() const { return store_->is_reencrypting(); }
+
+    /// Work that goes on beside requests while an archive runs for long: compaction, and encrypting anew. Requires: called once, from the
+    /// process that serves.
     void start_upkeep();
 
     /// For whom commands act: the custodian that `init` made.

@@ -6,6 +6,7 @@
 #include "base/hex.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
+#include "base/overwrite.hpp"
 #include "crypto/aead.hpp"
 #include "crypto/hash.hpp"
 #include "net/client.hpp"
@@ -16,6 +17,8 @@ namespace {
 namespace json = boost::json;
 constexpr std::uint64_t kMaxSmallFile = 1 << 20;
 constexpr std::string_view kRootKeyContext = "fid.root-key1";
+constexpr std::string_view kFormerKeysContext = "fid.former-keys1";
+constexpr std::uint16_t kFormerKeysFormat = 1;
 
 template <std::size_t N>
 Result<void> read_hex(const json::object& object, std::string_view key, std::array<std::uint8_t, N>& out) {
@@ -132,7 +135,13 @@ Result<Site> Site::open(const std::filesystem::path& folder, const crypto::Secre
         return fail(fits.error().with(site.layout_.configuration().string()));
     warn_of_open_key_file(site.layout_.site_key());
     FID_TRY(auto keys, KeyFile::open(site.layout_.site_key(), passphrase));
+    if (keys.change)
+        return fail(ErrorCode::conflict,
+                    "the site is being given a new root key, and that was interrupted; let it go on: fiducial key "
+                    "rotate --reencrypt --site " +
+                        folder.string());
     site.root_key_ = std::move(keys.root_key);
+    site.former_ = std::move(keys.former);
     return site;
 }
 
@@ -147,11 +156,30 @@ crypto::Secret Site::derive(std::string_view label) const {
 }
 
 crypto::Secret Site::node_password() const {
-    const auto key = derive(kNodePasswordLabel);
+    return node_password_of(derive(kNodePasswordLabel));
+}
+
+crypto::Secret node_password_of(const crypto::Secret& key) {
     std::string text = to_hex(key.view());
     auto secret = crypto::Secret::copy_of(as_bytes(text));
     crypto::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
     return secret;
+}
+
+crypto::Secret Site::image_uid_key() const {
+    return former_.eras.empty() ? derive(kImageUidLabel) : former_.image_uid.clone();
+}
+
+audit::TraceKeys Site::trace_keys() const {
+    audit::TraceKeys keys(derive(kTraceLabel));
+    for (const auto& era : former_.eras) keys.former.push_back({era.trace.clone(), era.trace_entries});
+    return keys;
+}
+
+std::vector<crypto::Secret> Site::former_backup_keys() const {
+    std::vector<crypto::Secret> keys;
+    for (const auto& era : former_.eras) keys.push_back(era.backup.clone());
+    return keys;
 }
 
 Result<crypto::Secret> Site::key(std::string_view name) const {
@@ -165,16 +193,75 @@ namespace {
 
 struct KeyFileParts {
     crypto::SealedKey site_key;
-    Bytes root_key;  // under the site key
+    Bytes root_key;     // under the site key
+    Bytes former_keys;  // likewise; empty: there are none, nor a change that was begun
 };
 
 Result<KeyFileParts> read_key_file(ByteView bytes, const std::string& name) {
     ByteReader reader(bytes);
     FID_TRY(const auto sealed_bytes, reader.take_lp(name + ": site key"));
     FID_TRY(const auto root_bytes, reader.take_lp(name + ": root key"));
+    KeyFileParts parts;
+    if (!reader.at_end()) {
+        FID_TRY(const auto former, reader.take_lp(name + ": former keys"));
+        parts.former_keys = to_bytes(former);
+    }
     if (!reader.at_end()) return fail(ErrorCode::corrupt, name + " has bytes after its end");
-    FID_TRY(auto sealed, crypto::SealedKey::parse(sealed_bytes));
-    return KeyFileParts{std::move(sealed), to_bytes(root_bytes)};
+    FID_TRY(parts.site_key, crypto::SealedKey::parse(sealed_bytes));
+    parts.root_key = to_bytes(root_bytes);
+    return parts;
+}
+
+// Spec: docs/formats/keys.md
+crypto::Secret encode_former_keys(const KeyFile& keys) {
+    Bytes out;
+    append_be(out, kFormerKeysFormat);
+    out.push_back(keys.change ? 1 : 0);
+    append_be(out, static_cast<std::uint16_t>(keys.former.eras.size()));
+    append(out, keys.former.image_uid.view());
+    for (const auto& era : keys.former.eras) {
+        append_be(out, era.trace_entries);
+        for (const auto* key : {&era.trace, &era.trace_staff, &era.backup}) append(out, key->view());
+    }
+    if (keys.change) {
+        append(out, keys.change->former_root.view());
+        append_be(out, keys.change->used.study_slots);
+        append_be(out, keys.change->used.patient_slots);
+        append_be(out, keys.change->used.segment);
+    }
+    auto secret = crypto::Secret::copy_of(out);
+    crypto::wipe(out);
+    return secret;
+}
+
+Result<void> decode_former_keys(ByteView bytes, KeyFile& keys) {
+    ByteReader reader(bytes);
+    const auto take_key = [&](crypto::Secret& key) -> Result<void> {
+        FID_TRY(const auto taken, reader.take(32, "former key"));
+        key = crypto::Secret::copy_of(taken);
+        return {};
+    };
+    FID_TRY(const auto format, reader.u16("former keys: format"));
+    if (format != kFormerKeysFormat)
+        return fail(ErrorCode::unsupported, "the former keys are of a newer version (format " + std::to_string(format) + ")");
+    FID_TRY(const auto is_changing, reader.u8("former keys: change"));
+    FID_TRY(const auto count, reader.u16("former keys: count"));
+    FID_CHECK(take_key(keys.former.image_uid));
+    for (std::uint16_t i = 0; i < count; ++i) {
+        FormerKeys::Era era;
+        FID_TRY(era.trace_entries, reader.u64("former keys: entries of the trace"));
+        for (auto* key : {&era.trace, &era.trace_staff, &era.backup}) FID_CHECK(take_key(*key));
+        keys.former.eras.push_back(std::move(era));
+    }
+    if (is_changing != 0) {
+        auto& change = keys.change.emplace();
+        FID_CHECK(take_key(change.former_root));
+        FID_TRY(change.used.study_slots, reader.u32("former keys: study slots"));
+        FID_TRY(change.used.patient_slots, reader.u32("former keys: patient slots"));
+        FID_TRY(change.used.segment, reader.u32("former keys: segment"));
+    }
+    if (is_changing > 1 || count == 0 || !reader.at_end()) return fail(ErrorCode::malformed, "the former keys make no sense");
+    return {};
 }
 
 Result<KeyFile> open_parts(const KeyFileParts& parts, const std::string& name, crypto::Secret site_key) {
@@ -184,6 +271,10 @@ Result<KeyFile> open_parts(const KeyFileParts& parts, const std::string& name, c
     auto root = crypto::open_small(keys.site_key.view(), as_bytes(kRootKeyContext), parts.root_key);
     if (!root) return fail(ErrorCode::conflict, "this is not the key of " + name);
     keys.root_key = std::move(*root);
+    if (parts.former_keys.empty()) return keys;
+    const auto former = crypto::open_small(keys.site_key.view(), as_bytes(kFormerKeysContext), parts.former_keys);
+    if (!former) return fail(ErrorCode::corrupt, name + " is damaged: the former keys in it cannot be opened");
+    if (const auto decoded = decode_former_keys(former->view(), keys); !decoded) return fail(decoded.error().with(name));
     return keys;
 }
 
@@ -193,7 +284,8 @@ Result<KeyFile> KeyFile::open(ByteView file, const std::string& name, const cryp
     FID_TRY(const auto parts, read_key_file(file, name));
     FID_TRY(auto site_key, crypto::open_key(parts.site_key, passphrase));
     auto keys = open_parts(parts, name, std::move(site_key));
-    if (!keys) return fail(ErrorCode::corrupt, name + " is damaged: the root key in it cannot be opened");
+    if (!keys && keys.error().code == ErrorCode::conflict)
+        return fail(ErrorCode::corrupt, name + " is damaged: the root key in it cannot be opened");
     return keys;
 }
 
@@ -217,8 +309,27 @@ Result<void> KeyFile::write(const std::filesystem::path& path, const crypto::Sec
     FID_TRY(const auto sealed, crypto::seal_key(site_key, passphrase, "site", parameters));
     Bytes bytes;
     append_lp(bytes, sealed.serialise());
+    append(bytes, encode_rest());
+    return replace_file_overwriting(path, bytes);
+}
+
+Result<void> KeyFile::write_rest(const std::filesystem::path& path) const {
+    FID_TRY(const auto file, read_file(path, kMaxSmallFile));
+    FID_TRY(const auto parts, read_key_file(file, path.string()));
+    Bytes bytes;
+    append_lp(bytes, parts.site_key.serialise());
+    append(bytes, encode_rest());
+    return replace_file_overwriting(path, bytes);
+}
+
+Bytes KeyFile::encode_rest() const {
+    Bytes bytes;
     append_lp(bytes, crypto::seal_small(site_key.view(), as_bytes(kRootKeyContext), root_key.view()));
-    return write_file_atomically(path, bytes);
+    if (!former.eras.empty()) {
+        const auto kept = encode_former_keys(*this);
+        append_lp(bytes, crypto::seal_small(site_key.view(), as_bytes(kFormerKeysContext), kept.view()));
+    }
+    return bytes;
 }
 
 Result<std::vector<crypto::RecoveryShare>> make_tested_shares(const crypto::Secret& site_key, unsigned needed, unsigned count) {

@@ -2,16 +2,19 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "audit/trace.hpp"
 #include "base/bytes.hpp"
 #include "base/configuration.hpp"
 #include "crypto/passphrase.hpp"
 #include "crypto/recovery_share.hpp"
 #include "crypto/secret.hpp"
+#include "store/shred_store.hpp"
 
 namespace fiducial::archive {
 
@@ -71,6 +74,16 @@ inline constexpr std::string_view kKeyFilesLabel = "fid.key-files1";          //
 /// it has not.
 Result<void> check_ledger_settings(const SiteFacts& facts, const Configuration& configuration);
 
+/// What was made with keys derived from root keys that the site had before, and cannot be made anew: these keys are kept.
+struct FormerKeys {
+    struct Era {                          // of one root key
+        std::uint64_t trace_entries = 0;  // of the trace, from its beginning, when the root key was changed
+        crypto::Secret trace, trace_staff, backup;
+    };
+    crypto::Secret image_uid;  // of the first root key: an image without a UID that comes again is a duplicate
+    std::vector<Era> eras;     // oldest first; none: the root key is the first one
+};
+
 /// A site that was opened with its passphrase: its keys, settings and facts. Opens nothing else.
 /// Security: holds the root key in locked memory.
 class Site {
@@ -91,6 +104,10 @@ public:
     crypto::Secret derive(std::string_view label) const;
     /// Of the local node's sealer: one line of text, as geth reads it.
     crypto::Secret node_password() const;
+    crypto::Secret image_uid_key() const;
+    audit::TraceKeys trace_keys() const;
+    /// Under which earlier backups may be.
+    std::vector<crypto::Secret> former_backup_keys() const;
 
 private:
     friend class SiteMaker;
@@ -98,10 +115,13 @@ private:
     Configuration configuration_;
     SiteFacts facts_;
     crypto::Secret root_key_;
+    FormerKeys former_;
 };
 
 /// As Site::derive, where there is no open site yet.
 crypto::Secret derive_key(const crypto::Secret& root_key, const Bytes32& site_id, std::string_view label);
+/// As Site::node_password, from the key with kNodePasswordLabel.
+crypto::Secret node_password_of(const crypto::Secret& key);
 
 struct InitOptions {
     std::filesystem::path folder;
@@ -139,16 +159,29 @@ Result<InitReport> init_site(const InitOptions& options, const crypto::Secret& p
 /// The site's key file: the site key under a passphrase, and the root key under the site key, replaced in one step.
 /// Spec: docs/formats/keys.md
 struct KeyFile {
+    /// A root key that was given to the site, and under which not everything is yet.
+    struct Change {
+        crypto::Secret former_root;
+        store::UsedSecrets used;
+    };
     crypto::Secret site_key, root_key;
     crypto::Argon2Parameters argon2{};  // as found by open(); those of a rewritten file stay the same
+    FormerKeys former{};
+    std::optional<Change> change{};
     static Result<KeyFile> open(const std::filesystem::path& path, const crypto::Secret& passphrase);
     /// The same of a file that was read already. `name`: for error texts.
     static Result<KeyFile> open(ByteView file, const std::string& name, const crypto::Secret& passphrase);
     /// Without the passphrase. Errors: conflict when the file is under another site key.
     static Result<KeyFile> open_with_site_key(const std::filesystem::path& path, crypto::Secret site_key);
     static Result<KeyFile> open_with_site_key(ByteView file, const std::string& name, crypto::Secret site_key);
+    /// The former file's bytes are overwritten, as far as the file system permits.
     Result<void> write(const std::filesystem::path& path, const crypto::Secret& passphrase,
                        const crypto::Argon2Parameters& parameters) const;
+    /// The same under the passphrase as it is: what stands in `file` of the site key stays.
+    Result<void> write_rest(const std::filesystem::path& path) const;
+
+private:
+    Bytes encode_rest() const;
 };
 
 struct RotateReport {

@@ -44,6 +44,7 @@ struct Opened {
 
 Result<Opened> make_new(Opened opened, const std::filesystem::path& folder) {
     opened.key.log_id = crypto::random_bytes32();
+    opened.key.keys.former.clear();  // none of them vouches for anything here
     FID_CHECK(opened.log.truncate(0));
     FID_CHECK(opened.log.write_at(0, impl::make_header(opened.key, now_ms())));
     FID_CHECK(opened.log.sync());
@@ -59,10 +60,10 @@ Error lost(std::string_view what) {
             "trace: " + std::string(what) + "; put the folder trace/ back from the backup, and find out who can write to it"};
 }
 
-Result<Opened> open_files(const std::filesystem::path& folder, crypto::Secret mac_key, bool may_make) {
-    if (mac_key.size() != 32) return fail(ErrorCode::invalid_argument, "trace: the MAC key has 32 bytes");
+Result<Opened> open_files(const std::filesystem::path& folder, TraceKeys keys, bool may_make) {
+    if (keys.key.size() != 32) return fail(ErrorCode::invalid_argument, "trace: the MAC key has 32 bytes");
     Opened opened;
-    opened.key.key = std::move(mac_key);
+    opened.key.keys = std::move(keys);
     std::error_code ignored;
     const bool had_head = std::filesystem::exists(folder / impl::kHeadName, ignored);
     auto log = File::open(folder / impl::kLogName, may_make ? File::Mode::read_write_create : File::Mode::read_write);
@@ -82,7 +83,7 @@ Result<Opened> open_files(const std::filesystem::path& folder, crypto::Secret ma
     }
     Bytes header(kHeaderSize);
     FID_CHECK(opened.log.read_exactly_at(0, header));
-    FID_TRY(opened.key.log_id, impl::parse_header(header, opened.key.key));
+    FID_TRY(opened.key, impl::parse_header(header, std::move(opened.key.keys)));
     const auto head = impl::newest_head(head_bytes, opened.key);
     if (head) {
         opened.head = *head;
@@ -179,17 +180,16 @@ struct Trace::State {
 
 Trace::Trace(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
-Result<std::unique_ptr<Trace>> Trace::open(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options) {
-    return start(folder, std::move(mac_key), std::move(options), false);
+Result<std::unique_ptr<Trace>> Trace::open(const std::filesystem::path& folder, TraceKeys keys, TraceOptions options) {
+    return start(folder, std::move(keys), std::move(options), false);
 }
 
-Result<std::unique_ptr<Trace>> Trace::create(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options) {
-    return start(folder, std::move(mac_key), std::move(options), true);
+Result<std::unique_ptr<Trace>> Trace::create(const std::filesystem::path& folder, TraceKeys keys, TraceOptions options) {
+    return start(folder, std::move(keys), std::move(options), true);
 }
 
-Result<std::unique_ptr<Trace>> Trace::start(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options,
-                                            bool may_make) {
-    FID_TRY(auto opened, open_files(folder, std::move(mac_key), may_make));
+Result<std::unique_ptr<Trace>> Trace::start(const std::filesystem::path& folder, TraceKeys keys, TraceOptions options, bool may_make) {
+    FID_TRY(auto opened, open_files(folder, std::move(keys), may_make));
     FID_CHECK(recover_tail(opened));
     auto state = std::make_unique<State>();
     state->options = std::move(options);
@@ -497,11 +497,49 @@ Result<TraceReport> Trace::check() const {
     return impl::check_log(state_->log, head.bytes, state_->key, head);
 }
 
-Result<TraceReport> Trace::check_folder(const std::filesystem::path& folder, const crypto::Secret& mac_key) {
-    if (mac_key.size() != 32) return fail(ErrorCode::invalid_argument, "trace: the MAC key has 32 bytes");
+Result<TraceReport> Trace::check_folder(const std::filesystem::path& folder, const TraceKeys& keys) {
+    if (keys.key.size() != 32) return fail(ErrorCode::invalid_argument, "trace: the MAC key has 32 bytes");
     FID_TRY(File log, File::open(folder / impl::kLogName, File::Mode::read));
     FID_CHECK(log.lock_exclusively());
-    return impl::check_closed_log(log, folder, mac_key);
+    return impl::check_closed_log(log, folder, keys);
+}
+
+Result<void> Trace::change_key(const std::filesystem::path& folder, const TraceKeys& keys) {
+    FID_INVARIANT(!keys.former.empty(), "the key that a trace had before stands last among the former ones");
+    FID_TRY(File log, File::open(folder / impl::kLogName, File::Mode::read));
+    FID_CHECK(log.lock_exclusively());
+    Bytes header(kHeaderSize);
+    FID_CHECK(log.read_exactly_at(0, header));
+    FID_TRY(const auto now, impl::parse_header(header, keys.clone()));
+    FID_TRY(const auto bytes, read_file(folder / impl::kHeadName, kHeadFileLimit));
+    auto head = impl::newest_head(bytes, now);
+    if (!head) {
+        auto before = keys.clone();
+        before.key = std::move(before.former.back().key);
+        before.former.pop_back();
+        const LogKey former{std::move(before), now.log_id};
+        head = impl::newest_head(bytes, former);
+        if (!head) return tl::make_unexpected(lost("trace.head is missing or damaged"));
+        FID_TRY(const auto log_size, log.size());
+        FID_TRY(const auto tail, impl::scan_tail(log, log_size, former, *head));  // a power cut may have left an older head
+        if (tail.fault) return fail(ErrorCode::corrupt, "trace: " + tail.fault->message);
+        ++head->sequence;
+    }
+    if (head->tree.size() != keys.former.back().entries) {
+        return fail(ErrorCode::corrupt, "trace: it holds " + std::to_string(head->tree.size()) + " entries, and " +
+                                            std::to_string(keys.former.back().entries) + " when its key was changed");
+    }
+    FID_TRY(auto head_file, File::open(folder / impl::kHeadName, File::Mode::read_write));
+    FID_CHECK(write_head_slot(head_file, now, *head));
+    FID_CHECK(head_file.sync_data());
+    FID_CHECK(head_file.write_at((head->sequence + 1) % 2 * impl::kHeadSlotSize, Bytes(impl::kHeadSlotSize)));
+    return head_file.sync_data();
+}
+
+TraceKeys TraceKeys::clone() const {
+    TraceKeys copy(key.clone());
+    for (const auto& one : former) copy.former.push_back({one.key.clone(), one.entries});
+    return copy;
 }
 
 }  // namespace fiducial::audit

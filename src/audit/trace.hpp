@@ -15,6 +15,22 @@ struct TraceHead {
     Hash root{};
 };
 
+/// What the MACs of a log are made with: 32 bytes each, for this log only.
+struct TraceKeys {
+    /// A key that the site had before; it vouches for no entry from `entries` on.
+    struct Former {
+        crypto::Secret key;
+        std::uint64_t entries = 0;
+    };
+    TraceKeys() = default;
+    TraceKeys(crypto::Secret present) : key(std::move(present)) {}  // NOLINT(google-explicit-constructor)
+    TraceKeys(crypto::Secret present, std::vector<Former> earlier) : key(std::move(present)), former(std::move(earlier)) {}
+    TraceKeys clone() const;
+
+    crypto::Secret key;
+    std::vector<Former> former{};  // ascending
+};
+
 struct TraceOptions {
     std::size_t most_queued = 65536;       // entries waiting for the disk
     std::uint64_t sync_head_every = 4096;  // entries between two synced heads
@@ -61,14 +77,14 @@ public:
     };
     using Callback = std::function<void(Result<std::uint64_t> index)>;
 
-    /// Opens the log in folder. `mac_key` is 32 bytes, for this log only.
+    /// Opens the log in folder.
     /// A torn tail after the last synced group is cut, and logged. Entries before the head are checked by `check`, not here.
     /// Errors: locked when another process has it; corrupt, naming the place, for anything that a crash cannot do, a missing log included;
     /// io; permission.
-    static Result<std::unique_ptr<Trace>> open(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options = {});
+    static Result<std::unique_ptr<Trace>> open(const std::filesystem::path& folder, TraceKeys keys, TraceOptions options = {});
     /// The same, and makes the log where there is none, or finishes a making that was interrupted: for `init` alone. Requires: folder
     /// exists.
-    static Result<std::unique_ptr<Trace>> create(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options = {});
+    static Result<std::unique_ptr<Trace>> create(const std::filesystem::path& folder, TraceKeys keys, TraceOptions options = {});
     /// Writes what waits, syncs log and head.
     ~Trace();
     Trace(const Trace&) = delete;
@@ -110,13 +126,15 @@ public:
     /// Hashes everything again and compares with the head. Errors: io only; what is wrong stands in the report.
     Result<TraceReport> check() const;
     /// The same for a log that nobody has open; changes nothing. Errors: not_found when there is no log; locked; io.
-    static Result<TraceReport> check_folder(const std::filesystem::path& folder, const crypto::Secret& mac_key);
+    static Result<TraceReport> check_folder(const std::filesystem::path& folder, const TraceKeys& keys);
+    /// Puts the head of a log that nobody has open under a new key: what follows is under that one, too. `keys` has the former one last in
+    /// its list, with the log's size. Can be repeated after it was interrupted. Errors: corrupt where the log has another size.
+    static Result<void> change_key(const std::filesystem::path& folder, const TraceKeys& keys);
 
 private:
     struct State;
     explicit Trace(std::unique_ptr<State> state);
-    static Result<std::unique_ptr<Trace>> start(const std::filesystem::path& folder, crypto::Secret mac_key, TraceOptions options,
-                                                bool may_make);
+    static Result<std::unique_ptr<Trace>> start(const std::filesystem::path& folder, TraceKeys keys, TraceOptions options, bool may_make);
     std::unique_ptr<State> state_;
 };
 

@@ -675,7 +675,7 @@ TEST_F(TraceTest, DroppedReorderedAndRepeatedEntriesAreNamed) {
 TEST_F(TraceTest, ARecordForgedWithTheKeyStillDoesNotGiveTheRoot) {
     add(*open(), 0, 6);
     Bytes log = log_bytes();
-    impl::LogKey key{mac_key(), impl::parse_header(ByteView(log).first(impl::kHeaderSize), mac_key()).value()};
+    const auto key = impl::parse_header(ByteView(log).first(impl::kHeaderSize), mac_key()).value();
     Entry lie = numbered(3);
     lie.allowed = false;
     const Bytes entry = encode_entry(lie, {}).value();

@@ -976,4 +976,8 @@ void Outbox::committed() {
     wake();
 }
 
+Result<void> rekey_outbox(database::Transaction& transaction, const crypto::Secret& former, const crypto::Secret& now) {
+    return outbox_store::rekey(transaction, former, now);
+}
+
 }  // namespace fiducial::ledger

@@ -181,4 +181,8 @@ private:
 /// The tables of this room, for Database::open.
 std::span<const database::Migration> migrations();
 
+/// Puts the MACs of the outbox's rows under another key. Those that did not fit the former one fit the new one as little.
+/// Requires: no outbox is open. Can be repeated.
+Result<void> rekey_outbox(database::Transaction& transaction, const crypto::Secret& former, const crypto::Secret& now);
+
 }  // namespace fiducial::ledger

@@ -12,14 +12,15 @@ namespace {
 
 constexpr std::size_t kMaxLeft = 100;
 constexpr std::uint64_t kSpareBytes = std::uint64_t{32} << 20;  // what must be free besides the copy
+constexpr std::chrono::hours kLeftAgain{1};                     // until a segment that could not be encrypted anew is tried again
 
 }  // namespace
 
 // What an object's record is worth: nothing once its study was erased; the record alone (the index is made from it) once nobody can ask for
 // the bytes.
-Result<Keeping> Store::keeping_of(const ObjectId& id, Slot slot, const Location& location) {
+Result<Keeping> Store::keeping_of(const ObjectId& id, Slot slot, const Location& location, bool reseal) {
     if (const auto secrets = secrets_->study_secrets(slot); !secrets) {
-        if (secrets.error().code == ErrorCode::not_found) return Keeping{Keep::nothing, {}};
+        if (secrets.error().code == ErrorCode::not_found) return Keeping{Keep::nothing};
         return fail(secrets.error());
     }
     FID_TRY(const auto row, database_->read([&](database::Transaction& t) { return index_->find_object(t, id); }));
@@ -31,54 +32,83 @@ Result<Keeping> Store::keeping_of(const ObjectId& id, Slot slot, const Location&
     switch (row->state) {
         case ObjectState::duplicate:
         case ObjectState::discarded:
-        case ObjectState::torn: return Keeping{Keep::record, {}};
+        case ObjectState::torn: return Keeping{Keep::record};
         case ObjectState::quarantined:
+            if (reseal) return Keeping{Keep::whole, row->ref, true};
             if (row->state_before != ObjectState::superseded) return left("is in quarantine: mend it, or send it again");
-            return Keeping{Keep::whole, {}};  // a good copy has its place: as damaged as it is
+            return Keeping{Keep::whole};  // a good copy has its place: as damaged as it is
         default: return Keeping{Keep::whole, row->ref};
     }
 }
 
-Result<std::uint64_t> Store::compact_segment(const SegmentInfo& segment, const CompactionOptions& options, std::vector<std::string>& left) {
-    const auto keep = [this](const ObjectId& id, Slot slot, const Location& location) { return keeping_of(id, slot, location); };
-    const auto pace = options.pace ? options.pace : [](std::uint64_t) { return Result<void>(); };
-    const auto worth = [&](std::uint64_t kept) {
-        return kept + options.least_dead_bytes <= segment.bytes &&
-               (segment.bytes - kept) * 100 >= std::uint64_t{options.dead_percent} * segment.bytes;
-    };
-    const auto fits = [&](std::uint64_t kept) -> Result<void> {
+RewriteRules Store::rewrite_rules(const std::function<Result<void>(std::uint64_t bytes)>& pace, bool reseal) {
+    RewriteRules rules;
+    rules.keep = [this, reseal](const ObjectId& id, Slot slot, const Location& location) { return keeping_of(id, slot, location, reseal); };
+    rules.worth = [](std::uint64_t) { return true; };
+    rules.fits = [this](std::uint64_t kept) -> Result<void> {
         if (!disk_) return {};
         FID_TRY(const auto room, disk_->look());
         if (room.free_bytes >= kept + kSpareBytes) return {};
         return fail(ErrorCode::no_space, "there is no room to rewrite it: " + room.text());
     };
-    auto written = vault_->rewrite_segment(segment.number, {keep, worth, fits, pace});
+    rules.pace = pace ? pace : [](std::uint64_t) { return Result<void>(); };
+    rules.reseal = reseal;
+    return rules;
+}
+
+/// Nothing where the segment is left as it is: because it is not worth it, or for a reason that is added to `left`.
+Result<std::optional<Rewritten>> Store::rewrite_segment(const SegmentInfo& segment, const RewriteRules& rules,
+                                                        std::vector<std::string>& left) {
+    auto written = vault_->rewrite_segment(segment.number, rules);
     if (!written) {
         const auto& error = written.error();
         if (error.code == ErrorCode::cancelled) return fail(error);
         if (left.size() < kMaxLeft) left.push_back("segment " + std::to_string(segment.number) + ": " + error.message);
-        return std::uint64_t{0};
+        return std::optional<Rewritten>();
     }
-    if (!*written) {
-        looked_at_[segment.number] = segment.bytes;  // less is dead than it seemed
-        return std::uint64_t{0};
-    }
+    if (!*written) return std::optional<Rewritten>();
     const auto& rewritten = **written;
     const std::unique_lock lock(places_mutex_);
     FID_CHECK(vault_->publish(rewritten));
     // All rows at once. Until then, and in an older index, they are found through what the new segment says was moved.
     FID_CHECK(database_->write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
         for (const auto& [id, from, to] : rewritten.objects) FID_CHECK(index_->move_object(t, id, from, to));
-        return {};
+        return follow_known_block(t, segment.number);
     }));
     FID_CHECK(vault_->retire(segment.number));
+    log::info("store", rules.reseal ? "a segment was encrypted anew" : "a segment was rewritten",
+              {{"segment", segment.number}, {"as", rewritten.name.number}, {"bytes", segment.bytes}, {"left", rewritten.bytes}});
+    return written;
+}
+
+// The last block that the index has seen may stand in a segment that another one stands in the place of by now.
+Result<void> Store::follow_known_block(database::Transaction& transaction, std::uint32_t former) {
+    const auto known = index_->known(transaction);
+    if (!known && known.error().code == ErrorCode::corrupt) return {};  // all is looked at again, then
+    if (!known) return fail(known.error());
+    if (known->block.segment != former) return {};
+    FID_TRY(const auto block, vault_->last_block_in_place_of(former));
+    return index_->set_known(transaction, {block, known->segment});
+}
+
+Result<std::uint64_t> Store::compact_segment(const SegmentInfo& segment, const CompactionOptions& options, std::vector<std::string>& left) {
+    auto rules = rewrite_rules(options.pace, false);
+    rules.worth = [&](std::uint64_t kept) {
+        return kept + options.least_dead_bytes <= segment.bytes &&
+               (segment.bytes - kept) * 100 >= std::uint64_t{options.dead_percent} * segment.bytes;
+    };
+    const auto left_before = left.size();
+    FID_TRY(const auto written, rewrite_segment(segment, rules, left));
+    if (!written) {
+        if (left.size() == left_before) looked_at_[segment.number] = segment.bytes;  // less is dead than it seemed
+        return std::uint64_t{0};
+    }
+    const auto& rewritten = *written;
     if (rewritten.name.number != 0) {
         std::uint64_t needed = 0;
         for (const auto& object : rewritten.objects) needed += object.to.record_size + object.to.stored_size;
         looked_at_[rewritten.name.number] = rewritten.bytes - std::min(needed, rewritten.bytes);
     }
-    log::info("store", "a segment was rewritten",
-              {{"segment", segment.number}, {"as", rewritten.name.number}, {"bytes", segment.bytes}, {"left", rewritten.bytes}});
     const std::lock_guard status_lock(status_mutex_);
     compaction_.copied_bytes += rewritten.bytes;
     return segment.bytes - rewritten.bytes;
@@ -90,6 +120,8 @@ Result<CompactionReport> Store::compact(const CompactionOptions& options) {
     const auto copied_before = compaction_status().copied_bytes;
     FID_TRY(const auto needed, database_->read([&](database::Transaction& t) { return index_->bytes_in_segments(t); }));
     FID_TRY(auto segments, vault_->segments());
+    // What is to be encrypted anew is rewritten then.
+    std::erase_if(segments, [until = secrets_->former_until()](const SegmentInfo& one) { return one.number <= until; });
     const auto needed_of = [&](const SegmentInfo& segment) {
         std::uint64_t bytes = 0;
         for (const auto number : std::set{segment.number, segment.place}) {
@@ -146,7 +178,7 @@ Result<void> Store::finish_compaction() {
         FID_TRY(const auto objects, vault_->moved_from(former));
         FID_CHECK(database_->write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
             for (const auto& [id, from, to] : objects) FID_CHECK(index_->move_object(t, id, from, to));
-            return {};
+            return follow_known_block(t, former);
         }));
         FID_CHECK(vault_->retire(former));
         log::info("store", "a segment that was rewritten is gone", {{"segment", former}});
@@ -173,17 +205,25 @@ void Compactor::run(const std::stop_token& stop) {
         return {};
     };
     std::string told;
+    auto again = std::chrono::steady_clock::now();
     while (!stop.stop_requested()) {
         {
             std::unique_lock lock(mutex_);
             changed_.wait_for(lock, stop, settings_.every, [] { return false; });
         }
         if (stop.stop_requested()) return;
-        const auto done = store_.compact(options);
-        if (!done && done.error().code == ErrorCode::cancelled) return;
-        const auto problem = !done ? done.error().message : done->left.empty() ? std::string() : done->left.front();
-        if (!problem.empty() && problem != told) log::warning("store", "compaction: " + problem);
-        told = problem;
+        const auto say = [&told](const auto& done, std::string_view what) {
+            const auto problem = !done ? done.error().message : done->left.empty() ? std::string() : done->left.front();
+            if (!problem.empty() && problem != told) log::warning("store", std::string(what) + ": " + problem);
+            told = problem;
+            return done || done.error().code != ErrorCode::cancelled;
+        };
+        if (store_.is_reencrypting() && std::chrono::steady_clock::now() >= again) {
+            const auto done = store_.reencrypt({options.pace, {}, true});
+            if (!say(done, "encrypting anew")) return;
+            if (!done || !done->left.empty()) again = std::chrono::steady_clock::now() + kLeftAgain;
+        }
+        if (settings_.compact && !say(store_.compact(options), "compaction")) return;
     }
 }
 

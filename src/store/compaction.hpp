@@ -36,7 +36,21 @@ struct CompactionStatus {
     std::string problem;                                            // of the last pass; empty: none
 };
 
-/// Rewrites segments with much dead room in the background, one at a time and no faster than told.
+/// How far the data of a store that got a new root key are encrypted anew.
+struct ReencryptionReport {
+    bool finished = true;                             // nothing is under a former secret any more, and these are destroyed
+    std::uint64_t segments = 0, bytes = 0;            // encrypted anew by this run
+    std::uint64_t segments_left = 0, bytes_left = 0;  // still under former secrets
+    std::vector<std::string> left;                    // why; at most 100
+};
+struct ReencryptionOptions {
+    std::function<Result<void>(std::uint64_t bytes)> pace{};  // as that of compaction
+    std::function<void(std::uint64_t bytes_done, std::uint64_t bytes_total)> progress{};
+    bool gives_way = false;  // ends after a segment when another run, which does not, waits for this one
+};
+
+/// Rewrites segments in the background, one at a time and no faster than told: those with much dead room, and those that are to be
+/// encrypted anew.
 /// Threads: safe.
 class Compactor {
 public:
@@ -44,6 +58,7 @@ public:
         CompactionOptions options;
         std::uint64_t bytes_per_second = 32 << 20;  // read and written together
         std::chrono::milliseconds every{60'000};
+        bool compact = true;  // false: only what is to be encrypted anew
     };
     /// Requires: the store outlives it.
     Compactor(Store& store, Settings settings);

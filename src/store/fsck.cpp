@@ -184,10 +184,10 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
             } else if (row.state != ObjectState::discarded && row.state != ObjectState::torn && row.state != ObjectState::duplicate &&
                        !has_wrong_secrets(row.ref.slot)) {
                 auto whole = Result<void>();
-                if (options.read_everything) {
-                    whole = vault_->check_object(row.ref);
-                } else if (auto opened = vault_->open_object(row.ref); !opened) {
+                if (auto opened = open_object(row.ref); !opened) {
                     whole = fail(opened.error());
+                } else if (options.read_everything) {
+                    whole = opened->check();
                 }
                 if (!whole && whole.error().code == ErrorCode::io) {
                     check.find(Kind::unreadable, after, describe(row.ref.location), whole.error().message, kUnreadable);

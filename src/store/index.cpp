@@ -453,6 +453,14 @@ Result<void> Index::move_object(database::Transaction& transaction, const Object
     object->record_size = static_cast<long long>(to.record_size);
     object->stored_size = static_cast<long long>(to.stored_size);
     object->elsewhere = parts_text(to.elsewhere);
+    object->header_hash = to_hex(to.header_hash);
+    return update_row(transaction, row_key_, *object);
+}
+
+Result<void> Index::set_header_hash(database::Transaction& transaction, const ObjectId& id, const Hash& header_hash) {
+    FID_TRY(auto object, select_row<ObjectColumns>(transaction, row_key_, "WHERE t.object_id = :id", {to_hex(id)}));
+    if (!object) return fail(ErrorCode::not_found, "the index knows no object " + to_hex(id));
+    object->header_hash = to_hex(header_hash);
     return update_row(transaction, row_key_, *object);
 }
 

@@ -197,6 +197,8 @@ public:
     /// Tells where an object lies now. Nothing happens where it is not known, or not said to lie at `from`: a start may have been there
     /// before.
     Result<void> move_object(database::Transaction& transaction, const ObjectId& object, const Location& from, const ObjectPlace& to);
+    /// An object that is where it was, under another secret. Errors: not_found.
+    Result<void> set_header_hash(database::Transaction& transaction, const ObjectId& object, const Hash& header_hash);
     /// Bytes in each segment that objects still need, records included, by what the rows say (their MACs are not looked at).
     Result<std::map<std::uint32_t, std::uint64_t>> bytes_in_segments(database::Transaction& transaction) const;
     /// Studies whose erasure was begun, each with the slot of its patient: destroyed and forgotten, but for what a crash left of it.

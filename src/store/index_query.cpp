@@ -12,10 +12,6 @@
 namespace fiducial::store {
 namespace {
 
-std::string fact_mac(const crypto::Secret& row_key, const std::string& name, const std::string& value) {
-    return to_hex(crypto::tagged_hmac_sha256(row_key.view(), "fid.fact1", {as_bytes(name), as_bytes("="), as_bytes(value)}));
-}
-
 Result<std::optional<StudyColumns>> study_columns(database::Transaction& transaction, const crypto::Secret& row_key, const Uid& study_uid) {
     return select_row<StudyColumns>(transaction, row_key, "WHERE t.study_uid = :uid", {study_uid.text()});
 }

@@ -34,6 +34,7 @@ struct ShredStore::State {
     mutable std::mutex mutex;
     std::map<Kind, std::uint32_t> page_counts;
     std::map<Kind, Slot> next_free;
+    std::uint32_t former_until = 0;
     using Key = std::pair<Kind, std::uint32_t>;
     mutable std::map<Key, std::shared_ptr<const ShredPage>> cache;
     mutable std::list<Key> cache_order;
@@ -70,6 +71,16 @@ struct ShredStore::State {
                                                 std::to_string(page_counts[Kind::study]) + " study and " +
                                                 std::to_string(page_counts[Kind::patient]) + " patient pages in sequence, " +
                                                 std::to_string(files) + " files); restore it from a backup");
+        }
+        return {};
+    }
+
+    Result<void> look_for_former() {
+        for (std::uint32_t number = 0; number < page_counts[Kind::study]; ++number) {
+            FID_TRY(const auto file, File::open(path_of(Kind::study, number), File::Mode::read));
+            Bytes head(ShredPage::kHeadSize);
+            FID_CHECK(file.read_exactly_at(0, head));
+            former_until = std::max(former_until, ShredPage::claimed_former_until(head));
         }
         return {};
     }
@@ -129,7 +140,11 @@ struct ShredStore::State {
 
     std::uint64_t slots(Kind kind) const { return std::uint64_t{page_counts.at(kind)} * kSlotsPerPage; }  // under the mutex
 
-    Result<crypto::Secret> secrets(Kind kind, Slot slot) const {
+    struct Found {
+        crypto::Secret secrets;  // of the slot, one after another
+        std::uint32_t former_until = 0;
+    };
+    Result<Found> secrets(Kind kind, Slot slot) const {
         const std::lock_guard lock(mutex);
         const auto number = slot / kSlotsPerPage;
         if (number >= page_counts.at(kind)) return fail(secrets_missing(word_for(kind), slot, slots(kind)));
@@ -138,7 +153,7 @@ struct ShredStore::State {
             return fail(ErrorCode::not_found,
                         "the secrets of " + std::string(word_for(kind)) + " slot " + std::to_string(slot) + " were destroyed");
         }
-        return crypto::Secret::copy_of(page->slot(slot % kSlotsPerPage).subspan(1));
+        return Found{crypto::Secret::copy_of(page->slot(slot % kSlotsPerPage).subspan(1)), page->former_until};
     }
 
     static std::filesystem::path former_of(std::filesystem::path path) { return path += ".former"; }
@@ -189,6 +204,7 @@ struct ShredStore::State {
         changed->kind = kind;
         changed->number = number;
         changed->generation = page->generation + 1;
+        changed->former_until = page->former_until;
         changed->slots = page->slots.clone();
         changed->destroy(slot % kSlotsPerPage);
         FID_CHECK(replace(*changed, wrapping_key));
@@ -214,6 +230,7 @@ Result<std::unique_ptr<ShredStore>> ShredStore::open(const std::filesystem::path
         log::warning("store", "the former file of a page of secrets could not be overwritten yet; the next erasure or start tries again",
                      {{"why", done.error().message}});
     }
+    FID_CHECK(state->look_for_former());
     for (const auto kind : {Kind::study, Kind::patient}) {
         if (state->page_counts[kind] == 0) {
             if (!may_make) return fail(secrets_missing(word_for(kind), 0, 0).with(folder.string()));
@@ -250,11 +267,15 @@ std::uint64_t ShredStore::patient_slots() const {
 }
 
 Result<StudySecretPair> ShredStore::study_secrets(Slot slot) const {
-    FID_TRY(const auto both, state_->secrets(Kind::study, slot));
-    return StudySecretPair{crypto::Secret::copy_of(both.view().first(32)), crypto::Secret::copy_of(both.view().subspan(32))};
+    FID_TRY(const auto found, state_->secrets(Kind::study, slot));
+    const auto part = [&](std::size_t number) { return crypto::Secret::copy_of(found.secrets.view().subspan(32 * number, 32)); };
+    StudySecretPair pair{part(0), part(1), {}, found.former_until};
+    if (found.former_until != 0) pair.former_d = part(2);
+    return pair;
 }
 Result<crypto::Secret> ShredStore::patient_secret(Slot slot) const {
-    return state_->secrets(Kind::patient, slot);
+    FID_TRY(auto found, state_->secrets(Kind::patient, slot));
+    return std::move(found.secrets);
 }
 
 Result<void> ShredStore::destroy_study(Slot slot) {
@@ -282,23 +303,59 @@ Result<void> ShredStore::copy_pages(const std::function<Result<void>(const std::
     return {};
 }
 
-Result<void> ShredStore::rewrap(const Keyring& keyring) {
+std::uint32_t ShredStore::former_until() const {
     const std::lock_guard lock(state_->mutex);
-    // Pages that an earlier, interrupted run has rewrapped already open under the new key.
+    return state_->former_until;
+}
+
+Result<void> ShredStore::forget_former() {
+    const std::lock_guard lock(state_->mutex);
+    for (std::uint32_t number = 0; number < state_->page_counts[Kind::study]; ++number) {
+        FID_TRY(const auto page, state_->load(Kind::study, number));
+        if (page->former_until == 0) {
+            FID_CHECK(state_->overwrite_former(state_->path_of(Kind::study, number)));
+            continue;
+        }
+        const auto settled = std::make_shared<const ShredPage>(page->settled());
+        FID_CHECK(state_->replace(*settled, state_->wrapping_key));
+        state_->remember({Kind::study, number}, settled);
+    }
+    state_->former_until = 0;
+    return {};
+}
+
+Result<void> ShredStore::renew(const std::filesystem::path& folder, const Keyring& former, const Keyring& now, const UsedSecrets& used) {
+    State state;
+    state.folder = folder;
+    FID_CHECK(state.count_pages());
     for (const auto kind : {Kind::study, Kind::patient}) {
-        for (std::uint32_t number = 0; number < state_->page_counts[kind]; ++number) {
-            FID_TRY(const auto file, read_file(state_->path_of(kind, number), kMaxShredPageBytes));
-            if (ShredPage::open(file, keyring.shred_key())) continue;
-            auto page = ShredPage::open(file, state_->wrapping_key);
-            if (!page) return fail(page.error().with(state_->path_of(kind, number).string()));
-            ++page->generation;
-            FID_CHECK(state_->replace(*page, keyring.shred_key()));
+        const std::uint64_t slots_used = kind == Kind::study ? used.study_slots : used.patient_slots;
+        for (std::uint32_t number = 0; number < state.page_counts[kind]; ++number) {
+            const auto path = state.path_of(kind, number);
+            FID_TRY(const auto file, read_file(path, kMaxShredPageBytes));
+            if (ShredPage::open(file, now.shred_key())) {  // an earlier run has been here
+                FID_CHECK(state.overwrite_former(path));
+                continue;
+            }
+            auto page = ShredPage::open(file, former.shred_key());
+            if (!page) return fail(page.error().with(path.string()));
+            if (page->former_until != 0)
+                return fail(ErrorCode::conflict, path.string() + ": data that are being encrypted anew come to their end first");
+            const std::uint64_t first = std::uint64_t{number} * kSlotsPerPage;
+            const auto used_here = slots_used <= first ? 0 : std::min<std::uint64_t>(slots_used - first, kSlotsPerPage);
+            FID_CHECK(state.replace(page->renewed(static_cast<std::uint32_t>(used_here), used.segment), now.shred_key()));
         }
     }
-    state_->wrapping_key = keyring.shred_key().clone();
-    state_->cache.clear();
-    state_->cache_order.clear();
     return {};
+}
+
+Slot ShredStore::study_slots_used() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->next_free.at(Kind::study);
+}
+Slot ShredStore::patient_slots_used() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->next_free.at(Kind::patient);
 }
 
 }  // namespace fiducial::store

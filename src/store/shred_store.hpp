@@ -19,6 +19,15 @@ inline constexpr std::uint32_t kSlotsPerPage = 1024;
 struct StudySecretPair {
     crypto::Secret k;
     crypto::Secret d;
+    // While data are encrypted anew:
+    crypto::Secret former_d;         // under which data in segments up to this one may still be
+    std::uint32_t former_until = 0;  // 0: there is none
+};
+
+/// How far a store was in use when it got a new root key.
+struct UsedSecrets {
+    Slot study_slots = 0, patient_slots = 0;  // slots below these
+    std::uint32_t segment = 0;                // segments up to this one
 };
 
 /// Keeps the secrets without which nothing of a study or patient can be read or named, and destroys them on demand.
@@ -56,8 +65,18 @@ public:
     /// call are in them. For backups: whoever keeps a copy keeps what was destroyed since.
     Result<void> copy_pages(const std::function<Result<void>(const std::string& file_name, ByteView page)>& take) const;
 
-    /// Writes every page again, wrapped under another site key. Durable when it returns; can be repeated after a failure.
-    Result<void> rewrap(const Keyring& keyring);
+    /// The highest segment with data that may be under a former D of their study. 0: none is.
+    std::uint32_t former_until() const;
+    /// Destroys the former Ds for good. Durable when it returns; can be repeated after a failure.
+    /// Requires: nothing that anybody needs is under them any more.
+    Result<void> forget_former();
+    /// Writes every page again, wrapped under another root key, with a fresh D beside the former one in each slot of a study that is in
+    /// use, and wholly fresh secrets in those that are not. Can be repeated after a failure. Requires: nobody has the folder open.
+    /// Errors: conflict where pages hold former Ds already.
+    static Result<void> renew(const std::filesystem::path& folder, const Keyring& former, const Keyring& now, const UsedSecrets& used);
+    /// The slots below these are in use.
+    Slot study_slots_used() const;
+    Slot patient_slots_used() const;
 
 private:
     struct State;

@@ -151,20 +151,53 @@ TEST_F(ShredStoreTest, ANewerFormatIsRefusedAsSuch) {
     EXPECT_EQ(newer.error().code, ErrorCode::unsupported);
 }
 
-TEST_F(ShredStoreTest, RewrappingKeepsSecretsUnderAnotherKey) {
-    Bytes k;
+TEST_F(ShredStoreTest, RenewedPagesKeepNamesAndGetFreshKeysForData) {
+    const Keyring former(test_site_key(1), kZero32), now(test_site_key(2), kZero32);
+    Bytes k, d, p, unused_k, unused_p;
     {
         auto store = secrets(1);
         ASSERT_TRUE(store);
         k = bytes((*store)->study_secrets(7)->k);
-        ASSERT_TRUE((*store)->rewrap(Keyring(test_site_key(2), kZero32)));
-        ASSERT_TRUE((*store)->rewrap(Keyring(test_site_key(2), kZero32)));
-        EXPECT_EQ(bytes((*store)->study_secrets(7)->k), k);
+        d = bytes((*store)->study_secrets(7)->d);
+        unused_k = bytes((*store)->study_secrets(8)->k);
+        p = bytes(*(*store)->patient_secret(2));
+        unused_p = bytes(*(*store)->patient_secret(3));
+        ASSERT_TRUE((*store)->destroy_study(5));
+        EXPECT_EQ((*store)->former_until(), 0U);
     }
+    for (int twice = 0; twice < 2; ++twice) ASSERT_TRUE(ShredStore::renew(folder_ / "secrets", former, now, {8, 3, 42}));
     EXPECT_FALSE(secrets(1));
-    auto again = secrets(2);
-    ASSERT_TRUE(again);
-    EXPECT_EQ(bytes((*again)->study_secrets(7)->k), k);
+    Bytes fresh;
+    for (const bool settled : {false, true}) {
+        auto again = secrets(2);
+        ASSERT_TRUE(again);
+        EXPECT_EQ((*again)->former_until(), settled ? 0U : 42U);
+        const auto pair = (*again)->study_secrets(7);
+        ASSERT_TRUE(pair);
+        EXPECT_EQ(bytes(pair->k), k);
+        EXPECT_NE(bytes(pair->d), d);
+        EXPECT_EQ(pair->former_until, settled ? 0U : 42U);
+        EXPECT_EQ(bytes(pair->former_d), settled ? Bytes() : d);
+        if (settled) {
+            EXPECT_EQ(bytes(pair->d), fresh);
+        }
+        fresh = bytes(pair->d);
+        EXPECT_NE(bytes((*again)->study_secrets(8)->k), unused_k) << "nothing is named with it yet";
+        EXPECT_EQ((*again)->study_secrets(5).error().code, ErrorCode::not_found);
+        EXPECT_EQ(bytes(*(*again)->patient_secret(2)), p);
+        EXPECT_NE(bytes(*(*again)->patient_secret(3)), unused_p);
+        if (!settled) {
+            ASSERT_TRUE((*again)->destroy_study(6)) << "an erasure meanwhile";
+            EXPECT_EQ((*again)->study_secrets(6).error().code, ErrorCode::not_found);
+            (*again)->mark_study_slots_used(kSlotsPerPage - 1);
+            EXPECT_EQ((*again)->allocate_study_slot(), kSlotsPerPage);
+            EXPECT_EQ((*again)->study_secrets(kSlotsPerPage)->former_until, 0U) << "of a new page";
+            ASSERT_TRUE((*again)->forget_former());
+            ASSERT_TRUE((*again)->forget_former());
+            EXPECT_EQ((*again)->former_until(), 0U);
+            EXPECT_EQ((*again)->study_secrets(6).error().code, ErrorCode::not_found);
+        }
+    }
 }
 
 /// The disk refuses one step after the other of what `act` does: the first, then the second … `then` is called after each.
@@ -270,22 +303,24 @@ TEST_F(RefusedStepTest, AnErasureThatFailsSaysSoAndIsFinishedLater) {
         });
 }
 
-TEST_F(RefusedStepTest, RewrappingIsFinishedWhenItIsRepeated) {
-    const Keyring next(test_site_key(2), kZero32);
-    Bytes study, patient;
+TEST_F(RefusedStepTest, ANewRootKeyIsFinishedWhenItIsRepeated) {
+    const Keyring former(test_site_key(1), kZero32), now(test_site_key(2), kZero32);
+    Bytes study, data, patient;
     const auto prepare = [&] {
         auto store = secrets().value();
-        study = bytes(store->study_secrets(5)->d);
+        study = bytes(store->study_secrets(5)->k);
+        data = bytes(store->study_secrets(5)->d);
         patient = bytes(*store->patient_secret(5));
     };
-    refuse_each_step(
-        prepare, [&](ShredStore& store) { return store.rewrap(next); },
-        [&](std::unique_ptr<ShredStore> store, FaultyDisk::Call) {
-            ASSERT_TRUE(store->rewrap(next));
-            store = secrets(2).value();
-            EXPECT_EQ(bytes(store->study_secrets(5)->d), study);
-            EXPECT_EQ(bytes(*store->patient_secret(5)), patient);
-        });
+    const auto renew = [&](ShredStore&) { return ShredStore::renew(folder_ / "secrets", former, now, {8, 8, 42}); };
+    refuse_each_step(prepare, renew, [&](std::unique_ptr<ShredStore> store, FaultyDisk::Call) {
+        ASSERT_TRUE(renew(*store));
+        store = secrets(2).value();
+        EXPECT_EQ(bytes(store->study_secrets(5)->k), study);
+        EXPECT_EQ(bytes(store->study_secrets(5)->former_d), data);
+        EXPECT_EQ(bytes(*store->patient_secret(5)), patient);
+        ASSERT_TRUE(store->forget_former());
+    });
 }
 
 TEST_F(ShredStoreTest, APageThatNothingReplacedIsNotOverwrittenAsAFormerOne) {

@@ -26,33 +26,48 @@ std::uint64_t now_ms() {
 
 Store::~Store() = default;
 
-Result<void> Store::take_lock() {
-    FID_TRY(lock_, File::open(folder_ / "lock", File::Mode::read_write_create));
-    if (auto taken = lock_.lock_exclusively(); !taken) {
-        if (taken.error().code != ErrorCode::locked) return taken;
+Result<File> Store::lock(const std::filesystem::path& folder) {
+    FID_TRY(auto lock, File::open(folder / "lock", File::Mode::read_write_create));
+    if (auto taken = lock.lock_exclusively(); !taken) {
+        if (taken.error().code != ErrorCode::locked) return fail(taken.error());
         Bytes pid(32);
-        const auto size = lock_.read_at(0, pid);
+        const auto size = lock.read_at(0, pid);
         std::string holder(as_text(pid).substr(0, size.value_or(0)));
         while (!holder.empty() && (holder.back() == '\n' || holder.back() == '\0')) holder.pop_back();
-        return fail(ErrorCode::locked, folder_.string() + " is in use by another archive" +
+        return fail(ErrorCode::locked, folder.string() + " is in use by another archive" +
                                            (holder.empty() ? "" : " (process " + holder + ")") + "; one process at a time may open a site");
     }
-    FID_CHECK(lock_.truncate(0));
-    return lock_.write_at(0, as_bytes(std::to_string(::getpid()) + "\n"));
+    FID_CHECK(lock.truncate(0));
+    FID_CHECK(lock.write_at(0, as_bytes(std::to_string(::getpid()) + "\n")));
+    return lock;
 }
 
 // site.id = magic ‖ site id ‖ check value of the site key.
-Result<void> Store::make_keyring(const crypto::Secret& site_key) {
+Result<Store::SiteId> Store::read_site_id() const {
     const auto path = folder_ / "site.id";
-    auto file = read_file(path, 4096);
-    if (!file && file.error().code != ErrorCode::not_found) return fail(file.error());
-    if (file) {
-        if (file->size() != kSiteMagic.size() + 64 || as_text(ByteView(*file).first(kSiteMagic.size())) != kSiteMagic) {
-            return fail(ErrorCode::corrupt, path.string() + " is not what was written; restore it from a backup");
-        }
-        FID_TRY(const auto site_id, fixed<32>(ByteView(*file).subspan(kSiteMagic.size(), 32), "site id"));
-        keyring_ = std::make_unique<Keyring>(site_key, site_id);
-        if (!crypto::equal_constant_time(keyring_->check_value(), ByteView(*file).last(32))) {
+    FID_TRY(const auto file, read_file(path, 4096));
+    if (file.size() != kSiteMagic.size() + 64 || as_text(ByteView(file).first(kSiteMagic.size())) != kSiteMagic) {
+        return fail(ErrorCode::corrupt, path.string() + " is not what was written; restore it from a backup");
+    }
+    SiteId site;
+    FID_TRY(site.id, fixed<32>(ByteView(file).subspan(kSiteMagic.size(), 32), "site id"));
+    FID_TRY(site.check, fixed<32>(ByteView(file).last(32), "check value"));
+    return site;
+}
+
+Result<void> Store::write_site_id(const Keyring& keyring) const {
+    Bytes bytes = to_bytes(as_bytes(kSiteMagic));
+    append(bytes, keyring.site_id());
+    append(bytes, keyring.check_value());
+    return write_file_atomically(folder_ / "site.id", bytes);
+}
+
+Result<void> Store::make_keyring(const crypto::Secret& site_key) {
+    const auto site = read_site_id();
+    if (!site && site.error().code != ErrorCode::not_found) return fail(site.error());
+    if (site) {
+        keyring_ = std::make_unique<Keyring>(site_key, site->id);
+        if (!crypto::equal_constant_time(keyring_->check_value(), site->check)) {
             return fail(ErrorCode::wrong_passphrase, "the site key does not belong to " + folder_.string());
         }
         return {};
@@ -60,13 +75,11 @@ Result<void> Store::make_keyring(const crypto::Secret& site_key) {
     std::error_code error;
     for (const auto* part : {"segments", "secrets", "index.db"}) {
         if (std::filesystem::exists(folder_ / part, error))
-            return fail(ErrorCode::corrupt, path.string() + " is missing while " + part + " is there; restore it from a backup");
+            return fail(ErrorCode::corrupt,
+                        (folder_ / "site.id").string() + " is missing while " + part + " is there; restore it from a backup");
     }
     keyring_ = std::make_unique<Keyring>(site_key, crypto::random_bytes32());
-    Bytes bytes = to_bytes(as_bytes(kSiteMagic));
-    append(bytes, keyring_->site_id());
-    append(bytes, keyring_->check_value());
-    return write_file_atomically(path, bytes);
+    return write_site_id(*keyring_);
 }
 
 Result<void> Store::open_database(const StoreOptions& options) {
@@ -107,7 +120,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
     std::error_code error;
     if (std::filesystem::create_directories(folder, error)) std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
     if (error) return fail(error_from_errno(error.value(), "making the folder", folder));
-    FID_CHECK(store->take_lock());
+    FID_TRY(store->lock_, lock(folder));
     FID_CHECK(store->make_keyring(site_key));
     // Pages are made before anything is stored under them: where anything was, missing ones are lost.
     const bool is_new = !std::filesystem::exists(folder / "index.db", error) &&
@@ -123,9 +136,18 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
     if (options.wrap_segments) segments = options.wrap_segments(std::move(segments));
     auto vault_options = options.vault;
     if (options.disk) vault_options.admit = [disk = options.disk] { return disk->admit(); };
+    // What is written from here on must be told from what is still to be encrypted anew.
+    const auto known_segment = std::max(known.segment, store->secrets_->former_until());
     FID_TRY(store->vault_,
-            Vault::open(std::move(segments), *store->secrets_, store->keyring_->site_id(), vault_options, known.block, known.segment));
+            Vault::open(std::move(segments), *store->secrets_, store->keyring_->site_id(), vault_options, known.block, known_segment));
     store->disk_ = options.disk;
+    FID_TRY(const auto to_reencrypt, store->segments_to_reencrypt());
+    for (const auto& segment : to_reencrypt) {
+        if (segment.is_open) FID_CHECK(store->vault_->close_segment(segment.number));  // what comes now needs no second encryption
+        store->reencryption_.finished = false;
+        store->reencryption_.segments_left += 1;
+        store->reencryption_.bytes_left += segment.bytes;
+    }
     FID_CHECK(store->finish_compaction());
     FID_CHECK(store->recover());
     FID_CHECK(store->finish_erasures());

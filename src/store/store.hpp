@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -96,7 +97,8 @@ public:
     Result<StoredObject> commit(PendingObject object);
     Result<std::vector<StoredObject>> commit_many(std::vector<PendingObject> objects);
 
-    Result<ObjectReader> open_object(const ObjectRef& ref) const { return vault_->open_object(ref); }
+    /// Also by a row that was read before the object was encrypted anew.
+    Result<ObjectReader> open_object(const ObjectRef& ref) const;
 
     /// Changes what an object is, in the segments and in the index. Durable when it returns.
     /// set_aside → current (accepted: takes the place of what stood there) or discarded; any → quarantined and back.
@@ -117,6 +119,32 @@ public:
     /// Errors: cancelled by options.pace; those of the disk. One at a time; everything else goes on meanwhile.
     Result<CompactionReport> compact(const CompactionOptions& options);
     CompactionStatus compaction_status() const;
+
+    // A new root key, for one that has leaked. Spec: docs/design/keys.md
+    /// What is in use now: for change_root(), once this store is closed.
+    UsedSecrets used_secrets() const;
+    /// The lock that keeps other processes out, for as long as the file is open. Errors: locked, naming the process that has it.
+    static Result<File> lock(const std::filesystem::path& folder);
+    /// The same of an open store, to keep it when the store is closed.
+    File take_lock_away() { return std::move(lock_); }
+    /// Puts all that is derived from a store's root key under another one: the MACs of the index and, by `others`, those of tables of other
+    /// rooms in it, the shred store's pages; data are to be encrypted anew from then on. Requires: nobody has the folder open, and the
+    /// caller has its lock. Can be repeated after it was interrupted anywhere.
+    /// Errors: conflict while data are still being encrypted anew; wrong_passphrase.
+    static Result<void> change_root(
+        const std::filesystem::path& folder, const crypto::Secret& former, const crypto::Secret& now, const UsedSecrets& used,
+        const StoreOptions& options,
+        const std::function<Result<void>(database::Database& database, database::Transaction& transaction)>& others);
+    /// Something may still be under former secrets.
+    bool is_reencrypting() const { return secrets_->former_until() != 0; }
+    /// Rewrites the segments that were there when the root key was changed, under the present secrets, and destroys the former ones at the
+    /// end. Safe to kill at any moment; goes on where it was. Errors and the rest: as those of compact().
+    Result<ReencryptionReport> reencrypt(const ReencryptionOptions& options);
+    /// How far it is: of the last run, or as it stood when the store was opened.
+    ReencryptionReport reencryption_status() const;
+    /// While it is held no former secret is destroyed: what was read from index and segments since can be opened with what is in the pages.
+    std::shared_lock<std::shared_mutex> keep_former_secrets() { return std::shared_lock(former_secrets_mutex_); }
+
     /// While it is held no segment takes another's place: for whoever reads segments past the vault.
     std::shared_lock<std::shared_mutex> keep_places() { return std::shared_lock(places_mutex_); }
 
@@ -129,8 +157,14 @@ public:
 
 private:
     Store() = default;
-    Result<void> take_lock();
     Result<void> make_keyring(const crypto::Secret& site_key);
+    /// What stands in site.id. Errors: not_found; corrupt.
+    struct SiteId {
+        Bytes32 id{};
+        Hash check{};  // value of the site key
+    };
+    Result<SiteId> read_site_id() const;
+    Result<void> write_site_id(const Keyring& keyring) const;
     Result<void> open_database(const StoreOptions& options);
     Result<Slot> patient_slot(const ObjectDescription& description);
     Result<Index::Known> known();
@@ -138,7 +172,12 @@ private:
     Result<void> finish_compaction();
     Result<void> finish_erasures();
     Result<void> erase(const Index::Erasure& erasure);
-    Result<Keeping> keeping_of(const ObjectId& id, Slot slot, const Location& location);
+    Result<Keeping> keeping_of(const ObjectId& id, Slot slot, const Location& location, bool reseal);
+    RewriteRules rewrite_rules(const std::function<Result<void>(std::uint64_t bytes)>& pace, bool reseal);
+    Result<std::optional<Rewritten>> rewrite_segment(const SegmentInfo& segment, const RewriteRules& rules, std::vector<std::string>& left);
+    Result<void> follow_known_block(database::Transaction& transaction, std::uint32_t former);
+    Result<std::vector<SegmentInfo>> segments_to_reencrypt() const;
+    Result<void> name_headers_anew();
     Result<std::uint64_t> compact_segment(const SegmentInfo& segment, const CompactionOptions& options, std::vector<std::string>& left);
     Result<void> miss_what_is_lost(database::Transaction& transaction, const StoredObject& manifest, std::vector<std::string>& faults);
     Result<void> apply_mark(database::Transaction& transaction, const Mark& mark);
@@ -159,10 +198,13 @@ private:
     std::uint64_t recovered_ = 0;
     std::shared_ptr<const DiskWatch> disk_;
     std::mutex compaction_mutex_;
+    std::atomic<int> reencryptions_waiting_{0};         // that do not give way
     std::map<std::uint32_t, std::uint64_t> looked_at_;  // segment → bytes in it that seem dead and are not; under compaction_mutex_
     std::shared_mutex places_mutex_;                    // exclusively: while a rewritten segment takes another's place
+    std::shared_mutex former_secrets_mutex_;            // exclusively: while former secrets are destroyed
     mutable std::mutex status_mutex_;
     CompactionStatus compaction_;
+    ReencryptionReport reencryption_;
 };
 
 }  // namespace fiducial::store

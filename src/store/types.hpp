@@ -66,6 +66,7 @@ struct ObjectPlace {
     Location location;
     std::uint64_t record_size = 0, stored_size = 0;
     std::vector<SegmentPart> elsewhere;  // of it in other segments
+    Hash header_hash{};                  // another one where it was encrypted anew
 };
 
 /// All that it takes to read one object and to know that it is this one and no other. Comes from an index row whose MAC was checked.

@@ -126,6 +126,8 @@ public:
     /// Preamble and group 0002; empty where there were none.
     Result<Bytes> prefix() const;
     const ObjectDescription& description() const;
+    /// Reads every chunk, the fragment and the prefix.
+    Result<void> check();
 
 private:
     friend class Vault;
@@ -161,13 +163,15 @@ enum class Keep : std::uint8_t {
 };
 struct Keeping {
     Keep keep = Keep::whole;
-    std::optional<ObjectRef> check;  // every chunk is checked before it is copied
+    std::optional<ObjectRef> check{};  // every chunk is checked before it is copied
+    bool is_damaged = false;           // known to be, with no good copy to come: kept as damaged as it is
 };
 struct RewriteRules {
     std::function<Result<Keeping>(const ObjectId& id, Slot slot, const Location& location)> keep;
     std::function<bool(std::uint64_t kept_bytes)> worth;         // whether to go on, once it is known how much stays
     std::function<Result<void>(std::uint64_t kept_bytes)> fits;  // whether there is room for it
     std::function<Result<void>(std::uint64_t bytes)> pace;       // after each piece of work
+    bool reseal = false;                                         // everything is sealed under the present D of its study
 };
 struct MovedObject {
     ObjectId id{};
@@ -235,9 +239,10 @@ public:
     Result<void> close_segment(std::uint32_t number);
     /// Whether a segment stands behind another in the order.
     bool is_behind(std::uint32_t number, std::uint32_t other) const;
-    /// Writes what is to be kept of a segment into a new one, under the same ciphertext and in the same order. The former one stays as it
-    /// is. Returns: nothing where it is not worth it. Errors: conflict while objects with bytes there are still being stored; corrupt, for
-    /// damage; those of the rules. Then nothing has changed.
+    /// Writes what is to be kept of a segment into a new one, under the same ciphertext (unless rules.reseal) and in the same order. The
+    /// former one stays as it is. With rules.reseal objects take the bytes that they have in other segments with them. Returns: nothing
+    /// where it is not worth it. Errors: conflict while objects with bytes there are still being stored; corrupt, for damage; those of the
+    /// rules. Then nothing has changed.
     Result<std::optional<Rewritten>> rewrite_segment(std::uint32_t number, const RewriteRules& rules) const;
     /// From here on it stands in the former one's place, which is read no more but by those who read it already.
     Result<void> publish(const Rewritten& rewritten) const;
@@ -247,6 +252,8 @@ public:
     Result<std::vector<std::uint32_t>> superseded() const;
     /// What went from such a segment into the one in its place.
     Result<std::vector<MovedObject>> moved_from(std::uint32_t number) const;
+    /// The last block of the segment that stands in the place of a former one. Offset 0: it has none.
+    Result<Location> last_block_in_place_of(std::uint32_t former) const;
     /// Where the bytes of a segment lie, for people.
     Result<std::string> name_of_segment(std::uint32_t number) const;
 

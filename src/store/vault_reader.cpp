@@ -11,12 +11,35 @@ constexpr std::uint64_t kReadAhead = 8;  // chunks
 
 }  // namespace
 
-Result<OpenedRecord> open_record(ObjectRecord record, const crypto::Secret& d) {
-    OpenedRecord opened;
-    opened.key = derive_stream_key(d, record.header.id, "fid.object1");
-    if (!crypto::equal_constant_time(opened.key.commitment, record.header.commitment)) {
-        return fail(ErrorCode::corrupt, "the key commitment does not match");
+Result<StreamSecret> secret_of_stream(const StudySecretPair& secrets, std::uint32_t segment, const Bytes32& id, std::string_view info,
+                                      const Hash& commitment) {
+    const auto fits = [&](const StreamKey& key) { return crypto::equal_constant_time(key.commitment, commitment); };
+    if (auto key = derive_stream_key(secrets.d, id, info); fits(key)) return StreamSecret{secrets.d.clone(), std::move(key)};
+    // What came since is under the present secret, or was not stored by us: whoever knows the former one could have written it.
+    if (segment <= secrets.former_until) {
+        if (auto key = derive_stream_key(secrets.former_d, id, info); fits(key))
+            return StreamSecret{secrets.former_d.clone(), std::move(key)};
     }
+    return fail(ErrorCode::corrupt, "the key commitment does not match");
+}
+
+bool is_named(const ObjectHeader& header, const Hash& header_hash, const StudySecretPair& secrets) {
+    if (header.hash() == header_hash) return true;
+    if (secrets.former_until == 0) return false;
+    const auto under = [&](const crypto::Secret& d) {
+        auto other = header;
+        other.commitment = derive_stream_key(d, header.id, "fid.object1").commitment;
+        return other.hash() == header_hash;
+    };
+    return under(secrets.d) || under(secrets.former_d);
+}
+
+Result<OpenedRecord> open_record(ObjectRecord record, const StudySecretPair& secrets, std::uint32_t segment) {
+    OpenedRecord opened;
+    FID_TRY(auto secret, secret_of_stream(secrets, segment, record.header.id, "fid.object1", record.header.commitment));
+    opened.d = std::move(secret.d);
+    opened.key = std::move(secret.key);
+    const auto& d = opened.d;
     const auto associated = record.header.encode();
     const auto open_part = [&](std::string_view info, std::string_view what, ByteView sealed) -> Result<Bytes> {
         auto plain = open_stream(derive_stream_key(d, record.header.id, info).key, associated, sealed);
@@ -36,12 +59,8 @@ Result<OpenedRecord> open_record(ObjectRecord record, const crypto::Secret& d) {
 }
 
 struct ObjectReader::State {
-    State(std::shared_ptr<const VaultShared> shared, ObjectRef object_ref, OpenedRecord record, crypto::Secret study_d)
-        : vault(std::move(shared)),
-          ref(object_ref),
-          opened(std::move(record)),
-          d(std::move(study_d)),
-          cipher(opened.key.key, opened.record.header.encode()) {
+    State(std::shared_ptr<const VaultShared> shared, ObjectRef object_ref, OpenedRecord record)
+        : vault(std::move(shared)), ref(object_ref), opened(std::move(record)), cipher(opened.key.key, opened.record.header.encode()) {
         std::uint64_t at = 0;
         for (const auto& extent : opened.record.extents) {
             starts.push_back(at);
@@ -119,7 +138,9 @@ struct ObjectReader::State {
             return fail(ErrorCode::invalid_argument, "chunk " + std::to_string(index) + " of an object of " + std::to_string(count()));
         if (index < window_first || index >= window_first + window_count) {
             const bool in_sequence = window_count > 0 ? index == window_first + window_count : index == 0;
-            FID_CHECK(load(index, in_sequence ? kReadAhead : 1));
+            auto loaded = load(index, in_sequence ? kReadAhead : 1);
+            if (!loaded && in_sequence) loaded = load(index, 1);  // one behind it may be the damaged one
+            FID_CHECK(loaded);
         }
         return ByteView(window).subspan((index - window_first) * kChunkSize, chunk_size(index));
     }
@@ -127,7 +148,6 @@ struct ObjectReader::State {
     std::shared_ptr<const VaultShared> vault;
     ObjectRef ref;
     OpenedRecord opened;
-    crypto::Secret d;
     StreamCipher cipher;
     std::vector<std::uint64_t> starts;          // of each extent, in the sealed stream
     std::vector<VaultShared::Resolved> places;  // of each extent; no segment: not found yet
@@ -180,7 +200,7 @@ Result<Bytes> ObjectReader::fragment() const {
     const auto named = [&](Error error) {
         return error.with("object " + to_hex(state_->ref.id) + ": fragment (" + describe(state_->ref.location) + ")");
     };
-    const auto key = derive_stream_key(state_->d, record.fragment_id, "fid.fragment1");
+    const auto key = derive_stream_key(state_->opened.d, record.fragment_id, "fid.fragment1");
     if (!crypto::equal_constant_time(key.commitment, record.fragment_commitment))
         return fail(named({ErrorCode::corrupt, "the key commitment does not match"}));
     auto compressed = open_stream(key.key, record.header.encode(), record.sealed_fragment);
@@ -199,7 +219,7 @@ Result<Bytes> ObjectReader::prefix() const {
         return error.with("object " + to_hex(state_->ref.id) + ": prefix (" + describe(state_->ref.location) + ")");
     };
     auto plain =
-        open_stream(derive_stream_key(state_->d, record.header.id, "fid.prefix1").key, record.header.encode(), record.sealed_prefix);
+        open_stream(derive_stream_key(state_->opened.d, record.header.id, "fid.prefix1").key, record.header.encode(), record.sealed_prefix);
     if (!plain) return fail(named(plain.error()));
     if (crypto::sha256(*plain) != state_->opened.description.prefix_sha256)
         return fail(named({ErrorCode::corrupt, "its hash is not the one that was stored"}));
@@ -241,25 +261,29 @@ Result<ObjectReader> Vault::open_object(const ObjectRef& ref) const {
     auto* object = std::get_if<ObjectRecord>(&*record);
     if (object == nullptr) return named({ErrorCode::corrupt, "another kind of record stands there"});
     if (object->header.id != ref.id) return named({ErrorCode::corrupt, "another object stands there: " + to_hex(object->header.id)});
-    if (object->header.slot != ref.slot || object->header.hash() != ref.header_hash || object->size != ref.size) {
+    if (object->header.slot != ref.slot || !is_named(object->header, ref.header_hash, *secrets) || object->size != ref.size) {
         return named({ErrorCode::corrupt, "its header is not the one that the index names"});
     }
     if (object->extents.empty())
         return fail(ErrorCode::not_found,
                     "object " + to_hex(ref.id) +
                         ": its bytes were given up when the segment was rewritten, since nobody can ask for them any more");
-    auto opened = open_record(std::move(*object), secrets->d);
+    auto opened = open_record(std::move(*object), *secrets, place->segment->number());
     if (!opened) return named(opened.error());
     if (opened->chunk_root != ref.chunk_root) return named({ErrorCode::corrupt, "its chunk hashes do not lead to the fingerprint"});
-    return ObjectReader(std::make_unique<ObjectReader::State>(state_, ref, *std::move(opened), std::move(secrets->d)));
+    return ObjectReader(std::make_unique<ObjectReader::State>(state_, ref, *std::move(opened)));
+}
+
+Result<void> ObjectReader::check() {
+    for (std::uint64_t i = 0; i < chunk_count(); ++i) FID_CHECK(read_chunk(i));
+    FID_CHECK(fragment());
+    FID_CHECK(prefix());
+    return {};
 }
 
 Result<void> Vault::check_object(const ObjectRef& ref) const {
     FID_TRY(auto reader, open_object(ref));
-    for (std::uint64_t i = 0; i < reader.chunk_count(); ++i) FID_CHECK(reader.read_chunk(i));
-    FID_CHECK(reader.fragment());
-    FID_CHECK(reader.prefix());
-    return {};
+    return reader.check();
 }
 
 }  // namespace fiducial::store

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "base/clock.hpp"
+#include "base/hex.hpp"
 #include "base/log.hpp"
 #include "store/impl/vault_state.hpp"
 
@@ -58,6 +59,69 @@ public:
         return {};
     }
     void moved(Extent from, std::uint64_t to) { placed_.push_back({from, to}); }
+
+    /// Seals an object under the present D of its study: its parts, and its bytes where they are still there, in one extent of this
+    /// segment. bytes: none of a hollow record. What cannot be opened of an object that is known to be damaged is not carried over: zeros
+    /// stand in its place, which open as little.
+    Result<void> reseal(ObjectRecord& record, ObjectReader* bytes, bool is_damaged) {
+        FID_TRY(const auto secrets, vault_.secrets->study_secrets(record.header.slot));
+        FID_TRY(const auto opened, open_record(record, secrets, secrets.former_until));
+        const auto before = record.header.encode();
+        auto key = derive_stream_key(secrets.d, record.header.id, "fid.object1");
+        record.header.commitment = key.commitment;
+        const auto now = record.header.encode();
+        const auto reseal_part = [&](const Bytes32& id, std::string_view info, Bytes& sealed, bool may_be_damaged) -> Result<void> {
+            if (sealed.empty()) return {};
+            const auto plain = open_stream(derive_stream_key(opened.d, id, info).key, before, sealed);
+            if (!plain && !may_be_damaged) return fail(plain.error());
+            sealed = plain ? seal_stream(derive_stream_key(secrets.d, id, info).key, now, *plain) : Bytes(sealed.size());
+            return {};
+        };
+        FID_CHECK(reseal_part(record.header.id, "fid.chunks1", record.sealed_chunk_hashes, false));
+        FID_CHECK(reseal_part(record.header.id, "fid.facts1", record.sealed_description, false));
+        FID_CHECK(reseal_part(record.header.id, "fid.prefix1", record.sealed_prefix, is_damaged));
+        FID_CHECK(reseal_part(record.fragment_id, "fid.fragment1", record.sealed_fragment, is_damaged));
+        if (!record.sealed_fragment.empty())
+            record.fragment_commitment = derive_stream_key(secrets.d, record.fragment_id, "fid.fragment1").commitment;
+        record.extents.clear();
+        if (bytes == nullptr) return {};
+
+        Resealed object{record.header, tail_, record.size, opened.chunk_hashes};
+        StreamCipher cipher(key.key, now);
+        const auto count = bytes->chunk_count();
+        Bytes sealed;
+        for (std::uint64_t i = 0; i < count; ++i) {
+            const auto size = std::min<std::uint64_t>(kChunkSize, record.size - i * kChunkSize);
+            const auto chunk = bytes->read_chunk(i);
+            const auto at = sealed.size();
+            sealed.resize(at + size + crypto::kAeadTagSize);
+            if (chunk) {
+                cipher.seal(static_cast<std::uint32_t>(i), i + 1 == count, *chunk, MutableByteView(sealed).subspan(at));
+            } else if (is_damaged && chunk.error().code == ErrorCode::corrupt) {
+                object.lost.insert(i);
+            } else {
+                return fail(chunk.error());
+            }
+            if (sealed.size() < kPiece && i + 1 < count) continue;
+            FID_CHECK(draft_->write_at(tail_, sealed));
+            tail_ += sealed.size();
+            FID_CHECK(rules_.pace(2 * sealed.size()));
+            sealed.clear();
+        }
+        record.extents.push_back({draft_->number(), object.at, tail_ - object.at});
+        resealed_.push_back(std::move(object));
+        return {};
+    }
+    /// Seals a mark under the present D of its study.
+    Result<void> reseal(MarkRecord& mark) {
+        FID_TRY(const auto secrets, vault_.secrets->study_secrets(mark.slot));
+        FID_TRY(const auto secret, secret_of_stream(secrets, secrets.former_until, mark.id, "fid.mark1", mark.commitment));
+        FID_TRY(const auto plain, open_stream(secret.key.key, mark.clear(), mark.sealed_mark));
+        const auto key = derive_stream_key(secrets.d, mark.id, "fid.mark1");
+        mark.commitment = key.commitment;
+        mark.sealed_mark = seal_stream(key.key, mark.clear(), plain);
+        return {};
+    }
     const std::vector<MovesRecord::Move>& moves() const { return placed_; }
 
     Result<void> finish(SegmentHeader header, std::vector<MovesRecord::Move> earlier) {
@@ -128,13 +192,63 @@ private:
                 FID_CHECK(rules_.pace(2 * here.size()));
             }
         }
-        FID_TRY(const auto walked, vault_.walk(*draft_, 0, {}));
+        FID_CHECK(compare_resealed());
+        FID_TRY(const auto walked, vault_.walk(*draft_, 0, [&](std::uint64_t block, std::span<const BlockRecord> records) -> Result<void> {
+            for (const auto& record : records) {
+                if (rules_.reseal) FID_CHECK(check_record(record, block));
+            }
+            return {};
+        }));
         FID_CHECK(whole(walked));
         if (walked.last_sequence != header.blocks)
             return fail(ErrorCode::corrupt, draft_->name() + " does not hold the blocks that were written");
         return {};
     }
 
+    /// Opens under the present D alone what was sealed under it.
+    Result<void> compare_resealed() {
+        Bytes sealed, plain;
+        for (const auto& object : resealed_) {
+            const auto secrets = vault_.secrets->study_secrets(object.header.slot);
+            if (!secrets && secrets.error().code == ErrorCode::not_found) continue;  // erased meanwhile
+            if (!secrets) return fail(secrets.error());
+            StreamCipher cipher(derive_stream_key(secrets->d, object.header.id, "fid.object1").key, object.header.encode());
+            const auto count = object.chunk_hashes.size();
+            for (std::size_t i = 0; i < count; ++i) {
+                plain.resize(std::min<std::uint64_t>(kChunkSize, object.size - i * kChunkSize));
+                sealed.resize(plain.size() + crypto::kAeadTagSize);
+                FID_CHECK(draft_->read_exactly_at(object.at + i * kSealedChunkSize, sealed));
+                const auto opened = cipher.open(static_cast<std::uint32_t>(i), i + 1 == count, sealed, plain);
+                if (object.lost.contains(i) ? opened.has_value() : !opened || crypto::sha256(plain) != object.chunk_hashes[i])
+                    return fail(ErrorCode::corrupt, draft_->name() + ": chunk " + std::to_string(i) + " of object " +
+                                                        to_hex(object.header.id) + " is not what was written");
+                FID_CHECK(rules_.pace(sealed.size()));
+            }
+        }
+        return {};
+    }
+    Result<void> check_record(const BlockRecord& bytes, std::uint64_t block) {
+        FID_TRY(auto record, decode_at(bytes, *draft_, block));
+        const auto* mark = std::get_if<MarkRecord>(&record);
+        auto* object = std::get_if<ObjectRecord>(&record);
+        if (mark == nullptr && object == nullptr) return {};
+        const auto secrets = vault_.secrets->study_secrets(mark != nullptr ? mark->slot : object->header.slot);
+        if (!secrets && secrets.error().code == ErrorCode::not_found) return {};  // erased: nobody reads it
+        if (!secrets) return fail(secrets.error());
+        if (mark != nullptr) {
+            FID_CHECK(open_mark(*mark, *secrets, draft_->number()));
+            return {};
+        }
+        FID_CHECK(open_record(std::move(*object), *secrets, draft_->number()));
+        return {};
+    }
+
+    struct Resealed {  // holds no key: there is little memory that is locked
+        ObjectHeader header;
+        std::uint64_t at = 0, size = 0;
+        std::vector<Hash> chunk_hashes;
+        std::set<std::uint64_t> lost{};  // chunks
+    };
     struct Range {
         std::shared_ptr<Segment> from;
         std::uint64_t offset = 0, size = 0, to = 0;
@@ -151,6 +265,7 @@ private:
     std::vector<MovesRecord::Move> placed_;
     std::vector<MovedObject> objects_;
     std::vector<Range> ranges_;
+    std::vector<Resealed> resealed_;
 };
 
 /// An extent in the segment that a record of another one names.
@@ -286,6 +401,8 @@ Result<std::optional<Rewritten>> Vault::rewrite_segment(std::uint32_t number, co
         if (!foreign.empty()) return std::optional<Rewritten>();
         return std::optional<Rewritten>(Rewritten{});
     }
+    if (rules.reseal && !foreign.empty())
+        return fail(ErrorCode::conflict, "a segment behind it, whose records name bytes there, is not encrypted anew yet");
     struct Planned {
         Keeping keeping;
         bool as_it_is = false;  // a large object's record goes only after the segment that nothing else names
@@ -314,7 +431,7 @@ Result<std::optional<Rewritten>> Vault::rewrite_segment(std::uint32_t number, co
                 if (keeping.keep != Keep::nothing || as_it_is) kept += bytes.bytes.size();
                 if (object->extents.empty()) keeping.check.reset();  // hollow already
                 for (const auto& extent : object->extents) {
-                    if (keeping.keep == Keep::whole && extent.segment == number) kept += extent.size;
+                    if (keeping.keep == Keep::whole && (rules.reseal || extent.segment == number)) kept += extent.size;
                 }
             } else if (const auto* mark = std::get_if<MarkRecord>(&record)) {
                 const auto secrets = vault.secrets->study_secrets(mark->slot);
@@ -354,17 +471,36 @@ Result<std::optional<Rewritten>> Vault::rewrite_segment(std::uint32_t number, co
             for (const auto& bytes : records) {
                 if (n == plan.size()) return fail(ErrorCode::conflict, "records came while the segment was being rewritten");
                 const auto& [keeping, as_it_is] = plan[n++];
-                const auto& [keep, check] = keeping;
+                const auto& [keep, check, is_damaged] = keeping;
                 if (keep == Keep::nothing && !as_it_is) continue;
                 const Location from{number, block + bytes.offset};
                 FID_TRY(auto record, decode_at(bytes, *source, block));
                 auto* object = std::get_if<ObjectRecord>(&record);
+                if (auto* mark = std::get_if<MarkRecord>(&record); mark != nullptr && rules.reseal) {
+                    FID_CHECK(copy.reseal(*mark));
+                    FID_CHECK(copy.record(encode_record(record), from, {}));
+                    continue;
+                }
                 if (object == nullptr || as_it_is) {
                     FID_CHECK(copy.record(to_bytes(bytes.bytes), from, {}));
                     continue;
                 }
-                if (check) FID_CHECK(check_object(*check));
                 MovedObject moved{object->header.id, from, {}};
+                if (rules.reseal) {
+                    std::optional<ObjectReader> reader;
+                    if (keep == Keep::whole && check) {
+                        FID_TRY(reader, open_object(*check));
+                        if (!is_damaged) FID_CHECK(reader->fragment());
+                        if (!is_damaged) FID_CHECK(reader->prefix());
+                    }
+                    FID_CHECK(copy.reseal(*object, reader ? &*reader : nullptr, is_damaged));
+                    for (const auto& extent : object->extents) moved.to.stored_size += extent.size;
+                    moved.to.header_hash = object->header.hash();
+                    FID_CHECK(copy.record(encode_record(record), from, std::move(moved)));
+                    continue;
+                }
+                if (check) FID_CHECK(check_object(*check));
+                moved.to.header_hash = object->header.hash();
                 std::vector<Extent> extents;
                 for (auto extent : object->extents) {
                     if (keep != Keep::whole) break;
@@ -465,6 +601,7 @@ Result<std::vector<MovedObject>> Vault::moved_from(std::uint32_t number) const {
             MovedObject one{object->header.id, {number, from->second}, {}};
             one.to.location = {now->number, block + bytes.offset};
             one.to.record_size = bytes.bytes.size();
+            one.to.header_hash = object->header.hash();
             for (const auto& extent : object->extents) one.to.stored_size += extent.size;
             one.to.elsewhere = parts_elsewhere(object->extents, now->number);
             objects.push_back(std::move(one));
@@ -473,6 +610,17 @@ Result<std::vector<MovedObject>> Vault::moved_from(std::uint32_t number) const {
     }));
     FID_CHECK(whole(walked));
     return objects;
+}
+
+Result<Location> Vault::last_block_in_place_of(std::uint32_t former) const {
+    FID_TRY(const auto all, state_->backend->list());
+    const auto place = place_of(all, former);
+    FID_TRY(const auto names, state_->names());
+    const auto now = std::find_if(names.begin(), names.end(), [&](const SegmentName& one) { return place && one.place == *place; });
+    if (now == names.end()) return fail(ErrorCode::not_found, "there is no segment in the place of " + std::to_string(former));
+    FID_TRY(const auto segment, state_->segment(now->number));
+    FID_TRY(const auto walked, state_->walk(*segment, 0, {}));
+    return Location{now->number, walked.last_offset};
 }
 
 Result<std::string> Vault::name_of_segment(std::uint32_t number) const {

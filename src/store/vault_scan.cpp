@@ -150,7 +150,8 @@ Result<void> VaultShared::resume(Location known_block) {
     }
     for (const auto& name : names)
         highest_number = std::max(highest_number, name.number);  // a missing one may come back from a backup: its number is not used again
-    const auto known_place = place_of(names, known_block.segment);
+    FID_TRY(const auto all, backend->list());                    // with those in whose place another one stands already
+    const auto known_place = place_of(all, known_block.segment);
     if (known_block.segment != 0 && !known_place) {
         log::error("store", "the newest segment that the index knows is missing", {{"segment", known_block.segment}});
         return {};  // new objects go to a new segment; fsck names what is missing
@@ -192,6 +193,14 @@ Result<void> VaultShared::resume(Location known_block) {
     return {};
 }
 
+Result<Mark> open_mark(const MarkRecord& record, const StudySecretPair& secrets, std::uint32_t segment) {
+    FID_TRY(const auto secret, secret_of_stream(secrets, segment, record.id, "fid.mark1", record.commitment));
+    FID_TRY(const auto plain, open_stream(secret.key.key, record.clear(), record.sealed_mark));
+    FID_TRY(auto mark, decode_mark(plain));
+    mark.slot = record.slot;
+    return mark;
+}
+
 namespace {
 
 ScannedEntry read_entry(const ShredStore& secrets, Location block, const BlockRecord& bytes, Result<Record> record) {
@@ -215,10 +224,10 @@ ScannedEntry read_entry(const ShredStore& secrets, Location block, const BlockRe
             }
             auto pair_or_error = secrets.study_secrets(entry.slot);
             entry.other_secrets = pair_or_error
-                                      ? derive_stream_key(pair_or_error->d, entry.id, "fid.object1").commitment != object->header.commitment
+                                      ? !secret_of_stream(*pair_or_error, block.segment, entry.id, "fid.object1", object->header.commitment)
                                       : pair_or_error.error().code == ErrorCode::corrupt;
             FID_TRY(const auto pair, std::move(pair_or_error));
-            FID_TRY(auto opened, open_record(std::move(*object), pair.d));
+            FID_TRY(auto opened, open_record(std::move(*object), pair, block.segment));
             StoredObject stored;
             stored.ref = {entry.id, opened.record.header.hash(), opened.chunk_root, opened.record.size, entry.slot, entry.location};
             stored.description = std::move(opened.description.description);
@@ -236,12 +245,7 @@ ScannedEntry read_entry(const ShredStore& secrets, Location block, const BlockRe
         entry.id = mark.id;
         entry.slot = mark.slot;
         FID_TRY(const auto pair, secrets.study_secrets(mark.slot));
-        const auto key = derive_stream_key(pair.d, mark.id, "fid.mark1");
-        if (!crypto::equal_constant_time(key.commitment, mark.commitment))
-            return fail(ErrorCode::corrupt, "the key commitment does not match");
-        FID_TRY(const auto plain, open_stream(key.key, mark.clear(), mark.sealed_mark));
-        FID_TRY(entry.mark, decode_mark(plain));
-        entry.mark->slot = mark.slot;
+        FID_TRY(entry.mark, open_mark(mark, pair, block.segment));
         return {};
     };
     if (auto fitted = fit(); !fitted) entry.problem = fitted.error();

@@ -116,18 +116,17 @@ Result<TraceReport> check_log(const File& log, std::uint64_t log_size, const Log
     return report;
 }
 
-Result<TraceReport> check_closed_log(const File& log, const std::filesystem::path& folder, const crypto::Secret& mac_key) {
+Result<TraceReport> check_closed_log(const File& log, const std::filesystem::path& folder, const TraceKeys& keys) {
     TraceReport report;
     FID_TRY(report.bytes, log.size());
     Bytes header(static_cast<std::size_t>(std::min<std::uint64_t>(report.bytes, kHeaderSize)));
     FID_CHECK(log.read_exactly_at(0, header));
-    LogKey key{mac_key.clone(), {}};
-    const auto log_id = parse_header(header, mac_key);
-    if (!log_id) {
-        add_fault(report, 0, 0, log_id.error().message);
+    const auto parsed = parse_header(header, keys.clone());
+    if (!parsed) {
+        add_fault(report, 0, 0, parsed.error().message);
         return report;
     }
-    key.log_id = *log_id;
+    const LogKey& key = *parsed;
     const auto head_bytes = read_file(folder / kHeadName, 65536);
     if (!head_bytes && head_bytes.error().code != ErrorCode::not_found) return fail(head_bytes.error());
     const auto newest = head_bytes ? newest_head(*head_bytes, key) : std::nullopt;

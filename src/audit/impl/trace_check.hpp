@@ -17,6 +17,6 @@ Result<Tail> scan_tail(const File& log, std::uint64_t log_size, const LogKey& ke
 Result<TraceReport> check_log(const File& log, std::uint64_t log_size, const LogKey& key, const Head& head);
 
 /// Header, head, all entries and the tail of a log that nobody writes to.
-Result<TraceReport> check_closed_log(const File& log, const std::filesystem::path& folder, const crypto::Secret& mac_key);
+Result<TraceReport> check_closed_log(const File& log, const std::filesystem::path& folder, const TraceKeys& keys);
 
 }  // namespace fiducial::audit::impl

@@ -19,19 +19,26 @@ Hash header_mac(ByteView head, const crypto::Secret& mac_key) {
 
 }  // namespace
 
+const crypto::Secret& LogKey::of(std::uint64_t index) const {
+    for (const auto& former : keys.former) {
+        if (index < former.entries) return former.key;
+    }
+    return keys.key;
+}
+
 Bytes make_header(const LogKey& key, std::uint64_t created_ms) {
     Bytes out;
     out.push_back(static_cast<std::uint8_t>(kLogTag.size()));
     append(out, as_bytes(kLogTag));
     append(out, key.log_id);
     append_be(out, created_ms);
-    const Hash mac = header_mac(out, key.key);
+    const Hash mac = header_mac(out, key.keys.key);
     append(out, ByteView(mac).first(kMacSize));
     FID_INVARIANT(out.size() == kHeaderSize, "the trace's header has a fixed size");
     return out;
 }
 
-Result<Bytes32> parse_header(ByteView header, const crypto::Secret& mac_key) {
+Result<LogKey> parse_header(ByteView header, TraceKeys keys) {
     ByteReader reader(header);
     FID_TRY(const auto tag_size, reader.u8("trace: tag length"));
     FID_TRY(const auto tag, reader.take(tag_size, "trace: tag"));
@@ -41,12 +48,18 @@ Result<Bytes32> parse_header(ByteView header, const crypto::Secret& mac_key) {
     }
     FID_TRY(const auto log_id, reader.array<32>("trace: log id"));
     FID_CHECK(reader.u64("trace: time of creation"));
-    const Hash expected = header_mac(header.first(reader.offset()), mac_key);
+    const auto clear = header.first(reader.offset());
     FID_TRY(const auto mac, reader.take(kMacSize, "trace: header MAC"));
-    if (!crypto::equal_constant_time(mac, ByteView(expected).first(kMacSize))) {
+    const auto fits = [&](const crypto::Secret& key) {
+        const Hash expected = header_mac(clear, key);
+        return crypto::equal_constant_time(mac, ByteView(expected).first(kMacSize));
+    };
+    const auto begun_under = std::find_if(keys.former.begin(), keys.former.end(), [&](const auto& former) { return fits(former.key); });
+    if (begun_under == keys.former.end() && !fits(keys.key)) {
         return fail(ErrorCode::corrupt, "trace: the header does not match its MAC: altered, or made with another key");
     }
-    return log_id;
+    keys.former.erase(keys.former.begin(), begun_under);
+    return LogKey{std::move(keys), log_id};
 }
 
 std::array<std::uint8_t, kMacSize> record_mac(const LogKey& key, std::uint64_t index, std::uint32_t place, const Hash& leaf_hash) {
@@ -54,7 +67,7 @@ std::array<std::uint8_t, kMacSize> record_mac(const LogKey& key, std::uint64_t i
     where.reserve(12);
     append_be(where, index);
     append_be(where, place);
-    const Hash mac = crypto::tagged_hmac_sha256(key.key.view(), kRecordTag, {key.log_id, where, leaf_hash});
+    const Hash mac = crypto::tagged_hmac_sha256(key.of(index).view(), kRecordTag, {key.log_id, where, leaf_hash});
     std::array<std::uint8_t, kMacSize> out;
     std::copy_n(mac.begin(), kMacSize, out.begin());
     return out;
@@ -78,7 +91,7 @@ Bytes make_head_slot(const LogKey& key, const Head& head) {
     append_be(out, head.bytes);
     append_be(out, head.tree.size());
     for (const Hash& peak : head.tree.peaks()) append(out, peak);
-    append(out, crypto::tagged_hmac_sha256(key.key.view(), kHeadTag, {out}));
+    append(out, crypto::tagged_hmac_sha256(key.keys.key.view(), kHeadTag, {out}));
     out.resize(kHeadSlotSize);
     return out;
 }
@@ -98,7 +111,7 @@ Result<Head> parse_head_slot(ByteView slot, const LogKey& key) {
     for (Hash& peak : peaks) {
         FID_TRY(peak, reader.array<32>("trace head: peak"));
     }
-    const Hash expected = crypto::tagged_hmac_sha256(key.key.view(), kHeadTag, {slot.first(reader.offset())});
+    const Hash expected = crypto::tagged_hmac_sha256(key.keys.key.view(), kHeadTag, {slot.first(reader.offset())});
     FID_TRY(const auto mac, reader.take(expected.size(), "trace head: MAC"));
     if (!crypto::equal_constant_time(mac, expected)) return refuse();
     FID_TRY(head.tree, crypto::MerkleAccumulator::restore(size, peaks));

@@ -18,13 +18,17 @@ inline constexpr std::size_t kHeadSlotSize = 4096;  // two of them, written in t
 
 /// What the MACs of one log are made with.
 struct LogKey {
-    crypto::Secret key;
+    TraceKeys keys;
     Bytes32 log_id{};
+    /// Of the entry with this index.
+    const crypto::Secret& of(std::uint64_t index) const;
 };
 
+/// Of a new log: under the present key. Requires: no former ones.
 Bytes make_header(const LogKey& key, std::uint64_t created_ms);
-/// Reads the log id. Errors: malformed; unsupported; corrupt when the MAC does not match (altered, or another key).
-Result<Bytes32> parse_header(ByteView header, const crypto::Secret& mac_key);
+/// Reads the log id. Former keys from before the log was begun are dropped. Errors: malformed; unsupported; corrupt when the MAC does not
+/// match (altered, or another key).
+Result<LogKey> parse_header(ByteView header, TraceKeys keys);
 
 std::array<std::uint8_t, kMacSize> record_mac(const LogKey& key, std::uint64_t index, std::uint32_t place, const Hash& leaf_hash);
 void append_record(Bytes& out, const LogKey& key, std::uint64_t index, std::uint32_t place, ByteView entry, const Hash& leaf_hash);

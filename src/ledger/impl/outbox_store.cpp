@@ -134,6 +134,14 @@ struct PendingColumns {
     long long gas_limit = 0;
     std::string mac;
 
+    void bind(soci::statement& statement) {
+        for (auto* number : {&id, &kind, &created_ms}) statement.exchange(into(*number));
+        statement.exchange(into(study_key));
+        statement.exchange(into(version));
+        for (auto* text : {&record, &fields, &to, &calldata, &tag}) statement.exchange(into(*text));
+        statement.exchange(into(gas_limit));
+        statement.exchange(into(mac));
+    }
     // Spec: docs/formats/index.md, "Outbox".
     std::string expected_mac(const crypto::Secret& key) const {
         Bytes text;
@@ -174,14 +182,7 @@ Result<std::vector<Pending>> select_pending(database::Transaction& t, const cryp
     return database::attempt("read outbox items", [&]() -> Result<std::vector<Pending>> {
         PendingColumns row;
         soci::statement statement(t.sql());
-        statement.exchange(into(row.id));
-        statement.exchange(into(row.kind));
-        statement.exchange(into(row.created_ms));
-        statement.exchange(into(row.study_key));
-        statement.exchange(into(row.version));
-        for (auto* text : {&row.record, &row.fields, &row.to, &row.calldata, &row.tag}) statement.exchange(into(*text));
-        statement.exchange(into(row.gas_limit));
-        statement.exchange(into(row.mac));
+        row.bind(statement);
         (statement.exchange(use(values)), ...);
         statement.alloc();
         statement.prepare("select " + std::string(kPendingColumns) + " from ledger_outbox " + rest);
@@ -439,6 +440,30 @@ Result<void> set_nonces(database::Transaction& t, const crypto::Secret& key, con
         if (nonces.foreign) value += " " + std::to_string(*nonces.foreign);
         const std::string row = value + " " + nonces_mac(key, value);
         t.sql() << "insert into ledger_meta(name, value) values('nonces', :v)", use(row);
+    });
+}
+
+Result<void> rekey(database::Transaction& t, const crypto::Secret& former, const crypto::Secret& now) {
+    // The node's answers restore what the nonces' row says where it cannot be read.
+    FID_TRY(const auto accounted, nonces(t, former));
+    if (accounted.accounted) FID_CHECK(set_nonces(t, now, accounted));
+    return database::attempt("put the outbox under another key", [&] {
+        std::vector<PendingColumns> rows;
+        {
+            PendingColumns row;
+            soci::statement statement(t.sql());
+            row.bind(statement);
+            statement.alloc();
+            statement.prepare("select " + std::string(kPendingColumns) + " from ledger_outbox");
+            statement.define_and_bind();
+            statement.execute(false);
+            while (statement.fetch()) rows.push_back(row);
+        }
+        for (auto& row : rows) {
+            if (!crypto::equal_constant_time(as_bytes(row.mac), as_bytes(row.expected_mac(former)))) continue;
+            row.mac = row.expected_mac(now);
+            t.sql() << "update ledger_outbox set mac = :m where id = :i", use(row.mac), use(row.id);
+        }
     });
 }
 

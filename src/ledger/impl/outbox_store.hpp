@@ -91,6 +91,8 @@ struct Nonces {
 };
 Result<Nonces> nonces(database::Transaction& t, const crypto::Secret& key);
 Result<void> set_nonces(database::Transaction& t, const crypto::Secret& key, const Nonces& nonces);
+/// As rekey_outbox().
+Result<void> rekey(database::Transaction& t, const crypto::Secret& former, const crypto::Secret& now);
 Result<void> add_attempt(database::Transaction& t, std::uint64_t nonce, const Attempt& attempt);
 Result<void> mark_sent(database::Transaction& t, std::uint64_t nonce, std::uint64_t attempt, std::int64_t now_ms);
 /// Settled ones lose their bytes.

@@ -9,6 +9,7 @@
 
 #include "base/file.hpp"
 #include "base/hex.hpp"
+#include "base/overwrite.hpp"
 #include "crypto/secp256k1.hpp"
 #include "ethereum/address.hpp"
 #include "ledger/node/process.hpp"
@@ -172,6 +173,18 @@ std::vector<std::string> sealing_arguments(const SealingNode& node) {
 
 namespace {
 
+Result<void> import_sealer(const std::filesystem::path& geth, const std::filesystem::path& folder, const crypto::Secret& sealer,
+                           const crypto::Secret& password) {
+    static constexpr char kDigits[] = "0123456789abcdef";
+    crypto::Secret hex(sealer.size() * 2);
+    for (std::size_t i = 0; i < sealer.size(); ++i) {
+        hex.bytes()[2 * i] = static_cast<std::uint8_t>(kDigits[sealer.view()[i] >> 4]);
+        hex.bytes()[2 * i + 1] = static_cast<std::uint8_t>(kDigits[sealer.view()[i] & 15]);
+    }
+    return run_geth(geth, {"--datadir", folder.string(), "account", "import", "--lightkdf", "--password", "{fd0}", "{fd1}"},
+                    {password.view(), hex.view()}, "import the sealer's key");
+}
+
 /// The node's folder with its genesis block and the sealer's key.
 Result<void> make_chain_folder(const std::filesystem::path& geth, const std::filesystem::path& folder, std::string_view genesis,
                                const crypto::Secret& sealer, const crypto::Secret& password) {
@@ -188,14 +201,7 @@ Result<void> make_chain_folder(const std::filesystem::path& geth, const std::fil
     FID_CHECK(
         run_geth(geth, {"--datadir", folder.string(), "--state.scheme=hash", "init", genesis_path.string()}, {}, "make the genesis block"));
 
-    static constexpr char kDigits[] = "0123456789abcdef";
-    crypto::Secret hex(sealer.size() * 2);
-    for (std::size_t i = 0; i < sealer.size(); ++i) {
-        hex.bytes()[2 * i] = static_cast<std::uint8_t>(kDigits[sealer.view()[i] >> 4]);
-        hex.bytes()[2 * i + 1] = static_cast<std::uint8_t>(kDigits[sealer.view()[i] & 15]);
-    }
-    return run_geth(geth, {"--datadir", folder.string(), "account", "import", "--lightkdf", "--password", "{fd0}", "{fd1}"},
-                    {password.view(), hex.view()}, "import the sealer's key");
+    return import_sealer(geth, folder, sealer, password);
 }
 
 }  // namespace
@@ -233,6 +239,18 @@ Result<void> restore_chain(const std::filesystem::path& geth, const std::filesys
         importing.stop(kShortRun);
         return fail(ErrorCode::cancelled, "stopped while the chain's blocks were taken in");
     }
+}
+
+Result<void> change_sealer_password(const std::filesystem::path& geth, const std::filesystem::path& folder, const crypto::Secret& sealer,
+                                    const crypto::Secret& password) {
+    // The key itself is kept by the site: a keystore that is empty for a moment loses nothing.
+    std::error_code error;
+    for (std::filesystem::directory_iterator entry(folder / "keystore", error), end; !error && entry != end; entry.increment(error))
+        FID_CHECK(overwrite_and_remove(entry->path()));
+    if (error && error != std::errc::no_such_file_or_directory)
+        return fail(error_from_errno(error.value(), "reading", folder / "keystore"));
+    FID_CHECK(import_sealer(geth, folder, sealer, password));
+    return sync_file_system(folder);
 }
 
 }  // namespace fiducial::ledger

@@ -62,4 +62,8 @@ Result<void> restore_chain(const std::filesystem::path& geth, const std::filesys
                            const std::filesystem::path& blocks, const crypto::Secret& sealer, const crypto::Secret& password,
                            const std::atomic<bool>& stop);
 
+/// Puts the sealer's key under another password. Requires: the node does not run. Can be repeated after it was interrupted.
+Result<void> change_sealer_password(const std::filesystem::path& geth, const std::filesystem::path& folder, const crypto::Secret& sealer,
+                                    const crypto::Secret& password);
+
 }  // namespace fiducial::ledger

@@ -210,4 +210,8 @@ std::string chain_next(const crypto::Secret& row_key, const std::string& chain, 
     return to_hex(crypto::tagged_hmac_sha256(row_key.view(), "fid.chain1", {input}));
 }
 
+std::string fact_mac(const crypto::Secret& row_key, const std::string& name, const std::string& value) {
+    return to_hex(crypto::tagged_hmac_sha256(row_key.view(), "fid.fact1", {as_bytes(name), as_bytes("="), as_bytes(value)}));
+}
+
 }  // namespace fiducial::store

@@ -44,4 +44,7 @@ Result<std::vector<InstanceAndObject>> select_instances(database::Transaction& t
 /// HMAC(row key, tag "fid.chain1" ‖ chain so far ‖ MAC of the next instance), in hex.
 std::string chain_next(const crypto::Secret& row_key, const std::string& chain, const std::string& instance_mac);
 
+/// MAC of a row of store_facts.
+std::string fact_mac(const crypto::Secret& row_key, const std::string& name, const std::string& value);
+
 }  // namespace fiducial::store

@@ -1,5 +1,7 @@
 #include "store/impl/shred_page.hpp"
 
+#include <cstring>
+
 #include "crypto/aead.hpp"
 #include "store/shred_store.hpp"
 
@@ -8,17 +10,20 @@ namespace {
 
 constexpr std::string_view kMagic = "FIDSHRED";
 constexpr std::uint16_t kFormat = 1;
+constexpr std::uint16_t kFormatWithFormer = 2;
+constexpr std::size_t kSecret = 32;     // bytes
 constexpr std::uint8_t kAlgorithm = 1;  // AES-256-GCM
 constexpr crypto::AeadNonce kNonce{};   // each page key encrypts once
 
 Bytes encode_header(const ShredPage& page) {
     Bytes out;
     append(out, as_bytes(kMagic));
-    append_be(out, kFormat);
+    append_be(out, page.former_until == 0 ? kFormat : kFormatWithFormer);
     out.push_back(static_cast<std::uint8_t>(page.kind));
     out.push_back(kAlgorithm);
     append_be(out, page.number);
     append_be(out, page.generation);
+    if (page.former_until != 0) append_be(out, page.former_until);
     return out;
 }
 
@@ -28,13 +33,51 @@ ShredPage ShredPage::make(Kind kind, std::uint32_t number) {
     ShredPage page;
     page.kind = kind;
     page.number = number;
-    page.slots = crypto::random_secret(slot_size(kind) * kSlotsPerPage);
-    for (std::uint32_t i = 0; i < kSlotsPerPage; ++i) page.slots.bytes()[i * slot_size(kind)] = kLive;
+    page.slots = crypto::random_secret(page.slot_size() * kSlotsPerPage);
+    for (std::uint32_t i = 0; i < kSlotsPerPage; ++i) page.slots.bytes()[i * page.slot_size()] = kLive;
     return page;
 }
 
+ShredPage ShredPage::renewed(std::uint32_t first_unused, std::uint32_t until) const {
+    FID_INVARIANT(former_until == 0, "a page that holds former secrets is settled before it is renewed");
+    ShredPage page;
+    page.kind = kind;
+    page.number = number;
+    page.generation = generation + 1;
+    if (kind == Kind::study) page.former_until = until;
+    page.slots = crypto::random_secret(page.slot_size() * kSlotsPerPage);
+    for (std::uint32_t i = 0; i < kSlotsPerPage; ++i) {
+        const auto from = slot(i);
+        const auto to = page.slots.bytes().subspan(i * page.slot_size(), page.slot_size());
+        to[0] = kLive;
+        if (is_destroyed(i)) {
+            page.destroy(i);
+        } else if (i < first_unused) {
+            std::memcpy(to.data() + 1, from.data() + 1, kSecret);  // K or P: what was named with it keeps its name
+            if (page.former_until != 0) std::memcpy(to.data() + 1 + 2 * kSecret, from.data() + 1 + kSecret, kSecret);
+        }
+    }
+    return page;
+}
+
+ShredPage ShredPage::settled() const {
+    ShredPage page;
+    page.kind = kind;
+    page.number = number;
+    page.generation = generation + 1;
+    page.slots = crypto::Secret(page.slot_size() * kSlotsPerPage);
+    for (std::uint32_t i = 0; i < kSlotsPerPage; ++i)
+        std::memcpy(page.slots.bytes().data() + i * page.slot_size(), slot(i).data(), page.slot_size());
+    return page;
+}
+
+std::uint32_t ShredPage::claimed_former_until(ByteView head) {
+    const auto behind = head.subspan(kMagic.size());
+    return read_be<std::uint16_t>(behind) == kFormatWithFormer ? read_be<std::uint32_t>(head.subspan(kHeadSize - 4)) : 0;
+}
+
 void ShredPage::destroy(std::uint32_t index) {
-    auto bytes = slots.bytes().subspan(index * slot_size(kind), slot_size(kind));
+    auto bytes = slots.bytes().subspan(index * slot_size(), slot_size());
     crypto::wipe(bytes);
     bytes[0] = kDestroyed;
 }
@@ -55,7 +98,7 @@ Result<ShredPage> ShredPage::open(ByteView file, const crypto::Secret& wrapping_
     FID_TRY(const auto magic, reader.take(kMagic.size(), "magic"));
     if (as_text(magic) != kMagic) return fail(ErrorCode::malformed, "not a page of a shred store");
     FID_TRY(const auto format, reader.u16("format"));
-    if (format != kFormat)
+    if (format != kFormat && format != kFormatWithFormer)
         return fail(ErrorCode::unsupported,
                     "a page of a shred store in format " + std::to_string(format) + ", which this version does not know");
     FID_TRY(const auto kind, reader.u8("kind"));
@@ -67,10 +110,15 @@ Result<ShredPage> ShredPage::open(ByteView file, const crypto::Secret& wrapping_
     page.kind = static_cast<Kind>(kind);
     FID_TRY(page.number, reader.u32("page number"));
     FID_TRY(page.generation, reader.u64("generation"));
+    if (format == kFormatWithFormer) {
+        FID_TRY(page.former_until, reader.u32("last segment under former secrets"));
+        if (page.former_until == 0 || page.kind != Kind::study)
+            return fail(ErrorCode::malformed, "a page of a shred store that holds former secrets of nothing");
+    }
     const std::size_t clear_size = reader.offset();
     FID_TRY(const auto wrapped, reader.take_lp("wrapped page key"));
     const std::size_t header_size = reader.offset();
-    const std::size_t plain_size = slot_size(page.kind) * kSlotsPerPage;
+    const std::size_t plain_size = page.slot_size() * kSlotsPerPage;
     if (reader.remaining() != plain_size + crypto::kAeadTagSize) {
         return fail(ErrorCode::malformed, "a page of a shred store has " + std::to_string(file.size()) + " bytes, expected " +
                                               std::to_string(header_size + plain_size + crypto::kAeadTagSize));

@@ -147,14 +147,28 @@ std::vector<SegmentPart> parts_elsewhere(std::span<const Extent> extents, std::u
 /// Reads the record that stands at offset; its checksum is not looked at. Errors: corrupt where there is none.
 Result<Bytes> read_record_bytes(const Segment& segment, std::uint64_t offset);
 
+/// The D under which a stream in this segment was sealed, told by its commitment: the study's, or the former one while data are encrypted
+/// anew. Errors: corrupt where it is neither.
+struct StreamSecret {
+    crypto::Secret d;
+    StreamKey key;
+};
+Result<StreamSecret> secret_of_stream(const StudySecretPair& secrets, std::uint32_t segment, const Bytes32& id, std::string_view info,
+                                      const Hash& commitment);
+/// Whether a row names this header: as it stands, or as it stands under the other D of its study while data are encrypted anew.
+bool is_named(const ObjectHeader& header, const Hash& header_hash, const StudySecretPair& secrets);
+
 /// Opens what is sealed in an object's record, having checked that all belongs together.
 struct OpenedRecord {
     ObjectRecord record;
+    crypto::Secret d;
     StreamKey key;
     std::vector<Hash> chunk_hashes;
     Hash chunk_root{};
     SealedDescription description;
 };
-Result<OpenedRecord> open_record(ObjectRecord record, const crypto::Secret& d);
+Result<OpenedRecord> open_record(ObjectRecord record, const StudySecretPair& secrets, std::uint32_t segment);
+/// What stands in a mark's record. Errors: corrupt.
+Result<Mark> open_mark(const MarkRecord& record, const StudySecretPair& secrets, std::uint32_t segment);
 
 }  // namespace fiducial::store
