@@ -98,10 +98,29 @@ std::uint64_t Access::cached() const {
 
 Result<Decision> Access::decide(const Requester& who, const Subject& about, Operation operation, ConsentChange change) {
     FID_TRY(auto answer, by_node(who, about, operation, change));
+    return with_local_rows(who, about, operation, std::move(answer));
+}
+
+Result<Decision> Access::decide_listed(const Requester& who, const Subject& about, Operation operation) {
+    const auto status = chain();
+    if (follower_ == nullptr || !status.current) return decide(who, about, operation);
+    for (const auto source : {Source::table, Source::node}) {
+        if (const auto kept = remembered(key_of(who, about, operation, source), status))
+            return with_local_rows(who, about, operation, *kept);
+    }
+    const auto began = generation();
+    FID_TRY(const auto answer, by_table(who, about, operation, status));
+    if (!answer) return decide(who, about, operation);
+    remember(key_of(who, about, operation, Source::table), who, about, *answer, status, began);
+    return with_local_rows(who, about, operation, *answer);
+}
+
+/// What this site decided by itself. Denials last, so that one made while the answer was under way counts: only "nobody known" and
+/// "inactive" come before it.
+Result<Decision> Access::with_local_rows(const Requester& who, const Subject& about, Operation operation, Decision answer) {
     if (!answer.node_away) {
         FID_TRY(answer, with_local_changes(who, about, operation, answer));
     }
-    // Last, so that a denial made while the answer was under way counts. Only "nobody known" and "inactive" come before it.
     FID_TRY(const bool denied_here, is_denied_here(who.subject, about.patient_key));
     if (denied_here && (answer.allowed || answer.reason > static_cast<std::uint16_t>(Reason::holder_inactive)))
         take(answer, {false, Reason::locally_denied, Obligation::none, 0});
@@ -133,6 +152,59 @@ Result<Decision> Access::with_local_changes(const Requester& who, const Subject&
     return answer;
 }
 
+Access::Key Access::key_of(const Requester& who, const Subject& about, Operation operation, Source source) {
+    const std::uint8_t numbers[3] = {static_cast<std::uint8_t>(operation), static_cast<std::uint8_t>(who.purpose),
+                                     static_cast<std::uint8_t>(source)};
+    return crypto::sha256({who.subject, about.patient_key, about.scope_ref, ByteView(numbers)});
+}
+
+std::optional<Decision> Access::remembered(const Key& key, const ledger::FollowerStatus& status) {
+    const auto at = std::max(unix_seconds(clock_.now()), status.head_time);  // a clock that was set back makes nothing last longer
+    const std::lock_guard lock(mutex_);
+    if (!status.current) cache_.clear();  // a revocation may stand in blocks that were not told yet
+    const auto found = cache_.find(key);
+    if (found == cache_.end() || at >= found->second.decision.valid_until) return std::nullopt;
+    return found->second.decision;
+}
+
+/// Only a follower tells of changes: without one nothing may be remembered. A denial may end by time alone.
+void Access::remember(const Key& key, const Requester& who, const Subject& about, const Decision& answer,
+                      const ledger::FollowerStatus& status, std::uint64_t generation) {
+    const std::lock_guard lock(mutex_);
+    if (!answer.allowed || !status.current || generation != generation_) return;
+    if (cache_.size() >= kMaxCached) cache_.clear();
+    cache_.insert_or_assign(key, Kept{answer, who.subject, about.patient_key});
+}
+
+std::uint64_t Access::generation() const {
+    const std::lock_guard lock(mutex_);
+    return generation_;
+}
+
+/// The rule over the table of rights. Returns: nothing where the table is not as new as the chain.
+Result<std::optional<Decision>> Access::by_table(const Requester& who, const Subject& about, Operation operation,
+                                                 const ledger::FollowerStatus& status) {
+    FID_TRY(auto transaction, database_.begin_read());
+    FID_TRY(const auto known, rights_.state(transaction));
+    const bool whole = known.first_block != 0 && known.first_block <= std::max<std::uint64_t>(facts_.from_block, 1);
+    if (!whole || known.settled_block == 0 || known.latest_block < status.head) return std::optional<Decision>();
+    const Question question{about.scope_ref, operation, who.purpose, std::max(unix_seconds(clock_.now()), known.latest_time)};
+    const auto verdict_at = [&](std::uint64_t block) -> Result<Verdict> {
+        FID_TRY(const auto snapshot, rights_snapshot(transaction, rights_, who.subject, facts_.institution, about.patient_key, block));
+        return evaluate(snapshot, question);
+    };
+    FID_TRY(auto verdict, verdict_at(known.settled_block));
+    if (known.latest_block != known.settled_block) {
+        FID_TRY(const auto latest, verdict_at(known.latest_block));
+        verdict = allowed_by_both(verdict, latest);
+    }
+    Decision decision;
+    take(decision, verdict);
+    decision.block_number = known.settled_block;
+    if (status.settled == known.settled_block) decision.block_hash = status.settled_hash;
+    return std::optional<Decision>(decision);
+}
+
 /// The follower's view; at the start its first poll is waited for.
 ledger::FollowerStatus Access::chain() const {
     if (follower_ == nullptr) return {};
@@ -146,29 +218,15 @@ Result<Decision> Access::by_node(const Requester& who, const Subject& about, Ope
     const auto status = chain();
     if (follower_ != nullptr && status.behind)
         return without_node(who, about, operation, change, status.problem.empty() ? "it has not answered for too long" : status.problem);
-    const std::uint8_t numbers[2] = {static_cast<std::uint8_t>(operation), static_cast<std::uint8_t>(who.purpose)};
-    const Key key = crypto::sha256({who.subject, about.patient_key, about.scope_ref, ByteView(numbers)});
-    std::uint64_t generation = 0;
-    {
-        const std::lock_guard lock(mutex_);
-        generation = generation_;
-        if (!status.current) cache_.clear();                                     // a revocation may stand in blocks that were not told yet
-        const auto at = std::max(unix_seconds(clock_.now()), status.head_time);  // a clock that was set back makes nothing last longer
-        if (const auto found = cache_.find(key); found != cache_.end() && at < found->second.decision.valid_until) {
-            return found->second.decision;
-        }
-    }
+    const Key key = key_of(who, about, operation, Source::node);
+    const auto began = generation();
+    if (auto kept = remembered(key, status)) return *std::move(kept);
     auto answer = ask(who, about, operation);
     if (!answer) {
         const bool away = answer.error().code == ErrorCode::unavailable || answer.error().code == ErrorCode::timeout;
         return away ? without_node(who, about, operation, change, answer.error().message) : answer;
     }
-    // Only a follower tells of changes: without one nothing may be remembered. A denial may end by time alone.
-    const std::lock_guard lock(mutex_);
-    if (answer->allowed && status.current && generation == generation_) {
-        if (cache_.size() >= kMaxCached) cache_.clear();
-        cache_.insert_or_assign(key, Kept{*answer, who.subject, about.patient_key});
-    }
+    remember(key, who, about, *answer, status, began);
     return answer;
 }
 

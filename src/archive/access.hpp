@@ -64,6 +64,10 @@ public:
     /// here was changed behind our back.
     Result<Decision> decide(const Requester& who, const Subject& about, Operation operation, ConsentChange change = ConsentChange::none);
 
+    /// For a row of a list: likewise, but by the table of rights while it is as new as the chain, so that a list asks the node nothing.
+    /// What is read is confirmed by decide(). Never for operations that change something.
+    Result<Decision> decide_listed(const Requester& who, const Subject& about, Operation operation);
+
     /// Denies at once, whatever the chain says, until it is taken back. Durable when it returns.
     /// Errors: invalid_argument when it names neither a subject nor a patient.
     Result<std::int64_t> add_denial(const Bytes32& subject, const Hash& patient_key, std::string reason);
@@ -98,6 +102,16 @@ private:
         std::set<Hash> patients;
         bool any() const { return everything || !subjects.empty() || !patients.empty(); }
     };
+    /// What an answer depends on besides the state: of the chain, or of the table.
+    enum class Source : std::uint8_t { node, table };
+    static Key key_of(const Requester& who, const Subject& about, Operation operation, Source source);
+    std::optional<Decision> remembered(const Key& key, const ledger::FollowerStatus& status);
+    void remember(const Key& key, const Requester& who, const Subject& about, const Decision& answer, const ledger::FollowerStatus& status,
+                  std::uint64_t generation);
+    Result<Decision> with_local_rows(const Requester& who, const Subject& about, Operation operation, Decision answer);
+    Result<std::optional<Decision>> by_table(const Requester& who, const Subject& about, Operation operation,
+                                             const ledger::FollowerStatus& status);
+    std::uint64_t generation() const;
     Result<Decision> by_node(const Requester& who, const Subject& about, Operation operation, ConsentChange change);
     Result<Decision> ask(const Requester& who, const Subject& about, Operation operation);
     Result<Decision> ask_at(const Requester& who, const Subject& about, Operation operation, const Hash& block_hash, std::uint64_t block,

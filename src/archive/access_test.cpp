@@ -269,6 +269,36 @@ TEST_F(NodeAwayOnChain, where_the_site_s_own_chain_is_gone_the_custodian_moves_o
     expect_denied(decide(custodian, Operation::read, Purpose::administration), Reason::locally_denied);
 }
 
+TEST_F(NodeAwayOnChain, lists_are_decided_as_the_contract_would_and_ask_the_node_nothing) {
+    const auto listed = [&](const Bytes32& who) {
+        return access_->decide_listed({who, Purpose::treatment, "", "test"}, {patient_, scope_}, Operation::identify);
+    };
+    for (const auto& who : {doctor_, technologist_, desk_, auditor_, patient_person_, left_, outsider_, id(90)}) {
+        const auto asked = must(decide(who, Operation::identify));
+        const auto by_table = must(listed(who));
+        EXPECT_EQ(std::tuple(by_table.allowed, by_table.reason, by_table.obligation, by_table.valid_until, by_table.block_number),
+                  std::tuple(asked.allowed, asked.reason, asked.obligation, asked.valid_until, asked.block_number))
+            << reason_text(by_table.reason) << ", " << reason_text(asked.reason);
+    }
+    start();  // nothing is remembered
+    follow();
+    EXPECT_TRUE(must(listed(technologist_)).allowed);
+    ASSERT_TRUE(members(contracts::set_person_active_call(technologist_, false)));
+    follow();
+    expect_denied(listed(technologist_), Reason::subject_inactive);
+
+    site_->chain.reset();  // and nobody has noticed
+    for (const auto& who : {doctor_, desk_, outsider_, doctor_}) EXPECT_TRUE(must(listed(who)).allowed);
+    EXPECT_FALSE(must(listed(doctor_)).node_away);
+    EXPECT_FALSE(decide(doctor_, Operation::read) && !decide(doctor_, Operation::read)->node_away) << "what is read is confirmed";
+    const auto denial = must(access_->add_denial(doctor_, {}, "left in anger"));
+    expect_denied(listed(doctor_), Reason::locally_denied);
+    must(access_->remove_denial(denial));
+    clock_.ahead = std::chrono::seconds(11);  // behind
+    expect_flagged(listed(doctor_));
+    expect_unavailable(listed(outsider_));
+}
+
 TEST_F(NodeAwayOnChain, local_denials_hold_with_and_without_the_node) {
     const auto denial = must(access_->add_denial(doctor_, {}, "left in anger"));
     expect_denied(decide(doctor_, Operation::read), Reason::locally_denied);

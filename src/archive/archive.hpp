@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "archive/query.hpp"
 #include "archive/requester.hpp"
 #include "base/bytes.hpp"
 #include "base/identifiers.hpp"
@@ -65,6 +66,7 @@ struct RetrievedInstance {
     std::string study_uid, series_uid, sop_uid, sop_class_uid, transfer_syntax_uid;
     std::uint64_t data_set_size = 0;  // bytes of the data set
     std::uint64_t prefix_size = 0;    // bytes of preamble and group 0002 as the file came, or as made for a bare data set
+    Bytes32 object_id{};              // of these bytes and no others: they never change under it
     std::uint64_t file_size() const { return data_set_size + prefix_size; }
 };
 
@@ -79,6 +81,41 @@ public:
     /// Fills `out` as far as it can. Returns: bytes written, 0 at the instance's end.
     /// Errors: corrupt: the object has been quarantined and an alarm raised; the answer under way must be broken off.
     virtual Result<std::size_t> read(MutableByteView out) = 0;
+    /// Leaves out so many bytes of the instance's file. Requires: they are there.
+    virtual void skip(std::uint64_t bytes) = 0;
+};
+
+/// A decided, traced look at what instances say of themselves. What long values hold is not in it.
+/// Threads: one at a time.
+class MetadataLook {
+public:
+    virtual ~MetadataLook() = default;
+    /// Goes to the next instance. Returns: nothing at the end. Its document is a DICOM JSON object (PS3.18 Annex F) as it was made when the
+    /// instance came; a BulkDataURI in it is "bulk/" and a path (dicom::BulkValue). Errors: corrupt.
+    struct Document {
+        std::string series_uid, sop_uid, dicom_json;
+    };
+    virtual Result<std::optional<Document>> next() = 0;
+};
+
+/// Where a value, or a frame of pixel data, lies in an instance.
+struct ValuePlace {
+    std::uint64_t offset = 0, length = 0;  // in the data set
+};
+
+/// A decided, traced look into one instance, at any place. Bytes are checked as those of a Retrieval.
+/// Threads: one at a time.
+class ValueLook {
+public:
+    virtual ~ValueLook() = default;
+    virtual const std::string& transfer_syntax_uid() const = 0;
+    /// The value at a path (dicom::BulkValue). Errors: not_found; corrupt.
+    virtual Result<ValuePlace> find(std::string_view path) = 0;
+    /// The places that make up a frame of pixel data, in order, counted from 1: one where frames are native, else its fragments.
+    /// Errors: not_found: there is no such frame; unsupported: it cannot be told where it is; corrupt.
+    virtual Result<std::vector<ValuePlace>> find_frame(std::uint64_t number) = 0;
+    /// Returns: bytes put into out, fewer only at the data set's end. Errors: corrupt, as Retrieval::read.
+    virtual Result<std::size_t> read(std::uint64_t offset, MutableByteView out) = 0;
 };
 
 enum class Level : std::uint8_t { study, series, instance };
@@ -121,6 +158,16 @@ public:
     /// Decides, writes the trace, and opens. The trace entry is durable before this returns.
     /// Errors: denied (the reason is in the message), not_found, unavailable, corrupt.
     virtual Result<std::unique_ptr<Retrieval>> retrieve(const Requester& who, const Selector& what) = 0;
+
+    /// The rows of a list, each decided and traced as it is given out (QueryAnswer).
+    /// Errors: malformed, limit_exceeded: a key's value, which the message names.
+    virtual Result<std::unique_ptr<QueryAnswer>> query(const Requester& who, const Query& query) = 0;
+
+    /// Like retrieve(), of what the instances say of themselves; in the order of their UIDs.
+    virtual Result<std::unique_ptr<MetadataLook>> metadata(const Requester& who, const Selector& what) = 0;
+
+    /// Like retrieve(), of parts of one instance.
+    virtual Result<std::unique_ptr<ValueLook>> values(const Requester& who, const Selector& instance) = 0;
 
     /// Evidence of one instance, as canonical JSON. Errors: not_found, denied, unavailable (node away; not settled yet).
     virtual Result<std::string> evidence(const Requester& who, const Selector& instance) = 0;

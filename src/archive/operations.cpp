@@ -214,19 +214,24 @@ Result<std::vector<std::string>> Operations::named_studies(const Arguments& argu
 }
 
 Result<json::object> Operations::list(const Arguments& arguments) {
-    store::StudyFilter filter;
-    filter.patient_id = argument::text(arguments, "patientId");
-    filter.patient_name = argument::text(arguments, "patientName");
-    filter.accession_number = argument::text(arguments, "accession");
-    filter.date_from = argument::text(arguments, "from");
-    filter.date_to = argument::text(arguments, "to");
-    if (const auto modality = argument::text(arguments, "modality"); !modality.empty()) filter.modalities = {modality};
+    const auto from = argument::text(arguments, "from"), to = argument::text(arguments, "to");
+    const std::pair<dicom::Tag, std::string> keys[] = {{dicom::tags::kPatientId, argument::text(arguments, "patientId")},
+                                                       {dicom::tags::kPatientName, argument::text(arguments, "patientName")},
+                                                       {dicom::tags::kAccessionNumber, argument::text(arguments, "accession")},
+                                                       {dicom::tags::kStudyDate, from.empty() && to.empty() ? "" : from + "-" + to},
+                                                       {dicom::tags::kModalitiesInStudy, argument::text(arguments, "modality")}};
+    dicom::Criteria criteria;
+    for (const auto& [tag, value] : keys) {
+        auto key = dicom::Matcher::compile(tag, value);
+        if (!key) return fail(key.error().with(dicom::keyword_of(tag)));
+        criteria.add(*std::move(key));
+    }
     FID_TRY(const auto limit, argument::number(arguments, "limit", 100, 1, 1000));
     // A list of names is a look too, at nobody in particular.
     FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::identify));
     FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::identify, decision, nullptr, {}, {}));
     FID_TRY(const auto page, service_.store_->database().read([&](database::Transaction& t) {
-        return service_.store_->index().list_studies(t, filter, argument::text(arguments, "cursor"), static_cast<std::uint32_t>(limit));
+        return service_.store_->index().list_studies(t, criteria, argument::text(arguments, "cursor"), static_cast<std::uint32_t>(limit));
     }));
     json::array studies;
     for (const auto& row : page.studies) studies.push_back(shown(row));

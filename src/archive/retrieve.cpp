@@ -131,6 +131,31 @@ Tracer::Tracer(audit::Trace& trace, store::Store& store, crypto::Secret staff_ke
 
 Result<std::uint64_t> Tracer::write(const Requester& who, Operation operation, const Decision& decision, const StudyIdentity* study,
                                     const Bytes32& object, std::optional<ErrorCode> result, std::uint32_t flags) {
+    std::uint64_t index = 0;
+    FID_CHECK(with_entry(who, operation, decision, study, object, result, flags,
+                         [&](const audit::Entry& entry, const audit::EntryKeys& keys) -> Result<void> {
+                             FID_TRY(index, trace_.append_durable(entry, keys));
+                             return {};
+                         }));
+    return index;
+}
+
+Result<void> Tracer::write_all(const Requester& who, Operation operation, std::span<const TracedLook> looks) {
+    std::vector<audit::Trace::Ticket> tickets;
+    for (const auto& look : looks) {
+        FID_CHECK(with_entry(who, operation, look.decision, look.study ? &*look.study : nullptr, kZero32, {}, 0,
+                             [&](const audit::Entry& entry, const audit::EntryKeys& keys) -> Result<void> {
+                                 FID_TRY(auto ticket, trace_.append(entry, keys));
+                                 tickets.push_back(std::move(ticket));
+                                 return {};
+                             }));
+    }
+    for (const auto& ticket : tickets) FID_CHECK(trace_.wait_durable(ticket));
+    return {};
+}
+
+Result<void> Tracer::with_entry(const Requester& who, Operation operation, const Decision& decision, const StudyIdentity* study,
+                                const Bytes32& object, std::optional<ErrorCode> result, std::uint32_t flags, const Take& take) const {
     audit::Entry entry;
     entry.time = clock_.now();
     entry.operation = static_cast<std::uint8_t>(operation);
@@ -162,7 +187,7 @@ Result<std::uint64_t> Tracer::write(const Requester& who, Operation operation, c
         keys.patient.id = crypto::tagged_hmac_sha256(p.view(), "fid.trace-patient-id1", {});
         keys.patient.key = &patient_key;
     }
-    return trace_.append_durable(entry, keys);
+    return take(entry, keys);
 }
 
 StoreRetrieval::StoreRetrieval(store::Store& store, std::vector<store::InstanceRow> instances,
@@ -187,6 +212,7 @@ Result<std::optional<RetrievedInstance>> StoreRetrieval::next_instance() {
     if (auto opened = open(row); !opened) return fail(damaged(opened.error()));
     RetrievedInstance instance{row.study_uid.text(),           row.series_uid.text(), row.sop_uid.text(), row.sop_class_uid.text(),
                                row.transfer_syntax_uid.text(), row.object.ref.size,   prefix_.size()};
+    instance.object_id = row.object.ref.id;
     return instance;
 }
 

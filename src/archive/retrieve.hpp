@@ -1,6 +1,8 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -47,6 +49,12 @@ private:
     std::unordered_map<std::string, std::shared_ptr<const CheckedVersion>> kept_;
 };
 
+/// A look that is to be traced.
+struct TracedLook {
+    Decision decision;
+    std::optional<StudyIdentity> study;  // nothing: at nothing in particular; a study_key of zeros: at several of the patient's
+};
+
 /// Writes a look into the trace, durably. Returns: the entry's index.
 class Tracer {
 public:
@@ -54,8 +62,14 @@ public:
     /// `study` may be null: a look at nothing in particular. `flags`: of audit::Flag, besides those that who and decision make.
     Result<std::uint64_t> write(const Requester& who, Operation operation, const Decision& decision, const StudyIdentity* study,
                                 const Bytes32& object, std::optional<ErrorCode> result, std::uint32_t flags = 0);
+    /// All of them share one sync.
+    Result<void> write_all(const Requester& who, Operation operation, std::span<const TracedLook> looks);
 
 private:
+    using Take = std::function<Result<void>(const audit::Entry& entry, const audit::EntryKeys& keys)>;
+    Result<void> with_entry(const Requester& who, Operation operation, const Decision& decision, const StudyIdentity* study,
+                            const Bytes32& object, std::optional<ErrorCode> result, std::uint32_t flags, const Take& take) const;
+
     audit::Trace& trace_;
     store::Store& store_;
     const crypto::Secret staff_key_;
@@ -73,6 +87,7 @@ public:
     std::size_t instance_count() const override { return instances_.size(); }
     Result<std::optional<RetrievedInstance>> next_instance() override;
     Result<std::size_t> read(MutableByteView out) override;
+    void skip(std::uint64_t bytes) override { position_ += bytes; }
 
 private:
     Result<void> open(const store::InstanceRow& row);

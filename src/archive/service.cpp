@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include "archive/metadata.hpp"
 #include "archive/trust.hpp"
 #include "base/file.hpp"
 #include "base/hex.hpp"
@@ -357,7 +358,7 @@ Result<std::optional<StudyIdentity>> Service::identify_if_taken(const Uid& study
     return fail(identity.error());
 }
 
-Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const Selector& what) {
+Result<Service::Look> Service::look(const Requester& who, const Selector& what) {
     FID_TRY(const auto study, identify(what.study_uid));
     FID_TRY(const auto decision, permit(who, &study, Operation::read));
     // The version first: what came since is then of a later revision than it covers, never the other way round.
@@ -381,10 +382,29 @@ Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const
         raise("damaged_version", version.error().message);
         return fail(version.error());
     }
-    retrieved_ += selected->rows.size();
+    return Look{std::move(selected->rows), version ? *version : nullptr, selected->study_revision};
+}
+
+Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const Selector& what) {
+    FID_TRY(auto seen, look(who, what));
+    retrieved_ += seen.rows.size();
     return std::unique_ptr<Retrieval>(
-        std::make_unique<StoreRetrieval>(*store_, std::move(selected->rows), version ? *version : nullptr, selected->study_revision,
+        std::make_unique<StoreRetrieval>(*store_, std::move(seen.rows), std::move(seen.version), seen.study_revision,
                                          [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); }));
+}
+
+Result<std::unique_ptr<MetadataLook>> Service::metadata(const Requester& who, const Selector& what) {
+    FID_TRY(auto seen, look(who, what));
+    return std::unique_ptr<MetadataLook>(
+        std::make_unique<StoreMetadataLook>(*store_, std::move(seen.rows), std::move(seen.version), seen.study_revision,
+                                            [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); }));
+}
+
+Result<std::unique_ptr<ValueLook>> Service::values(const Requester& who, const Selector& instance) {
+    FID_TRY(auto seen, look(who, instance));
+    FID_TRY(auto opened, StoreValueLook::open(*store_, std::move(seen.rows.front()), seen.version.get(), seen.study_revision,
+                                              [this](const store::InstanceRow& row, const Error& error) { damaged(row, error); }));
+    return std::unique_ptr<ValueLook>(std::move(opened));
 }
 
 void Service::damaged(const store::InstanceRow& instance, const Error& error) {

@@ -72,6 +72,9 @@ public:
     Result<Requester> authenticate(std::string_view bearer_token) override;
     Result<std::unique_ptr<IngestSession>> begin_ingest(const Requester& who, std::string_view source) override;
     Result<std::unique_ptr<Retrieval>> retrieve(const Requester& who, const Selector& what) override;
+    Result<std::unique_ptr<QueryAnswer>> query(const Requester& who, const Query& query) override;
+    Result<std::unique_ptr<MetadataLook>> metadata(const Requester& who, const Selector& what) override;
+    Result<std::unique_ptr<ValueLook>> values(const Requester& who, const Selector& instance) override;
     Result<std::string> evidence(const Requester& who, const Selector& instance) override;
     Result<OpenedEmergency> break_glass(const Requester& who, std::string_view study_uid, const EmergencyGround& ground) override;
     Result<std::string> describe_study(const Requester& who, std::string_view study_uid) override;
@@ -124,6 +127,13 @@ private:
         std::uint64_t study_revision = 0;
     };
     Result<Selected> select(const Selector& what);
+    /// A look that was decided and traced: what is there, and the version that vouches for it.
+    struct Look {
+        std::vector<store::InstanceRow> rows;
+        std::shared_ptr<const CheckedVersion> version;  // null: none yet
+        std::uint64_t study_revision = 0;
+    };
+    Result<Look> look(const Requester& who, const Selector& what);
     Result<StudyIdentity> identify(std::string_view study_uid);
     /// Nothing where all that came of the study was set aside: it then has no patient yet.
     Result<std::optional<StudyIdentity>> identify_if_taken(const Uid& study_uid);

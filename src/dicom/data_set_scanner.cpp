@@ -249,6 +249,14 @@ ByteView DataSetScanner::prefix() const {
     return state_->tokenizer == nullptr ? ByteView{} : ByteView(state_->prefix);
 }
 
+std::optional<DataSetScanner::Passed> DataSetScanner::passed(Tag tag) const {
+    if (state_->tokenizer == nullptr) return std::nullopt;
+    for (const auto& element : state_->tokenizer->elements()) {
+        if (element.tag == tag) return Passed{element.offset, element.length, element.undefined_length};
+    }
+    return std::nullopt;
+}
+
 Result<InstanceHeader> DataSetScanner::finish() {
     if (state_->failed) return fail(*state_->failed);
     auto header = state_->finish();

@@ -93,6 +93,13 @@ public:
     /// Preamble and group 0002 as they came. Complete once the first data set piece was handed out.
     ByteView prefix() const;
 
+    /// A value at the top level of the data set whose beginning went by, be it that it still comes.
+    struct Passed {
+        std::uint64_t offset = 0, length = 0;  // in the data set (deflated: once inflated)
+        bool encapsulated = false;             // the length is not known: fragments follow, each an item
+    };
+    std::optional<Passed> passed(Tag tag) const;
+
     /// To be called once, at the end of input.
     Result<InstanceHeader> finish();
 

@@ -60,6 +60,7 @@ net::Task<Result<void>> dispatch(Call& call, const RouteMatch& match) {
         if (!uid) co_return fail(ErrorCode::malformed, "a part of the path is not a UID");
         call.parameters.push_back(uid->text());
     }
+    call.rest = match.rest;
     co_return co_await match.route->service(call);
 }
 

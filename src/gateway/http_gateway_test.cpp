@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <filesystem>
 #include <fstream>
@@ -69,6 +70,41 @@ public:
         if (out->found.empty()) return fail(ErrorCode::not_found, "no such thing");
         return out;
     }
+    Result<std::unique_ptr<archive::QueryAnswer>> query(const archive::Requester& who, const archive::Query& query) override {
+        last_who = who;
+        auto out = std::make_unique<List>();
+        for (const auto& key : query.keys) {
+            if (key.tag == dicom::tags::kStudyDate && key.value == "today")
+                return fail(ErrorCode::malformed, "StudyDate: wanted is a date");
+            if (key.tag == dicom::tags::kPatientId && key.value == "away") return fail(ErrorCode::unavailable, "the node is away");
+            if (key.tag == dicom::tags::kPatientId && key.value == "none") return out;
+            if (key.tag == dicom::tags::kModality && query.level == dicom::QueryLevel::study) out->ignored_.push_back(key.tag);
+        }
+        for (const auto& file : files) {
+            dicom::Attributes row;
+            row.set(dicom::tags::kPatientName, {"Doe^Jane=山田"});
+            row.set(dicom::tags::kStudyInstanceUid, {file.study});
+            row.set(dicom::tags::kSeriesInstanceUid, {file.series});
+            row.set(dicom::tags::kSopInstanceUid, {file.sop});
+            row.set(dicom::tags::kStudyRelatedInstances, {"3"});
+            out->rows.push_back(row);
+        }
+        out->rows.erase(out->rows.begin(), out->rows.begin() + static_cast<std::ptrdiff_t>(query.offset));
+        return out;
+    }
+    Result<std::unique_ptr<archive::MetadataLook>> metadata(const archive::Requester& who, const archive::Selector& what) override {
+        FID_TRY(auto found, retrieve(who, what));
+        auto out = std::make_unique<Documents>(corrupt_from == 1);
+        for (const auto& file : files) {
+            if (file.study == what.study_uid) out->files.push_back(file);
+        }
+        return out;
+    }
+    Result<std::unique_ptr<archive::ValueLook>> values(const archive::Requester& who, const archive::Selector& what) override {
+        FID_TRY(auto found, retrieve(who, what));
+        if (what.sop_uid == "1.2.2.1") return fail(ErrorCode::unsupported, "deflated");
+        return std::make_unique<Parts>(corrupt_from);
+    }
     Result<std::string> evidence(const archive::Requester&, const archive::Selector& what) override {
         if (what.sop_uid == "404") return fail(ErrorCode::unavailable, "not settled yet");
         return "{\"b\":1,\"a\":\"" + what.study_uid + "/" + what.sop_uid + "\"}";
@@ -122,6 +158,54 @@ private:
             std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), count, out.begin());
             at += count;
             return count;
+        }
+        void skip(std::uint64_t count) override { at += count; }
+    };
+    struct List final : archive::QueryAnswer {
+        std::vector<dicom::Attributes> rows;
+        std::vector<dicom::Tag> ignored_;
+        std::size_t at = 0;
+        Result<std::vector<dicom::Attributes>> next(std::size_t most) override {
+            std::vector<dicom::Attributes> out;
+            while (out.size() < most && at < rows.size()) out.push_back(rows[at++]);
+            return out;
+        }
+        Result<bool> has_more() override { return at < rows.size(); }
+        const std::vector<dicom::Tag>& ignored() const override { return ignored_; }
+    };
+    struct Documents final : archive::MetadataLook {
+        explicit Documents(bool broken) : corrupt(broken) {}
+        std::vector<File> files;
+        bool corrupt;
+        std::size_t at = 0;
+        Result<std::optional<Document>> next() override {
+            if (at == files.size()) return std::optional<Document>();
+            if (corrupt) return fail(ErrorCode::corrupt, "not what was stored");
+            const auto& file = files[at++];
+            return Document{file.series, file.sop,
+                            R"({"00080018":{"vr":"UI","Value":[")" + file.sop +
+                                R"("]},"00104000":{"vr":"LT","Value":["\"BulkDataURI\":\"bulk/"]},)"
+                                R"("7FE00010":{"vr":"OW","BulkDataURI":"bulk/7FE00010"}})"};
+        }
+    };
+    /// Two frames of two bytes each, "AB" and "CD"; a value at bytes 1 and 2.
+    struct Parts final : archive::ValueLook {
+        explicit Parts(std::uint64_t bad) : corrupt_from(bad) {}
+        std::uint64_t corrupt_from;
+        std::string syntax = kExplicit;
+        const std::string& transfer_syntax_uid() const override { return syntax; }
+        Result<archive::ValuePlace> find(std::string_view path) override {
+            if (path != "00880200/0/7FE00010") return fail(ErrorCode::not_found, "no such value");
+            return archive::ValuePlace{1, 2};
+        }
+        Result<std::vector<archive::ValuePlace>> find_frame(std::uint64_t number) override {
+            if (number > 2) return fail(ErrorCode::not_found, "there are 2 frames");
+            return std::vector<archive::ValuePlace>{{2 * number - 2, 1}, {2 * number - 1, 1}};
+        }
+        Result<std::size_t> read(std::uint64_t offset, MutableByteView out) override {
+            if (offset >= corrupt_from) return fail(ErrorCode::corrupt, "a chunk does not match");
+            out[0] = "ABCD"[offset];
+            return std::size_t{1};
         }
     };
     struct Session final : archive::IngestSession {
@@ -315,6 +399,35 @@ TEST_F(HttpGatewayTest, Ps318Section10_4OneInstanceAsASinglePart) {
     EXPECT_TRUE(head.body.empty());
 }
 
+TEST_F(HttpGatewayTest, Rfc9110PartsOfOneFile) {
+    const std::string path = "/studies/1.2/series/1.2.1/instances/1.2.1.2";
+    const auto whole = get(path, "application/dicom");
+    ASSERT_EQ(whole.status, 200u);
+    const std::string tag(whole.headers.find("ETag").value_or(""));
+    ASSERT_EQ(tag.size(), 66u);
+    const auto with = [&](std::string name, std::string value, std::string range = {}) {
+        net::HeaderFields headers;
+        headers.add("Accept", "application/dicom");
+        headers.add(std::move(name), std::move(value));
+        if (!range.empty()) headers.add("Range", std::move(range));
+        return ask("GET", path, std::move(headers));
+    };
+    const auto size = std::to_string(whole.body.size());
+    const auto middle = with("Range", "bytes=400000-1000000");
+    EXPECT_EQ(middle.status, 206u);
+    EXPECT_EQ(middle.headers.find("Content-Range"), "bytes 400000-1000000/" + size);
+    EXPECT_EQ(middle.body, whole.body.substr(400'000, 600'001));
+    EXPECT_EQ(with("Range", "bytes=-10").body, whole.body.substr(whole.body.size() - 10));
+    const auto beyond = with("Range", "bytes=9000000-");
+    EXPECT_EQ(beyond.status, 416u);
+    EXPECT_EQ(beyond.headers.find("Content-Range"), "bytes */" + size);
+    for (const auto* passed : {"bytes=0-1,5-6", "lines=1-2", "bytes=x"}) EXPECT_EQ(with("Range", passed).body, whole.body) << passed;
+    EXPECT_EQ(with("If-None-Match", "\"other\", " + tag).status, 304u);
+    EXPECT_EQ(with("If-None-Match", "\"other\"").status, 200u);
+    EXPECT_EQ(with("If-Range", tag, "bytes=0-9").status, 206u);
+    EXPECT_EQ(with("If-Range", "\"other\"", "bytes=0-9").status, 200u);
+}
+
 TEST_F(HttpGatewayTest, Ps318Section8_7WhatIsNotStoredSoIsNotAcceptable) {
     const std::string path = "/studies/1.2/series/1.2.1/instances/1.2.1.1";
     EXPECT_EQ(get(path, "image/jpeg").status, 406u);
@@ -384,6 +497,117 @@ TEST_F(HttpGatewayTest, CorruptionFoundOnTheWayBreaksTheAnswer) {
         ASSERT_FALSE(answer) << accept;
         EXPECT_EQ(answer.error().code, ErrorCode::unavailable);
     }
+}
+
+TEST_F(HttpGatewayTest, Ps318Section10_6ListsAsJson) {
+    const auto answer = get("/studies?PatientName=doe*");
+    ASSERT_EQ(answer.status, 200u);
+    EXPECT_EQ(answer.headers.find("Content-Type"), "application/dicom+json");
+    EXPECT_FALSE(answer.headers.find("Warning"));
+    const auto list = boost::json::parse(answer.body).as_array();
+    ASSERT_EQ(list.size(), 3u);
+    const auto& first = list[0].as_object();
+    EXPECT_EQ(boost::json::serialize(first.at("00100010")), R"({"vr":"PN","Value":[{"Alphabetic":"Doe^Jane","Ideographic":"山田"}]})");
+    EXPECT_EQ(boost::json::serialize(first.at("00201208")), R"({"vr":"IS","Value":[3]})");
+    EXPECT_EQ(boost::json::serialize(first.at("00081190")), R"({"vr":"UR","Value":[")" + gateway_->url() + R"(/studies/1.2"]})");
+    EXPECT_EQ(boost::json::serialize(first.at("00080020")), R"({"vr":"DA"})");
+    for (const auto* path :
+         {"/series", "/instances", "/studies/1.2/series", "/studies/1.2/instances", "/studies/1.2/series/1.2.1/instances"})
+        EXPECT_EQ(get(path).status, 200u) << path;
+    const auto instance = boost::json::parse(get("/studies/1.2/series/1.2.1/instances").body).at(0).at("00081190");
+    EXPECT_EQ(instance.at("Value").at(0).as_string(), gateway_->url() + "/studies/1.2/series/1.2.1/instances/1.2.1.1");
+}
+
+TEST_F(HttpGatewayTest, ListsComeCompressedToWhoTakesThat) {
+    net::HeaderFields headers;
+    headers.add("Accept-Encoding", "gzip");
+    const auto answer = ask("GET", "/studies", headers);
+    EXPECT_EQ(answer.headers.find("Content-Encoding"), "gzip");
+    EXPECT_TRUE(answer.body.starts_with("\x1f\x8b")) << "a client that does not undo it";
+    EXPECT_FALSE(get("/studies").headers.find("Content-Encoding"));
+}
+
+TEST_F(HttpGatewayTest, Ps318Section10_6PagesAndWarnings) {
+    const auto part = get("/instances?limit=2&offset=0");
+    EXPECT_EQ(boost::json::parse(part.body).as_array().size(), 2u);
+    EXPECT_EQ(part.headers.find("Warning"), "299 " + gateway_->url() + " \"There are additional results that can be requested.\"");
+    const auto rest = get("/instances?limit=2&offset=2");
+    EXPECT_EQ(boost::json::parse(rest.body).as_array().size(), 1u);
+    EXPECT_FALSE(rest.headers.find("Warning"));
+    const auto ignored = get("/studies?Modality=CT&Nonsense=1");
+    EXPECT_EQ(ignored.headers.find("Warning"),
+              "299 " + gateway_->url() + " \"Not supported for matching at this level and ignored: Nonsense, Modality\"");
+    const auto nothing = get("/studies?PatientID=none");
+    EXPECT_EQ(nothing.status, 204u);
+    EXPECT_TRUE(nothing.body.empty());
+}
+
+TEST_F(HttpGatewayTest, Ps318Section10_6RefusalsNameTheParameter) {
+    const auto refused = [&](std::string_view path, unsigned status, std::string_view word, std::string accept = {}) {
+        const auto answer = get(path, std::move(accept));
+        EXPECT_EQ(answer.status, status) << path;
+        EXPECT_EQ(answer.headers.find("Content-Type"), "application/problem+json") << path;
+        EXPECT_NE(answer.body.find(word), std::string::npos) << answer.body;
+    };
+    refused("/studies?StudyDate=today", 400, "StudyDate");
+    refused("/studies?limit=many", 400, "limit");
+    refused("/studies/x/series", 400, "UID");
+    refused("/studies", 406, "dicom+json", "text/html");
+    refused("/studies?PatientID=away", 503, "");
+    EXPECT_EQ(ask("GET", "/studies", {}, {}, false).status, 401u);
+    EXPECT_EQ(ask("HEAD", "/studies").status, 200u);
+}
+
+TEST_F(HttpGatewayTest, Ps319AnnexAListsAsXml) {
+    const auto answer = get("/studies?limit=1", "multipart/related; type=\"application/dicom+xml\"");
+    ASSERT_EQ(answer.status, 200u);
+    EXPECT_NE(answer.headers.find("Content-Type")->find("type=\"application/dicom+xml\""), std::string_view::npos);
+    EXPECT_NE(answer.body.find("<DicomAttribute tag=\"00100010\" vr=\"PN\" keyword=\"PatientName\"><PersonName number=\"1\"><Alphabetic>"
+                               "<FamilyName>Doe</FamilyName><GivenName>Jane</GivenName></Alphabetic><Ideographic><FamilyName>山田"
+                               "</FamilyName></Ideographic></PersonName></DicomAttribute>"),
+              std::string::npos)
+        << answer.body;
+}
+
+TEST_F(HttpGatewayTest, Ps318Section10_4_1_1_2MetadataWithAddressesOfBulkData) {
+    const auto answer = get("/studies/1.2/metadata");
+    ASSERT_EQ(answer.status, 200u) << answer.body;
+    EXPECT_EQ(answer.headers.find("Content-Type"), "application/dicom+json");
+    const auto list = boost::json::parse(answer.body).as_array();
+    ASSERT_EQ(list.size(), 3u);
+    EXPECT_EQ(list[0].at("7FE00010").at("BulkDataURI").as_string(),
+              gateway_->url() + "/studies/1.2/series/1.2.1/instances/1.2.1.1/bulkdata/7FE00010");
+    EXPECT_EQ(list[0].at("00104000").at("Value").at(0).as_string(), "\"BulkDataURI\":\"bulk/") << "a text that looks like one";
+    EXPECT_EQ(get("/studies/1.2/series/1.2.1/metadata").status, 200u);
+    EXPECT_EQ(get("/studies/1.2/series/1.2.1/instances/1.2.1.1/metadata").status, 200u);
+    EXPECT_EQ(get("/studies/1.9/metadata").status, 403u);
+    EXPECT_EQ(get("/studies/1.7/metadata").status, 404u);
+    EXPECT_EQ(get("/studies/1.2/metadata", "image/jpeg").status, 406u);
+    archive_.corrupt_from = 1;
+    EXPECT_EQ(get("/studies/1.2/metadata").status, 500u);
+}
+
+TEST_F(HttpGatewayTest, Ps318Section10_4_1_1_6FramesAndValues) {
+    const std::string instance = "/studies/1.2/series/1.2.1/instances/1.2.1.1";
+    const std::string octets = "application/octet-stream";
+    EXPECT_EQ(get(instance + "/frames/2", octets).body, "CD");
+    EXPECT_EQ(get(instance + "/frames/2", octets).headers.find("Content-Length"), "2");
+    const auto both = get(instance + "/frames/2,1");
+    EXPECT_NE(both.body.find("\r\n\r\nCD\r\n"), std::string::npos) << both.body;
+    EXPECT_LT(both.body.find("\r\n\r\nCD\r\n"), both.body.find("\r\n\r\nAB\r\n"));
+    EXPECT_EQ(get(instance + "/frames/1,2", octets).status, 406u) << "two parts are no single one";
+    EXPECT_EQ(get(instance + "/bulkdata/00880200/0/7FE00010", octets).body, "BC");
+    EXPECT_EQ(get(instance + "/bulkdata/00880200/1/7FE00010").status, 404u);
+    EXPECT_EQ(get(instance + "/bulkdata").status, 404u);
+    EXPECT_EQ(get(instance + "/frames/3").status, 404u);
+    for (const auto* bad : {"0", "x", "1,", "1/2", "99999999999999999999"}) EXPECT_EQ(get(instance + "/frames/" + bad).status, 400u) << bad;
+    const auto refused = get(instance + "/frames/1", "image/jpeg");
+    EXPECT_EQ(refused.status, 406u);
+    EXPECT_NE(refused.body.find("1.2.840.10008.1.2.1"), std::string::npos) << "says what is stored";
+    EXPECT_EQ(get("/studies/1.2/series/1.2.2/instances/1.2.2.1/frames/1").status, 406u);
+    EXPECT_EQ(get("/studies/1.9/series/1.9/instances/1.9/frames/1").status, 403u);
+    archive_.corrupt_from = 0;
+    EXPECT_EQ(get(instance + "/frames/1").status, 500u);
 }
 
 TEST_F(HttpGatewayTest, Ps318Section10_5StoresAndSaysWhere) {

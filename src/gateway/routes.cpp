@@ -18,6 +18,20 @@ constexpr Route kRoutes[] = {
     {"GET", "/studies/{uid}/series/{uid}", Access::token, serve_retrieve_series},
     {"GET", "/studies/{uid}/series/{uid}/instances/{uid}", Access::token, serve_retrieve_instance},
 
+    {"GET", "/studies/{uid}/metadata", Access::token, serve_study_metadata},
+    {"GET", "/studies/{uid}/series/{uid}/metadata", Access::token, serve_series_metadata},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/metadata", Access::token, serve_instance_metadata},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/frames/{rest}", Access::token, serve_frames},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/bulkdata/{rest}", Access::token, serve_bulk_data},
+
+    // QIDO-RS, PS3.18 §10.6
+    {"GET", "/studies", Access::token, serve_search_studies},
+    {"GET", "/series", Access::token, serve_search_series},
+    {"GET", "/instances", Access::token, serve_search_instances},
+    {"GET", "/studies/{uid}/series", Access::token, serve_search_series},
+    {"GET", "/studies/{uid}/instances", Access::token, serve_search_instances},
+    {"GET", "/studies/{uid}/series/{uid}/instances", Access::token, serve_search_instances},
+
     // STOW-RS, PS3.18 §10.5
     {"POST", "/studies", Access::token, serve_store},
     {"POST", "/studies/{uid}", Access::token, serve_store},
@@ -31,11 +45,18 @@ constexpr Route kRoutes[] = {
     {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/evidence", Access::token, serve_instance_evidence},
 };
 
-bool matches(std::string_view pattern, const std::vector<std::string>& segments, std::vector<std::string>& parameters) {
-    parameters.clear();
+bool matches(std::string_view pattern, const std::vector<std::string>& segments, std::vector<std::string>& parameters, std::string& rest) {
     for (const auto& segment : segments) {
+        if (pattern == "{rest}") {
+            rest += "/" + segment;
+            continue;
+        }
         if (pattern.empty()) return false;
         pattern.remove_prefix(1);  // '/'
+        if (pattern == "{rest}") {
+            rest = segment;
+            continue;
+        }
         const auto end = std::min(pattern.find('/'), pattern.size());
         const auto wanted = pattern.substr(0, end);
         pattern.remove_prefix(end);
@@ -45,7 +66,7 @@ bool matches(std::string_view pattern, const std::vector<std::string>& segments,
             return false;
         }
     }
-    return pattern.empty();
+    return pattern.empty() || (pattern == "{rest}" && !rest.empty());
 }
 
 }  // namespace
@@ -60,11 +81,13 @@ RouteMatch find_route(std::string_view method, const net::Target& target) {
     RouteMatch out;
     for (const auto& route : kRoutes) {
         std::vector<std::string> parameters;
-        if (!matches(route.pattern, segments, parameters)) continue;
+        std::string rest;
+        if (!matches(route.pattern, segments, parameters, rest)) continue;
         const bool answers = route.method == method || (route.method == "GET" && method == "HEAD");
         if (answers) {
             out.route = &route;
             out.parameters = std::move(parameters);
+            out.rest = std::move(rest);
             return out;
         }
         if (!out.allowed.empty()) out.allowed += ", ";

@@ -5,14 +5,16 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "dicom/json_model.hpp"
+
 namespace fiducial::gateway::impl {
 namespace {
 
 constexpr std::uint16_t kCoercionOfDataElements = 0xB000;
 
-/// One element of a response data set: a value or a sequence. Enough for what the store service says, in both its forms.
+/// One element of a response data set: a value or a sequence. Enough for what the store service says.
 struct Element {
-    std::string_view tag, vr, keyword;
+    std::string_view tag, vr;
     std::string text;                           // of UI, UR
     std::uint16_t number = 0;                   // of US
     std::vector<std::vector<Element>> items{};  // of SQ
@@ -38,52 +40,16 @@ boost::json::object json_of(const DataSet& data_set) {
     return out;
 }
 
-void append_escaped(std::string& out, std::string_view text) {
-    for (const char c : text) {
-        switch (c) {
-            case '&': out += "&amp;"; break;
-            case '<': out += "&lt;"; break;
-            case '>': out += "&gt;"; break;
-            case '"': out += "&quot;"; break;
-            default: out += c;
-        }
-    }
-}
-
-void append_xml(std::string& out, const DataSet& data_set) {
-    for (const auto& element : data_set) {
-        out += "<DicomAttribute tag=\"";
-        out += element.tag;
-        out += "\" vr=\"";
-        out += element.vr;
-        out += "\" keyword=\"";
-        out += element.keyword;
-        out += "\">";
-        if (element.vr == "SQ") {
-            for (std::size_t i = 0; i < element.items.size(); ++i) {
-                out += "<Item number=\"" + std::to_string(i + 1) + "\">";
-                append_xml(out, element.items[i]);
-                out += "</Item>";
-            }
-        } else if (element.vr == "US" || !element.text.empty()) {
-            out += "<Value number=\"1\">";
-            append_escaped(out, element.vr == "US" ? std::to_string(element.number) : element.text);
-            out += "</Value>";
-        }
-        out += "</DicomAttribute>";
-    }
-}
-
-Element text_element(std::string_view tag, std::string_view vr, std::string_view keyword, std::string text) {
-    Element out{tag, vr, keyword, std::move(text)};
+Element text_element(std::string_view tag, std::string_view vr, std::string text) {
+    Element out{tag, vr, std::move(text)};
     return out;
 }
-Element number_element(std::string_view tag, std::string_view keyword, std::uint16_t number) {
-    Element out{tag, "US", keyword, {}, number};
+Element number_element(std::string_view tag, std::uint16_t number) {
+    Element out{tag, "US", {}, number};
     return out;
 }
-Element sequence(std::string_view tag, std::string_view keyword) {
-    Element out{tag, "SQ", keyword, {}};
+Element sequence(std::string_view tag) {
+    Element out{tag, "SQ", {}};
     return out;
 }
 
@@ -138,33 +104,32 @@ template <typename Items>
 DataSet response_of(const Items& items, std::string_view base_url) {
     std::string study;
     bool one_study = true;
-    auto referenced = sequence("00081199", "ReferencedSOPSequence");
-    auto failures = sequence("00081198", "FailedSOPSequence");
-    auto others = sequence("0008119A", "OtherFailuresSequence");
+    auto referenced = sequence("00081199");
+    auto failures = sequence("00081198");
+    auto others = sequence("0008119A");
     for (const auto& item : items) {
         DataSet out;
         if (!item.stored && item.sop_uid.empty()) {
-            out.push_back(number_element("00081197", "FailureReason", item.reason));
+            out.push_back(number_element("00081197", item.reason));
             others.items.push_back(std::move(out));
             continue;
         }
-        out.push_back(text_element("00081150", "UI", "ReferencedSOPClassUID", item.sop_class_uid));
-        out.push_back(text_element("00081155", "UI", "ReferencedSOPInstanceUID", item.sop_uid));
+        out.push_back(text_element("00081150", "UI", item.sop_class_uid));
+        out.push_back(text_element("00081155", "UI", item.sop_uid));
         if (!item.stored) {
-            out.push_back(number_element("00081197", "FailureReason", item.reason));
+            out.push_back(number_element("00081197", item.reason));
             failures.items.push_back(std::move(out));
             continue;
         }
         const std::string study_url = std::string(base_url) + "/studies/" + item.study_uid;
-        out.push_back(
-            text_element("00081190", "UR", "RetrieveURL", study_url + "/series/" + item.series_uid + "/instances/" + item.sop_uid));
-        if (item.reason != 0) out.push_back(number_element("00081196", "WarningReason", item.reason));
+        out.push_back(text_element("00081190", "UR", study_url + "/series/" + item.series_uid + "/instances/" + item.sop_uid));
+        if (item.reason != 0) out.push_back(number_element("00081196", item.reason));
         referenced.items.push_back(std::move(out));
         if (!study.empty() && study != study_url) one_study = false;
         study = study_url;
     }
     DataSet response;
-    if (one_study && !study.empty()) response.push_back(text_element("00081190", "UR", "RetrieveURL", study));
+    if (one_study && !study.empty()) response.push_back(text_element("00081190", "UR", study));
     for (auto* one : {&failures, &referenced, &others}) {
         if (!one->items.empty()) response.push_back(std::move(*one));
     }
@@ -178,10 +143,9 @@ std::string StoreReport::to_json(std::string_view base_url) const {
 }
 
 std::string StoreReport::to_xml(std::string_view base_url) const {
-    std::string out =
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<NativeDicomModel xmlns=\"http://dicom.nema.org/PS3.19/models/NativeDICOM\">";
-    append_xml(out, response_of(items_, base_url));
-    return out += "</NativeDicomModel>\n";
+    auto model = dicom::to_native_model(to_json(base_url));
+    FID_INVARIANT(model.has_value(), "a report is DICOM JSON");
+    return *std::move(model);
 }
 
 }  // namespace fiducial::gateway::impl

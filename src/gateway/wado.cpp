@@ -1,6 +1,7 @@
 // WADO-RS: instances as they were stored, streamed; PS3.18 §10.4.
 #include <algorithm>
 
+#include "base/hex.hpp"
 #include "base/identifiers.hpp"
 #include "gateway/impl/service.hpp"
 #include "net/http_syntax.hpp"
@@ -76,12 +77,27 @@ public:
     /// After a failure: whether it was the transfer syntax.
     bool not_acceptable() const { return not_acceptable_; }
 
+    /// Goes to the one instance of a body without multipart. Errors: as fill(); not_found.
+    Result<void> begin_single() {
+        Bytes nothing;
+        FID_CHECK(next_instance(nothing));
+        if (ended_) return fail(ErrorCode::not_found, "no instances");
+        return {};
+    }
+    /// Gives only this part of it.
+    void narrow(const net::ByteRange& range) {
+        retrieval_->skip(range.first);
+        left_ = range.last - range.first + 1;
+    }
+    std::uint64_t left() const { return left_; }
+
     /// Puts the next piece of the body into out; nothing at its end.
     /// Errors: those of the retrieval; unsupported when an instance is in a transfer syntax that the client does not take.
     Result<void> fill(Bytes& out) {
         out.clear();
         while (!ended_ && out.size() < kPieceBytes) {
             if (left_ == 0) {
+                if (!acceptable_.multipart && !first_) return {};  // all of the one
                 FID_CHECK(next_instance(out));
                 continue;
             }
@@ -132,14 +148,7 @@ private:
     bool not_acceptable_ = false;
 };
 
-net::Task<Result<void>> send_body(Call& call, DicomBody& body, bool multipart, Bytes& piece) {
-    std::optional<std::uint64_t> length;
-    std::string type = "multipart/related; type=\"application/dicom\"; boundary=" + body.boundary();
-    if (!multipart) {
-        length = body.instance().file_size();
-        type = "application/dicom; transfer-syntax=" + body.instance().transfer_syntax_uid;
-    }
-    call.response.set_header("Content-Type", std::move(type));
+net::Task<Result<void>> send_body(Call& call, DicomBody& body, Bytes& piece, std::optional<std::uint64_t> length) {
     FID_CO_CHECK(co_await call.response.begin(length));
     if (call.request.method() == "HEAD") co_return co_await call.response.finish();
     auto fill = [&]() { return body.fill(piece); };
@@ -149,6 +158,70 @@ net::Task<Result<void>> send_body(Call& call, DicomBody& body, bool multipart, B
         FID_CO_CHECK(co_await call.door.retrieving.run(fill));  // corrupt here: the answer is broken off
     }
     co_return co_await call.response.finish();
+}
+
+/// Whether a list of entity tags names this one. Spec: RFC 9110 §8.8.3.2; none of ours holds a comma.
+bool names_tag(std::string_view list, std::string_view tag) {
+    while (!list.empty()) {
+        const auto end = std::min(list.find(','), list.size());
+        auto one = list.substr(0, end);
+        list.remove_prefix(std::min(end + 1, list.size()));
+        while (one.starts_with(' ')) one.remove_prefix(1);
+        while (one.ends_with(' ')) one.remove_suffix(1);
+        if (one == "*" || one == tag) return true;
+    }
+    return false;
+}
+
+/// What of a file is asked for. Spec: RFC 9110 §13.2.2, §14.2. A Range that cannot be read, or is of several ranges, is let pass.
+enum class Part : std::uint8_t { whole, nothing_new, range, none };
+struct Wanted {
+    Part part = Part::whole;
+    net::ByteRange range;
+};
+Wanted wanted_of(const net::HeaderFields& headers, std::string_view tag, std::uint64_t size) {
+    Wanted wanted;
+    if (const auto known = headers.find("If-None-Match"); known && names_tag(*known, tag)) {
+        wanted.part = Part::nothing_new;
+        return wanted;
+    }
+    const auto range = headers.find("Range");
+    const auto unless = headers.find("If-Range");
+    if (!range || (unless && *unless != tag)) return wanted;
+    const auto ranges = net::parse_range(*range, size);
+    if (!ranges || ranges->size() > 1) return wanted;
+    wanted.part = ranges->empty() ? Part::none : Part::range;
+    if (!ranges->empty()) wanted.range = ranges->front();
+    return wanted;
+}
+
+/// One file, or a part of it.
+net::Task<Result<void>> send_single(Call& call, DicomBody& body, Bytes& piece) {
+    const auto& instance = body.instance();
+    const auto tag = "\"" + to_hex(instance.object_id) + "\"";
+    const auto size = std::to_string(instance.file_size());
+    const auto wanted = wanted_of(call.request.headers(), tag, instance.file_size());
+    call.response.set_header("ETag", tag);
+    call.response.set_header("Accept-Ranges", "bytes");
+    call.response.set_header("Vary", "Accept");
+    if (wanted.part == Part::nothing_new || wanted.part == Part::none) {
+        call.status = wanted.part == Part::none ? 416 : 304;
+        call.response.set_status(call.status);
+        if (wanted.part == Part::none) call.response.set_header("Content-Range", "bytes */" + size);
+        co_return co_await call.response.send({});
+    }
+    call.response.set_header("Content-Type", "application/dicom; transfer-syntax=" + instance.transfer_syntax_uid);
+    if (wanted.part == Part::range) {
+        body.narrow(wanted.range);
+        call.status = 206;
+        call.response.set_status(206);
+        call.response.set_header("Content-Range",
+                                 "bytes " + std::to_string(wanted.range.first) + "-" + std::to_string(wanted.range.last) + "/" + size);
+    }
+    const auto length = body.left();
+    auto fill = [&]() { return body.fill(piece); };
+    FID_CO_CHECK(co_await call.door.retrieving.run(fill));
+    co_return co_await send_body(call, body, piece, length);
 }
 
 net::Task<Result<void>> serve_retrieve(Call& call, archive::Selector what) {
@@ -161,12 +234,14 @@ net::Task<Result<void>> serve_retrieve(Call& call, archive::Selector what) {
     // The first piece comes before the answer's first byte: what fails early fails with a status.
     Bytes piece;
     piece.reserve(kPieceBytes + 4'096);
-    auto fill = [&]() { return body.fill(piece); };
-    const auto filled = co_await call.door.retrieving.run(fill);
-    if (!filled && body.not_acceptable()) co_return co_await call.refuse(filled.error(), 406);
-    if (!filled) co_return filled;
+    auto begin = [&]() { return acceptable->multipart ? body.fill(piece) : body.begin_single(); };
+    const auto begun = co_await call.door.retrieving.run(begin);
+    if (!begun && body.not_acceptable()) co_return co_await call.refuse(begun.error(), 406);
+    if (!begun) co_return begun;
+    if (!acceptable->multipart) co_return co_await send_single(call, body, piece);
     if (body.instance().sop_uid.empty()) co_return fail(ErrorCode::not_found, "no instances");
-    co_return co_await send_body(call, body, acceptable->multipart, piece);
+    call.response.set_header("Content-Type", "multipart/related; type=\"application/dicom\"; boundary=" + body.boundary());
+    co_return co_await send_body(call, body, piece, std::nullopt);
 }
 
 }  // namespace

@@ -250,7 +250,8 @@ Result<void> Insertion::make_current(StudyColumns& study, const PatientColumns& 
     if (study.patient == patient.id) {
         auto& known = patients_.at(patient.patient_key);
         const auto attributes = attributes_text(of_level(d.attributes, QueryLevel::patient));
-        if (known.attributes != attributes && !d.attributes.first(tags::kPatientName).empty()) {
+        // A name is never lost to an instance without one.
+        if (known.attributes != attributes && (known.attributes.empty() || !d.attributes.first(tags::kPatientName).empty())) {
             known.name = d.attributes.first(tags::kPatientName);
             known.name_normal = dicom::normalise_person_name(known.name);
             known.birth_date = dicom::normalise_date(d.attributes.first(tags::kPatientBirthDate)).value_or("");
@@ -385,11 +386,16 @@ Result<void> Insertion::finish() {
 Index::Index(const Keyring& keyring, ShredStore& secrets, std::vector<dicom::Tag> extra_attributes)
     : row_key_(keyring.row_key().clone()), secrets_(&secrets), extra_(std::move(extra_attributes)) {}
 
+bool Index::is_indexed(dicom::Tag tag) const {
+    const auto computed = dicom::computed_query_attributes();
+    return dicom::find_query_attribute(tag) != nullptr || std::find(extra_.begin(), extra_.end(), tag) != extra_.end() ||
+           std::any_of(computed.begin(), computed.end(), [tag](const auto& row) { return row.tag == tag; });
+}
+
 dicom::Attributes Index::keep_indexed(const dicom::Attributes& attributes) const {
     dicom::Attributes out;
     for (const auto& [tag, values] : attributes) {
-        if (dicom::find_query_attribute(tag) != nullptr || std::find(extra_.begin(), extra_.end(), tag) != extra_.end())
-            out.set(tag, values);
+        if (is_indexed(tag)) out.set(tag, values);
     }
     return out;
 }

@@ -9,6 +9,7 @@
 
 #include "database/database.hpp"
 #include "dicom/attributes.hpp"
+#include "dicom/matching.hpp"
 #include "evidence/study_record.hpp"
 #include "store/keyring.hpp"
 #include "store/shred_store.hpp"
@@ -43,6 +44,9 @@ struct StudyRow {
     bool erased = false;
     std::uint64_t changed_ms = 0;  // when an instance last came or changed
     std::uint64_t revision = 0;    // counts those changes
+    // In lists:
+    dicom::Attributes attributes;  // the indexed ones of patient and study, with those that are counted
+    bool misses_some = false;      // an instance is in quarantine
 };
 
 struct SeriesRow {
@@ -51,6 +55,7 @@ struct SeriesRow {
     std::string modality, number, date, time, body_part;
     PatientText description;
     std::uint64_t instance_count = 0;
+    dicom::Attributes attributes;  // in lists: the indexed ones of this level
 };
 
 /// One object with its place in the vault.
@@ -72,6 +77,7 @@ struct InstanceRow {
     Uid study_uid, series_uid, sop_uid, sop_class_uid, transfer_syntax_uid;
     std::string number;  // Instance Number, as text
     std::uint64_t rows = 0, columns = 0, frames = 0;
+    dicom::Attributes attributes;  // in lists: the indexed ones of this level
 };
 
 struct SetAsideRow {
@@ -95,17 +101,6 @@ struct StudyVersionRow {
     std::uint64_t study_revision = 0;  // StudyRow::revision when its instances were read, so that none that came since is missed
 };
 
-/// What lists of studies are narrowed by. Empty fields do not narrow. Text may hold the wildcards * and ?.
-struct StudyFilter {
-    std::string patient_id, issuer;
-    std::string patient_name;  // compared in dicom::normalise_person_name form; prefix "doe*"
-    std::string accession_number, study_description, study_id, referring_physician;
-    std::vector<std::string> study_uids;
-    std::string date_from, date_to;  // YYYYMMDD, inclusive
-    std::string time_from, time_to;
-    std::vector<std::string> modalities;      // any series with any of them
-    std::map<dicom::Tag, std::string> other;  // further indexed attributes: value, wildcards or range, by dicom::Matching
-};
 /// Where a list goes on; opaque text for callers.
 struct StudyPage {
     std::vector<StudyRow> studies;  // newest date first, then by UID descending
@@ -166,9 +161,17 @@ public:
     Result<std::vector<ObjectRow>> objects_of_study(database::Transaction& transaction, const Uid& study_uid,
                                                     std::optional<ObjectKind> kind = {}) const;
 
-    /// cursor: empty, or StudyPage::next. limit: 1 to 1000.
-    Result<StudyPage> list_studies(database::Transaction& transaction, const StudyFilter& filter, const std::string& cursor,
+    /// Studies that fit what is asked of patient and study; where something is asked of series or instances, some of it may be missing in
+    /// them. cursor: empty, or StudyPage::next. limit: 1 to 1000.
+    Result<StudyPage> list_studies(database::Transaction& transaction, const dicom::Criteria& criteria, const std::string& cursor,
                                    std::uint32_t limit) const;
+    /// Series of a study that fit what is asked of series: by Series Number, then UID.
+    Result<std::vector<SeriesRow>> list_series(database::Transaction& transaction, const StudyRow& study,
+                                               const dicom::Criteria& criteria) const;
+    /// Current instances of a series that fit what is asked of instances: by Instance Number, then UID. Whether one is missing is not
+    /// looked at: instances_of_study() does.
+    Result<std::vector<InstanceRow>> list_instances(database::Transaction& transaction, const StudyRow& study, const SeriesRow& series,
+                                                    const dicom::Criteria& criteria) const;
     Result<std::vector<SetAsideRow>> list_set_aside(database::Transaction& transaction, const std::string& after_object_id,
                                                     std::uint32_t limit) const;
     Result<std::vector<QuarantineRow>> list_quarantined(database::Transaction& transaction) const;
@@ -220,6 +223,8 @@ public:
     Result<void> remove_study(database::Transaction& transaction, const Uid& study_uid);
     /// Tells the shred store which slots are taken. Errors: corrupt where one of them is in no page.
     Result<void> mark_slots_used(database::Transaction& transaction) const;
+    /// Whether lists can be asked for it.
+    bool is_indexed(dicom::Tag tag) const;
     /// Leaves only what is indexed.
     dicom::Attributes keep_indexed(const dicom::Attributes& attributes) const;
 

@@ -1,4 +1,7 @@
 #include <algorithm>
+#include <charconv>
+#include <limits>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -10,7 +13,27 @@
 namespace fiducial::store {
 namespace {
 
-// Conditions with their values, in the order of their placeholders.
+using Alternative = dicom::Matcher::Alternative;
+
+constexpr std::string_view kAfterAll = "\xf4\x8f\xbf\xbf";  // no text begins with more
+
+std::string like_of(std::string_view pattern) {
+    std::string like;
+    for (const char c : pattern) {
+        if (c == '*') {
+            like += '%';
+        } else if (c == '?') {
+            like += '_';
+        } else {
+            if (c == '%' || c == '_' || c == '!') like += '!';
+            like += c;
+        }
+    }
+    return like;
+}
+
+// Conditions with their values, in the order of their placeholders. They hold for every row that fits; whether a row of which they hold
+// does fit, dicom::Matcher says.
 struct Where {
     std::string sql = "WHERE s.patient <> 0";
     std::vector<std::string> values;
@@ -19,91 +42,118 @@ struct Where {
         values.push_back(std::move(value));
         return ":w" + std::to_string(values.size());
     }
-    void add(const std::string& condition) { sql += " AND " + condition; }
-    // Single value, or with the wildcards * and ?. A prefix is asked for as a range, so that an ordinary index serves it in any collation.
-    void text(const std::string& column, const std::string& wanted) {
-        if (wanted.empty() || wanted == "*") return;
+    void add(const std::string& condition) {
+        if (!condition.empty()) sql += " AND " + condition;
+    }
+    std::string like(const std::string& column, const std::string& pattern) { return column + " LIKE " + mark(pattern) + " ESCAPE '!'"; }
+    // A prefix is asked for as a range, so that an ordinary index serves it in any collation.
+    std::string prefix(const std::string& column, const std::string& low) {
+        const auto from = column + " >= " + mark(low);
+        return from + " AND " + column + " < " + mark(low + std::string(kAfterAll));
+    }
+    std::string pattern(const std::string& column, const std::string& wanted) {
         const auto wild = wanted.find_first_of("*?");
-        if (wild == std::string::npos) return add(column + " = " + mark(wanted));
-        if (wild > 0) {
-            const auto low = wanted.substr(0, wild);
-            add(column + " >= " + mark(low));
-            add(column + " < " + mark(low + "\xf4\x8f\xbf\xbf"));
-            if (wild + 1 == wanted.size() && wanted[wild] == '*') return;
+        std::string out = "(";
+        if (wild > 0) out += prefix(column, wanted.substr(0, wild));
+        if (wild + 1 == wanted.size() && wanted[wild] == '*') return out + ")";
+        if (wild > 0) out += " AND ";
+        return out + like(column, like_of(wanted)) + ")";
+    }
+    std::string text(const std::string& column, const dicom::Matcher& key) {
+        std::string list, patterns;  // one after the other: placeholders stand in the order of their values
+        for (const auto& one : key.alternatives()) {
+            if (one.kind == Alternative::Kind::value) list += (list.empty() ? "" : ", ") + mark(one.text);
         }
-        std::string like;
-        for (const char c : wanted) {
-            if (c == '*')
-                like += '%';
-            else if (c == '?')
-                like += '_';
-            else {
-                if (c == '%' || c == '_' || c == '!') like += '!';
-                like += c;
+        for (const auto& one : key.alternatives()) {
+            if (one.kind == Alternative::Kind::pattern) patterns += (patterns.empty() ? "" : " OR ") + pattern(column, one.text);
+        }
+        if (list.empty()) return "(" + patterns + ")";
+        return "(" + column + " IN (" + list + ")" + (patterns.empty() ? "" : " OR " + patterns) + ")";
+    }
+    std::string range(const std::string& column, const dicom::Matcher& key) {
+        std::string out;
+        for (const auto& one : key.alternatives()) {
+            std::string both = column + " <> ''";  // no date is no early date
+            if (!one.from.empty()) both += " AND " + column + " >= " + mark(one.from);
+            if (!one.to.empty()) both += " AND " + column + " <= " + mark(one.to);
+            out += (out.empty() ? "(" : " OR ") + both;
+        }
+        return out + ")";
+    }
+    // Names in normal form, "doe john=group=group". Each condition of the list serves by itself: the first two by an index.
+    std::vector<std::string> names(const std::string& column, const dicom::Matcher& key) {
+        std::vector<std::string> any_of;
+        for (const auto& one : key.alternatives()) {
+            if (one.kind == Alternative::Kind::words) {
+                std::string all;
+                for (const auto& word : one.words) all += (all.empty() ? "" : " AND ") + like(column, "%" + like_of(word) + "%");
+                any_of.push_back(all);
+                continue;
+            }
+            const auto wild = std::min(one.text.find_first_of("*?"), one.text.size());
+            if (one.text.find('=') != std::string::npos) {
+                any_of.push_back(name_groups(column, one.text));
+            } else if (wild == 0) {
+                any_of.push_back(like(column, "%" + like_of(one.text) + "%"));
+            } else {
+                any_of.push_back(prefix(column, one.text.substr(0, wild)));
+                any_of.push_back(column + " LIKE '%=%' AND " + like(column, "%=" + like_of(one.text.substr(0, wild)) + "%"));
             }
         }
-        add(column + " LIKE " + mark(like) + " ESCAPE '!'");
+        return any_of;
     }
-    void one_of(const std::string& column, const std::vector<std::string>& wanted) {
-        if (wanted.empty()) return;
-        std::string list;
-        for (const auto& value : wanted) list += (list.empty() ? "" : ", ") + mark(value);
-        add(column + " IN (" + list + ")");
-    }
-    void range(const std::string& column, const std::string& from, const std::string& to) {
-        if (!from.empty()) add(column + " >= " + mark(from));
-        if (!to.empty()) add(column + " <= " + mark(to));
-        if (from.empty() && !to.empty()) add(column + " <> ''");  // no date is no early date
-    }
-};
-
-bool matches_wildcards(std::string_view text, std::string_view pattern) {
-    std::size_t t = 0, p = 0, star = std::string_view::npos, back = 0;
-    while (t < text.size()) {
-        if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
-            ++t, ++p;
-        } else if (p < pattern.size() && pattern[p] == '*') {
-            star = p++;
-            back = t;
-        } else if (star != std::string_view::npos) {
-            p = star + 1;
-            t = ++back;
-        } else {
-            return false;
+    // What is asked group by group: what stands before each group's first wildcard.
+    std::string name_groups(const std::string& column, std::string_view wanted) {
+        std::string all;
+        for (bool is_first = true;; is_first = false) {
+            const auto end = std::min(wanted.find('='), wanted.size());
+            const std::string literal(wanted.substr(0, std::min(wanted.find_first_of("*?"), end)));
+            if (!literal.empty()) {
+                all += all.empty() ? "" : " AND ";
+                all += is_first ? prefix(column, literal) : like(column, "%=" + like_of(literal) + "%");
+            }
+            if (end == wanted.size()) return all.empty() ? "1 = 1" : all;
+            wanted.remove_prefix(end + 1);
         }
     }
-    while (p < pattern.size() && pattern[p] == '*') ++p;
-    return p == pattern.size();
+    void narrow(const dicom::Matcher& key);
+};
+
+std::string joined(const std::vector<std::string>& parts, std::string_view between) {
+    std::string out;
+    for (const auto& part : parts) out += (out.empty() ? "" : std::string(between)) + part;
+    return out;
 }
 
-bool matches_range(const std::optional<std::string>& value, const std::string& wanted,
-                   std::optional<std::string> (*normalise)(std::string_view)) {
-    if (!value) return false;
-    const auto dash = wanted.find('-');
-    if (dash == std::string::npos) return *value == normalise(wanted).value_or(wanted);
-    const auto from = normalise(wanted.substr(0, dash));
-    const auto to = normalise(wanted.substr(dash + 1));
-    return (!from || *value >= *from) && (!to || *value <= *to);
-}
-
-bool matches(dicom::Tag tag, const std::string& value, const std::string& wanted) {
-    const auto* known = dicom::find_query_attribute(tag);
-    switch (known != nullptr ? known->matching : dicom::Matching::text) {
-        case dicom::Matching::exact: return matches_wildcards(value, wanted);
-        case dicom::Matching::uid: return value == wanted;
-        case dicom::Matching::text: return matches_wildcards(dicom::normalise_text(value), dicom::normalise_text(wanted));
-        case dicom::Matching::person_name:
-            return matches_wildcards(dicom::normalise_person_name(value), dicom::normalise_person_name(wanted));
-        case dicom::Matching::date: return matches_range(dicom::normalise_date(value), wanted, dicom::normalise_date);
-        case dicom::Matching::time: return matches_range(dicom::normalise_time(value), wanted, dicom::normalise_time);
-        case dicom::Matching::number: return std::strtoll(value.c_str(), nullptr, 10) == std::strtoll(wanted.c_str(), nullptr, 10);
+void Where::narrow(const dicom::Matcher& key) {
+    if (key.is_universal()) return;
+    namespace tags = dicom::tags;
+    switch (key.tag()) {
+        case tags::kPatientId: return add(text("p.patient_id", key));
+        case tags::kIssuerOfPatientId: return add(text("p.issuer", key));
+        case tags::kPatientName: {
+            auto selects = names("name_normal", key);
+            for (auto& one : selects) one.insert(0, "SELECT id FROM patients WHERE ");
+            return add("p.id IN (" + joined(selects, " UNION ") + ")");
+        }
+        case tags::kPatientBirthDate: return add(range("p.birth_date", key));
+        case tags::kStudyInstanceUid: return add(text("s.study_uid", key));
+        case tags::kStudyDate: return add(range("s.date", key));
+        case tags::kStudyTime: return add(range("s.time", key));
+        case tags::kAccessionNumber: return add(text("s.accession_number", key));
+        case tags::kStudyId: return add(text("s.study_id", key));
+        case tags::kStudyDescription: return add(text("s.description_normal", key));
+        case tags::kReferringPhysicianName: return add("((" + joined(names("s.referring_normal", key), ") OR (") + "))");
+        case tags::kModality:
+        case tags::kModalitiesInStudy:
+            return add("EXISTS (SELECT 1 FROM series e WHERE e.study = s.id AND " + text("e.modality", key) + ")");
+        case tags::kSeriesInstanceUid: return add("s.id IN (SELECT e.study FROM series e WHERE " + text("e.series_uid", key) + ")");
+        case tags::kSopInstanceUid:
+            return add("s.id IN (SELECT i.study FROM instances i WHERE i.is_current = 1 AND " + text("i.sop_uid", key) + ")");
+        case tags::kSopClassUid:
+            return add("EXISTS (SELECT 1 FROM instances i WHERE i.study = s.id AND i.is_current = 1 AND " + text("i.sop_class", key) + ")");
+        default: return;
     }
-    return false;
-}
-
-bool any_matches(const dicom::Attributes& attributes, dicom::Tag tag, const std::string& wanted) {
-    const auto values = attributes.all(tag);
-    return std::any_of(values.begin(), values.end(), [&](const std::string& value) { return matches(tag, value, wanted); });
 }
 
 struct StudyAndPatient {
@@ -111,24 +161,21 @@ struct StudyAndPatient {
     PatientColumns patient;
 };
 
-Where where_of(const StudyFilter& filter) {
-    Where where;
-    where.text("p.patient_id", filter.patient_id);
-    where.text("p.issuer", filter.issuer);
-    where.text("p.name_normal", dicom::normalise_person_name(filter.patient_name));
-    where.text("s.accession_number", filter.accession_number);
-    where.text("s.description_normal", dicom::normalise_text(filter.study_description));
-    where.text("s.study_id", filter.study_id);
-    where.text("s.referring_normal", dicom::normalise_person_name(filter.referring_physician));
-    where.one_of("s.study_uid", filter.study_uids);
-    where.range("s.date", filter.date_from, filter.date_to);
-    where.range("s.time", filter.time_from, filter.time_to);
-    if (!filter.modalities.empty()) {
-        std::string list;
-        for (const auto& modality : filter.modalities) list += (list.empty() ? "" : ", ") + where.mark(modality);
-        where.add("EXISTS (SELECT 1 FROM series e WHERE e.study = s.id AND e.modality IN (" + list + "))");
+/// Studies with a current instance that is not served.
+Result<std::set<std::int64_t>> studies_with_quarantined(database::Transaction& transaction) {
+    std::set<std::int64_t> found;
+    long long study = 0;
+    const auto current = std::to_string(static_cast<int>(ObjectState::current));
+    Statement select(transaction, "SELECT DISTINCT o.study FROM objects o JOIN instances i ON i.object_id = o.object_id WHERE o.state <> " +
+                                      current + " AND o.state = " + std::to_string(static_cast<int>(ObjectState::quarantined)) +
+                                      " AND i.is_current = 1");
+    select.out(study);
+    FID_CHECK(select.run());
+    while (true) {
+        FID_TRY(const bool more, select.next());
+        if (!more) return found;
+        found.insert(study);
     }
-    return where;
 }
 
 Result<void> add_series_facts(database::Transaction& transaction, const crypto::Secret& row_key, StudyRow& study) {
@@ -157,14 +204,16 @@ Result<std::optional<StudyRow>> Index::find_study(database::Transaction& transac
     return std::optional<StudyRow>(std::move(row));
 }
 
-Result<StudyPage> Index::list_studies(database::Transaction& transaction, const StudyFilter& filter, const std::string& cursor,
+Result<StudyPage> Index::list_studies(database::Transaction& transaction, const dicom::Criteria& criteria, const std::string& cursor,
                                       std::uint32_t limit) const {
     if (limit < 1 || limit > 1000) return fail(ErrorCode::invalid_argument, "a page has 1 to 1000 studies, not " + std::to_string(limit));
     StudyPage page;
+    FID_TRY(const auto quarantined, studies_with_quarantined(transaction));
     std::string place = cursor;
-    // Attributes without a column of their own are looked at here, so that a page may take several rounds.
+    // Not all that is asked can be said in SQL, so that a page may take several rounds.
     while (true) {
-        auto where = where_of(filter);
+        Where where;
+        for (const auto& key : criteria.keys()) where.narrow(key);
         if (!place.empty()) {
             const auto slash = place.find('/');
             if (slash == std::string::npos) return fail(ErrorCode::invalid_argument, "that is no place in a list of studies");
@@ -173,6 +222,7 @@ Result<StudyPage> Index::list_studies(database::Transaction& transaction, const 
         }
         const std::uint32_t wanted = limit + 1;
         StudyAndPatient row;
+        std::vector<StudyAndPatient> rows;
         Statement select(transaction, "SELECT " + column_list<StudyColumns>("s") + ", " + column_list<PatientColumns>("p") +
                                           " FROM studies s JOIN patients p ON p.id = s.patient " + where.sql +
                                           " ORDER BY s.date DESC, s.study_uid DESC LIMIT " + std::to_string(wanted));
@@ -180,36 +230,105 @@ Result<StudyPage> Index::list_studies(database::Transaction& transaction, const 
         bind_out(select, row.study);
         bind_out(select, row.patient);
         FID_CHECK(select.run());
-        std::uint32_t seen = 0;
-        bool full = false;
-        while (!full) {
+        while (true) {
             FID_TRY(const bool more, select.next());
             if (!more) break;
-            if (page.studies.size() == limit) {
-                full = true;
-                break;
-            }
-            ++seen;
-            FID_CHECK(check_mac(row_key_, row.study));
-            FID_CHECK(check_mac(row_key_, row.patient));
-            place = row.study.date + "/" + row.study.study_uid;
-            if (!filter.other.empty()) {
-                dicom::Attributes attributes;
-                FID_CHECK(add_attributes(attributes, row.patient.attributes));
-                FID_CHECK(add_attributes(attributes, row.study.attributes));
-                const bool fits = std::all_of(filter.other.begin(), filter.other.end(),
-                                              [&](const auto& item) { return any_matches(attributes, item.first, item.second); });
-                if (!fits) continue;
-            }
-            FID_TRY(auto study, study_row(row.study, row.patient));
-            page.studies.push_back(std::move(study));
+            rows.push_back(row);
         }
-        if (full) page.next = place;
-        if (full || seen < wanted) break;
+        for (auto& one : rows) {
+            if (page.studies.size() == limit) {
+                page.next = place;
+                return page;
+            }
+            FID_CHECK(check_mac(row_key_, one.study));
+            FID_CHECK(check_mac(row_key_, one.patient));
+            place = one.study.date + "/" + one.study.study_uid;
+            FID_TRY(auto study, study_row(one.study, one.patient));
+            study.attributes.set(dicom::tags::kPatientId, {one.patient.patient_id});
+            FID_CHECK(add_attributes(study.attributes, one.patient.attributes));
+            FID_CHECK(add_attributes(study.attributes, one.study.attributes));
+            study.attributes.set(dicom::tags::kStudyInstanceUid, {one.study.study_uid});
+            if (!criteria.fit(dicom::QueryLevel::patient, study.attributes)) continue;
+            FID_CHECK(add_series_facts(transaction, row_key_, study));
+            study.attributes.set(dicom::tags::kModalitiesInStudy, study.modalities);
+            study.attributes.set(dicom::tags::kStudyRelatedSeries, {std::to_string(study.series_count)});
+            study.attributes.set(dicom::tags::kStudyRelatedInstances, {std::to_string(study.instance_count)});
+            study.misses_some = quarantined.contains(study.id);
+            if (criteria.fit(dicom::QueryLevel::study, study.attributes)) page.studies.push_back(std::move(study));
+        }
+        if (rows.size() < wanted) return page;
     }
+}
 
-    for (auto& study : page.studies) FID_CHECK(add_series_facts(transaction, row_key_, study));
-    return page;
+namespace {
+
+/// Ascending by the number that an attribute holds, those without one last; then by the UID.
+template <typename Row>
+void sort_by_number(std::vector<Row>& rows, dicom::Tag number, const Uid& (*uid)(const Row&)) {
+    const auto place = [&](const Row& row) {
+        const auto& text = row.attributes.first(number);
+        long long value = 0;
+        const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+        return std::pair(problem == std::errc{} ? value : std::numeric_limits<long long>::max(), uid(row).text());
+    };
+    std::sort(rows.begin(), rows.end(), [&](const Row& a, const Row& b) { return place(a) < place(b); });
+}
+
+}  // namespace
+
+Result<std::vector<SeriesRow>> Index::list_series(database::Transaction& transaction, const StudyRow& study,
+                                                  const dicom::Criteria& criteria) const {
+    std::map<std::string, std::uint64_t> counts;
+    std::string uid;
+    long long count = 0;
+    Statement select(transaction, "SELECT series_uid, COUNT(*) FROM instances WHERE is_current = 1 AND study = " +
+                                      std::to_string(study.id) + " GROUP BY series_uid");
+    select.out(uid).out(count);
+    FID_CHECK(select.run());
+    while (true) {
+        FID_TRY(const bool more, select.next());
+        if (!more) break;
+        counts.emplace(uid, count);
+    }
+    FID_TRY(const auto found, select_rows<SeriesColumns>(transaction, row_key_, "WHERE t.study = :study", {std::to_string(study.id)}));
+    std::vector<SeriesRow> rows;
+    for (const auto& columns : found) {
+        const auto counted = counts.find(columns.series_uid);
+        if (counted == counts.end()) continue;
+        FID_TRY(auto row, series_row(columns));
+        row.instance_count = counted->second;
+        counts.erase(counted);
+        FID_CHECK(add_attributes(row.attributes, columns.attributes));
+        row.attributes.set(dicom::tags::kSeriesInstanceUid, {columns.series_uid});
+        row.attributes.set(dicom::tags::kSeriesRelatedInstances, {std::to_string(row.instance_count)});
+        if (criteria.fit(dicom::QueryLevel::series, row.attributes)) rows.push_back(std::move(row));
+    }
+    if (!counts.empty())
+        return fail(ErrorCode::corrupt, "index: series " + counts.begin()->first + " is missing; rebuild the index (fsck --rebuild-index)");
+    sort_by_number<SeriesRow>(rows, dicom::tags::kSeriesNumber, [](const SeriesRow& row) -> const Uid& { return row.series_uid; });
+    return rows;
+}
+
+Result<std::vector<InstanceRow>> Index::list_instances(database::Transaction& transaction, const StudyRow& study, const SeriesRow& series,
+                                                       const dicom::Criteria& criteria) const {
+    std::string rest = "WHERE i.study = :study AND i.series_uid = :series AND i.is_current = 1";
+    std::vector<std::string> values{std::to_string(study.id), series.series_uid.text()};
+    if (const auto* key = criteria.find(dicom::tags::kSopInstanceUid); key != nullptr && !key->is_universal()) {
+        Where where;
+        rest += " AND " + where.text("i.sop_uid", *key);
+        values.insert(values.end(), where.values.begin(), where.values.end());
+    }
+    FID_TRY(const auto found, select_instances(transaction, row_key_, rest, values));
+    std::vector<InstanceRow> rows;
+    for (const auto& one : found) {
+        FID_TRY(auto row, instance_row(one.instance, one.object, study.study_uid));
+        FID_CHECK(add_attributes(row.attributes, one.instance.attributes));
+        row.attributes.set(dicom::tags::kSopInstanceUid, {one.instance.sop_uid});
+        row.attributes.set(dicom::tags::kSopClassUid, {one.instance.sop_class});
+        if (criteria.fit(dicom::QueryLevel::instance, row.attributes)) rows.push_back(std::move(row));
+    }
+    sort_by_number<InstanceRow>(rows, dicom::tags::kInstanceNumber, [](const InstanceRow& row) -> const Uid& { return row.sop_uid; });
+    return rows;
 }
 
 Result<void> Index::insert_version(database::Transaction& transaction, const StudyVersionRow& row) {

@@ -36,8 +36,18 @@ protected:
     Result<std::optional<StudyRow>> study(const std::string& study_uid = "1.2.3") {
         return reading([&](database::Transaction& t) { return store_->index().find_study(t, uid(study_uid)); });
     }
-    StudyPage list(const StudyFilter& filter, const std::string& cursor = "", std::uint32_t limit = 100) {
-        auto page = reading([&](database::Transaction& t) { return store_->index().list_studies(t, filter, cursor, limit); });
+    using Keys = std::vector<std::pair<dicom::Tag, std::string>>;
+    static dicom::Criteria criteria(const Keys& keys) {
+        dicom::Criteria out;
+        for (const auto& [tag, value] : keys) {
+            auto key = dicom::Matcher::compile(tag, value);
+            EXPECT_TRUE(key) << value;
+            if (key) out.add(*std::move(key));
+        }
+        return out;
+    }
+    StudyPage list(const Keys& keys, const std::string& cursor = "", std::uint32_t limit = 100) {
+        auto page = reading([&](database::Transaction& t) { return store_->index().list_studies(t, criteria(keys), cursor, limit); });
         EXPECT_TRUE(page) << page.error().message;
         return page ? *page : StudyPage{};
     }
@@ -458,36 +468,44 @@ TEST_F(IndexTest, ListsAreFilteredAndPaged) {
         put(i);
     }
     EXPECT_EQ(uids(list({})), (std::vector<std::string>{"1.2.3.5", "1.2.3.4", "1.2.3.3", "1.2.3.2", "1.2.3.1"}));
-    StudyFilter filter;
-    filter.patient_id = "P3";
-    EXPECT_EQ(uids(list(filter)), (std::vector<std::string>{"1.2.3.3"}));
-    filter = {};
-    filter.patient_name = "DOE*";
-    EXPECT_EQ(uids(list(filter)), (std::vector<std::string>{"1.2.3.5", "1.2.3.1"}));
-    filter.patient_name = "muller*";
-    EXPECT_EQ(uids(list(filter)), (std::vector<std::string>{"1.2.3.2"}));
-    filter.patient_name = "*太郎";
-    EXPECT_EQ(uids(list(filter)), (std::vector<std::string>{"1.2.3.3"}));
-    filter.patient_name = "%";
-    EXPECT_TRUE(list(filter).studies.empty()) << "a per cent sign is no wildcard";
-    filter = {};
-    filter.date_from = "20260102";
-    filter.date_to = "20260102";
-    EXPECT_EQ(uids(list(filter)), (std::vector<std::string>{"1.2.3.4", "1.2.3.3"}));
-    filter = {};
-    filter.modalities = {"CR"};
-    EXPECT_EQ(uids(list(filter)), (std::vector<std::string>{"1.2.3.4", "1.2.3.2"}));
-    filter = {};
-    filter.study_uids = {"1.2.3.1", "1.2.3.4", "1.9"};
-    EXPECT_EQ(uids(list(filter)), (std::vector<std::string>{"1.2.3.4", "1.2.3.1"}));
-    filter = {};
-    filter.other[0x00101010] = "045Y";
-    EXPECT_EQ(list(filter, "", 2).studies.size(), 2u);
-    filter.other[0x00101010] = "046Y";
-    EXPECT_TRUE(list(filter).studies.empty());
-    filter = {};
-    filter.patient_id = "x' OR '1'='1";
-    EXPECT_TRUE(list(filter).studies.empty());
+    namespace tags = dicom::tags;
+    struct Row {
+        dicom::Tag tag;
+        const char* wanted;
+        std::vector<std::string> expected;
+    };
+    const Row rows[] = {
+        {tags::kPatientId, "P3", {"1.2.3.3"}},
+        {tags::kPatientId, "P3\\P1", {"1.2.3.3", "1.2.3.1"}},
+        {tags::kPatientId, "?5", {"1.2.3.5"}},
+        {tags::kPatientId, "*4\\P1\\P?x\\P2", {"1.2.3.4", "1.2.3.2", "1.2.3.1"}},
+        {tags::kPatientId, "x' OR '1'='1", {}},
+        {tags::kPatientId, "p3", {}},
+        {tags::kPatientName, "DOE*", {"1.2.3.5", "1.2.3.1"}},
+        {tags::kPatientName, "doe^jane", {"1.2.3.1"}},
+        {tags::kPatientName, "muller*", {"1.2.3.2"}},
+        {tags::kPatientName, "*太郎", {"1.2.3.3"}},
+        {tags::kPatientName, "山田^太郎", {"1.2.3.3"}},
+        {tags::kPatientName, "yamada^tarou", {"1.2.3.3"}},
+        {tags::kPatientName, "*=山田*", {"1.2.3.3"}},
+        {tags::kPatientName, "=山*=", {"1.2.3.3"}},
+        {tags::kPatientName, "smith*=山田*", {}},
+        {tags::kPatientName, "%", {}},  // no wildcard
+        {tags::kPatientName, "*_*", {}},
+        {tags::kStudyDate, "20260102", {"1.2.3.4", "1.2.3.3"}},
+        {tags::kStudyDate, "-20260101", {"1.2.3.2", "1.2.3.1"}},
+        {tags::kModalitiesInStudy, "CR", {"1.2.3.4", "1.2.3.2"}},
+        {tags::kModality, "C?", {"1.2.3.5", "1.2.3.4", "1.2.3.3", "1.2.3.2", "1.2.3.1"}},
+        {tags::kStudyInstanceUid, "1.2.3.1,1.2.3.4,1.9", {"1.2.3.4", "1.2.3.1"}},
+        {0x00101010, "045Y", {"1.2.3.5", "1.2.3.4", "1.2.3.3", "1.2.3.2", "1.2.3.1"}},  // has no column
+        {0x00101010, "046Y", {}},
+        {tags::kStudyRelatedInstances, "1", {"1.2.3.5", "1.2.3.4", "1.2.3.3", "1.2.3.2", "1.2.3.1"}},
+    };
+    for (const auto& row : rows) EXPECT_EQ(uids(list({{row.tag, row.wanted}})), row.expected) << row.wanted;
+    EXPECT_EQ(list({{0x00101010, "045Y"}}, "", 2).studies.size(), 2u);
+    EXPECT_EQ(list({{tags::kSopInstanceUid, instances("1.2.3.4")->front().sop_uid.text()}}).studies.size(), 1u);
+    EXPECT_EQ(list({{tags::kSeriesInstanceUid, instances("1.2.3.4")->front().series_uid.text()}, {tags::kPatientId, "P3"}}).studies.size(),
+              0u);
 
     std::vector<std::string> paged;
     std::string cursor;
@@ -500,8 +518,8 @@ TEST_F(IndexTest, ListsAreFilteredAndPaged) {
     } while (!cursor.empty());
     EXPECT_EQ(pages, 3);
     EXPECT_EQ(paged, uids(list({})));
-    EXPECT_FALSE(reading([&](database::Transaction& t) { return store_->index().list_studies(t, {}, "nowhere", 2); }));
-    EXPECT_FALSE(reading([&](database::Transaction& t) { return store_->index().list_studies(t, {}, "", 0); }));
+    EXPECT_FALSE(reading([&](database::Transaction& t) { return store_->index().list_studies(t, dicom::Criteria(), "nowhere", 2); }));
+    EXPECT_FALSE(reading([&](database::Transaction& t) { return store_->index().list_studies(t, dicom::Criteria(), "", 0); }));
 }
 
 TEST_F(IndexTest, StudyVersionsAreKeptAndFound) {

@@ -1,6 +1,11 @@
 """Real images of many makers: every file that was taken comes back bit for bit, every other one is accounted for."""
 import collections
+import io
 import unittest
+import warnings
+
+import pydicom
+import requests
 
 from harness import SHARED, SystemTest, files_of, sha256
 
@@ -69,6 +74,89 @@ class SharedData(SystemTest):
         files = files_of(folder)
         self.assertEqual(report["files"], len(files))
         return collections.Counter(sha256(p) for p in files)
+
+
+def plain(value):
+    """A value of pydicom's, or of our JSON, in a form in which both can be compared."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, (int, float)):
+        return float(value)
+    if isinstance(value, dict):  # a name
+        return "=".join(value.get(group, "") for group in ("Alphabetic", "Ideographic", "Phonetic")).rstrip("=").strip() or None
+    text = str(value).strip(" \0")
+    try:
+        return float(text)
+    except ValueError:
+        return text.rstrip("=").strip() or None
+
+
+def differences(brought, given, path=""):
+    """Where a data set, as pydicom reads it, is not what our DICOM JSON says."""
+    for element in brought:
+        tag = f"{element.tag.group:04X}{element.tag.element:04X}"
+        ours = given.get(tag)
+        if ours is None:
+            yield path + tag, "missing", element.VR
+        elif element.VR == "SQ":
+            items = ours.get("Value", [])
+            if len(items) != len(element.value):
+                yield path + tag, len(items), len(element.value)
+            for number, (theirs, item) in enumerate(zip(element.value, items)):
+                yield from differences(theirs, item or {}, f"{path}{tag}/{number}/")
+        elif "BulkDataURI" not in ours and "InlineBinary" not in ours and element.VR not in ("OB", "OW", "OF", "OD", "OL", "OV", "UN", "AT"):
+            theirs = [element.value] if element.VM <= 1 else list(element.value)
+            theirs, said = [plain(v) for v in theirs], [plain(v) for v in ours.get("Value", [])]
+            while theirs and theirs[-1] is None:
+                theirs.pop()
+            while said and said[-1] is None:
+                said.pop()
+            if theirs != said:
+                yield path + tag, said, theirs
+
+
+@unittest.skipUnless((DATA / "dicom").is_dir(), f"public test data is not there ({DATA})")
+class SharedDataOverHttp(SystemTest):
+    """What pydicom reads in each file is what metadata, searches and frames say."""
+
+    def test_searches_metadata_and_frames_say_what_the_files_hold(self):
+        site = self.site()
+        site.run("import", DATA / "dicom", codes=(0, 1), timeout=900)
+        site.run("person", "add", "doctor", "--role", "doctor")
+        headers = {"Authorization": "Bearer " + site.token("doctor")}
+        warnings.simplefilter("ignore")
+        with site.serving(), requests.Session() as session:
+            def ask(path, accept="application/dicom+json"):
+                return session.get(site.url + path, headers={**headers, "Accept": accept}, timeout=120)
+            rows = {row["00080018"]["Value"][0]: row for row in ask("/instances?limit=5000").json()}
+            self.assertGreater(len(rows), 100)
+            frames = 0
+            for uid, row in rows.items():
+                where = f"/studies/{row['0020000D']['Value'][0]}/series/{row['0020000E']['Value'][0]}/instances/{uid}"
+                with self.subTest(where):
+                    brought = pydicom.dcmread(io.BytesIO(ask(where, "application/dicom").content), force=True)
+                    metadata = ask(where + "/metadata").json()[0]
+                    self.assertEqual(list(differences(brought, metadata)), [])
+                    for tag, element in row.items():  # of patient and study: as in the first that came
+                        if tag in ("00080016", "00080018", "00200013", "00280010", "00280011", "00280100", "00280008") and "Value" in element:
+                            self.assertEqual(plain(element["Value"][0]), plain(brought[int(tag, 16)].value), tag)
+                    frames += self.check_frame(ask, where, brought)
+            self.assertGreater(frames, 50)
+
+    def check_frame(self, ask, where, brought):
+        """The last frame, native ones only: how others are split pydicom's own decoders say in values_test. Returns: how many were compared."""
+        syntax = brought.file_meta.get("TransferSyntaxUID") if hasattr(brought, "file_meta") else None
+        if "PixelData" not in brought or syntax is None or syntax.is_compressed or syntax.is_deflated or not syntax.is_little_endian:
+            return 0
+        count = int(brought.get("NumberOfFrames") or 1)
+        answer = ask(f"{where}/frames/{count}", "application/octet-stream")
+        if answer.status_code == 406:
+            return 0
+        self.assertEqual(answer.status_code, 200)
+        size = len(brought.PixelData) // count
+        self.assertEqual(answer.content, brought.PixelData[(count - 1) * len(answer.content) :][: len(answer.content)])
+        self.assertLessEqual(abs(size - len(answer.content)), 1)
+        return 1
 
 
 if __name__ == "__main__":

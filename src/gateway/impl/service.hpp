@@ -83,6 +83,7 @@ struct Call {
     std::string request_id;
     archive::Requester who{};               // of services that want a token
     std::vector<std::string> parameters{};  // what stood in the places of {…} in the route, checked to be UIDs
+    std::string rest{};                     // what stood in the place of {rest}; not checked
     unsigned status = 200;                  // as answered
     std::uint64_t body_bytes = 0;
 
@@ -105,6 +106,14 @@ net::Task<Result<void>> serve_metrics(Call& call);            // metrics.cpp
 net::Task<Result<void>> serve_retrieve_study(Call& call);     // wado.cpp
 net::Task<Result<void>> serve_retrieve_series(Call& call);    // wado.cpp
 net::Task<Result<void>> serve_retrieve_instance(Call& call);  // wado.cpp
+net::Task<Result<void>> serve_study_metadata(Call& call);     // metadata.cpp
+net::Task<Result<void>> serve_series_metadata(Call& call);    // metadata.cpp
+net::Task<Result<void>> serve_instance_metadata(Call& call);  // metadata.cpp
+net::Task<Result<void>> serve_frames(Call& call);             // values.cpp
+net::Task<Result<void>> serve_bulk_data(Call& call);          // values.cpp
+net::Task<Result<void>> serve_search_studies(Call& call);     // qido.cpp
+net::Task<Result<void>> serve_search_series(Call& call);      // qido.cpp
+net::Task<Result<void>> serve_search_instances(Call& call);   // qido.cpp
 net::Task<Result<void>> serve_store(Call& call);              // stow.cpp
 net::Task<Result<void>> serve_break_glass(Call& call);        // emergency.cpp
 net::Task<Result<void>> serve_study_record(Call& call);       // evidence.cpp
@@ -115,7 +124,7 @@ enum class Access : std::uint8_t { anonymous, token };
 
 struct Route {
     std::string_view method;   // GET also answers HEAD
-    std::string_view pattern;  // "/studies/{uid}": {uid} stands for one segment that is a UID
+    std::string_view pattern;  // "/studies/{uid}": {uid} stands for one segment that is a UID, {rest} for all that are left
     Access access;
     Service service;
 };
@@ -126,6 +135,7 @@ std::span<const Route> routes();
 struct RouteMatch {
     const Route* route = nullptr;  // nothing: see allowed
     std::vector<std::string> parameters;
+    std::string rest;
     std::string allowed;  // methods that the path has; empty: no such path
 };
 RouteMatch find_route(std::string_view method, const net::Target& target);

@@ -83,7 +83,16 @@ CREATE TABLE local_changes (
   made_s {int} NOT NULL, settled_block {int} NOT NULL, mac {text} NOT NULL);
 )sql";
 
-constexpr database::Migration kMigrations[] = {{"store", 1, kFirst}, {"store", 2, kRights}, {"store", 3, kLocalChanges}};
+// What lists are narrowed by: names in other writings, series by UID, instances counted by series.
+constexpr std::string_view kLists = R"sql(
+CREATE INDEX patients_groups ON patients (name_normal) WHERE name_normal LIKE '%=%';
+CREATE INDEX series_uids ON series (series_uid);
+CREATE INDEX instances_series ON instances (study, series_uid, is_current);
+DROP INDEX instances_study;
+)sql";
+
+constexpr database::Migration kMigrations[] = {
+    {"store", 1, kFirst}, {"store", 2, kRights}, {"store", 3, kLocalChanges}, {"store", 4, kLists}};
 
 }  // namespace
 

@@ -1,0 +1,65 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "archive/archive.hpp"
+#include "archive/retrieve.hpp"
+#include "dicom/data_set_scanner.hpp"
+#include "store/store.hpp"
+
+namespace fiducial::archive {
+
+/// What the instances of one decided look say of themselves, from the fragments that were stored with them.
+class StoreMetadataLook final : public MetadataLook {
+public:
+    StoreMetadataLook(store::Store& store, std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version,
+                      std::uint64_t study_revision, OnDamage on_damage);
+    Result<std::optional<Document>> next() override;
+
+private:
+    Result<Bytes> fragment_of(const store::InstanceRow& row);
+
+    store::Store& store_;
+    const std::vector<store::InstanceRow> instances_;
+    const std::shared_ptr<const CheckedVersion> version_;
+    const std::uint64_t study_revision_;
+    const OnDamage on_damage_;
+    std::size_t next_ = 0;
+};
+
+/// One instance of a decided look, at any place.
+class StoreValueLook final : public ValueLook {
+public:
+    /// Errors: corrupt: in quarantine, or not what was anchored; unsupported for a deflated data set, in which places say nothing.
+    static Result<std::unique_ptr<StoreValueLook>> open(store::Store& store, store::InstanceRow instance, const CheckedVersion* version,
+                                                        std::uint64_t study_revision, OnDamage on_damage);
+    const std::string& transfer_syntax_uid() const override { return instance_.transfer_syntax_uid.text(); }
+    Result<ValuePlace> find(std::string_view path) override;
+    Result<std::vector<ValuePlace>> find_frame(std::uint64_t number) override;
+    Result<std::size_t> read(std::uint64_t offset, MutableByteView out) override;
+
+private:
+    StoreValueLook(store::InstanceRow instance, store::ObjectReader reader, OnDamage on_damage)
+        : instance_(std::move(instance)), reader_(std::move(reader)), on_damage_(std::move(on_damage)) {}
+    using Frame = std::vector<ValuePlace>;
+    struct Pixels;
+    Result<std::optional<dicom::DataSetScanner::Passed>> look_for(dicom::Tag tag, std::optional<dicom::DataSetScanner>& scanner);
+    Result<ValuePlace> find_nested(std::string_view path);
+    Result<void> find_frames();
+    Result<void> native_frames(const Pixels& pixels, const ValuePlace& value);
+    Result<void> encapsulated_frames(const Pixels& pixels, std::uint64_t offset);
+    Result<std::vector<ValuePlace>> fragments(std::uint64_t offset);
+    Result<std::vector<std::uint64_t>> offset_table(const std::vector<ValuePlace>& items);
+    Result<Bytes> read_whole(const ValuePlace& place);
+
+    const store::InstanceRow instance_;
+    store::ObjectReader reader_;
+    const OnDamage on_damage_;
+    bool damage_told_ = false;
+    std::optional<std::vector<Frame>> frames_;
+};
+
+}  // namespace fiducial::archive
