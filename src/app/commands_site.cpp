@@ -93,13 +93,13 @@ void add_init(CLI::App& cli, Globals& globals, Action& action) {
 }
 
 void add_serve(CLI::App& cli, Globals& globals, Action& action) {
-    auto listen = std::make_shared<std::string>();
+    auto options = std::make_shared<ServeOptions>();
     auto* command = cli.add_subcommand("serve", "Run the archive until it is told to stop");
-    command->add_option("--listen", *listen, "Address and port, instead of the configuration's; port 0: any free one");
+    command->add_option("--listen", options->listen, "Address and port, instead of the configuration's; port 0: any free one");
+    command->add_option("--dimse", options->dimse_listen,
+                        "The same for DIMSE, which is off unless it is given here or in the configuration");
     command->footer("Prints one line with the address once it is ready. Stops in order on SIGTERM or Ctrl-C.");
-    command->callback([&globals, &action, listen] {
-        action = [&globals, listen] { return serve(globals, {.listen = *listen, .another_port = false, .on_ready = {}}); };
-    });
+    command->callback([&globals, &action, options] { action = [&globals, options] { return serve(globals, *options); }; });
 }
 
 void add_config(CLI::App& cli, Globals& globals, Action& action) {
@@ -111,8 +111,10 @@ void add_config(CLI::App& cli, Globals& globals, Action& action) {
             const auto path = archive::SiteLayout{globals.site}.configuration();
             FID_TRY(const auto configuration, Configuration::load(path));
             const auto check_it = [&]() -> Result<void> {  // what serve would refuse
-                FID_TRY(const auto door, door_settings(configuration, {}));
-                FID_CHECK(gateway::HttpGateway::check(door));
+                FID_TRY(const auto http_door, http_door_settings(configuration, {}));
+                FID_CHECK(gateway::HttpGateway::check(http_door));
+                FID_TRY(const auto dimse_door, dimse_door_settings(configuration, {}));
+                if (dimse_door) FID_CHECK(gateway::DimseGateway::check(*dimse_door));
                 FID_CHECK(archive::extra_attributes(configuration));
                 if (const auto facts = archive::Site::read_facts(globals.site))
                     FID_CHECK(archive::check_ledger_settings(*facts, configuration));

@@ -16,23 +16,35 @@ namespace {
 constexpr std::size_t kSocketThreads = 2;
 constexpr std::chrono::seconds kGrace{10};
 
-}  // namespace
+struct Address {
+    std::string host;
+    std::uint16_t port = 0;
+};
 
-Result<gateway::HttpGatewaySettings> door_settings(const Configuration& configuration, const std::string& listen) {
-    gateway::HttpGatewaySettings settings;
-    const std::string where = listen.empty() ? configuration.http_listen : listen;
+/// "127.0.0.1:8043", "[::1]:8043". Errors: invalid_argument.
+Result<Address> parse_address(const std::string& where) {
     const auto colon = where.rfind(':');
     if (colon == std::string::npos)
         return fail(ErrorCode::invalid_argument, "listen address '" + where + "' has no port; write it as 127.0.0.1:8043");
-    settings.address = where.substr(0, colon);
-    if (settings.address.starts_with("[") && settings.address.ends_with("]"))
-        settings.address = settings.address.substr(1, settings.address.size() - 2);
+    Address out;
+    out.host = where.substr(0, colon);
+    if (out.host.starts_with("[") && out.host.ends_with("]")) out.host = out.host.substr(1, out.host.size() - 2);
     const auto port_text = where.substr(colon + 1);
     const auto port = std::strtoul(port_text.c_str(), nullptr, 10);
     if (port_text.empty() || port_text.find_first_not_of("0123456789") != std::string::npos || port > 65535) {
         return fail(ErrorCode::invalid_argument, "'" + port_text + "' is no port");
     }
-    settings.port = static_cast<std::uint16_t>(port);
+    out.port = static_cast<std::uint16_t>(port);
+    return out;
+}
+
+}  // namespace
+
+Result<gateway::HttpGatewaySettings> http_door_settings(const Configuration& configuration, const std::string& listen) {
+    gateway::HttpGatewaySettings settings;
+    FID_TRY(const auto where, parse_address(listen.empty() ? configuration.http_listen : listen));
+    settings.address = where.host;
+    settings.port = where.port;
     if (!configuration.http_tls_certificate.empty())
         settings.tls = net::TlsSettings{configuration.http_tls_certificate, configuration.http_tls_key};
     settings.limits.max_connections = static_cast<std::size_t>(configuration.http_max_connections);
@@ -42,10 +54,32 @@ Result<gateway::HttpGatewaySettings> door_settings(const Configuration& configur
     return settings;
 }
 
+Result<std::optional<gateway::DimseGatewaySettings>> dimse_door_settings(const Configuration& configuration, const std::string& listen) {
+    std::optional<gateway::DimseGatewaySettings> none;
+    const std::string where_text = listen.empty() ? configuration.dimse_listen : listen;
+    if (where_text.empty()) return none;
+    gateway::DimseGatewaySettings settings;
+    FID_TRY(const auto where, parse_address(where_text));
+    settings.address = where.host;
+    settings.port = where.port;
+    settings.ae_title = configuration.dimse_ae_title;
+    for (const auto& text : configuration.dimse_peers) {
+        FID_TRY(auto peer, gateway::parse_dimse_peer(text));
+        settings.peers.push_back(std::move(peer));
+    }
+    if (!configuration.dimse_tls_certificate.empty())
+        settings.tls = net::TlsSettings{configuration.dimse_tls_certificate, configuration.dimse_tls_key};
+    settings.private_sop_classes = configuration.dimse_private_sop_classes;
+    settings.limits.max_associations = static_cast<std::size_t>(configuration.dimse_max_associations);
+    settings.limits.idle_timeout = std::chrono::seconds(configuration.dimse_idle_timeout_s);
+    return std::optional(std::move(settings));
+}
+
 Result<int> serve(const Globals& globals, const ServeOptions& options) {
     FID_TRY(auto site, open_site(globals));
     FID_CHECK(configure_log(site.configuration(), true, globals.verbose));
-    FID_TRY(auto settings, door_settings(site.configuration(), options.listen));
+    FID_TRY(auto settings, http_door_settings(site.configuration(), options.listen));
+    FID_TRY(const auto dimse_settings, dimse_door_settings(site.configuration(), options.dimse_listen));
     const auto socket = site.layout().control_socket();
     const auto control_key = site.derive(archive::kControlLabel);
     const auto name = site.configuration().site_name;
@@ -57,6 +91,13 @@ Result<int> serve(const Globals& globals, const ServeOptions& options) {
                                                      }));
     net::Runtime runtime(kSocketThreads);
     {
+        std::unique_ptr<gateway::DimseGateway> dimse_door;
+        std::string dimse_where;
+        if (dimse_settings) {
+            FID_TRY(dimse_door, gateway::DimseGateway::start(runtime, *service, *dimse_settings));
+            dimse_where = dimse_settings->address + ":" + std::to_string(dimse_door->port());
+            settings.other_metrics = [&dimse_door] { return dimse_door->metrics(); };
+        }
         auto opened = gateway::HttpGateway::start(runtime, *service, settings);
         if (!opened && opened.error().code == ErrorCode::conflict && options.another_port) {
             settings.port = 0;
@@ -66,14 +107,19 @@ Result<int> serve(const Globals& globals, const ServeOptions& options) {
         if (options.on_ready) {
             options.on_ready(door->url());
         } else if (globals.json) {
-            print_json({{"ready", true}, {"url", door->url()}});
+            boost::json::object ready{{"ready", true}};
+            if (dimse_door) ready["dimse"] = dimse_where;
+            ready["url"] = door->url();
+            print_json(ready);
         } else {
             std::printf("%s is ready: %s (DICOMweb at %s/studies)\n", name.c_str(), door->url().c_str(), door->url().c_str());
+            if (dimse_door) std::printf("DIMSE: %s at %s\n", dimse_settings->ae_title.c_str(), dimse_where.c_str());
         }
         std::fflush(stdout);
         while (!stop_requested().load()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
         log::info("app", "stopping");
         door->stop(kGrace);
+        if (dimse_door) dimse_door->stop(kGrace);
     }
     runtime.stop(kGrace);
     return 0;

@@ -1,14 +1,17 @@
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "app/perform.hpp"
+#include "gateway/dimse_gateway.hpp"
 #include "gateway/http_gateway.hpp"
 
 namespace fiducial::app {
 
 struct ServeOptions {
     std::string listen;                                    // instead of the configuration's; empty: that
+    std::string dimse_listen;                              // likewise
     bool another_port = false;                             // any free one where that one is taken
     std::function<void(const std::string& url)> on_ready;  // says where it is, instead of the usual line
 };
@@ -17,8 +20,10 @@ struct ServeOptions {
 /// Returns: the exit code.
 Result<int> serve(const Globals& globals, const ServeOptions& options);
 
-/// What a configuration asks of the door for HTTP. listen: instead of the configuration's; empty: that.
+/// What a configuration asks of the doors. listen: instead of the configuration's; empty: that.
 /// Errors: invalid_argument.
-Result<gateway::HttpGatewaySettings> door_settings(const Configuration& configuration, const std::string& listen);
+Result<gateway::HttpGatewaySettings> http_door_settings(const Configuration& configuration, const std::string& listen);
+/// Returns: nothing where there is to be no DIMSE.
+Result<std::optional<gateway::DimseGatewaySettings>> dimse_door_settings(const Configuration& configuration, const std::string& listen);
 
 }  // namespace fiducial::app

@@ -319,10 +319,14 @@ Result<Decision> Access::without_node(const Requester& who, const Subject& about
 /// An exam cannot wait for a node that has never been followed: who may store by the roles that this site itself gave may go on.
 Result<Decision> Access::store_by_accounts(const Requester& who, bool denied_here, const std::string& why) {
     if (accounts_ == nullptr) return fail(ErrorCode::unavailable, "the ledger node is away and nobody is known here who may store: " + why);
-    FID_TRY(const auto person, accounts_->by_id(who.subject));
     RightsSnapshot snapshot;
     snapshot.subject_id = who.subject;
-    snapshot.subject = {SubjectKind::person, true, true, facts_.institution, person.roles, 0};
+    if (who.subject == facts_.institution) {  // for the devices that it lists
+        snapshot.subject = {SubjectKind::institution, true, true, facts_.institution, 0, 0};
+    } else {
+        FID_TRY(const auto person, accounts_->by_id(who.subject));
+        snapshot.subject = {SubjectKind::person, true, true, facts_.institution, person.roles, 0};
+    }
     snapshot.holder_id = facts_.institution;
     snapshot.holder = {SubjectKind::institution, true, true, facts_.institution, 0, 0};
     snapshot.locally_denied = denied_here;

@@ -38,7 +38,10 @@ struct InstanceFormat {
     PatientText source;               // where it comes from, for the manifest: a path, a peer; kept encrypted
     Hash source_sha256{};             // of the file as it was brought, where that was not DICOM; else zeros
     Bytes original;                   // that file, where the data set does not hold it byte for byte; else empty
-    std::string study_uid{};          // the study it must belong to, where the door was told one: another is refused with conflict
+    // What it must be, where the door was told; anything else is refused with conflict.
+    std::string study_uid{};
+    std::string sop_class_uid{};
+    std::string sop_uid{};  // a data set that was sent under it came in a message: it gets the header that makes a file of it
 };
 
 /// What one association, request or import run brings. Studies it touched are complete when it is completed.
@@ -151,6 +154,9 @@ public:
 
     /// Errors: unauthenticated.
     virtual Result<Requester> authenticate(std::string_view bearer_token) = 0;
+
+    /// Whom a device acts as that the door knows by its AE title: the institution that lists it.
+    virtual Result<Requester> authenticate_device(std::string_view ae_title) = 0;
 
     /// Errors: denied; unavailable and no_space when nothing can be taken at present.
     virtual Result<std::unique_ptr<IngestSession>> begin_ingest(const Requester& who, std::string_view source) = 0;

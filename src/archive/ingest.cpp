@@ -43,6 +43,17 @@ Result<void> check_fits_manifest(const dicom::EarlyIdentity& identity) {
     return check(identity.issuer, "Issuer of Patient ID (0010,0021)");
 }
 
+/// Errors: conflict.
+Result<void> check_told(const InstanceFormat& told, const InstanceOutcome& found) {
+    if (!told.study_uid.empty() && told.study_uid != found.study_uid)
+        return fail(ErrorCode::conflict, "the instance belongs to another study than the one it was sent for");
+    if (!told.sop_uid.empty() && told.sop_uid != found.sop_uid)
+        return fail(ErrorCode::conflict, "the data set is another instance than it was sent as");
+    if (!told.sop_class_uid.empty() && !found.sop_class_uid.empty() && told.sop_class_uid != found.sop_class_uid)
+        return fail(ErrorCode::conflict, "the data set is of another SOP class than it was sent as");
+    return {};
+}
+
 }  // namespace
 
 std::string_view name_of(Outcome outcome) {
@@ -159,8 +170,8 @@ Result<InstanceOutcome> StoreSession::finish_instance() {
         return outcome;
     }
     name_it(outcome, header->identity);
-    if (!now.format.study_uid.empty() && now.format.study_uid != outcome.study_uid) {
-        outcome.error = Error{ErrorCode::conflict, "the instance belongs to another study than the one it was sent for"};
+    if (auto as_told = check_told(now.format, outcome); !as_told) {
+        outcome.error = as_told.error();
         abandon_instance();
         return outcome;
     }
@@ -201,6 +212,15 @@ Result<store::PendingObject> StoreSession::original(const dicom::InstanceHeader&
     return object;
 }
 
+/// What stands before the data set in a file of it: as it came; made for one that came as a message, which is no file. A file without it
+/// stays without.
+Bytes StoreSession::prefix(const dicom::InstanceHeader& header) const {
+    const auto& identity = header.identity;
+    const bool is_message = !incoming_->format.sop_uid.empty();
+    return is_message ? dicom::make_file_prefix(identity.transfer_syntax, identity.sop_class, identity.sop_instance)
+                      : to_bytes(incoming_->scanner.prefix());
+}
+
 Result<InstanceOutcome> StoreSession::commit(const dicom::InstanceHeader& header) {
     auto& now = *incoming_;
     if (!now.writer) FID_CHECK(open_writer());  // a data set shorter than what it takes to know early whose it is
@@ -227,8 +247,8 @@ Result<InstanceOutcome> StoreSession::commit(const dicom::InstanceHeader& header
         return outcome;
     }
     std::vector<store::PendingObject> objects;
-    objects.push_back(store::PendingObject{std::move(*now.writer), describe(header), to_bytes(as_bytes(header.dicom_json)),
-                                           to_bytes(now.scanner.prefix())});
+    objects.push_back(
+        store::PendingObject{std::move(*now.writer), describe(header), to_bytes(as_bytes(header.dicom_json)), prefix(header)});
     if (!now.format.original.empty()) {
         FID_TRY(auto source, original(header));
         objects.push_back(std::move(source));

@@ -37,6 +37,7 @@ private:
     Result<InstanceOutcome> commit(const dicom::InstanceHeader& header);
     Result<store::PendingObject> original(const dicom::InstanceHeader& header);
     store::ObjectDescription describe(const dicom::InstanceHeader& header) const;
+    Bytes prefix(const dicom::InstanceHeader& header) const;
 
     store::Store& store_;
     Exams& exams_;

@@ -298,6 +298,11 @@ Result<Requester> Service::authenticate(std::string_view bearer_token) {
     return Requester{person, Purpose::treatment, {}, "http"};
 }
 
+/// Devices have no accounts of their own yet: the institution answers for those that its settings list.
+Result<Requester> Service::authenticate_device(std::string_view) {
+    return Requester{site_.facts().institution, Purpose::treatment, {}, "dimse"};
+}
+
 Result<Decision> Service::permit(const Requester& who, const StudyIdentity* study, Operation operation, ConsentChange change) {
     Subject about;
     if (study != nullptr) about = {study->patient_key, study->scope_ref};

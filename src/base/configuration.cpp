@@ -24,9 +24,9 @@ struct Option {
     std::string_view text;
 };
 
-const std::array<Option, 25>& options() {
+const std::array<Option, 33>& options() {
     using C = Configuration;
-    static const std::array<Option, 25> table{{
+    static const std::array<Option, 33> table{{
         {"site", "name", &C::site_name, "What people call this archive."},
         {"http", "listen", &C::http_listen, "Address and port of DICOMweb and the other web doors. Anything but loopback needs TLS."},
         {"http", "tls_certificate", &C::http_tls_certificate, "PEM file with the certificate chain; empty: no TLS (loopback only)."},
@@ -35,6 +35,19 @@ const std::array<Option, 25>& options() {
          "Connections at once. With one more the longest idle one is closed; where none is idle, further ones wait."},
         {"http", "idle_timeout_s", NumberMember{&C::http_idle_timeout_s, 1, 3600}, "Seconds after which a silent connection is closed."},
         {"http", "max_body_mib", NumberMember{&C::http_max_body_mib, 1, 1048576}, "Largest request body, MiB."},
+        {"dimse", "listen", &C::dimse_listen, "Address and port of DIMSE, as 0.0.0.0:11112; empty: off."},
+        {"dimse", "ae_title", &C::dimse_ae_title, "The archive's Application Entity title. Whoever calls another one is rejected."},
+        {"dimse", "peers", &C::dimse_peers,
+         "Who may call: \"AE_TITLE ADDRESS\" each (* for any title, 192.0.2.0/24 for a network), then if need be plain (without TLS from "
+         "beyond this machine), set-aside=success or set-aside=failure (instead of a warning)."},
+        {"dimse", "tls_certificate", &C::dimse_tls_certificate, "PEM file with the certificate chain; empty: no TLS."},
+        {"dimse", "tls_key", &C::dimse_tls_key, "PEM file with its private key."},
+        {"dimse", "max_associations", NumberMember{&C::dimse_max_associations, 1, 4096},
+         "Associations at once; one more is rejected for now."},
+        {"dimse", "idle_timeout_s", NumberMember{&C::dimse_idle_timeout_s, 1, 86400},
+         "Seconds after which an association without a message is aborted."},
+        {"dimse", "private_sop_classes", &C::dimse_private_sop_classes,
+         "Storage classes of manufacturers to take as well; one that ends with a dot stands for all below it."},
         {"ledger", "url", &C::ledger_url,
          "JSON-RPC of an Ethereum node (http://…, https://… or the path of an IPC socket). Empty: the archive runs a local node of its "
          "own."},
@@ -167,6 +180,9 @@ Result<Configuration> Configuration::parse(std::string_view text, std::string_vi
         return fail(
             ErrorCode::invalid_argument,
             std::string(file) + ": [store] refuse_free_percent and refuse_free_mib may not be above warn_free_percent and warn_free_mib");
+    }
+    if (configuration.dimse_tls_certificate.empty() != configuration.dimse_tls_key.empty()) {
+        return fail(ErrorCode::invalid_argument, std::string(file) + ": [dimse] tls_certificate and tls_key go together");
     }
     if (configuration.http_tls_certificate.empty() != configuration.http_tls_key.empty()) {
         return fail(ErrorCode::invalid_argument, std::string(file) + ": [http] tls_certificate and tls_key go together");

@@ -21,6 +21,15 @@ struct Configuration {
     std::int64_t http_idle_timeout_s = 60;
     std::int64_t http_max_body_mib = 65536;
 
+    std::string dimse_listen;  // empty: no DIMSE
+    std::string dimse_ae_title = "FIDUCIAL";
+    std::vector<std::string> dimse_peers;
+    std::string dimse_tls_certificate;
+    std::string dimse_tls_key;
+    std::int64_t dimse_max_associations = 64;
+    std::int64_t dimse_idle_timeout_s = 600;
+    std::vector<std::string> dimse_private_sop_classes;
+
     std::string ledger_url;   // empty: the archive's own local node
     std::string ledger_geth;  // empty: looked for
     std::int64_t ledger_poll_ms = 250;

@@ -10,9 +10,11 @@ TEST(Configuration, WhatInitWritesIsReadBack) {
     configuration.site_name = "St \"Luke\" \\ North";
     configuration.index_extra_attributes = {"BodyPartExamined", "00180060"};
     configuration.http_max_connections = 7;
+    configuration.dimse_peers = {"CT1 192.0.2.7 plain", "* 127.0.0.1"};
     const auto read = Configuration::parse(configuration.to_toml(), "fiducial.toml");
     ASSERT_TRUE(read) << read.error().message;
     EXPECT_EQ(read->site_name, configuration.site_name);
+    EXPECT_EQ(read->dimse_peers, configuration.dimse_peers);
     EXPECT_EQ(read->index_extra_attributes, configuration.index_extra_attributes);
     EXPECT_EQ(read->to_toml(), configuration.to_toml());
 }
@@ -35,7 +37,8 @@ INSTANTIATE_TEST_SUITE_P(Each, BadConfiguration,
                                          Bad{"[index]\nextra_attributes = [1]\n", "must be a list of texts"},
                                          Bad{"x = 1\n", "outside any [section]"}, Bad{"[http\n", "f.toml:1"},
                                          Bad{"[log]\nlevel = \"loud\"\n", "debug, info, warning or error"},
-                                         Bad{"[http]\ntls_key = \"k\"\n", "go together"}));
+                                         Bad{"[http]\ntls_key = \"k\"\n", "go together"},
+                                         Bad{"[dimse]\ntls_key = \"k\"\n", "go together"}));
 
 }  // namespace
 }  // namespace fiducial

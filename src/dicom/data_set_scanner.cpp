@@ -9,6 +9,7 @@
 #include "dicom/impl/inflater.hpp"
 #include "dicom/impl/prefix.hpp"
 #include "dicom/impl/tokenizer.hpp"
+#include "dicom/implementation.hpp"
 
 namespace fiducial::dicom {
 namespace {
@@ -283,8 +284,8 @@ Bytes make_file_prefix(std::string_view transfer_syntax, const Uid& sop_class, c
     meta.text(0x00020002, "UI", sop_class.text());
     meta.text(0x00020003, "UI", sop_instance.text());
     meta.text(0x00020010, "UI", transfer_syntax);
-    meta.text(0x00020012, "UI", "2.25.286217063906530373474026318764160741409");  // this implementation
-    meta.text(0x00020013, "SH", "FIDUCIAL");
+    meta.text(0x00020012, "UI", kImplementationClassUid);
+    meta.text(0x00020013, "SH", kImplementationVersion);
     DataSetWriter length;
     length.ul(0x00020000, static_cast<std::uint32_t>(meta.bytes().size()));
     Bytes out(128, 0);

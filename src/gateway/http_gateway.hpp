@@ -2,9 +2,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "archive/archive.hpp"
 #include "base/result.hpp"
@@ -23,7 +25,8 @@ struct HttpGatewaySettings {
     std::string public_url;                      // "https://pacs.example.org", for the URLs in answers; empty: from the request's Host
     std::size_t retrieve_threads = 4;
     std::size_t ingest_threads = 4;
-    std::size_t max_waiting = 256;  // pieces of blocking work of each kind; beyond: 503
+    std::function<std::vector<archive::Metric>()> other_metrics;  // of the doors beside this one, for /metrics
+    std::size_t max_waiting = 256;                                // pieces of blocking work of each kind; beyond: 503
 };
 
 /// The door for HTTP: DICOMweb (WADO-RS, STOW-RS), evidence, health and metrics. docs/reference/http.md lists what it answers.

@@ -103,6 +103,9 @@ net::Task<Result<void>> serve_metrics(Call& call) {
     FID_CO_TRY(auto metrics, co_await call.door.questions.run(ask));
     for (auto& metric : call.door.counts.metrics()) metrics.push_back(std::move(metric));
     for (auto& metric : server_metrics(call.door.server_counters())) metrics.push_back(std::move(metric));
+    if (call.door.settings.other_metrics) {
+        for (auto& metric : call.door.settings.other_metrics()) metrics.push_back(std::move(metric));
+    }
     co_return co_await call.answer(200, "text/plain; version=0.0.4; charset=utf-8", prometheus_text(std::move(metrics)));
 }
 

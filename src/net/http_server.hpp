@@ -106,7 +106,7 @@ public:
 private:
     HttpServer();
     struct Impl;
-    std::shared_ptr<Impl> impl_;
+    std::unique_ptr<Impl> impl_;
 };
 
 /// Returns: an RFC 9457 problem document for an error: title from the error table, detail from its message where the client is the one

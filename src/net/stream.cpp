@@ -1,5 +1,8 @@
 #include "net/stream.hpp"
 
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/io_context.hpp>
@@ -34,7 +37,8 @@ std::string text_of(const tcp::endpoint& endpoint) {
 /// A TCP socket with a deadline; Tls adds its layer on top of it.
 class TcpStream : public Stream, public std::enable_shared_from_this<TcpStream> {
 public:
-    explicit TcpStream(tcp::socket socket) : socket_(std::move(socket)), timer_(socket_.get_executor()) {
+    TcpStream(tcp::socket socket, bool quick_acknowledgements)
+        : socket_(std::move(socket)), timer_(socket_.get_executor()), quick_acknowledgements_(quick_acknowledgements) {
         error_code ignored;
         socket_.set_option(tcp::no_delay(true), ignored);
         const auto endpoint = socket_.remote_endpoint(ignored);
@@ -48,6 +52,7 @@ public:
         auto [error, count] = co_await socket_.async_read_some(asio::buffer(out.data(), out.size()), kToken);
         if (error == asio::error::eof) co_return std::size_t{0};
         if (error) co_return fail(translate(error));
+        acknowledge();
         co_return count;
     }
 
@@ -100,6 +105,12 @@ protected:
 
     bool dead() const { return closed_ || timed_out_; }
 
+    /// The system forgets it, so that it is said anew after each read.
+    void acknowledge() {
+        const int on = 1;
+        if (quick_acknowledgements_) ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+    }
+
     tcp::socket socket_;
 
 private:
@@ -130,6 +141,7 @@ private:
     }
 
     asio::steady_timer timer_;
+    const bool quick_acknowledgements_;
     SteadyClock::time_point deadline_ = SteadyClock::time_point::max();
     bool waiting_ = false;
     bool timed_out_ = false;
@@ -139,8 +151,10 @@ private:
 
 class TlsStream final : public TcpStream {
 public:
-    TlsStream(tcp::socket socket, std::shared_ptr<TlsContext> context)
-        : TcpStream(std::move(socket)), context_(std::move(context)), tls_(socket_, SSL_new(static_cast<SSL_CTX*>(context_->native()))) {}
+    TlsStream(tcp::socket socket, bool quick_acknowledgements, std::shared_ptr<TlsContext> context)
+        : TcpStream(std::move(socket), quick_acknowledgements),
+          context_(std::move(context)),
+          tls_(socket_, SSL_new(static_cast<SSL_CTX*>(context_->native()))) {}
 
     Task<Result<void>> handshake() override {
         auto [error] = co_await tls_.async_handshake(asio::ssl::stream_base::server, kToken);
@@ -158,6 +172,7 @@ public:
         auto [error, count] = co_await tls_.async_read_some(asio::buffer(out.data(), out.size()), kToken);
         if (error == asio::error::eof) co_return std::size_t{0};
         if (error) co_return fail(translate(error));
+        acknowledge();
         co_return count;
     }
 
@@ -210,6 +225,7 @@ struct Listener::Impl {
     Executor strand;
     tcp::acceptor acceptor;
     std::shared_ptr<TlsContext> tls;
+    bool quick_acknowledgements = false;
     std::uint16_t port = 0;
     bool closed = false;  // on the strand
 };
@@ -229,6 +245,7 @@ Result<std::unique_ptr<Listener>> Listener::open(Runtime& runtime, const ListenS
     std::unique_ptr<Listener> out(new Listener);
     out->impl_ = std::make_shared<Impl>(runtime.executor());
     out->impl_->tls = settings.tls;
+    out->impl_->quick_acknowledgements = settings.quick_acknowledgements;
     auto& acceptor = out->impl_->acceptor;
     error_code error;
     acceptor.open(endpoint.protocol(), error);
@@ -264,9 +281,9 @@ Task<Result<std::shared_ptr<Stream>>> Listener::accept() {
         if (error) co_return fail(ErrorCode::unavailable, "accept: " + error.message());
         std::shared_ptr<Stream> out;
         if (impl->tls) {
-            out = std::make_shared<TlsStream>(std::move(socket), impl->tls);
+            out = std::make_shared<TlsStream>(std::move(socket), impl->quick_acknowledgements, impl->tls);
         } else {
-            out = std::make_shared<TcpStream>(std::move(socket));
+            out = std::make_shared<TcpStream>(std::move(socket), impl->quick_acknowledgements);
         }
         co_return out;
     }

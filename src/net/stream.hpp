@@ -44,6 +44,9 @@ struct ListenSettings {
     std::uint16_t port = 0;                    // 0: any free one
     std::shared_ptr<TlsContext> tls;           // none: plain
     bool allow_plain_beyond_loopback = false;  // for a door with rules of its own (DIMSE); never for HTTP
+    /// Acknowledges what was read at once, for peers that hold back the rest of a message until it is (Nagle's algorithm and delayed
+    /// acknowledgements wait for each other, 40 ms each time).
+    bool quick_acknowledgements = false;
 };
 
 /// A listening socket. Requires: destroyed before the Runtime.

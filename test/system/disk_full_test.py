@@ -2,6 +2,7 @@
 import json
 import pathlib
 import random
+import subprocess
 import unittest
 
 from harness import SystemTest, wait_for
@@ -19,7 +20,7 @@ class DiskFull(SystemTest):
         self.site_.init()
         settings = self.site_.folder / "fiducial.toml"
         text = settings.read_text()
-        for key, value in (("warn_free_percent", 60), ("refuse_free_percent", 30), ("segment_mib", 4)):
+        for key, value in (("warn_free_percent", 60), ("refuse_free_percent", 30), ("segment_mib", 4), ("peers", '["STORESCU 127.0.0.1"]')):
             lines = [f"{key} = {value}" if line.startswith(f"{key} = ") else line for line in text.splitlines()]
             self.assertNotEqual(lines, text.splitlines(), key)
             text = "\n".join(lines) + "\n"
@@ -60,7 +61,7 @@ class DiskFull(SystemTest):
 
     def test_warned_refused_and_resumed(self):
         first, second, third = self.images[:4], self.images[4:8], self.images[8:]
-        with self.site_.serving():
+        with self.site_.serving("--dimse", "127.0.0.1:0"):
             self.assertEqual(self.store(first)[0], 200)
             self.assertEqual(self.metric("fiducial_disk_state"), 0)
             self.assertNotIn("disk", self.ready()[1])
@@ -83,6 +84,8 @@ class DiskFull(SystemTest):
             self.assertEqual(status, 503)
             self.assertIn("the disk is full", notes)
             self.assertEqual(self.metric("fiducial_disk_state"), 2)
+            sent = subprocess.run(["storescu", "-v", "-aec", "FIDUCIAL", "127.0.0.1", str(self.site_.dimse_port), self.folder_of(third[:1]) / f"{third[0].uid}.dcm"], capture_output=True, text=True)
+            self.assertIn("OutOfResources", sent.stdout + sent.stderr)
             refused = self.site_.raw("import", self.folder_of(third), codes=(15,))
             self.assertIn("stopped: ", refused.stdout)
             self.assertIn("the disk is full: ", refused.stdout)

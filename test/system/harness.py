@@ -74,6 +74,7 @@ class Site:
                     raise AssertionError("the archive did not start:\n" + self.serve_log()[-4000:])
                 ready += line
             self.url = "http" + ready.split('"http', 1)[1].split('"')[0]
+            self.dimse_port = int(ready.split('"dimse":', 1)[1].split('"')[1].rsplit(":", 1)[1]) if '"dimse"' in ready else None
 
     def database(self):
         """The archive's index, behind its back."""

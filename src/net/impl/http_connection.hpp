@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "net/connection_server.hpp"
 #include "net/http_server.hpp"
 #include "net/impl/http_parser.hpp"
 
@@ -21,16 +22,14 @@ struct HttpShared {
 };
 
 /// One client's connection: reads requests one after another, and is the Request and the Response of the one that runs.
-class HttpConnection final : public Request, public Response {
+class HttpConnection final : public Connection, public Request, public Response {
 public:
     HttpConnection(std::shared_ptr<HttpShared> shared, std::shared_ptr<Stream> stream);
 
-    /// Serves the connection to its end. Requires: awaited on the stream's executor.
-    Task<void> run();
-    /// Whether it waits for a request of which nothing has come yet. Threads: safe.
-    bool idle() const { return idle_since_ != 0; }
-    std::int64_t idle_since() const { return idle_since_; }  // steady ticks, 0 while it works
-    Stream& stream() { return *stream_; }
+    // Connection
+    Task<void> run() override;
+    std::int64_t idle_since() const override { return idle_since_; }  // while it waits for a request of which nothing has come yet
+    Stream& stream() override { return *stream_; }
 
     // Request
     const std::string& method() const override { return parser_->head().method; }

@@ -1,0 +1,50 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+
+#include "base/bytes.hpp"
+#include "dicom/command_set.hpp"
+#include "dicom/pdu.hpp"
+
+namespace fiducial::dicom {
+
+/// Puts messages together from the pieces of data values as they stream by: the command whole, the data set handed through.
+/// Spec:    PS3.7 §6.3.1, PS3.8 Annex E: a command's fragments, then its data set's, all in one presentation context; no other message
+///          between them
+/// Errors:  malformed, unsupported, limit_exceeded; afterwards every take() gives the same error
+/// Threads: one at a time
+class MessageReader {
+public:
+    enum class Event : std::uint8_t {
+        nothing,   // more pieces are needed
+        command,   // command() is complete; ended() says whether the message is, too
+        data_set,  // data() is a piece of its data set, perhaps an empty one; ended() says whether it was the last
+    };
+    static constexpr std::size_t kMaxCommandBytes = 65'536;
+
+    Result<Event> take(const PdvPiece& piece);
+    std::uint8_t context_id() const { return context_id_; }
+    const CommandSet& command() const { return command_; }
+    ByteView data() const { return data_; }
+    /// Whether the message is complete.
+    bool ended() const { return state_ == State::between; }
+
+private:
+    enum class State : std::uint8_t { between, in_command, in_data_set, failed };
+    Result<Event> fail_with(ErrorCode code, std::string message);
+
+    State state_ = State::between;
+    std::uint8_t context_id_ = 0;
+    Bytes gathered_;
+    CommandSet command_;
+    ByteView data_;
+    Error error_;
+};
+
+/// Appends the P-DATA-TF PDUs of a message, or of one of its parts: fragments of at most what the peer takes (0: no limit), of even length
+/// but for the last.
+void append_fragments(Bytes& out, std::uint8_t context_id, bool command, ByteView bytes, std::uint32_t max_pdu_bytes);
+/// A whole message. Requires: command.has_data_set says whether there is one.
+Bytes encode_message(std::uint8_t context_id, const CommandSet& command, ByteView data_set, std::uint32_t max_pdu_bytes);
+
+}  // namespace fiducial::dicom

@@ -1,0 +1,216 @@
+#include "gateway/dimse_gateway.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/log.hpp"
+#include "dicom/negotiation.hpp"
+#include "gateway/impl/dimse_association.hpp"
+
+namespace fiducial::gateway {
+namespace impl {
+
+void CommandCounts::add(std::string_view command, std::uint16_t status) {
+    const std::lock_guard lock(mutex_);
+    ++counts_[{std::string(command), status}];
+}
+
+std::vector<archive::Metric> CommandCounts::metrics() const {
+    std::vector<archive::Metric> out;
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, count] : counts_) {
+        std::array<char, 8> status{};
+        std::snprintf(status.data(), status.size(), "%04X", key.second);
+        out.push_back({"fiducial_dimse_messages_total",
+                       "DIMSE commands answered, by command and status (hexadecimal).",
+                       "counter",
+                       {{"command", key.first}, {"status", status.data()}},
+                       static_cast<double>(count)});
+    }
+    return out;
+}
+
+DimseDoor::DimseDoor(archive::Archive& used, DimseGatewaySettings given)
+    : archive(used), settings(std::move(given)), ingesting("dimse ingesting", settings.ingest_threads, settings.limits.max_associations) {}
+
+bool DimseDoor::is_storage(std::string_view sop_class) const {
+    if (dicom::is_storage_sop_class(sop_class)) return true;
+    const auto& others = settings.private_sop_classes;
+    return std::any_of(others.begin(), others.end(),
+                       [&](const std::string& other) { return other.ends_with('.') ? sop_class.starts_with(other) : sop_class == other; });
+}
+
+DimseAssociation::DimseAssociation(DimseDoor& door, dimse::Association& association, const DimsePeer& peer)
+    : door_(door), association_(association), peer_(peer) {}
+
+net::Task<void> DimseAssociation::run() {
+    const auto began = system_clock().steady_now();
+    const auto served = co_await serve_messages();
+    auto finish = [this] { return complete(); };
+    if (session_) {
+        if (const auto done = co_await door_.ingesting.run(finish); !done)
+            log::error("gateway", "stored instances could not be put into their studies' records yet", {{"why", done.error().message}});
+    }
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(system_clock().steady_now() - began).count();
+    log::write(served ? log::Level::info : log::Level::warning, "gateway", served ? "an association was released" : "an association broke",
+               {{"peer", association_.peer()},
+                {"calling", association_.request().calling_ae_title},
+                {"tls", association_.secure()},
+                {"stored", stored_},
+                {"duplicates", duplicates_},
+                {"set_aside", set_aside_},
+                {"refused", refused_},
+                {"echoes", echoes_},
+                {"bytes", bytes_},
+                {"ms", took},
+                {"why", served ? std::string() : served.error().message}});
+}
+
+net::Task<Result<void>> DimseAssociation::serve_messages() {
+    for (;;) {
+        FID_CO_TRY(const auto message, co_await association_.next());
+        if (!message) co_return Result<void>();
+        // Nothing is asked of a peer, and nothing that could be cancelled is under way.
+        if (dicom::is_response(message->command.field) || message->command.field == dicom::CommandField::c_cancel_rq) continue;
+        FID_CO_CHECK(co_await answer(*message));
+    }
+}
+
+net::Task<Result<void>> DimseAssociation::answer(const dimse::Message& message) {
+    switch (message.command.field) {
+        case dicom::CommandField::c_store_rq: co_return co_await store(message);
+        case dicom::CommandField::c_echo_rq: {
+            ++echoes_;
+            door_.counts.add("C-ECHO", dicom::status::kSuccess);
+            const auto echo = dicom::answer_to(message.command, dicom::status::kSuccess);
+            co_return co_await association_.send(message.context_id, echo, ByteView());
+        }
+        default: {
+            door_.counts.add("other", dicom::status::kUnrecognizedOperation);
+            const auto refusal = dicom::answer_to(message.command, dicom::status::kUnrecognizedOperation);
+            co_return co_await association_.send(message.context_id, refusal, ByteView());
+        }
+    }
+}
+
+/// Lets peers in, and gives each association its run.
+class DimseService final : public dimse::Service {
+public:
+    explicit DimseService(std::shared_ptr<DimseDoor> door) : door_(std::move(door)) {}
+
+    dimse::Admission admit(const dimse::Caller& caller) override {
+        if (caller.request.called_ae_title != door_->settings.ae_title) return dicom::reject::kCalledAeTitleNotRecognized;
+        if (peer_of(caller.request, caller.peer, caller.secure) == nullptr) return dicom::reject::kCallingAeTitleNotRecognized;
+        return dicom::negotiate(caller.request.contexts, [this](std::string_view abstract_syntax) {
+            return abstract_syntax == dicom::kVerificationSopClass || door_->is_storage(abstract_syntax);
+        });
+    }
+
+    net::Task<void> serve(dimse::Association& association) override {
+        const auto* peer = peer_of(association.request(), association.peer(), association.secure());
+        FID_INVARIANT(peer != nullptr, "an association that was let in has a peer");
+        DimseAssociation run(*door_, association, *peer);
+        co_await run.run();
+    }
+
+private:
+    const DimsePeer* peer_of(const dicom::AssociateRq& request, const std::string& socket, bool secure) const {
+        const auto address = address_of_socket(socket);
+        if (!address) return nullptr;
+        const auto* peer = find_peer(door_->settings.peers, request.calling_ae_title, *address);
+        return peer != nullptr && (secure || peer->plain || peer->is_loopback()) ? peer : nullptr;
+    }
+
+    std::shared_ptr<DimseDoor> door_;
+};
+
+}  // namespace impl
+
+namespace {
+
+Result<net::ListenSettings> listen_settings(const DimseGatewaySettings& settings) {
+    if (!dicom::is_ae_title(settings.ae_title)) return fail(ErrorCode::invalid_argument, "[dimse] ae_title: that is no AE title");
+    if (settings.peers.empty()) return fail(ErrorCode::invalid_argument, "[dimse] peers: there are none, so that nobody could come");
+    net::ListenSettings listen;
+    listen.address = settings.address;
+    listen.port = settings.port;
+    if (settings.tls) {
+        FID_TRY(listen.tls, net::TlsContext::server(*settings.tls));
+        return listen;
+    }
+    for (const auto& peer : settings.peers) {
+        if (peer.plain || peer.is_loopback()) continue;
+        return fail(ErrorCode::invalid_argument,
+                    "[dimse] peers: " + peer.ae_title + " could not come: there is no TLS, and it is not listed as plain");
+    }
+    listen.allow_plain_beyond_loopback = true;  // each peer's address is listed, and each one beyond this machine as plain
+    return listen;
+}
+
+}  // namespace
+
+struct DimseGateway::Impl {
+    std::shared_ptr<impl::DimseDoor> door;
+    std::unique_ptr<dimse::Provider> provider;
+};
+
+DimseGateway::DimseGateway() : impl_(std::make_unique<Impl>()) {}
+DimseGateway::~DimseGateway() {
+    stop(std::chrono::milliseconds(0));
+}
+
+Result<void> DimseGateway::check(const DimseGatewaySettings& settings) {
+    FID_TRY(const auto listen, listen_settings(settings));
+    return net::Listener::check(listen);
+}
+
+Result<std::unique_ptr<DimseGateway>> DimseGateway::start(net::Runtime& runtime, archive::Archive& archive, DimseGatewaySettings settings) {
+    FID_TRY(const auto listen, listen_settings(settings));
+    const auto limits = settings.limits;
+    auto door = std::make_shared<impl::DimseDoor>(archive, std::move(settings));
+    std::unique_ptr<DimseGateway> out(new DimseGateway);
+    out->impl_->door = door;
+    FID_TRY(out->impl_->provider, dimse::Provider::start(runtime, listen, limits, std::make_shared<impl::DimseService>(door)));
+    log::info("gateway", "listening for DIMSE",
+              {{"address", door->settings.address},
+               {"port", out->port()},
+               {"ae_title", door->settings.ae_title},
+               {"tls", door->settings.tls.has_value()},
+               {"peers", door->settings.peers.size()}});
+    return out;
+}
+
+std::uint16_t DimseGateway::port() const {
+    return impl_->provider->port();
+}
+
+std::vector<archive::Metric> DimseGateway::metrics() const {
+    auto out = impl_->door->counts.metrics();
+    const auto counters = impl_->provider->counters();
+    out.push_back({"fiducial_dimse_connections", "DIMSE connections open now.", "gauge", {}, static_cast<double>(counters.connections)});
+    const auto associations = [&](const char* outcome, std::uint64_t count) {
+        out.push_back({"fiducial_dimse_associations_total",
+                       "Associations accepted and rejected, connections that never asked for one in order (failed), and of the accepted "
+                       "those that did not end by release (broken).",
+                       "counter",
+                       {{"outcome", outcome}},
+                       static_cast<double>(count)});
+    };
+    associations("accepted", counters.accepted);
+    associations("rejected", counters.rejected);
+    associations("failed", counters.failed);
+    associations("broken", counters.broken);
+    out.push_back({"fiducial_dimse_received_bytes_total",
+                   "Bytes of data sets that came by C-STORE.",
+                   "counter",
+                   {},
+                   static_cast<double>(impl_->door->received_bytes.load())});
+    return out;
+}
+
+void DimseGateway::stop(std::chrono::milliseconds grace) {
+    if (impl_->provider) impl_->provider->stop(grace);
+    if (impl_->door) impl_->door->ingesting.stop();
+}
+
+}  // namespace fiducial::gateway
