@@ -9,6 +9,7 @@
 #include "archive/operations.hpp"
 #include "archive/service.hpp"
 #include "base/hex.hpp"
+#include "dicom/matching.hpp"
 
 namespace fiducial::archive {
 namespace {
@@ -39,10 +40,13 @@ Result<Operations::Named> Operations::patient_or_study(const Arguments& argument
         if (study) return Named{std::move(*study), text};
         if (study.error().code != ErrorCode::not_found) return fail(study.error());
     }
-    store::StudyFilter filter;
-    filter.patient_id = text;
-    FID_TRY(const auto page, service_.store_->database().read(
-                                 [&](database::Transaction& t) { return service_.store_->index().list_studies(t, filter, "", 1000); }));
+    FID_TRY(auto key, dicom::Matcher::compile(dicom::tags::kPatientId, text));
+    dicom::Criteria criteria;
+    criteria.add(std::move(key));
+    FID_TRY(auto page, service_.store_->database().read(
+                           [&](database::Transaction& t) { return service_.store_->index().list_studies(t, criteria, "", 1000); }));
+    // What matching knows as a wildcard is a letter like any other in an ID that is meant.
+    std::erase_if(page.studies, [&](const store::StudyRow& study) { return study.patient.patient_id.value != text; });
     if (page.studies.empty()) return fail(ErrorCode::not_found, "there is no study and no patient " + text);
     const auto& first = page.studies.front();
     const bool one = std::all_of(page.studies.begin(), page.studies.end(),
