@@ -59,6 +59,10 @@ Exams::~Exams() {
     stop();
 }
 
+std::uint64_t Exams::now_ms() const {
+    return static_cast<std::uint64_t>(clock_.now().time_since_epoch().count());
+}
+
 std::mutex& Exams::lock_of(const Uid& study_uid) {
     return study_locks_[std::hash<std::string>()(study_uid.text()) % study_locks_.size()];
 }
@@ -101,7 +105,7 @@ Result<bool> Exams::complete(const Uid& study_uid) {
     store::StudyVersionRow version;
     version.study_uid = study_uid;
     version.study_revision = study->revision;
-    version.created_ms = static_cast<std::uint64_t>(clock_.now().time_since_epoch().count());
+    version.created_ms = now_ms();
     FID_TRY(version.record, record_of(*study, manifest, manifest_bytes));
     const auto& record = version.record;
     if (latest && latest->record.root == record.root && latest->record.patient_ref == record.patient_ref) {
@@ -257,7 +261,7 @@ Result<std::uint64_t> Exams::complete_older_than(std::uint64_t changed_before_ms
         failed = failed_.size();
     }
     FID_TRY(const auto waiting, store_.database().read([&](database::Transaction& t) {
-        return store_.index().studies_without_version(t, changed_before_ms, kStudiesAtOnce + static_cast<std::uint32_t>(failed));
+        return store_.index().studies_without_version(t, changed_before_ms, now_ms(), kStudiesAtOnce + static_cast<std::uint32_t>(failed));
     }));
     if (failed > 0 && waiting.size() < kStudiesAtOnce + failed) {  // all that wait are here: forget those that wait no more
         std::set<std::string_view> still;
@@ -288,7 +292,7 @@ Result<std::uint64_t> Exams::complete_older_than(std::uint64_t changed_before_ms
 }
 
 Result<std::uint64_t> Exams::complete_all() {
-    return complete_older_than(static_cast<std::uint64_t>(clock_.now().time_since_epoch().count()) + 1);
+    return complete_older_than(now_ms() + 1);
 }
 
 void Exams::start() {

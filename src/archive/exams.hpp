@@ -43,6 +43,7 @@ private:
         std::chrono::seconds wait{};
     };
     void run(std::stop_token stop);
+    std::uint64_t now_ms() const;
     Result<evidence::StudyRecord> record_of(const store::StudyRow& study, const evidence::Manifest& manifest,
                                             ByteView manifest_bytes) const;
     Result<void> check_removed(const CheckedVersion& before, const evidence::Manifest& now) const;

@@ -404,6 +404,8 @@ Result<std::unique_ptr<Database>> Database::open(const Options& options, std::sp
     FID_CHECK(database->checkpoint());  // a former process may have read and believed what no sync had put on the disk
     FID_CHECK(migrate(*database, *database->state_->dialect, options.path, migrations));
     FID_CHECK(check_tables(*database, *database->state_->dialect, options.path, migrations));
+    // SQLite syncs the folder for its log's entry by itself, and says nothing when that fails: a power cut would take the log.
+    FID_CHECK(sync_folder(options.path.has_parent_path() ? options.path.parent_path() : "."));
     return database;
 }
 

@@ -21,10 +21,10 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr std::size_t kMaxAttempts = 20;            // signatures under one nonce; each 10 % dearer
-constexpr milliseconds kForeignAfter{2'000};        // a nonce used up by a transaction that is not ours
-constexpr milliseconds kRetryItem{1'000};           // an item that was skipped
-constexpr milliseconds kLastRetryAnchors{300'000};  // refused records are tried again after 1 s, 2 s, 4 s …
+constexpr std::size_t kMaxAttempts = 20;                           // signatures under one nonce; each 10 % dearer
+constexpr milliseconds kForeignAfter{2'000};                       // a nonce used up by a transaction that is not ours
+constexpr milliseconds kRetryItem{1'000};                          // an item that was skipped
+constexpr milliseconds kLastRetryAnchors{store::kLongestPauseMs};  // refused records are tried again after 1 s, 2 s, 4 s …
 constexpr milliseconds kReplaceEvery{500};
 constexpr std::uint64_t kCallReserve = 25'000;  // gas above the estimate
 constexpr std::uint64_t kTransferGas = 21'000;
@@ -111,6 +111,10 @@ struct Outbox::Impl {
     }
 
     std::int64_t now_ms() const { return ms_of(clock.now()); }
+    bool anchors_wait() const {
+        const auto left = anchors_not_before_ms - now_ms();
+        return left > 0 && left <= store::kLongestPauseMs;
+    }
 
     void run(std::stop_token stop);
     Result<bool> round(bool flush_now);
@@ -118,6 +122,7 @@ struct Outbox::Impl {
     void look_at_nonces();
     Result<void> check_nonces(const std::vector<store::Open>& open, std::uint64_t chain_count);
     Result<void> used_elsewhere(database::Transaction& t, store::Nonces& nonces, std::uint64_t nonce);
+    Result<bool> look_for_lost_blocks(std::uint64_t chain_count);
     Result<bool> read_receipts(const std::vector<store::Open>& open, std::uint64_t chain_count);
     Result<void> finish(const store::Open& open, const Receipt& receipt);
     Result<void> finish_anchors(database::Transaction& t, std::span<const store::Pending> items, const Receipt& receipt,
@@ -200,10 +205,13 @@ Result<bool> Outbox::Impl::round(bool flush_now) {
             return fail(count.error());
         }
         FID_CHECK(check_nonces(open, *count));
-        bool moved = false;
+        FID_TRY(bool moved, look_for_lost_blocks(*count));
+        if (moved) {
+            FID_TRY(open, database.read([](auto& t) { return store::open_transactions(t); }));
+        }
         if (!open.empty()) {
             FID_TRY(const bool received, read_receipts(open, *count));
-            moved = received;
+            moved = moved || received;
             if (received) {
                 if (on_included) on_included();
                 FID_TRY(open, database.read([](auto& t) { return store::open_transactions(t); }));
@@ -246,7 +254,9 @@ void Outbox::Impl::look_at_nonces() {
     const auto looked = [&]() -> Result<void> {
         if (node_was_away) FID_CHECK(check_node());
         FID_TRY(const auto count, rpc.transaction_count(account, Latest{}));
-        return check_nonces({}, count);
+        FID_CHECK(check_nonces({}, count));
+        FID_CHECK(look_for_lost_blocks(count));  // what goes back is open at the next round
+        return {};
     }();
     if (!looked) log::debug("ledger", "the account's nonces were not looked at", {{"why", looked.error().message}});
 }
@@ -291,6 +301,33 @@ Result<void> Outbox::Impl::check_nonces(const std::vector<store::Open>& open, st
     const std::lock_guard lock(mutex);
     status.foreign_nonce = nonces.foreign;
     return {};
+}
+
+// A node that loses its newest blocks (a power cut) may do so before the follower was told of them: nobody then says that they are undone,
+// and what waits behind their nonces would wait for ever. geth shows a receipt a moment before its count, so a low count alone says
+// nothing.
+Result<bool> Outbox::Impl::look_for_lost_blocks(std::uint64_t chain_count) {
+    FID_TRY(const auto mined, database.read([=](auto& t) { return store::mined_from(t, chain_count); }));
+    if (mined.transactions.empty()) return false;
+    std::vector<Hash> hashes;
+    for (const auto& one : mined.transactions) {
+        for (const auto& attempt : one.attempts) hashes.push_back(attempt.hash);
+    }
+    FID_TRY(const auto receipts, rpc.receipts(hashes));
+    std::set<Hash> lost;
+    std::size_t at = 0;
+    for (const auto& one : mined.transactions) {
+        bool found = false;
+        for (std::size_t i = 0; i < one.attempts.size(); ++i, ++at) found = found || receipts[at].has_value();
+        if (!found) lost.insert(mined.blocks.at(one.nonce));
+    }
+    if (lost.empty()) return false;
+    log::warning("ledger", "the node has lost blocks with transactions of ours; they are sent again", {{"blocks", lost.size()}});
+    FID_CHECK(database.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        for (const auto& block : lost) FID_CHECK(store::undo_block(t, block));
+        return {};
+    }));
+    return true;
 }
 
 Result<bool> Outbox::Impl::read_receipts(const std::vector<store::Open>& open, std::uint64_t chain_count) {
@@ -370,7 +407,7 @@ Result<void> Outbox::Impl::finish_anchors(database::Transaction& t, std::span<co
         } else if (const auto skip = skips.find(record); skip != skips.end()) {
             FID_CHECK(skipped(t, item, skip->second, place, settled));
         } else {
-            if (anchors_not_before_ms <= now_ms()) {
+            if (!anchors_wait()) {
                 refuse_anchors(receipt.success
                                    ? "the contract Studies said nothing about a record (transaction " + to_0x(receipt.transaction_hash) +
                                          ")"
@@ -558,7 +595,7 @@ Result<void> Outbox::Impl::drop_rejected(const store::Open& open, const std::str
         FID_TRY(const auto items, store::items_of(t, row_key, open.nonce));
         for (const auto& item : items) {
             if (item.intact && item.kind == store::Kind::anchor) {
-                if (anchors_not_before_ms <= now_ms()) refuse_anchors(why);
+                if (!anchors_wait()) refuse_anchors(why);
                 FID_CHECK(store::set_stored(t, item.id, why, anchors_not_before_ms));
                 continue;
             }
@@ -622,10 +659,11 @@ Result<bool> Outbox::Impl::send_new(const std::vector<store::Open>& open, std::u
     const auto now = now_ms();
     FID_TRY(const auto due, database.read([now](auto& t) { return store::count_due(t, now); }));
     const bool full = due.count >= settings.flush_count;
-    const bool old = due.count > 0 && now - due.oldest_ms >= settings.flush_after.count();
+    const auto age = now - due.oldest_ms;  // negative: the clock was set back since, and nobody knows
+    const bool old = due.count > 0 && (age >= settings.flush_after.count() || age < 0);
     if (due.count == 0 || (!full && !old && !flush_now && !due.has_call)) return fill_gaps(taken, nonce);
     if (taken.size() >= settings.max_open_transactions) return false;
-    const bool anchors_too = (full || old || flush_now) && now >= anchors_not_before_ms;
+    const bool anchors_too = (full || old || flush_now) && !anchors_wait();
 
     const auto room = settings.max_open_transactions - taken.size();
     FID_TRY(const auto items, database.read([&](auto& t) { return store::due(t, row_key, now, settings.max_batch * room); }));
@@ -953,8 +991,13 @@ Result<void> Outbox::apply(database::Transaction&, const Block&, std::span<const
 }  // receipts tell
 
 Result<void> Outbox::undo(database::Transaction& transaction, const Block& block, bool) {
-    FID_TRY(const auto settled, store::undo_block(transaction, block.hash));
-    for (const auto id : settled) {
+    FID_TRY(const auto undone, store::undo_block(transaction, block.hash));
+    if (undone.last_forgotten) {
+        FID_TRY(auto nonces, store::nonces(transaction, impl_->row_key));
+        nonces.accounted = std::max(nonces.accounted.value_or(0), *undone.last_forgotten + 1);  // ours, should the other chain hold it
+        FID_CHECK(store::set_nonces(transaction, impl_->row_key, nonces));
+    }
+    for (const auto id : undone.settled) {
         if (std::any_of(impl_->undone.begin(), impl_->undone.end(), [id](const auto& one) { return one.item == id; })) continue;
         FID_TRY(const auto item, store::pending(transaction, impl_->row_key, id));
         impl_->undone.push_back({LedgerIncident::Kind::settled_undone, id, item.record.study_key,

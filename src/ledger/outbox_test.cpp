@@ -525,6 +525,75 @@ TEST(Outbox, AReorganisationIsFoundAndItsTransactionsAreSentAgain) {
     EXPECT_EQ(site.follower->status().incidents, 0U);
 }
 
+// As a power cut does that takes the node's newest blocks: whoever waits behind their nonces waits for them to be sent again.
+TEST(Outbox, ABlockThatTheNodeLostBeforeItWasFollowedIsNoticed) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    const auto snapshot = must(site.rpc->raw("evm_snapshot", "[]"));
+    const auto first = site.enqueue(site.record(1));
+    must(site.outbox->step(true));
+    ASSERT_TRUE(eventually([&] {
+        must(site.outbox->step(true));
+        return site.item(first).state == OutboxState::included;
+    })) << site.outbox->status().problem;
+    site.raw("evm_revert", "[" + quoted(std::string(snapshot.as_string())) + "]");
+    const auto second = site.enqueue(site.record(2));
+    must(site.follower->load());
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(first).state == OutboxState::settled && site.item(second).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
+    EXPECT_EQ(site.on_chain(site.record(1)), site.record(1).hash());
+    EXPECT_EQ(site.on_chain(site.record(2)), site.record(2).hash());
+    EXPECT_TRUE(site.incidents.empty());
+}
+
+// Its signed bytes are no longer kept, and the other chain holds the transaction: it is not somebody else's.
+TEST(Outbox, ASettledTransactionThatAnotherChainHoldsTooIsNotForeign) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    must(site.follower->load());
+    settle_by_hand(site);
+    const auto id = site.enqueue(site.record(1));
+    const auto snapshot = must(site.rpc->raw("evm_snapshot", "[]"));
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(id).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
+    const auto transaction = must(site.rpc->raw("eth_getRawTransactionByHash", "[" + quoted(to_0x(site.item(id).transaction)) + "]"));
+    site.raw("evm_revert", "[" + quoted(std::string(snapshot.as_string())) + "]");
+    site.raw("evm_mine");  // another block in the place of the one that held it
+    site.raw("eth_sendRawTransaction", "[" + quoted(std::string(transaction.as_string())) + "]");
+    ASSERT_TRUE(eventually([&] {
+        must(site.follower->step());
+        return site.follower->status().reorganisations > 0;
+    }));
+    site.reopen();  // what was only remembered is forgotten
+    must(site.follower->load());
+    ASSERT_TRUE(eventually([&] {
+        settle_by_hand(site);
+        return site.item(id).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
+    EXPECT_EQ(site.outbox->status().foreign_nonce, std::nullopt);
+    ASSERT_EQ(site.incidents.size(), 1U);
+    EXPECT_EQ(site.incidents[0].kind, LedgerIncident::Kind::settled_undone);
+}
+
+TEST(Outbox, WhatWasStoredBeforeTheClockWasSetBackIsSentAllTheSame) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    Clocked clock;
+    site.outbox = std::make_unique<Outbox>(*site.database, *site.outbox_rpc, site.outbox_settings, site.chain->gateway.clone(),
+                                           site.row_key.clone(), clock);
+    clock.ahead = std::chrono::hours(48);
+    const auto id = site.enqueue(site.record(1));
+    clock.ahead = {};
+    ASSERT_TRUE(eventually([&] {
+        must(site.outbox->step(false));
+        return site.item(id).state == OutboxState::included;
+    })) << site.outbox->status().problem;
+}
+
 TEST(Outbox, UndoingASettledRecordIsAnIncidentAndItIsSentAgain) {
     Site site(NodeKind::anvil);
     FID_SKIP_WITHOUT(site);

@@ -185,9 +185,10 @@ public:
     Result<std::optional<StudyVersionRow>> latest_version(database::Transaction& transaction, const Uid& study_uid) const;
     Result<std::vector<StudyVersionRow>> versions_of(database::Transaction& transaction, const Uid& study_uid) const;
     Result<std::optional<StudyVersionRow>> find_version_by_record(database::Transaction& transaction, const Hash& record) const;
-    /// Studies with instances that came or changed since their latest version was made, oldest change first.
+    /// Studies with instances that came or changed since their latest version was made, oldest change first: those that changed before
+    /// `changed_before_ms`, or after `now_ms`: the clock was set back since, and would keep them waiting until it is there again.
     Result<std::vector<Uid>> studies_without_version(database::Transaction& transaction, std::uint64_t changed_before_ms,
-                                                     std::uint32_t limit) const;
+                                                     std::uint64_t now_ms, std::uint32_t limit) const;
 
     /// Returns: "study UID version N" for each version of a study that is there whose manifest has no row.
     Result<std::vector<std::string>> lost_manifests(database::Transaction& transaction) const;

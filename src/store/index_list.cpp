@@ -299,17 +299,19 @@ Result<std::vector<Uid>> uids_of(Statement& select, const std::string& uid) {
 }  // namespace
 
 Result<std::vector<Uid>> Index::studies_without_version(database::Transaction& transaction, std::uint64_t changed_before_ms,
-                                                        std::uint32_t limit) const {
+                                                        std::uint64_t now_ms, std::uint32_t limit) const {
     std::string uid;
     std::string before = std::to_string(changed_before_ms);
+    std::string now = std::to_string(now_ms);
     // A version whose revision is not known (0: the index was made again) covers nothing until its study was looked at.
     Statement select(transaction,
-                     "SELECT s.study_uid FROM studies s WHERE s.patient <> 0 AND s.changed_ms < CAST(:before AS INTEGER) AND NOT EXISTS ("
+                     "SELECT s.study_uid FROM studies s WHERE s.patient <> 0 AND "
+                     "(s.changed_ms < CAST(:before AS INTEGER) OR s.changed_ms > CAST(:now AS INTEGER)) AND NOT EXISTS ("
                      "SELECT 1 FROM study_versions v WHERE v.study_uid = s.study_uid AND v.reasons < 16 AND v.study_revision >= s.revision "
                      "AND v.study_revision > 0)"
                      " ORDER BY s.changed_ms, s.study_uid LIMIT " +
                          std::to_string(limit));
-    select.in(before).out(uid);
+    select.in(before).in(now).out(uid);
     FID_CHECK(select.run());
     return uids_of(select, uid);
 }

@@ -506,9 +506,14 @@ TEST_F(IndexTest, ListsAreFilteredAndPaged) {
 
 TEST_F(IndexTest, StudyVersionsAreKeptAndFound) {
     put(numbered(1, 1));
-    const auto waiting = [&] {
-        return *reading([&](database::Transaction& t) { return store_->index().studies_without_version(t, ~std::uint64_t{0} >> 1, 10); });
+    constexpr auto kLater = ~std::uint64_t{0} >> 1;
+    const auto waiting_at = [&](std::uint64_t changed_before_ms, std::uint64_t now_ms) {
+        return *reading(
+            [&](database::Transaction& t) { return store_->index().studies_without_version(t, changed_before_ms, now_ms, 10); });
     };
+    const auto waiting = [&] { return waiting_at(kLater, kLater); };
+    EXPECT_TRUE(waiting_at(0, kLater).empty()) << "not quiet yet";
+    EXPECT_EQ(waiting_at(0, 1).size(), 1u) << "the clock was set back since";
     ASSERT_EQ(waiting().size(), 1u);
     StudyVersionRow row;
     row.study_uid = uid("1.2.3.1");

@@ -311,19 +311,21 @@ Result<Pending> pending(database::Transaction& t, const crypto::Secret& key, std
 
 Result<std::vector<Pending>> due(database::Transaction& t, const crypto::Secret& key, std::int64_t now_ms, std::size_t limit) {
     const long long now = now_ms;
+    const long long never = now_ms + kLongestPauseMs;
     const auto most = number(limit);
-    return select_pending(t, key, "where state = 0 and not_before_ms <= :n order by id limit :l", now, most);
+    return select_pending(t, key, "where state = 0 and (not_before_ms <= :n or not_before_ms > :f) order by id limit :l", now, never, most);
 }
 
 Result<DueCount> count_due(database::Transaction& t, std::int64_t now_ms) {
     return database::attempt("count what is to be sent", [&] {
         const long long now = now_ms;
+        const long long never = now_ms + kLongestPauseMs;
         long long count = 0;
         long long oldest = 0;
         long long kinds = 0;
         t.sql() << "select count(*), coalesce(min(created_ms), 0), coalesce(max(kind), 0) from ledger_outbox where state = 0 and "
-                   "not_before_ms <= :n",
-            use(now), into(count), into(oldest), into(kinds);
+                   "(not_before_ms <= :n or not_before_ms > :f)",
+            use(now), use(never), into(count), into(oldest), into(kinds);
         return DueCount{unsigned_of(count), oldest, kinds != 0};
     });
 }
@@ -390,6 +392,18 @@ Result<std::vector<Open>> open_transactions(database::Transaction& t) {
 }
 Result<std::vector<Open>> kept_transactions(database::Transaction& t) {
     return select_transactions(t, "raw from ledger_transactions where mined <> 2");
+}
+
+Result<Mined> mined_from(database::Transaction& t, std::uint64_t nonce) {
+    Mined out;
+    const auto rows = "from ledger_transactions where mined = 1 and nonce >= " + std::to_string(nonce);
+    FID_TRY(out.transactions, select_transactions(t, "'' " + rows));
+    return database::attempt("read the blocks of transactions", [&] {
+        const soci::rowset<soci::row> found = (t.sql().prepare << "select cast(nonce as text), block_hash " + rows);
+        for (const auto& row : found)
+            out.blocks[std::stoull(row.get<std::string>(0))] = fixed_from_hex<32>(row.get<std::string>(1), "block hash").value_or(Hash{});
+        return out;
+    });
 }
 
 Result<Bytes> raw_of(database::Transaction& t, std::uint64_t nonce, std::uint64_t attempt) {
@@ -544,13 +558,13 @@ Result<bool> is_settled_block(database::Transaction& t, std::uint64_t block, con
     });
 }
 
-Result<std::vector<std::uint64_t>> undo_block(database::Transaction& t, const Hash& hash) {
+Result<UndoneBlock> undo_block(database::Transaction& t, const Hash& hash) {
     return database::attempt("undo a block's items", [&] {
         const auto h = to_hex(hash);
-        std::vector<std::uint64_t> settled;
+        UndoneBlock out;
         const soci::rowset<long long> rows =
             (t.sql().prepare << "select id from ledger_outbox where block_hash = :h and state = 3", use(h));
-        for (const auto id : rows) settled.push_back(unsigned_of(id));
+        for (const auto id : rows) out.settled.push_back(unsigned_of(id));
         // With the signed bytes at hand the same transaction is sent again; without, the item starts afresh.
         t.sql() << "update ledger_outbox set state = 0, nonce = null where block_hash = :h and state in (2, 3, 4, 5) and "
                    "(nonce is null or nonce not in (select nonce from ledger_transactions where block_hash = :g and raw <> ''))",
@@ -559,10 +573,13 @@ Result<std::vector<std::uint64_t>> undo_block(database::Transaction& t, const Ha
         t.sql() << "update ledger_outbox set tx_hash = null, block_number = null, block_hash = null, not_before_ms = 0 where block_hash = "
                    ":h and state in (0, 1)",
             use(h);
+        long long last = -1;
+        t.sql() << "select coalesce(max(nonce), -1) from ledger_transactions where block_hash = :h and raw = ''", use(h), into(last);
+        if (last >= 0) out.last_forgotten = unsigned_of(last);
         t.sql() << "delete from ledger_transactions where block_hash = :h and raw = ''", use(h);
         t.sql() << "update ledger_transactions set mined = 0, sent_ms = 0, block_number = null, block_hash = null where block_hash = :h",
             use(h);
-        return settled;
+        return out;
     });
 }
 

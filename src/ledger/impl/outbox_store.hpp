@@ -1,6 +1,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -63,6 +64,9 @@ Result<std::uint64_t> insert_call(database::Transaction& t, const crypto::Secret
 Result<OutboxItem> item(database::Transaction& t, const crypto::Secret& key, std::uint64_t id);
 Result<Pending> pending(database::Transaction& t, const crypto::Secret& key, std::uint64_t id);
 
+/// Nothing waits longer than this before it is sent again. What is to wait longer was stored before the clock was set back, and is due.
+inline constexpr std::int64_t kLongestPauseMs = 300'000;
+
 /// Stored items that are due, oldest first.
 Result<std::vector<Pending>> due(database::Transaction& t, const crypto::Secret& key, std::int64_t now_ms, std::size_t limit);
 struct DueCount {
@@ -79,6 +83,12 @@ Result<std::vector<Pending>> items_of(database::Transaction& t, const crypto::Se
 Result<std::vector<Open>> open_transactions(database::Transaction& t);
 /// All whose bytes are kept, with the bytes; empty where they cannot be read.
 Result<std::vector<Open>> kept_transactions(database::Transaction& t);
+/// Those in blocks that are not settled, from a nonce on, without their bytes; and the blocks, by nonce.
+struct Mined {
+    std::vector<Open> transactions;
+    std::map<std::uint64_t, Hash> blocks;
+};
+Result<Mined> mined_from(database::Transaction& t, std::uint64_t nonce);
 /// The signed bytes; empty when they are gone or cannot be read.
 Result<Bytes> raw_of(database::Transaction& t, std::uint64_t nonce, std::uint64_t attempt);
 /// One more than the highest nonce that is in a block; 0 where there is none.
@@ -106,8 +116,12 @@ Result<void> set_ended(database::Transaction& t, std::uint64_t item, OutboxState
 
 /// What the follower knows of a block: settled; or not (yet) in its chain, or not settled.
 Result<bool> is_settled_block(database::Transaction& t, std::uint64_t number, const Hash& hash);
-/// Items and transactions of a block that is gone go back. Returns: the items that were settled.
-Result<std::vector<std::uint64_t>> undo_block(database::Transaction& t, const Hash& hash);
+/// Items and transactions of a block that is gone go back.
+struct UndoneBlock {
+    std::vector<std::uint64_t> settled;           // items that were
+    std::optional<std::uint64_t> last_forgotten;  // nonce of the last transaction whose bytes were no longer kept
+};
+Result<UndoneBlock> undo_block(database::Transaction& t, const Hash& hash);
 /// Those of the block become settled; those that believed to be in another block of this number go back.
 Result<void> settle_block(database::Transaction& t, std::uint64_t number, const Hash& hash);
 
