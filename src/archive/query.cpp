@@ -26,6 +26,10 @@ void set_availability(dicom::Attributes& attributes, bool here) {
     attributes.set(tags::kInstanceAvailability, {here ? "ONLINE" : "UNAVAILABLE"});
 }
 
+bool is_quarantined(const store::InstanceRow& instance) {
+    return instance.object.state == store::ObjectState::quarantined;
+}
+
 class StoreQuery final : public QueryAnswer {
 public:
     StoreQuery(store::Store& store, Access& access, Tracer& tracer, Requester who, const Query& query, dicom::Criteria criteria,
@@ -152,6 +156,12 @@ Result<std::vector<dicom::Attributes>> StoreQuery::rows_of(const store::StudyRow
         auto of_series = above;
         add(of_series, series.attributes);
         if (level_ == QueryLevel::series) {
+            bool here = true;
+            if (study.misses_some) {
+                FID_TRY(const auto all, store_.index().list_instances(transaction, study, series, {}));
+                here = std::none_of(all.begin(), all.end(), is_quarantined);
+            }
+            set_availability(of_series, here);
             rows.push_back(std::move(of_series));
             continue;
         }
@@ -159,7 +169,7 @@ Result<std::vector<dicom::Attributes>> StoreQuery::rows_of(const store::StudyRow
         for (const auto& instance : instances) {
             auto of_instance = of_series;
             add(of_instance, instance.attributes);
-            set_availability(of_instance, instance.object.state != store::ObjectState::quarantined);
+            set_availability(of_instance, !is_quarantined(instance));
             rows.push_back(std::move(of_instance));
         }
     }

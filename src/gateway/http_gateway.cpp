@@ -27,6 +27,11 @@ bool is_host(std::string_view text) {
     });
 }
 
+/// Of this machine, without a port: some clients (dicomweb-client) leave it out.
+bool is_bare_loopback(std::string_view host) {
+    return host == "localhost" || host == "[::1]" || (host.starts_with("127.") && host.find(':') == std::string_view::npos);
+}
+
 /// Finds out who asks. Errors: unauthenticated; those of the archive.
 net::Task<Result<archive::Requester>> identify(Call& call) {
     const auto field = call.request.headers().find("Authorization");
@@ -102,6 +107,7 @@ std::string Call::base_url() const {
     if (!door.settings.public_url.empty()) return door.settings.public_url;
     const std::string scheme = door.secure ? "https://" : "http://";
     const auto host = request.headers().find("Host");
+    if (host && is_bare_loopback(*host)) return scheme + std::string(*host) + ":" + std::to_string(door.port);
     if (host && is_host(*host)) return scheme + std::string(*host);
     return scheme + "localhost:" + std::to_string(door.port);
 }

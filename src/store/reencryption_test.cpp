@@ -160,7 +160,7 @@ TEST_F(ReencryptionTest, UnderTheFormerKeysNothingOpensAndEverythingIsWhatItWas)
         if (const auto pair = store_->secrets().study_secrets(slot))
             stolen_secrets[slot] = {to_bytes(pair->k.view()), to_bytes(pair->d.view())};
     }
-    const auto patient = to_bytes(store_->secrets().patient_secret(0)->view());
+    const auto patient = to_bytes(store_->secrets().patient_secret(1)->view());
     const auto next_patient = to_bytes(store_->secrets().patient_secret(used.patient_slots)->view());
     const auto segments = files("segments");
     const auto before = index();
@@ -228,7 +228,8 @@ TEST_F(ReencryptionTest, UnderTheFormerKeysNothingOpensAndEverythingIsWhatItWas)
         EXPECT_NE(to_bytes(is->d.view()), was.d);
         EXPECT_EQ(to_bytes(is->k.view()) == was.k, slot < used.study_slots) << slot;
     }
-    EXPECT_EQ(to_bytes(store_->secrets().patient_secret(0)->view()), patient);
+    ASSERT_TRUE(store_->secrets().patient_secret(1));
+    EXPECT_EQ(to_bytes(store_->secrets().patient_secret(1)->view()), patient);
     EXPECT_NE(to_bytes(store_->secrets().patient_secret(used.patient_slots)->view()), next_patient);
     EXPECT_EQ(store_->secrets().study_secrets(stored.front().ref.slot).has_value(), stored.front().study_uid != uid("1.2.0"));
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include <algorithm>
+#include <set>
 
 #include "base/clock.hpp"
 #include "base/hex.hpp"
@@ -198,9 +199,13 @@ Result<void> Store::recover() {
     FID_TRY(const auto place, this->known());
     const auto known = place.block;
     Group group;
-    std::vector<Mark> unsound;  // of the group's objects
+    std::vector<Mark> unsound;         // of the group's objects
+    std::set<std::uint32_t> segments;  // with bytes of the group
     auto block = known;
     const auto flush = [&]() -> Result<void> {
+        // What is found there may not be durable yet, and its rows take the place of others that are.
+        FID_CHECK(vault_->sync(segments));
+        segments.clear();
         // Durable before the rows: a start that is killed in between leaves nothing torn that counts as stored.
         if (!unsound.empty()) FID_CHECK(vault_->commit_marks(unsound));
         for (auto& mark : unsound) group.add(std::move(mark));
@@ -219,6 +224,7 @@ Result<void> Store::recover() {
         }
         // Never in the middle of a block, and the last one by itself, so that its marks stand in one block, too.
         if (entry.block != block && (group.size() >= kRecoveryBatch || entry.block == vault_->last_block_at_open())) FID_CHECK(flush());
+        segments.insert(entry.block.segment);
         if (entry.mark) {
             block = entry.block;
             group.add(*std::move(entry.mark));
@@ -233,6 +239,7 @@ Result<void> Store::recover() {
         }
         ++recovered_;
         block = entry.block;
+        for (const auto& part : entry.object->elsewhere) segments.insert(part.segment);
         // Bytes that were given up are nobody's to miss: what became of the object stands in a mark, or in what it is a duplicate of.
         if (auto whole = entry.object->stored_size == 0 ? Result<void>() : vault_->check_object(entry.object->ref);
             !whole && whole.error().code != ErrorCode::io) {

@@ -233,7 +233,11 @@ Result<Location> VaultShared::write_block(std::span<PendingEntry* const> group) 
         header.previous_offset = previous_block;
     }
     if (auto written = place.segment->write_at(place.offset, encode_block(header, records)); !written) {
-        for (auto* entry : group) entry->never_whole = written.error().code == ErrorCode::no_space;
+        // What stands there now, whole but for its padding perhaps, would be taken for the next block.
+        Result<void> wiped = fail(written.error());
+        if (wiped.error().code == ErrorCode::no_space) wiped = place.segment->write_at(place.offset, Bytes(kBlockHeaderSize));
+        if (!wiped && wiped.error().code != ErrorCode::no_space) return fail(withdraw(place, place.segment->number(), wiped.error()));
+        for (auto* entry : group) entry->never_whole = true;
         return fail(written.error());
     }
 
@@ -279,13 +283,14 @@ Error VaultShared::withdraw(const Place& block, std::uint32_t failed, const Erro
     {
         const std::lock_guard lock(tail_mutex);
         for (const auto number : {block.segment->number(), failed}) {
-            spoiled[number] = Error{why.code, "what was written to segment " + std::to_string(number) +
-                                                  " and not yet acknowledged is lost, since a sync failed; send it again: " + why.message};
+            spoiled[number] =
+                Error{why.code, "what was written to segment " + std::to_string(number) +
+                                    " and not yet acknowledged is lost, since the disk failed; send it again: " + why.message};
             if (current && current->number() == number) current.reset();
         }
         if (!current) unused.clear();
     }
-    log::error("store", "a sync failed; storing goes on in a new segment", {{"segment", failed}, {"why", why.message}});
+    log::error("store", "the disk failed; storing goes on in a new segment", {{"segment", failed}, {"why", why.message}});
     const std::lock_guard lock(commit_mutex);
     doubtful = Doubtful{block.segment, block.offset};
     tried_to_mend = {};
@@ -300,10 +305,10 @@ void VaultShared::mend() {
     tried_to_mend = now;
     if (auto cut = doubtful->segment->truncate(doubtful->offset); !cut) {
         poisoned = Error{ErrorCode::unavailable,
-                         "nothing can be stored, since a sync failed and what it left cannot be cut off yet: " + cut.error().message};
+                         "nothing can be stored, since the disk failed and what that left cannot be cut off yet: " + cut.error().message};
         return;
     }
-    if (poisoned) log::info("store", "what a failed sync left was cut off; storing goes on");
+    if (poisoned) log::info("store", "what a failing disk left was cut off; storing goes on");
     doubtful.reset();
     poisoned.reset();
 }
@@ -499,6 +504,16 @@ Result<void> Vault::remove_segment(std::uint32_t number) {
 
 Location Vault::last_block_at_open() const {
     return state_->last_block_at_open;
+}
+
+Result<void> Vault::sync(const std::set<std::uint32_t>& segments) const {
+    for (const auto number : segments) {
+        const auto segment = state_->segment(number);
+        if (!segment && segment.error().code == ErrorCode::not_found) continue;  // lost, or another one stands in its place
+        FID_CHECK(segment);
+        FID_CHECK((*segment)->sync());
+    }
+    return {};
 }
 
 Result<std::vector<Vault::Part>> Vault::committed_parts() const {

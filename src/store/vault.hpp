@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -263,6 +264,8 @@ public:
     /// The last block when the vault was opened: the only one that need not have been durable when the archive stopped, and whose
     /// objects may thus be torn. All zeros where every block is known to have been durable.
     Location last_block_at_open() const;
+    /// All that was written to these segments, by whatever process, is durable when it returns. One that is not there is passed over.
+    Result<void> sync(const std::set<std::uint32_t>& segments) const;
 
     /// What lies in the segments' folder.
     struct Usage {

@@ -113,7 +113,7 @@ struct VaultShared {
 
     Result<void> commit_entries(std::vector<PendingEntry>& entries);
     Result<void> write_group(std::span<PendingEntry* const> group);
-    /// After a failed sync of `failed`: nothing more is written there, nor behind the block.
+    /// After a failed sync of `failed`, or a failed write of the block: nothing more is written there, nor behind the block.
     Error withdraw(const Place& block, std::uint32_t failed, const Error& why);
     /// Requires: commit_mutex, and that nobody leads. Cuts a doubtful block off, where that could not be done at once.
     void mend();
