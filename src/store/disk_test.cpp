@@ -443,6 +443,21 @@ TEST_F(FaultyDiskTest, ABlockThatFailedAndIsThereAllTheSameTakesNobodysPlace) {
     for (const int n : {1, 3}) expect_stored(numbered(n));
 }
 
+// A process that was killed leaves blocks that stand in the system's memory alone; a power cut would take them after their rows were made.
+TEST_F(FaultyDiskTest, WhatAStartFindsIsDurableBeforeItCounts) {
+    for (const int n : {1, 2}) put(numbered(n));
+    store_.reset();
+    for (const auto* name : {"index.db", "index.db-wal", "index.db-shm"}) std::filesystem::remove(folder_ / "store" / name);
+    set(&Faults::sync, [](std::uint32_t) { return true; });
+    const auto refused = try_open();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::io) << refused.error().message;
+    set(&Faults::sync, {});
+    open();
+    for (const int n : {1, 2}) expect_stored(numbered(n));
+    expect_clean();
+}
+
 TEST_F(FaultyDiskTest, ADiskThatDoesNotReadIsNotTakenForADamagedObject) {
     const auto stored = put(numbered(1, 200'000));
     put(numbered(2));
