@@ -69,7 +69,7 @@ Result<void> ClockGuard::check() const {
     const auto ahead = present.booted - known_->booted;
     if (present.boot_id != known_->boot_id || ahead < kFarAhead || kernel_().synchronised) return {};
     return fail(ErrorCode::invalid_argument,
-                "the machine's clock went " + std::to_string(std::chrono::duration_cast<std::chrono::minutes>(ahead).count()) +
+                "the machine's clock went " + std::to_string(std::chrono::round<std::chrono::minutes>(ahead).count()) +
                     " minutes ahead since it was last known to be right: blocks sealed now would stop the chain for so long once it is put "
                     "right; set the clock, and run a time service (the node starts by itself then), or, if the clock is right now, say so: "
                     "fiducial ledger trust-clock");
