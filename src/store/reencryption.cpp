@@ -54,7 +54,7 @@ ReencryptionReport Store::reencryption_status() const {
 }
 
 // From the last segment to the first: a record takes the bytes that it has in segments before its own with it, so that nothing behind a
-// segment names bytes there when its turn comes. A large object's own segment may stand behind its record: it goes in the second round.
+// segment names bytes there when its turn comes. A large object's own segment may stand behind its record: it goes in another round.
 Result<ReencryptionReport> Store::reencrypt(const ReencryptionOptions& options) {
     if (!options.gives_way) ++reencryptions_waiting_;
     const std::lock_guard one_at_a_time(compaction_mutex_);
@@ -74,13 +74,15 @@ Result<ReencryptionReport> Store::reencrypt(const ReencryptionOptions& options) 
             return options.pace ? options.pace(bytes) : Result<void>();
         },
         true);
-    for (int round = 0; round < 2 && !segments.empty() && !is_in_the_way(); ++round) {
+    for (bool wrote = true; wrote && !segments.empty() && !is_in_the_way();) {
+        wrote = false;
         report.left.clear();
         for (auto segment = segments.rbegin(); segment != segments.rend() && !is_in_the_way(); ++segment) {
             worked = 0;
             current = segment->bytes;
             FID_TRY(const auto written, rewrite_segment(*segment, rules, report.left));
             if (!written) continue;
+            wrote = true;
             report.segments += 1;
             report.bytes += segment->bytes;
             done += segment->bytes;
