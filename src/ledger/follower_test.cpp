@@ -55,12 +55,6 @@ void follow(Follower& follower) {
     }
 }
 
-struct Clocked final : Clock {
-    SystemTime now() const override { return system_clock().now() + std::chrono::duration_cast<milliseconds>(ahead); }
-    SteadyTime steady_now() const override { return system_clock().steady_now() + ahead; }
-    seconds ahead{0};
-};
-
 // A development chain without contracts, and a follower on it.
 struct Bare {
     Bare() {
@@ -92,7 +86,7 @@ struct Bare {
     FollowerSettings settings;
     std::unique_ptr<database::Database> database;
     Journal journal;
-    Clocked clock;
+    testing::SetClock clock;
 };
 
 TEST(Follower, EachBlockIsToldOnceAlsoAcrossARestart) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -8,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "crypto/secp256k1.hpp"
 #include "crypto/secret.hpp"
 #include "database/database.hpp"
@@ -32,6 +34,15 @@ public:
 
 private:
     std::filesystem::path path_;
+};
+
+/// A clock that stands still, however busy the machine is, until the test sets it.
+struct SetClock final : Clock {
+    SystemTime now() const override { return start + ahead; }
+    SteadyTime steady_now() const override { return steady_start + ahead; }
+    SystemTime start = system_clock().now();
+    SteadyTime steady_start = system_clock().steady_now();
+    std::chrono::milliseconds ahead{0};
 };
 
 template <typename T>

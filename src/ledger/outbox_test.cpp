@@ -364,19 +364,11 @@ TEST(Outbox, AnIncidentWhoseBlockIsUndoneIsTriedAgain) {
     EXPECT_EQ(site.outbox->status().incidents, 0U);
 }
 
-struct Clocked final : Clock {
-    SystemTime now() const override { return start + ahead; }
-    SteadyTime steady_now() const override { return steady_start + ahead; }
-    SystemTime start = system_clock().now();
-    SteadyTime steady_start = system_clock().steady_now();
-    milliseconds ahead{0};
-};
-
 TEST(Outbox, RecordsThatTheContractRefusesAreAnIncidentAndTriedLessAndLessOften) {
     Site site(NodeKind::anvil);
     FID_SKIP_WITHOUT(site);
     // The deployer's account is no gateway: as after the gateway's was replaced.
-    Clocked clock;
+    testing::SetClock clock;
     Outbox stranger(*site.database, *site.outbox_rpc, site.outbox_settings, site.chain->deployer.clone(), site.row_key.clone(), clock);
     std::vector<LedgerIncident> incidents;
     stranger.on_incident([&](const LedgerIncident& incident) { incidents.push_back(incident); });
@@ -582,7 +574,7 @@ TEST(Outbox, ASettledTransactionThatAnotherChainHoldsTooIsNotForeign) {
 TEST(Outbox, WhatWasStoredBeforeTheClockWasSetBackIsSentAllTheSame) {
     Site site(NodeKind::anvil);
     FID_SKIP_WITHOUT(site);
-    Clocked clock;
+    testing::SetClock clock;
     site.outbox = std::make_unique<Outbox>(*site.database, *site.outbox_rpc, site.outbox_settings, site.chain->gateway.clone(),
                                            site.row_key.clone(), clock);
     clock.ahead = std::chrono::hours(48);
