@@ -321,8 +321,11 @@ Result<Decision> Access::store_by_accounts(const Requester& who, bool denied_her
     if (accounts_ == nullptr) return fail(ErrorCode::unavailable, "the ledger node is away and nobody is known here who may store: " + why);
     RightsSnapshot snapshot;
     snapshot.subject_id = who.subject;
-    if (who.subject == facts_.institution) {  // for the devices that it lists
+    if (who.subject == facts_.institution) {  // for peers that it lists without a device
         snapshot.subject = {SubjectKind::institution, true, true, facts_.institution, 0, 0};
+    } else if (who.device) {
+        FID_TRY(const auto device, devices_->by_id(who.subject));
+        snapshot.subject = {SubjectKind::device, true, true, facts_.institution, 0, device.operations};
     } else {
         FID_TRY(const auto person, accounts_->by_id(who.subject));
         snapshot.subject = {SubjectKind::person, true, true, facts_.institution, person.roles, 0};

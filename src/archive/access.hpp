@@ -11,6 +11,7 @@
 
 #include "archive/access/evaluate.hpp"
 #include "archive/accounts.hpp"
+#include "archive/devices.hpp"
 #include "archive/requester.hpp"
 #include "archive/site.hpp"
 #include "base/clock.hpp"
@@ -55,7 +56,10 @@ public:
            const Clock& clock = system_clock());
     void set_follower(const ledger::Follower* follower) { follower_ = follower; }
     /// Who may store goes on storing by these where the node is away and the table of rights knows nothing.
-    void set_accounts(Accounts* accounts) { accounts_ = accounts; }
+    void set_accounts(Accounts* accounts, Devices* devices) {
+        accounts_ = accounts;
+        devices_ = devices;
+    }
     /// Whether the chain that this site alone had is gone, and no node can come back with it. Without it: never.
     void set_chain_gone(std::function<bool()> gone) { chain_gone_ = std::move(gone); }
 
@@ -141,6 +145,7 @@ private:
     const Clock& clock_;
     const ledger::Follower* follower_ = nullptr;
     Accounts* accounts_ = nullptr;
+    Devices* devices_ = nullptr;
     std::function<bool()> chain_gone_;
     std::uint64_t away_limit_s_ = 24 * 3600;
     mutable std::mutex mutex_;

@@ -406,11 +406,19 @@ TEST_F(NodeAwayOnChain, storing_goes_on_by_the_accounts_where_the_table_knows_no
         return rights_->replace(t, {head, head + 3, now(), head, {}});
     }));  // a gap
     expect_unavailable(decide(technologist_, Operation::store));
-    access_->set_accounts(&accounts);
+    Devices devices(*database_, crypto::Secret(32));
+    must(devices.add({"ct1", id(91), 1U << static_cast<unsigned>(Operation::store)}));
+    access_->set_accounts(&accounts, &devices);
     expect_flagged(decide(technologist_, Operation::store));
     expect_unavailable(decide(technologist_, Operation::read));
     expect_unavailable(decide(doctor_, Operation::store));
     EXPECT_FALSE(decide(outsider_, Operation::store));
+    const auto by_device = [&](const Bytes32& who, Operation operation) {
+        return access_->decide({who, Purpose::treatment, "127.0.0.1:1", "test", true}, {patient_, scope_}, operation);
+    };
+    expect_flagged(by_device(id(91), Operation::store));
+    expect_unavailable(by_device(id(91), Operation::read));
+    EXPECT_EQ(by_device(id(92), Operation::store).error().code, ErrorCode::not_found);
     const auto denial = must(access_->add_denial(technologist_, {}, "left"));
     expect_denied(decide(technologist_, Operation::store), Reason::locally_denied);
     must(access_->remove_denial(denial));

@@ -155,8 +155,9 @@ public:
     /// Errors: unauthenticated.
     virtual Result<Requester> authenticate(std::string_view bearer_token) = 0;
 
-    /// Whom a device acts as that the door knows by its AE title: the institution that lists it.
-    virtual Result<Requester> authenticate_device(std::string_view ae_title) = 0;
+    /// Whom a peer acts as that the door knows by title and address: the device of this name, or where the settings name none the
+    /// institution that lists it. Errors: not_found.
+    virtual Result<Requester> authenticate_device(std::string_view name) = 0;
 
     /// Errors: denied; unavailable and no_space when nothing can be taken at present.
     virtual Result<std::unique_ptr<IngestSession>> begin_ingest(const Requester& who, std::string_view source) = 0;

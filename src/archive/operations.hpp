@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -102,6 +103,12 @@ private:
     Answer list_denials(const Arguments& arguments);
     Answer make_token(const Arguments& arguments);
     Answer revoke_tokens(const Arguments& arguments);
+    bool wait_until_counts(std::uint64_t block);
+    Result<std::optional<std::int64_t>> denial_of(const Bytes32& subject, std::string_view reason);
+    // operations_devices.cpp
+    Answer add_device(const Arguments& arguments);
+    Answer list_devices(const Arguments& arguments);
+    Answer remove_device(const Arguments& arguments);
     // operations_consents.cpp
     Answer break_glass(const Arguments& arguments);
     Answer list_emergencies(const Arguments& arguments);

@@ -372,6 +372,12 @@ Result<void> Operations::check_trace_and_people(json::array& findings, bool repa
             "find out who can write to it and put the newest trace/ there is back; fsck --repair goes on from the one that is there"));
         if (repair) FID_CHECK(service_.trace_witness_->accept(*service_.trace_));
     }
+    if (const auto devices = service_.devices_->all(); !devices) {
+        if (devices.error().code != ErrorCode::corrupt) return fail(devices.error());
+        findings.push_back(finding("damaged_row", "devices", devices.error().message,
+                                   "find out who can write to the index; fsck --repair forgets them all, then: fiducial device add"));
+        if (repair) FID_CHECK(service_.devices_->forget());
+    }
     bool set_back = false;
     const auto people = accounts.all();
     if (!people) {

@@ -3,8 +3,8 @@
 #include <limits>
 
 #include "archive/arguments.hpp"
+#include "archive/members_on_ledger.hpp"
 #include "archive/operations.hpp"
-#include "archive/people_on_ledger.hpp"
 #include "archive/service.hpp"
 #include "base/hex.hpp"
 
@@ -32,11 +32,23 @@ Result<json::object> Operations::add_person(const Arguments& arguments) {
     FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, decision, nullptr, person.id, {}, audit::people));
     FID_CHECK(service_.store_->database().write(database::Durability::full,
                                                 [&](database::Transaction& t) { return service_.accounts_->add(t, person); }));
-    // A right counts once it is settled, and stands in our own table of rights from then on.
+    return json::object{{"id", to_hex(person.id)}, {"name", name}, {"roles", roles_text(roles)}, {"usable", wait_until_counts(block)}};
+}
+
+/// A right counts once it is settled, and stands in our own table of rights from then on. Returns: whether it does.
+bool Operations::wait_until_counts(std::uint64_t block) {
     service_.follower_->wake();
-    const bool usable = service_.follower_->wait_until(
-        [&](const ledger::FollowerStatus& chain) { return chain.any && chain.settled >= block; }, kSettlePatience);
-    return json::object{{"id", to_hex(person.id)}, {"name", name}, {"roles", roles_text(roles)}, {"usable", usable}};
+    return service_.follower_->wait_until([&](const ledger::FollowerStatus& chain) { return chain.any && chain.settled >= block; },
+                                          kSettlePatience);
+}
+
+/// The denial of a subject, of everything, that was made for this reason.
+Result<std::optional<std::int64_t>> Operations::denial_of(const Bytes32& subject, std::string_view reason) {
+    FID_TRY(const auto denials, service_.access_->denials());
+    const auto found = std::find_if(denials.begin(), denials.end(), [&](const auto& denial) {
+        return denial.subject == subject && denial.patient_key == kZero32 && denial.reason == reason;
+    });
+    return found == denials.end() ? std::nullopt : std::optional(found->id);
 }
 
 Result<void> Operations::administer(const Bytes32& person, bool takes_away, std::uint32_t flags) {
@@ -69,20 +81,17 @@ Result<json::object> Operations::set_person_active(const Arguments& arguments) {
     if (person.id == service_.site_.facts().operator_person)
         return fail(ErrorCode::invalid_argument, "the operator cannot be deactivated: commands act as this person");
     FID_CHECK(administer(person.id, !active, active ? 0U : audit::people));
-    FID_TRY(const auto denials, service_.access_->denials());
-    const auto mine = std::find_if(denials.begin(), denials.end(), [&](const auto& denial) {
-        return denial.subject == person.id && denial.patient_key == kZero32 && denial.reason == kDeactivated;
-    });
+    FID_TRY(const auto denial, denial_of(person.id, kDeactivated));
     std::uint64_t tokens = 0;
     if (!active) {
         FID_TRY(tokens, service_.accounts_->revoke_tokens(person.id));
-        if (mine == denials.end()) FID_CHECK(service_.access_->add_denial(person.id, {}, std::string(kDeactivated)));
+        if (!denial) FID_CHECK(service_.access_->add_denial(person.id, {}, std::string(kDeactivated)));
     }
     FID_TRY(const auto administrator, service_.site_.key(kOperatorKey));
     const auto told = archive::set_person_active(*service_.rpc_, service_.site_.facts(), administrator, person.id, active);
     const bool away = !told && (told.error().code == ErrorCode::unavailable || told.error().code == ErrorCode::timeout);
     if (!told && !(away && !active)) return fail(told.error());
-    if (active && mine != denials.end()) FID_CHECK(service_.access_->remove_denial(mine->id));
+    if (active && denial) FID_CHECK(service_.access_->remove_denial(*denial));
     if (told) service_.follower_->wake();
     return json::object{{"name", name}, {"active", active}, {"tokensRevoked", tokens}, {"onLedger", told.has_value()}};
 }

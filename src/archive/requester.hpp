@@ -22,6 +22,7 @@ struct Requester {
     Purpose purpose = Purpose::treatment;
     std::string address;  // "127.0.0.1:52344", "command line"
     std::string door;     // "http", "command", "dimse"
+    bool device = false;  // no person asks: the trace says so
 };
 
 }  // namespace fiducial::archive

@@ -168,6 +168,7 @@ Result<void> Tracer::with_entry(const Requester& who, Operation operation, const
     entry.flags = flags;
     if (decision.node_away) entry.flags |= audit::node_away;
     if (who.door == "command") entry.flags |= audit::command;
+    if (who.device) entry.flags |= audit::device;
     const bool broken = decision.allowed &&
                         (operation == Operation::break_glass || decision.reason == static_cast<std::uint16_t>(Reason::emergency_opened));
     if (broken) entry.flags |= audit::emergency;

@@ -138,6 +138,7 @@ Result<void> Service::open_trace_and_people(bool replace_lost_trace) {
     FID_TRY(trace_, open_trace(replace_lost_trace));
     const bool begun = !lost_trace_.empty();
     accounts_ = std::make_unique<Accounts>(store_->database(), site_.derive(kAccountsLabel));
+    devices_ = std::make_unique<Devices>(store_->database(), site_.derive(kAccountsLabel));
     accounts_->set_trace_size([trace = trace_.get()] { return trace->size(); });
     FID_TRY(const bool index_is_new, accounts_->is_new());
     if (begun && !index_is_new)
@@ -193,7 +194,7 @@ Result<void> Service::open_ledger(Ledger how) {
     rights_ = std::make_unique<store::Rights>(store_->keyring());
     rights_sink_ = std::make_unique<RightsSink>(store_->database(), *rights_, *follower_rpc_, facts);
     access_ = std::make_unique<Access>(*rpc_, facts, store_->database(), *rights_);
-    access_->set_accounts(accounts_.get());
+    access_->set_accounts(accounts_.get(), devices_.get());
     access_->set_away_limit(std::chrono::seconds(configuration.ledger_away_limit_s));
     if (facts.own_node) access_->set_chain_gone([folder = site_.layout().ledger()] { return !ledger::holds_chain(folder); });
 
@@ -298,9 +299,12 @@ Result<Requester> Service::authenticate(std::string_view bearer_token) {
     return Requester{person, Purpose::treatment, {}, "http"};
 }
 
-/// Devices have no accounts of their own yet: the institution answers for those that its settings list.
-Result<Requester> Service::authenticate_device(std::string_view) {
-    return Requester{site_.facts().institution, Purpose::treatment, {}, "dimse"};
+Result<Requester> Service::authenticate_device(std::string_view name) {
+    Requester who{site_.facts().institution, Purpose::treatment, {}, "dimse", true};
+    if (name.empty()) return who;
+    FID_TRY(const auto device, devices_->by_name(name));
+    who.subject = device.id;
+    return who;
 }
 
 Result<Decision> Service::permit(const Requester& who, const StudyIdentity* study, Operation operation, ConsentChange change) {

@@ -161,6 +161,7 @@ private:
     std::unique_ptr<TraceWitness> trace_witness_;  // told of the trace's last head when the trace closes
     std::unique_ptr<audit::Trace> trace_;
     std::unique_ptr<Accounts> accounts_;
+    std::unique_ptr<Devices> devices_;
     std::unique_ptr<CheckedVersions> versions_;
     std::unique_ptr<Tracer> tracer_;
     std::unique_ptr<ledger::LocalNode> node_;

@@ -13,4 +13,10 @@ Result<std::uint64_t> register_person(ledger::Rpc& rpc, const SiteFacts& facts, 
 Result<std::uint64_t> set_person_active(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator,
                                         const Bytes32& person, bool active);
 
+/// `operations`: bit n for Operation n. Errors: as register_person.
+Result<std::uint64_t> register_device(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& device,
+                                      std::uint32_t operations);
+/// For ever. Errors: as register_person.
+Result<std::uint64_t> remove_device(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& device);
+
 }  // namespace fiducial::archive

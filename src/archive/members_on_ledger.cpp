@@ -1,4 +1,4 @@
-#include "archive/people_on_ledger.hpp"
+#include "archive/members_on_ledger.hpp"
 
 #include "ledger/contracts.hpp"
 
@@ -29,6 +29,15 @@ Result<std::uint64_t> register_person(ledger::Rpc& rpc, const SiteFacts& facts, 
 Result<std::uint64_t> set_person_active(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator,
                                         const Bytes32& person, bool active) {
     return send(rpc, facts, administrator, ledger::contracts::set_person_active_call(person, active));
+}
+
+Result<std::uint64_t> register_device(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& device,
+                                      std::uint32_t operations) {
+    return send(rpc, facts, administrator, ledger::contracts::register_device_call(device, facts.institution, operations, {}));
+}
+
+Result<std::uint64_t> remove_device(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& device) {
+    return send(rpc, facts, administrator, ledger::contracts::remove_device_call(device));
 }
 
 }  // namespace fiducial::archive
