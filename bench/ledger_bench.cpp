@@ -139,11 +139,12 @@ void anchor_records(benchmark::State& state) {
 }
 BENCHMARK(anchor_records)->Arg(1)->Arg(100)->Arg(10'000)->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(3);
 
-/// Images come in, one after the other, as from a scanner that never stops.
+/// Images come in: so many a second, or (0) one after the other, as from a scanner that never waits.
 class Importing {
 public:
-    Importing()
-        : store_(must(store::Store::open(bench->folder / "store", crypto::Secret(32)))),
+    explicit Importing(std::int64_t per_second)
+        : per_second_(per_second),
+          store_(must(store::Store::open(bench->folder / "store", crypto::Secret(32)))),
           thread_([this](std::stop_token stop) { run(stop); }) {}
     std::uint64_t stored() const { return stored_; }
 
@@ -162,8 +163,12 @@ private:
             must(writer.write(bytes));
             must(store_->commit({std::move(writer), description, {}, {}}));
             stored_ += 1;
+            if (per_second_ != 0)
+                std::this_thread::sleep_until(began_ + std::chrono::microseconds(1'000'000 / per_second_) * stored_.load());
         }
     }
+    std::int64_t per_second_;
+    std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
     std::unique_ptr<store::Store> store_;
     std::atomic<std::uint64_t> stored_{0};
     std::jthread thread_;
@@ -175,7 +180,7 @@ void settle_while_importing(benchmark::State& state) {
     using Clock = std::chrono::steady_clock;
     std::vector<Clock::time_point> queued, settled;
     for (auto _ : state) {
-        Importing importing;
+        Importing importing(state.range(0));
         const auto end = Clock::now() + std::chrono::minutes(1);
         while (Clock::now() < end) {
             const auto status = bench->outbox->status();
@@ -202,7 +207,7 @@ void settle_while_importing(benchmark::State& state) {
     state.counters["p50_s"] = waited.empty() ? 60 : waited[waited.size() / 2];
     if (!bench->outbox->wait_until_settled(std::chrono::minutes(1))) state.SkipWithError("not settled");
 }
-BENCHMARK(settle_while_importing)->Unit(benchmark::kSecond)->UseRealTime()->Iterations(1);
+BENCHMARK(settle_while_importing)->ArgName("images_per_s")->Arg(50)->Arg(0)->Unit(benchmark::kSecond)->UseRealTime()->Iterations(1);
 
 void decide_on_the_node(benchmark::State& state) {
     const contracts::DecideQuestion question{

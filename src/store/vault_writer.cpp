@@ -40,6 +40,7 @@ Result<void> ObjectWriter::State::seal_chunks(ByteView bytes, bool last) {
     std::vector<ByteView> chunks;
     for (std::uint64_t i = 0; i < count; ++i)
         chunks.push_back(bytes.subspan(i * kChunkSize, std::min<std::size_t>(kChunkSize, bytes.size() - i * kChunkSize)));
+    if (sealed.capacity() == 0) sealed.reserve(last ? sealed_size(bytes.size()) : kExtentBytes + kHashedTogether * kSealedChunkSize);
     const auto first = chunk_hashes.size();
     chunk_hashes.resize(first + count);
     crypto::sha256_many(chunks, std::span(chunk_hashes).subspan(first));

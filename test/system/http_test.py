@@ -1,6 +1,9 @@
 """The HTTP door, by clients that we did not write: dicomweb-client, pydicom, requests."""
+import contextlib
 import io
 import json
+import os
+import socket
 import subprocess
 import unittest
 
@@ -229,6 +232,96 @@ class Http(SystemTest):
         refused = subprocess.run([FIDUCIAL, "serve", "--listen", "0.0.0.0:0"], env=self.archive.environment(), capture_output=True, text=True, timeout=60)
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("TLS", refused.stderr)
+
+
+class Strangers(Http):
+    """Clients that stall, lie and leave cost themselves only: meanwhile and afterwards the others are served. Limits in time: net/http_server_test.cpp."""
+
+    def connect(self, data):
+        stream = socket.create_connection(("127.0.0.1", int(self.archive.url.rsplit(":", 1)[1])))
+        stream.settimeout(30)
+        with contextlib.suppress(OSError):
+            stream.sendall(data)
+        return stream
+
+    def say(self, data):
+        """Sends it and nothing more. Returns all that comes back."""
+        out = b""
+        with self.connect(data) as stream, contextlib.suppress(OSError):
+            stream.shutdown(socket.SHUT_WR)
+            while piece := stream.recv(65536):
+                out += piece
+        return out
+
+    def request(self, method, path, who, body=b"", **headers):
+        lines = [f"{method} {path} HTTP/1.1", "Host: archive", f"Authorization: Bearer {self.tokens[who]}", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.archive.server.pid}/fd"))
+
+    def test_strangers_cost_only_themselves(self):
+        file = self.fresh[0].read_bytes()
+        uid = pydicom.dcmread(self.fresh[0]).SOPInstanceUID
+        body, headers = multipart([file])
+        stow = self.request("POST", "/studies", "technologist", body, Content_Type=headers["Content-Type"], Content_Length=len(body))
+        begin = stow.index(b"\r\n\r\n") + 4
+        wado = self.request("GET", f"/studies/{self.study}", "doctor", Accept=MULTIPART)
+
+        def served():
+            answer = self.ask(f"/studies/{self.study}")
+            self.assertEqual((answer.status_code, sorted(parts_of(answer))), (200, sorted(f.read_bytes() for f in self.files)))
+
+        def refused(data, *codes):
+            answer = self.say(data)
+            self.assertIn(int(answer.split(b" ", 2)[1]) if answer else None, codes, data[:200])
+
+        with self.archive.serving():
+            served()
+            before = self.descriptors()
+            with self.subTest("stalls at any byte, is gone after any byte"):
+                stalled = [self.connect(stow[:cut]) for cut in [*range(1, begin, begin // 60), *range(begin, len(stow), len(stow) // 60)]]
+                stalled += [self.connect(wado) for _ in range(40)]  # and never reads the answer
+                served()
+                for stream in stalled:
+                    stream.close()
+                served()
+                wait_for(lambda: self.descriptors() <= before + 4, 30, "the connections are let go")
+            with self.subTest("sends what comes next before it is asked"):
+                one = pydicom.dcmread(self.files[0], stop_before_pixels=True)
+                answers = self.say(20 * self.request("GET", f"/studies/{self.study}/series/{one.SeriesInstanceUID}/instances/{one.SOPInstanceUID}", "doctor", Accept=SINGLE))
+                self.assertEqual(answers.count(b"HTTP/1.1 200 "), 20)
+                self.assertEqual(answers.count(self.files[0].read_bytes()), 20)
+                # A body that is refused early is no request.
+                hidden = self.request("GET", "/health", "doctor")
+                answers = self.say(self.request("POST", "/studies", "desk", hidden, Content_Type=headers["Content-Type"], Content_Length=len(hidden)))
+                self.assertEqual(answers.count(b"HTTP/1.1 "), 1)
+            with self.subTest("lies about lengths, and says what is no request"):
+                cut = stow.replace(b"Content-Length: %d" % len(body), b"Content-Length: %d" % (len(body) + 1000))
+                refused(cut, 400, None)
+                refused(stow.replace(b"Content-Length: %d" % len(body), b"Content-Length: 99999999999999999999"), 400, 413)
+                refused(stow.replace(b"Content-Length: %d" % len(body), b"Content-Length: -1"), 400)
+                refused(stow.replace(b"Content-Length: ", b"Content-Length: 5\r\nContent-Length: "), 400)
+                refused(stow.replace(b"Content-Length: ", b"Transfer-Encoding: chunked\r\nContent-Length: "), 400)
+                chunked = stow[:begin].replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked")
+                for size in (b"fffffffffffffffff", b"-1", b"g", b""):
+                    refused(chunked + size + b"\r\n" + body, 400, None)
+                refused(b"GET / HTTP/1.1\r\nX: " + b"x" * 1_000_000 + b"\r\n\r\n", 431)
+                refused(b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 1_000 + b"\r\n", 431)
+                refused(b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", 414)
+                refused(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, None)
+                refused(b"GET / HTTP/9.9\r\n\r\n", 400, 505)
+                served()
+            with self.subTest("a multipart body that is none"):
+                for lie in (body[:-5], body[:len(body) // 2], body.replace(b"--B", b"--C"), b"", b"--B--\r\n", body.replace(b"Content-Type: application/dicom", b"X: " + b"y" * 20_000)):
+                    answer = requests.post(self.archive.url + "/studies", data=lie, headers={**headers, "Authorization": "Bearer " + self.tokens["technologist"]}, timeout=60)
+                    self.assertIn(answer.status_code, (400, 409, 413), (lie[:80], answer.text))
+            answer = self.ask(f"/instances?SOPInstanceUID={uid}", accept="application/dicom+json")
+            self.assertIn(answer.status_code, (200, 204))
+            self.assertEqual(answer.json() if answer.content else [], [], "what was not sent whole is not there")
+            wait_for(lambda: self.descriptors() <= before + 4, 30, "the connections are let go")
+            served()
+        self.assertEqual(self.archive.run("fsck", timeout=600)["findings"], [])
 
 
 if __name__ == "__main__":
