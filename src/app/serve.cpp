@@ -38,6 +38,14 @@ Result<Address> parse_address(const std::string& where) {
     return out;
 }
 
+/// Where deploy/viewer puts it: build/share beside build/bin, /usr/share beside /usr/bin. Empty: not there.
+std::filesystem::path installed_viewer() {
+    std::error_code problem;
+    const auto program = std::filesystem::read_symlink("/proc/self/exe", problem);
+    const auto folder = program.parent_path().parent_path() / "share" / "fiducial" / "viewer";
+    return !problem && std::filesystem::exists(folder / "index.html", problem) ? folder : std::filesystem::path();
+}
+
 }  // namespace
 
 Result<gateway::HttpGatewaySettings> http_door_settings(const Configuration& configuration, const std::string& listen) {
@@ -50,6 +58,9 @@ Result<gateway::HttpGatewaySettings> http_door_settings(const Configuration& con
     settings.limits.max_connections = static_cast<std::size_t>(configuration.http_max_connections);
     settings.max_waiting = settings.limits.max_connections;  // a connection has one request at a time: whoever gets one is let in
     settings.limits.idle_timeout = std::chrono::seconds(configuration.http_idle_timeout_s);
+    settings.public_url = configuration.http_public_url;
+    settings.viewer_folder = configuration.http_viewer.empty() ? installed_viewer() : std::filesystem::path(configuration.http_viewer);
+    settings.session_idle = std::chrono::minutes(configuration.http_session_idle_min);
     settings.max_store_bytes = static_cast<std::uint64_t>(configuration.http_max_body_mib) << 20;
     return settings;
 }
@@ -113,6 +124,7 @@ Result<int> serve(const Globals& globals, const ServeOptions& options) {
             print_json(ready);
         } else {
             std::printf("%s is ready: %s (DICOMweb at %s/studies)\n", name.c_str(), door->url().c_str(), door->url().c_str());
+            if (!settings.viewer_folder.empty()) std::printf("Images in the browser: the study list at the same address opens them.\n");
             if (dimse_door) std::printf("DIMSE: %s at %s\n", dimse_settings->ae_title.c_str(), dimse_where.c_str());
         }
         std::fflush(stdout);

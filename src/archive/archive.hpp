@@ -155,6 +155,9 @@ public:
     /// Errors: unauthenticated.
     virtual Result<Requester> authenticate(std::string_view bearer_token) = 0;
 
+    /// The log-in name of whoever asks, for showing it to them. Errors: not_found for what is no person of this site.
+    virtual Result<std::string> name_of_person(const Requester& who) = 0;
+
     /// Whom a peer acts as that the door knows by title and address: the device of this name, or where the settings name none the
     /// institution that lists it. Errors: not_found.
     virtual Result<Requester> authenticate_device(std::string_view name) = 0;

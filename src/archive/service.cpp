@@ -299,6 +299,11 @@ Result<Requester> Service::authenticate(std::string_view bearer_token) {
     return Requester{person, Purpose::treatment, {}, "http"};
 }
 
+Result<std::string> Service::name_of_person(const Requester& who) {
+    FID_TRY(auto person, accounts_->by_id(who.subject));
+    return std::move(person.name);
+}
+
 Result<Requester> Service::authenticate_device(std::string_view name) {
     Requester who{site_.facts().institution, Purpose::treatment, {}, "dimse", true};
     if (name.empty()) return who;

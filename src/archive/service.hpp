@@ -70,6 +70,7 @@ public:
     ~Service() override;
 
     Result<Requester> authenticate(std::string_view bearer_token) override;
+    Result<std::string> name_of_person(const Requester& who) override;
     Result<Requester> authenticate_device(std::string_view ae_title) override;
     Result<std::unique_ptr<IngestSession>> begin_ingest(const Requester& who, std::string_view source) override;
     Result<std::unique_ptr<Retrieval>> retrieve(const Requester& who, const Selector& what) override;

@@ -24,9 +24,9 @@ struct Option {
     std::string_view text;
 };
 
-const std::array<Option, 33>& options() {
+const std::array<Option, 36>& options() {
     using C = Configuration;
-    static const std::array<Option, 33> table{{
+    static const std::array<Option, 36> table{{
         {"site", "name", &C::site_name, "What people call this archive."},
         {"http", "listen", &C::http_listen, "Address and port of DICOMweb and the other web doors. Anything but loopback needs TLS."},
         {"http", "tls_certificate", &C::http_tls_certificate, "PEM file with the certificate chain; empty: no TLS (loopback only)."},
@@ -35,6 +35,12 @@ const std::array<Option, 33>& options() {
          "Connections at once. With one more the longest idle one is closed; where none is idle, further ones wait."},
         {"http", "idle_timeout_s", NumberMember{&C::http_idle_timeout_s, 1, 3600}, "Seconds after which a silent connection is closed."},
         {"http", "max_body_mib", NumberMember{&C::http_max_body_mib, 1, 1048576}, "Largest request body, MiB."},
+        {"http", "public_url", &C::http_public_url,
+         "How browsers and other clients reach it, as https://pacs.example.org: needed behind a proxy. Empty: as each request says."},
+        {"http", "viewer", &C::http_viewer,
+         "Folder with the viewer that deploy/viewer installed. Empty: share/fiducial/viewer beside the program's folder, if it is there."},
+        {"http", "session_idle_min", NumberMember{&C::http_session_idle_min, 1, 720},
+         "Minutes without a request after which a browser has to log in again."},
         {"dimse", "listen", &C::dimse_listen, "Address and port of DIMSE, as 0.0.0.0:11112; empty: off."},
         {"dimse", "ae_title", &C::dimse_ae_title, "The archive's Application Entity title. Whoever calls another one is rejected."},
         {"dimse", "peers", &C::dimse_peers,

@@ -20,6 +20,9 @@ struct Configuration {
     std::int64_t http_max_connections = 256;
     std::int64_t http_idle_timeout_s = 60;
     std::int64_t http_max_body_mib = 65536;
+    std::string http_public_url;
+    std::string http_viewer;
+    std::int64_t http_session_idle_min = 30;
 
     std::string dimse_listen;  // empty: no DIMSE
     std::string dimse_ae_title = "FIDUCIAL";

@@ -32,17 +32,25 @@ bool is_bare_loopback(std::string_view host) {
     return host == "localhost" || host == "[::1]" || (host.starts_with("127.") && host.find(':') == std::string_view::npos);
 }
 
-/// Finds out who asks. Errors: unauthenticated; those of the archive.
+/// Finds out who asks: by a token, else by a browser's session. Errors: unauthenticated; denied; those of the archive.
 net::Task<Result<archive::Requester>> identify(Call& call) {
-    const auto field = call.request.headers().find("Authorization");
-    if (!field) co_return fail(ErrorCode::unauthenticated, "a bearer token is needed");
-    const auto credentials = net::parse_authorization(*field);
-    if (!credentials) co_return fail(ErrorCode::unauthenticated, credentials.error().message);
-    if (!net::equals_ignoring_case(credentials->scheme, "Bearer")) co_return fail(ErrorCode::unauthenticated, "a bearer token is needed");
-    auto ask = [&call, token = credentials->value]() { return call.door.archive.authenticate(token); };
+    std::optional<Sessions::Held> session;
+    std::string_view token;
+    if (const auto field = call.request.headers().find("Authorization")) {
+        const auto credentials = net::parse_authorization(*field);
+        if (!credentials) co_return fail(ErrorCode::unauthenticated, credentials.error().message);
+        if (!net::equals_ignoring_case(credentials->scheme, "Bearer"))
+            co_return fail(ErrorCode::unauthenticated, "a bearer token is needed");
+        token = credentials->value;
+    } else {
+        FID_CO_TRY(session, session_of(call));
+        token = as_text(session->token.view());
+    }
+    auto ask = [&call, token]() { return call.door.archive.authenticate(token); };
     FID_CO_TRY(auto who, co_await call.door.questions.run(ask));
     who.address = call.request.peer();
     who.door = "http";
+    if (session) who.purpose = session->purpose;
     if (const auto purpose = call.request.headers().find("Fiducial-Purpose")) {
         FID_CO_TRY(who.purpose, archive::parse_purpose(*purpose));
     }
@@ -57,7 +65,7 @@ net::Task<Result<void>> dispatch(Call& call, const RouteMatch& match) {
         call.response.set_header("Allow", match.allowed);
         co_return co_await call.refuse(no_such_method, 405);
     }
-    if (match.route->access == Access::token) {
+    if (match.route->access == Access::person) {
         FID_CO_TRY(call.who, co_await identify(call));
     }
     for (const auto& parameter : match.parameters) {
@@ -71,7 +79,7 @@ net::Task<Result<void>> dispatch(Call& call, const RouteMatch& match) {
 
 }  // namespace
 
-Door::Door(archive::Archive& used, HttpGatewaySettings given)
+Door::Door(archive::Archive& used, HttpGatewaySettings given, WebFiles files)
     : archive(used),
       settings(std::move(given)),
       questions("questions", 2, settings.max_waiting),
@@ -79,6 +87,8 @@ Door::Door(archive::Archive& used, HttpGatewaySettings given)
       ingesting("ingesting", settings.ingest_threads, settings.max_waiting),
       retrievals(settings.max_waiting),
       stores(settings.max_waiting),
+      sessions({settings.session_idle}),
+      web_files(std::move(files)),
       secure(settings.tls.has_value()) {}
 
 Result<Admission::Ticket> Admission::enter() {
@@ -112,6 +122,10 @@ std::string Call::base_url() const {
     return scheme + "localhost:" + std::to_string(door.port);
 }
 
+bool Call::secure() const {
+    return door.secure || door.settings.public_url.starts_with("https://");
+}
+
 net::Task<Result<void>> Call::answer(unsigned answer_status, std::string content_type, std::string body) {
     status = answer_status;
     body_bytes = body.size();
@@ -142,6 +156,10 @@ public:
         response.set_header("X-Request-Id", call.request_id);
         response.set_header("Cache-Control", "no-store");
         response.set_header("X-Content-Type-Options", "nosniff");
+        response.set_header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+        response.set_header("Cross-Origin-Resource-Policy", "same-origin");
+        response.set_header("Referrer-Policy", "no-referrer");
+        if (call.secure()) response.set_header("Strict-Transport-Security", "max-age=31536000");
         const auto match = find_route(request.method(), request.target());
         auto outcome = co_await dispatch(call, match);
         std::string why = outcome ? std::string() : outcome.error().message;
@@ -201,7 +219,8 @@ Result<std::unique_ptr<HttpGateway>> HttpGateway::start(net::Runtime& runtime, a
     FID_TRY(const auto listen, listen_settings(settings));
     const auto limits = settings.limits;
     while (settings.public_url.ends_with('/')) settings.public_url.pop_back();
-    auto door = std::make_shared<impl::Door>(archive, std::move(settings));
+    FID_TRY(auto files, impl::WebFiles::open(settings.viewer_folder));
+    auto door = std::make_shared<impl::Door>(archive, std::move(settings), std::move(files));
     std::unique_ptr<HttpGateway> out(new HttpGateway);
     out->impl_->door = door;
     // The first request may come before start() returns.

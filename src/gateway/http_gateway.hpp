@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -23,18 +24,19 @@ struct HttpGatewaySettings {
     net::HttpLimits limits;
     std::uint64_t max_store_bytes = 1ULL << 40;  // of one STOW-RS request
     std::string public_url;                      // "https://pacs.example.org", for the URLs in answers; empty: from the request's Host
+    std::filesystem::path viewer_folder;         // what deploy/viewer installed; empty: no viewer
+    std::chrono::milliseconds session_idle{1'800'000};  // a browser's session ends when it was not used for so long
     std::size_t retrieve_threads = 4;
     std::size_t ingest_threads = 4;
     std::function<std::vector<archive::Metric>()> other_metrics;  // of the doors beside this one, for /metrics
     std::size_t max_waiting = 256;                                // pieces of blocking work of each kind; beyond: 503
 };
 
-/// The door for HTTP: DICOMweb (WADO-RS, STOW-RS), evidence, health and metrics. docs/reference/http.md lists what it answers.
-/// Spec:     DICOM PS3.18 §10.4, §10.5; RFC 9110, RFC 6750 (bearer tokens), RFC 9457 (problem documents)
-/// Requires: archive and runtime outlive it
-/// Errors:   of start: those of TlsContext::server and HttpServer::start
-/// Threads:  safe
-/// Security: nothing but /healthz is answered without a token; what a token may do is decided in the archive
+/// The door for HTTP: DICOMweb (WADO-RS, QIDO-RS, STOW-RS), pages and viewer, evidence, health and metrics. docs/reference/http.md lists
+/// what it answers. Spec:     DICOM PS3.18 §10.4, §10.5; RFC 9110, RFC 6750 (bearer tokens), RFC 9457 (problem documents) Requires: archive
+/// and runtime outlive it Errors:   of start: those of TlsContext::server and HttpServer::start Threads:  safe Security: nothing but
+/// /healthz and the pages themselves is answered without a token or a session; what a person may do is decided in the
+///           archive
 class HttpGateway {
 public:
     /// Whether start() can do with these settings, as far as that shows without listening. Errors: those of TlsContext::server and

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <map>
 #include <mutex>
+#include <set>
 #include <sstream>
 
 #include "base/log.hpp"
@@ -39,6 +40,7 @@ public:
     };
     std::mutex mutex;
     std::vector<File> files;
+    std::string token = kToken;
     archive::Health state{true, {}};
     int completed = 0;
     std::string asked_study;  // by the last begin_instance
@@ -50,9 +52,10 @@ public:
     }
 
     Result<archive::Requester> authenticate(std::string_view bearer_token) override {
-        if (bearer_token != kToken) return fail(ErrorCode::unauthenticated, "an unknown token");
+        if (bearer_token != token) return fail(ErrorCode::unauthenticated, "an unknown token");
         return archive::Requester{};
     }
+    Result<std::string> name_of_person(const archive::Requester&) override { return std::string("ada \"A\" <l>"); }
     Result<archive::Requester> authenticate_device(std::string_view) override { return archive::Requester{}; }
     Result<std::unique_ptr<archive::IngestSession>> begin_ingest(const archive::Requester& who, std::string_view) override {
         last_who = who;
@@ -341,10 +344,15 @@ protected:
     net::HttpClient client_;
 };
 
-TEST_F(HttpGatewayTest, OnlyLivenessIsAnsweredWithoutAToken) {
+TEST_F(HttpGatewayTest, OnlyLivenessPagesAndLogInAreAnsweredWithoutAToken) {
+    const std::set<std::string_view> open{"/healthz", "/", "/login", "/web/{rest}", "/ohif", "/ohif/{rest}"};
     EXPECT_EQ(ask("GET", "/healthz", {}, {}, false).status, 200u);
     for (const auto& route : impl::routes()) {
-        if (route.pattern == "/healthz") continue;
+        const bool log_in_or_out = route.pattern == "/session" && route.method != "GET";
+        if (open.contains(route.pattern) || log_in_or_out) {
+            EXPECT_EQ(route.access, impl::Access::anonymous);
+            continue;
+        }
         std::string path(route.pattern);
         for (std::size_t at = 0; (at = path.find("{uid}")) != std::string::npos;) path.replace(at, 5, "1.2");
         const auto answer = ask(std::string(route.method), path, {}, route.method == "POST" ? "x" : "", false);
@@ -363,6 +371,103 @@ TEST_F(HttpGatewayTest, Rfc6750AWrongTokenIsNamedSo) {
         EXPECT_NE(answer.headers.find("WWW-Authenticate").value_or("").find("invalid_token"), std::string::npos);
         EXPECT_EQ(answer.body.find("wrong"), std::string::npos);
     }
+}
+
+/// What a browser holds, and says of itself.
+class BrowserTest : public HttpGatewayTest {
+protected:
+    net::HttpClientAnswer browse(std::string method, std::string_view path, std::string site = "same-origin", std::string body = {},
+                                 std::string origin = {}) {
+        net::HeaderFields headers;
+        if (!cookie_.empty()) headers.add("Cookie", "theme=dark; " + cookie_);
+        if (!site.empty()) headers.add("Sec-Fetch-Site", std::move(site));
+        if (!origin.empty()) headers.add("Origin", std::move(origin));
+        if (!body.empty()) headers.add("Content-Type", "application/x-www-form-urlencoded");
+        auto answer = ask(std::move(method), path, std::move(headers), std::move(body), false);
+        const std::string set(answer.headers.find("Set-Cookie").value_or(""));
+        if (!set.empty()) cookie_ = set.substr(0, set.find(';'));
+        return answer;
+    }
+    net::HttpClientAnswer log_in(const std::string& token = kToken, std::string site = "same-origin") {
+        return browse("POST", "/session", std::move(site), "purpose=research&token=" + token);
+    }
+
+    std::string cookie_;
+};
+
+TEST_F(BrowserTest, ASessionOpensWhatItsTokenOpensUntilTheLogOut) {
+    EXPECT_EQ(browse("GET", "/studies/1.2").status, 401u);
+    const auto answer = log_in();
+    EXPECT_EQ(answer.status, 204u);
+    const std::string set(answer.headers.find("Set-Cookie").value_or(""));
+    EXPECT_TRUE(set.starts_with("fiducial=")) << set;
+    for (const char* wanted : {"; HttpOnly", "; Secure", "; SameSite=Strict", "; Path=/"})
+        EXPECT_NE(set.find(wanted), std::string::npos) << set;
+    EXPECT_EQ(set.find(kToken), std::string::npos);
+    EXPECT_EQ(parts_of(browse("GET", "/studies/1.2")).size(), 3u);
+    EXPECT_EQ(archive_.last_who.purpose, archive::Purpose::research);
+    const auto session = boost::json::parse(browse("GET", "/session").body);
+    EXPECT_EQ(session.at("person").as_string(), "ada \"A\" <l>");
+    EXPECT_EQ(session.at("purpose").as_string(), "research");
+    EXPECT_EQ(session.at("idleSeconds").to_number<int>(), 1800);
+    EXPECT_FALSE(session.at("viewer").as_bool());
+    const auto former = cookie_;
+    EXPECT_EQ(browse("DELETE", "/session").status, 204u);
+    EXPECT_EQ(cookie_, "fiducial=");
+    cookie_ = former;
+    EXPECT_EQ(browse("GET", "/studies/1.2").status, 401u);
+}
+
+TEST_F(BrowserTest, OtherSitesCannotUseASession) {
+    for (const char* site : {"cross-site", "same-site", "none"}) EXPECT_EQ(log_in(kToken, site).status, 403u) << site;
+    ASSERT_EQ(log_in().status, 204u);
+    for (const char* site : {"cross-site", "same-site"}) EXPECT_EQ(code_of(browse("GET", "/studies/1.2", site)), "denied") << site;
+    EXPECT_EQ(browse("GET", "/studies/1.2", "none").status, 200u);  // typed by the person
+    for (const char* site : {"cross-site", "same-site", "none"}) {
+        EXPECT_EQ(browse("POST", "/studies", site, "x").status, 403u) << site;
+        EXPECT_EQ(browse("DELETE", "/session", site).status, 403u) << site;
+    }
+    // A browser that says nothing of the site says the origin with each change.
+    EXPECT_EQ(browse("POST", "/studies/1.2/emergency", "", R"({"reason":"other","text":"t"})").status, 403u);
+    EXPECT_EQ(browse("POST", "/studies/1.2/emergency", "", R"({"reason":"other","text":"t"})", "http://evil.example").status, 403u);
+    EXPECT_EQ(browse("POST", "/studies/1.2/emergency", "", R"({"reason":"other","text":"t"})", gateway_->url()).status, 201u);
+    EXPECT_EQ(browse("GET", "/studies/1.2", "").status, 200u);
+}
+
+TEST_F(BrowserTest, ATokenThatIsTakenBackEndsItsSession) {
+    ASSERT_EQ(log_in().status, 204u);
+    archive_.token = "another";
+    EXPECT_EQ(browse("GET", "/studies/1.2").status, 401u);
+}
+
+TEST_F(BrowserTest, TooManyFailedLogInsWait) {
+    EXPECT_EQ(code_of(browse("POST", "/session", "same-origin", "purpose=research")), "malformed");
+    EXPECT_EQ(browse("POST", "/session", "same-origin", "token=x&purpose=fun").status, 400u);
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(log_in("wrong").status, 401u) << i;
+    const auto answer = log_in();
+    EXPECT_EQ(answer.status, 429u);
+    EXPECT_EQ(answer.headers.find("Retry-After").value_or(""), "60");
+    EXPECT_TRUE(cookie_.empty());
+}
+
+TEST_F(BrowserTest, PagesRunOurScriptsOnlyAndStandInNoFrame) {
+    for (const char* path : {"/", "/login"}) {
+        const auto page = browse("GET", path, "none");
+        EXPECT_EQ(page.status, 200u);
+        EXPECT_EQ(page.headers.find("Content-Type").value_or(""), "text/html; charset=utf-8");
+        const std::string policy(page.headers.find("Content-Security-Policy").value_or(""));
+        EXPECT_NE(policy.find("script-src 'self';"), std::string::npos);
+        EXPECT_NE(policy.find("frame-ancestors 'none'"), std::string::npos);
+        EXPECT_EQ(policy.find("unsafe"), std::string::npos);
+        EXPECT_EQ(page.headers.find("Cross-Origin-Opener-Policy").value_or(""), "same-origin");
+        EXPECT_EQ(page.headers.find("Cross-Origin-Embedder-Policy").value_or(""), "require-corp");
+        net::HeaderFields known;
+        known.add("If-None-Match", std::string(page.headers.find("ETag").value_or("none")));
+        EXPECT_EQ(ask("GET", path, std::move(known), {}, false).status, 304u);
+    }
+    EXPECT_EQ(browse("GET", "/web/nothing.js").status, 404u);
+    EXPECT_EQ(browse("GET", "/ohif/viewer").status, 404u);
+    EXPECT_EQ(get("/healthz").headers.find("Content-Security-Policy").value_or(""), "default-src 'none'; frame-ancestors 'none'");
 }
 
 TEST_F(HttpGatewayTest, Rfc9110UnknownPathsMethodsAndUids) {

@@ -10,39 +10,49 @@ namespace {
 // docs/reference/http.md.
 constexpr Route kRoutes[] = {
     {"GET", "/healthz", Access::anonymous, serve_liveness},
-    {"GET", "/readyz", Access::token, serve_readiness},
-    {"GET", "/metrics", Access::token, serve_metrics},
+    {"GET", "/readyz", Access::person, serve_readiness},
+    {"GET", "/metrics", Access::person, serve_metrics},
+
+    // Browsers
+    {"GET", "/", Access::anonymous, serve_page},
+    {"GET", "/login", Access::anonymous, serve_page},
+    {"GET", "/web/{rest}", Access::anonymous, serve_page},
+    {"GET", "/ohif", Access::anonymous, serve_viewer},
+    {"GET", "/ohif/{rest}", Access::anonymous, serve_viewer},
+    {"POST", "/session", Access::anonymous, serve_log_in},
+    {"DELETE", "/session", Access::anonymous, serve_log_out},
+    {"GET", "/session", Access::person, serve_session},
 
     // WADO-RS, PS3.18 §10.4
-    {"GET", "/studies/{uid}", Access::token, serve_retrieve_study},
-    {"GET", "/studies/{uid}/series/{uid}", Access::token, serve_retrieve_series},
-    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}", Access::token, serve_retrieve_instance},
+    {"GET", "/studies/{uid}", Access::person, serve_retrieve_study},
+    {"GET", "/studies/{uid}/series/{uid}", Access::person, serve_retrieve_series},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}", Access::person, serve_retrieve_instance},
 
-    {"GET", "/studies/{uid}/metadata", Access::token, serve_study_metadata},
-    {"GET", "/studies/{uid}/series/{uid}/metadata", Access::token, serve_series_metadata},
-    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/metadata", Access::token, serve_instance_metadata},
-    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/frames/{rest}", Access::token, serve_frames},
-    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/bulkdata/{rest}", Access::token, serve_bulk_data},
+    {"GET", "/studies/{uid}/metadata", Access::person, serve_study_metadata},
+    {"GET", "/studies/{uid}/series/{uid}/metadata", Access::person, serve_series_metadata},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/metadata", Access::person, serve_instance_metadata},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/frames/{rest}", Access::person, serve_frames},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/bulkdata/{rest}", Access::person, serve_bulk_data},
 
     // QIDO-RS, PS3.18 §10.6
-    {"GET", "/studies", Access::token, serve_search_studies},
-    {"GET", "/series", Access::token, serve_search_series},
-    {"GET", "/instances", Access::token, serve_search_instances},
-    {"GET", "/studies/{uid}/series", Access::token, serve_search_series},
-    {"GET", "/studies/{uid}/instances", Access::token, serve_search_instances},
-    {"GET", "/studies/{uid}/series/{uid}/instances", Access::token, serve_search_instances},
+    {"GET", "/studies", Access::person, serve_search_studies},
+    {"GET", "/series", Access::person, serve_search_series},
+    {"GET", "/instances", Access::person, serve_search_instances},
+    {"GET", "/studies/{uid}/series", Access::person, serve_search_series},
+    {"GET", "/studies/{uid}/instances", Access::person, serve_search_instances},
+    {"GET", "/studies/{uid}/series/{uid}/instances", Access::person, serve_search_instances},
 
     // STOW-RS, PS3.18 §10.5
-    {"POST", "/studies", Access::token, serve_store},
-    {"POST", "/studies/{uid}", Access::token, serve_store},
+    {"POST", "/studies", Access::person, serve_store},
+    {"POST", "/studies/{uid}", Access::person, serve_store},
 
     // An emergency is opened first, and looked at with "Fiducial-Purpose: emergency"
-    {"POST", "/studies/{uid}/emergency", Access::token, serve_break_glass},
+    {"POST", "/studies/{uid}/emergency", Access::person, serve_break_glass},
 
     // Proof
-    {"GET", "/studies/{uid}/record", Access::token, serve_study_record},
-    {"GET", "/studies/{uid}/evidence", Access::token, serve_study_evidence},
-    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/evidence", Access::token, serve_instance_evidence},
+    {"GET", "/studies/{uid}/record", Access::person, serve_study_record},
+    {"GET", "/studies/{uid}/evidence", Access::person, serve_study_evidence},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/evidence", Access::person, serve_instance_evidence},
 };
 
 bool matches(std::string_view pattern, const std::vector<std::string>& segments, std::vector<std::string>& parameters, std::string& rest) {

@@ -160,19 +160,6 @@ net::Task<Result<void>> send_body(Call& call, DicomBody& body, Bytes& piece, std
     co_return co_await call.response.finish();
 }
 
-/// Whether a list of entity tags names this one. Spec: RFC 9110 §8.8.3.2; none of ours holds a comma.
-bool names_tag(std::string_view list, std::string_view tag) {
-    while (!list.empty()) {
-        const auto end = std::min(list.find(','), list.size());
-        auto one = list.substr(0, end);
-        list.remove_prefix(std::min(end + 1, list.size()));
-        while (one.starts_with(' ')) one.remove_prefix(1);
-        while (one.ends_with(' ')) one.remove_suffix(1);
-        if (one == "*" || one == tag) return true;
-    }
-    return false;
-}
-
 /// What of a file is asked for. Spec: RFC 9110 §13.2.2, §14.2. A Range that cannot be read, or is of several ranges, is let pass.
 enum class Part : std::uint8_t { whole, nothing_new, range, none };
 struct Wanted {
@@ -181,7 +168,7 @@ struct Wanted {
 };
 Wanted wanted_of(const net::HeaderFields& headers, std::string_view tag, std::uint64_t size) {
     Wanted wanted;
-    if (const auto known = headers.find("If-None-Match"); known && names_tag(*known, tag)) {
+    if (const auto known = headers.find("If-None-Match"); known && net::names_entity_tag(*known, tag)) {
         wanted.part = Part::nothing_new;
         return wanted;
     }

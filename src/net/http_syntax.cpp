@@ -321,6 +321,27 @@ Result<Target> parse_target(std::string_view text) {
     }
 }
 
+bool names_entity_tag(std::string_view list, std::string_view tag) {
+    while (!list.empty()) {
+        const auto end = std::min(list.find(','), list.size());
+        const auto one = trim(list.substr(0, end));
+        if (one == "*" || one == tag) return true;
+        list.remove_prefix(std::min(end + 1, list.size()));
+    }
+    return false;
+}
+
+std::optional<std::string_view> find_cookie(std::string_view field, std::string_view name) {
+    while (!field.empty()) {
+        const auto end = std::min(field.find(';'), field.size());
+        const auto pair = trim(field.substr(0, end));
+        const auto equals = pair.find('=');
+        if (equals != std::string_view::npos && pair.substr(0, equals) == name) return pair.substr(equals + 1);
+        field.remove_prefix(std::min(end + 1, field.size()));
+    }
+    return std::nullopt;
+}
+
 Result<std::vector<ByteRange>> parse_range(std::string_view text, std::uint64_t size) {
     const auto equals = text.find('=');
     if (equals == std::string_view::npos) return fail(ErrorCode::malformed, "Range has no '='");

@@ -96,6 +96,12 @@ struct Credentials {
 /// Spec: RFC 9110 §11.4; token68 form only. Requires: text outlives the answer. Errors: malformed, never quoting the text.
 Result<Credentials> parse_authorization(std::string_view text);
 
+/// Whether a list of entity tags (If-None-Match) names this one, or any. Spec: RFC 9110 §8.8.3.2. Requires: the tag holds no comma.
+bool names_entity_tag(std::string_view list, std::string_view tag);
+
+/// The value of a cookie in a Cookie field, or nothing. Spec: RFC 6265 §4.2.1. Of several of that name the first.
+std::optional<std::string_view> find_cookie(std::string_view field, std::string_view name);
+
 /// The reason phrase of a status code, "" where we know none.
 std::string_view reason_phrase(unsigned status);
 

@@ -57,7 +57,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                 for (const auto& range : *ranges) FID_INVARIANT(range.first <= range.last && range.last < 1'000, "a range beyond the end");
             }
             break;
-        case 5: static_cast<void>(net::parse_authorization(text)); break;
+        case 5:
+            static_cast<void>(net::parse_authorization(text));
+            static_cast<void>(net::names_entity_tag(text, "\"a\""));
+            if (auto cookie = net::find_cookie(text, "a")) FID_INVARIANT(cookie->find(';') == std::string_view::npos, "a cookie too long");
+            break;
         case 6: try_request(text); break;
         default: {
             net::impl::JsonFraming framing;

@@ -122,6 +122,19 @@ TEST(Range, Rfc9110Section14Refuses) {
     EXPECT_EQ(parse_range(many, 100).error().code, ErrorCode::limit_exceeded);
 }
 
+TEST(EntityTag, Rfc9110Section8_8_3) {
+    for (const char* list : {"\"a\"", "\"b\", \"a\"", " \"a\" ,\"c\"", "*"}) EXPECT_TRUE(names_entity_tag(list, "\"a\"")) << list;
+    for (const char* list : {"", "a", "\"ab\"", "W/\"a\"", ","}) EXPECT_FALSE(names_entity_tag(list, "\"a\"")) << list;
+}
+
+TEST(Cookie, Rfc6265Section4_2) {
+    EXPECT_EQ(find_cookie("a=1; name=x=y; b=2", "name"), "x=y");
+    EXPECT_EQ(find_cookie("name=", "name"), "");
+    EXPECT_EQ(find_cookie("name=1;name=2", "name"), "1");
+    for (const char* field : {"", ";", "named=1", "xname=1", "name", "a=name=1", "Name=1"})
+        EXPECT_FALSE(find_cookie(field, "name")) << field;
+}
+
 TEST(Authorization, Rfc9110Section11) {
     auto credentials = parse_authorization(" Bearer  fid_AbC-._~+/== ");
     ASSERT_TRUE(credentials);

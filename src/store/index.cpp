@@ -69,6 +69,7 @@ private:
         std::string reason;
         std::optional<InstanceAndObject> replaced;
     };
+    Result<bool> is_same_patient(const StudyColumns& study, const PatientColumns& patient);
     Result<Verdict> judge(const StoredObject& object, const StudyColumns& study, const PatientColumns& patient);
     Result<void> supersede(InstanceAndObject& former);
     Result<void> make_current(StudyColumns& study, const PatientColumns& patient, const ObjectDescription& d, InstanceColumns& instance,
@@ -155,11 +156,20 @@ InstanceColumns Insertion::instance_columns(const ObjectDescription& d, const st
     return c;
 }
 
+/// Who derives an object from others (measurements, presentations) often leaves out the issuer: that one side names none is nothing against
+/// it.
+Result<bool> Insertion::is_same_patient(const StudyColumns& study, const PatientColumns& patient) {
+    if (study.patient == 0 || study.patient == patient.id) return true;
+    FID_TRY(const auto known, select_row<PatientColumns>(transaction_, row_key_, "WHERE t.id = :id", {std::to_string(study.patient)}));
+    return known && !patient.patient_id.empty() && known->patient_id == patient.patient_id &&
+           (known->issuer.empty() || patient.issuer.empty());
+}
+
 Result<Insertion::Verdict> Insertion::judge(const StoredObject& object, const StudyColumns& study, const PatientColumns& patient) {
     Verdict verdict;
     FID_TRY(auto standing,
             select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND i.is_current = 1", {object.description.sop_uid.text()}));
-    const bool same_patient = study.patient == 0 || study.patient == patient.id;
+    FID_TRY(const bool same_patient, is_same_patient(study, patient));
     const auto set_aside = [&](std::string reason) -> Result<Verdict> {
         verdict.admission = Admission::set_aside;
         verdict.state = ObjectState::set_aside;

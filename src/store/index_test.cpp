@@ -186,6 +186,26 @@ TEST_F(IndexTest, ASecondPatientInAStudyIsSetAside) {
     EXPECT_EQ(instances()->size(), 1u);
 }
 
+TEST_F(IndexTest, AnIssuerThatOneSideLeavesOutMakesNoSecondPatient) {
+    TestInstance i;
+    i.issuer = "HOSPITAL";
+    put(i);
+    const auto add = [&](const std::string& number, const std::string& patient_id, const std::string& issuer) {
+        i.sop = "1.2.3.1.1" + number;
+        i.patient_id = patient_id;
+        i.issuer = issuer;
+        i.bytes = random_bytes(10, number.front());
+        return put(i).admission;
+    };
+    EXPECT_EQ(add("1", "P1", ""), Admission::stored);
+    EXPECT_EQ(add("2", "P1", "ELSEWHERE"), Admission::set_aside);
+    EXPECT_EQ(add("3", "P2", ""), Admission::set_aside);
+    EXPECT_EQ(add("4", "", ""), Admission::set_aside);
+    EXPECT_EQ(instances()->size(), 2u);
+    EXPECT_EQ((*study())->patient.issuer.value, "HOSPITAL");
+    EXPECT_TRUE(fsck().clean());
+}
+
 TEST_F(IndexTest, WhatWasSetAsideIsAcceptedOrDiscarded) {
     TestInstance i;
     const auto first = put(i);

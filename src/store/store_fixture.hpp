@@ -34,7 +34,7 @@ inline Uid uid(const std::string& text) {
 
 /// An instance as an import would describe it.
 struct TestInstance {
-    std::string study = "1.2.3", series = "1.2.3.1", sop = "1.2.3.1.1", patient_id = "P1", name = "Doe^Jane", date = "20260102",
+    std::string study = "1.2.3", series = "1.2.3.1", sop = "1.2.3.1.1", patient_id = "P1", issuer, name = "Doe^Jane", date = "20260102",
                 modality = "CT";
     Bytes bytes = random_bytes(100'000, 1);
     Hash pixel_sha256{};
@@ -52,6 +52,7 @@ struct TestInstance {
         d.arrival_ms = 1'790'000'000'000;
         d.source.value = "test";
         d.patient_id.value = patient_id;
+        d.issuer.value = issuer;
         namespace tags = dicom::tags;
         d.attributes.set(tags::kPatientId, {patient_id});
         d.attributes.set(tags::kPatientName, {name});

@@ -12,6 +12,8 @@
 
 #include "archive/archive.hpp"
 #include "gateway/http_gateway.hpp"
+#include "gateway/impl/sessions.hpp"
+#include "gateway/impl/web_files.hpp"
 #include "net/http_server.hpp"
 #include "net/runtime.hpp"
 #include "net/task.hpp"
@@ -66,12 +68,15 @@ struct Door {
     net::BlockingPool retrieving;
     net::BlockingPool ingesting;
     Admission retrievals, stores;
+    Sessions sessions;
+    FailedLogIns failed_log_ins;
+    const WebFiles web_files;
     RequestCounts counts;
     std::function<net::HttpServerCounters()> server_counters;
     std::atomic<std::uint16_t> port = 0;
     bool secure = false;
 
-    Door(archive::Archive& used, HttpGatewaySettings given);
+    Door(archive::Archive& used, HttpGatewaySettings given, WebFiles files);
     void stop();
 };
 
@@ -81,7 +86,7 @@ struct Call {
     net::Request& request;
     net::Response& response;
     std::string request_id;
-    archive::Requester who{};               // of services that want a token
+    archive::Requester who{};               // of services that want a person
     std::vector<std::string> parameters{};  // what stood in the places of {…} in the route, checked to be UIDs
     std::string rest{};                     // what stood in the place of {rest}; not checked
     unsigned status = 200;                  // as answered
@@ -92,10 +97,16 @@ struct Call {
     archive::Selector selector(archive::Level level) const;
     /// Where a client finds things here, without a slash at the end.
     std::string base_url() const;
+    /// Whether browsers reach us by TLS, be it that of a proxy.
+    bool secure() const;
     net::Task<Result<void>> answer(unsigned answer_status, std::string content_type, std::string body);
     /// Answers with a problem document. status 0: that of the error table.
     net::Task<Result<void>> refuse(Error error, unsigned refuse_status = 0);
 };
+
+/// The session that a request's cookie names. Errors: unauthenticated; denied where the request does not come from one of our own pages.
+/// Spec: RFC 6265; W3C Fetch Metadata; RFC 6454 §7
+Result<Sessions::Held> session_of(const Call& call);  // log_in.cpp
 
 using Service = net::Task<Result<void>> (*)(Call& call);
 
@@ -103,6 +114,11 @@ using Service = net::Task<Result<void>> (*)(Call& call);
 net::Task<Result<void>> serve_liveness(Call& call);           // health.cpp
 net::Task<Result<void>> serve_readiness(Call& call);          // health.cpp
 net::Task<Result<void>> serve_metrics(Call& call);            // metrics.cpp
+net::Task<Result<void>> serve_log_in(Call& call);             // log_in.cpp
+net::Task<Result<void>> serve_log_out(Call& call);            // log_in.cpp
+net::Task<Result<void>> serve_session(Call& call);            // log_in.cpp
+net::Task<Result<void>> serve_page(Call& call);               // pages.cpp
+net::Task<Result<void>> serve_viewer(Call& call);             // pages.cpp
 net::Task<Result<void>> serve_retrieve_study(Call& call);     // wado.cpp
 net::Task<Result<void>> serve_retrieve_series(Call& call);    // wado.cpp
 net::Task<Result<void>> serve_retrieve_instance(Call& call);  // wado.cpp
@@ -120,7 +136,7 @@ net::Task<Result<void>> serve_study_record(Call& call);       // evidence.cpp
 net::Task<Result<void>> serve_study_evidence(Call& call);     // evidence.cpp
 net::Task<Result<void>> serve_instance_evidence(Call& call);  // evidence.cpp
 
-enum class Access : std::uint8_t { anonymous, token };
+enum class Access : std::uint8_t { anonymous, person };  // person: by a token, or by a session
 
 struct Route {
     std::string_view method;   // GET also answers HEAD
