@@ -26,6 +26,9 @@ namespace fiducial::database {
 namespace {
 
 constexpr std::size_t kMostRemembered = 100;  // statements of a session
+// What a session keeps of the file in memory. The kernel keeps it, too: readers, of whom there are several, need little.
+constexpr std::uint32_t kWriterCacheKib = 32 * 1024;
+constexpr std::uint32_t kReaderCacheKib = 8 * 1024;
 
 ErrorCode code_of(int sqlite_result) {
     switch (sqlite_result & 0xff) {
@@ -81,7 +84,7 @@ struct Database::State {
     Result<void> connect(std::size_t index) {
         return attempt("opening " + options.path.string(), [&] {
             auto session = std::make_unique<soci::session>(soci::sqlite3, "db=\"" + options.path.string() + "\"");
-            dialect->prepare_session(*session, options.busy_timeout_ms);
+            dialect->prepare_session(*session, options.busy_timeout_ms, index == 0 ? kWriterCacheKib : kReaderCacheKib);
             dialect->fold_from_time_to_time(*session, on_failed_sync);
             sessions[index] = std::move(session);
         });

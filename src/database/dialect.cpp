@@ -45,7 +45,7 @@ int fold_when_long(void* failed, sqlite3* connection, const char* name, int page
 
 class SqliteDialect final : public Dialect {
 public:
-    void prepare_session(soci::session& sql, std::uint32_t busy_timeout_ms) const override {
+    void prepare_session(soci::session& sql, std::uint32_t busy_timeout_ms, std::uint32_t cache_kib) const override {
         sql << "PRAGMA busy_timeout=" << busy_timeout_ms;
         std::string mode;
         sql << "PRAGMA journal_mode=WAL", soci::into(mode);
@@ -53,7 +53,7 @@ public:
         sql << "PRAGMA synchronous=FULL";
         sql << "PRAGMA foreign_keys=ON";
         sql << "PRAGMA temp_store=MEMORY";
-        sql << "PRAGMA cache_size=-32768";
+        sql << "PRAGMA cache_size=-" << cache_kib;
         sql << "PRAGMA journal_size_limit=67108864";
         sql << "PRAGMA trusted_schema=OFF";
         sql << "PRAGMA cell_size_check=ON";

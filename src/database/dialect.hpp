@@ -25,10 +25,11 @@ public:
     /// Errors: invalid_argument for a placeholder that is not one.
     Result<std::string> translate(std::string_view portable_sql) const;
 
-    virtual void prepare_session(soci::session& sql, std::uint32_t busy_timeout_ms) const = 0;  // may throw
-    virtual void begin_read(soci::session& sql) const = 0;                                      // may throw
-    virtual void begin_write(soci::session& sql, bool full_durability) const = 0;               // may throw
-    virtual void checkpoint(soci::session& sql) const = 0;                                      // may throw
+    /// `cache_kib`: pages that the session keeps in memory. May throw.
+    virtual void prepare_session(soci::session& sql, std::uint32_t busy_timeout_ms, std::uint32_t cache_kib) const = 0;
+    virtual void begin_read(soci::session& sql) const = 0;                         // may throw
+    virtual void begin_write(soci::session& sql, bool full_durability) const = 0;  // may throw
+    virtual void checkpoint(soci::session& sql) const = 0;                         // may throw
     /// Folds the write-ahead log from time to time, after a commit; calls `failed` where a sync fails on the way, of which the commit says
     /// nothing. Requires: `failed` outlives the session.
     virtual void fold_from_time_to_time(soci::session& sql, const std::function<void()>& failed) const = 0;

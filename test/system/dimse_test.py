@@ -3,6 +3,7 @@ import collections
 import contextlib
 import hashlib
 import json
+import os
 import pathlib
 import re
 import signal
@@ -442,6 +443,10 @@ class Together(DimseTest):
         self.assertEqual(site.run("fsck", timeout=600)["findings"], [])
 
 
+def pdu_item(kind, content):
+    return struct.pack(">BBH", kind, 0, len(content)) + content
+
+
 class Strangers(DimseTest):
     """Peers that stall, lie and leave cost themselves only: meanwhile and afterwards the others are served."""
 
@@ -490,6 +495,17 @@ class Strangers(DimseTest):
             association = self.associate(port, [(f"1.2.840.10008.5.1.4.1.1.{i}", [ExplicitVRLittleEndian, *(f"1.2.840.10008.1.2.4.{n}" for n in range(50, 90))]) for i in range(128)])
             self.assertEqual(len(association.accepted_contexts), 128)
             association.release()
+            # And again and again: what it sent, as bytes.
+            items = b"".join(pdu_item(0x20, bytes([2 * i + 1, 0, 0, 0]) + pdu_item(0x30, b"1.2.840.10008.5.1.4.1.1.%d" % i) + b"".join(pdu_item(0x40, b"1.2.840.10008.1.2.4.%d" % n) for n in range(50, 90))) for i in range(128))
+            request = struct.pack(">HH", 1, 0) + b"FIDUCIAL".ljust(16) + b"STORESCU".ljust(16) + bytes(32) + pdu_item(0x10, b"1.2.840.10008.3.1.1.1") + items + pdu_item(0x50, pdu_item(0x51, struct.pack(">I", 16384)) + pdu_item(0x52, b"1.2.3"))
+            request = b"\1\0" + struct.pack(">I", len(request)) + request
+            held = len(os.listdir(f"/proc/{site.server.pid}/fd"))
+            for _ in range(10_000 if os.environ.get("FIDUCIAL_SOAK") else 200):
+                peer = self.play(port, request)
+                self.assertEqual(peer.recv(1), b"\2", "A-ASSOCIATE-AC")
+                peer.close()
+            wait_for(lambda: len(os.listdir(f"/proc/{site.server.pid}/fd")) <= held + 4, 30, "the associations are let go")
+            served()
         with self.subTest("aborts in the middle of an object"):
             after_command = begin + 6 + struct.unpack(">I", session[begin + 2:begin + 6])[0]
             self.play(port, session[:after_command] + bytes.fromhex("07000000000400000000"), wait=True).close()
