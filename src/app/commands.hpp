@@ -26,6 +26,7 @@ void add_proof_commands(CLI::App& cli, Globals& globals, Action& action);    // 
 void add_trust_commands(CLI::App& cli, Globals& globals, Action& action);    // trust
 void add_backup_commands(CLI::App& cli, Globals& globals, Action& action);   // backup, restore
 void add_people_commands(CLI::App& cli, Globals& globals, Action& action);   // person, token
+void add_peer_commands(CLI::App& cli, Globals& globals, Action& action);     // peer
 void add_device_commands(CLI::App& cli, Globals& globals, Action& action);   // device
 void add_consent_commands(CLI::App& cli, Globals& globals, Action& action);  // consent, break-glass, emergency
 void add_demo_command(CLI::App& cli, Globals& globals, Action& action);

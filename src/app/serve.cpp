@@ -82,7 +82,7 @@ Result<std::optional<gateway::DimseGatewaySettings>> dimse_door_settings(const C
         settings.tls = net::TlsSettings{configuration.dimse_tls_certificate, configuration.dimse_tls_key};
     settings.private_sop_classes = configuration.dimse_private_sop_classes;
     settings.limits.max_associations = static_cast<std::size_t>(configuration.dimse_max_associations);
-    settings.limits.idle_timeout = std::chrono::seconds(configuration.dimse_idle_timeout_s);
+    settings.limits.association.idle_timeout = std::chrono::seconds(configuration.dimse_idle_timeout_s);
     return std::optional(std::move(settings));
 }
 

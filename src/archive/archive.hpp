@@ -79,6 +79,8 @@ class Retrieval {
 public:
     virtual ~Retrieval() = default;
     virtual std::size_t instance_count() const = 0;
+    /// What next_instance() will give, counted from 0; the prefix is not known yet. Requires: index < instance_count()
+    virtual RetrievedInstance listed(std::size_t index) const = 0;
     /// Goes to the next instance, whose file (PS3.10) is then read. Returns: nothing at the end.
     virtual Result<std::optional<RetrievedInstance>> next_instance() = 0;
     /// Fills `out` as far as it can. Returns: bytes written, 0 at the instance's end.

@@ -72,8 +72,9 @@ private:
     std::string place_;                    // where the index goes on
     bool at_end_ = false;
     std::deque<Shown> ready_;
-    std::set<std::int64_t> patients_;  // shown already, in a list of patients
-    bool anything_ = false;            // was traced
+    std::set<std::int64_t> patients_;      // shown already, in a list of patients
+    bool anything_ = false;                // was traced
+    std::map<std::int64_t, Hash> traced_;  // patients, each with the study that its entry names; zeros: several
 };
 
 Result<std::vector<dicom::Attributes>> StoreQuery::next(std::size_t most) {
@@ -183,8 +184,15 @@ Result<void> StoreQuery::trace(std::span<const Shown> shown) {
         if (!is_first && at->second.study->study_key != one.study->study_key) at->second.study->study_key = {};  // several of them
     }
     std::vector<TracedLook> looks;
-    for (auto& [patient, look] : by_patient) looks.push_back(std::move(look));
-    if (looks.empty() && !anything_) {
+    for (auto& [patient, look] : by_patient) {
+        const auto [before, is_first] = traced_.try_emplace(patient, look.study->study_key);
+        if (!is_first) {
+            if (before->second == Hash{} || before->second == look.study->study_key) continue;  // its entry says it all
+            before->second = look.study->study_key = {};
+        }
+        looks.push_back(std::move(look));
+    }
+    if (shown.empty() && !anything_) {
         Decision nothing_shown;
         nothing_shown.allowed = true;
         looks.push_back({nothing_shown, std::nullopt});

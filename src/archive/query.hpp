@@ -30,7 +30,8 @@ public:
     virtual ~QueryAnswer() = default;
     /// The next rows. Each holds what is indexed of its level and of those above, and what is counted (dicom::computed_query_attributes(),
     /// Instance Availability); of a request's sequence (QueryAttribute::in_request) the first item, flat.
-    /// Its trace entries are durable when this returns: one for each patient shown, or one without a patient where the whole list is empty.
+    /// Its trace entries are durable when this returns: one for each patient shown, and another one once that was not of all the studies
+    /// shown; or one without a patient where the whole list is empty.
     /// Returns: most rows, fewer only at the end. Errors: unavailable; corrupt.
     virtual Result<std::vector<dicom::Attributes>> next(std::size_t most) = 0;
     /// Whether next() would give a row.

@@ -211,8 +211,15 @@ Result<std::optional<RetrievedInstance>> StoreRetrieval::next_instance() {
     if (next_ == instances_.size()) return std::nullopt;
     const auto& row = instances_[next_++];
     if (auto opened = open(row); !opened) return fail(damaged(opened.error()));
-    RetrievedInstance instance{row.study_uid.text(),           row.series_uid.text(), row.sop_uid.text(), row.sop_class_uid.text(),
-                               row.transfer_syntax_uid.text(), row.object.ref.size,   prefix_.size()};
+    auto instance = listed(next_ - 1);
+    instance.prefix_size = prefix_.size();
+    return instance;
+}
+
+RetrievedInstance StoreRetrieval::listed(std::size_t index) const {
+    const auto& row = instances_[index];
+    RetrievedInstance instance{row.study_uid.text(),     row.series_uid.text(),          row.sop_uid.text(),
+                               row.sop_class_uid.text(), row.transfer_syntax_uid.text(), row.object.ref.size};
     instance.object_id = row.object.ref.id;
     return instance;
 }

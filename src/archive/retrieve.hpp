@@ -85,6 +85,7 @@ public:
     StoreRetrieval(store::Store& store, std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version,
                    std::uint64_t study_revision, OnDamage on_damage);
     std::size_t instance_count() const override { return instances_.size(); }
+    RetrievedInstance listed(std::size_t index) const override;
     Result<std::optional<RetrievedInstance>> next_instance() override;
     Result<std::size_t> read(MutableByteView out) override;
     void skip(std::uint64_t bytes) override { position_ += bytes; }

@@ -83,6 +83,7 @@ public:
     /// Returns: the values joined by backslash, as DICOM writes them.
     std::string joined(Tag tag) const;
     void set(Tag tag, std::vector<std::string> values) { values_.insert_or_assign(tag, std::move(values)); }
+    void erase(Tag tag) { values_.erase(tag); }
     bool empty() const { return values_.empty(); }
     std::size_t size() const { return values_.size(); }
     Map::const_iterator begin() const { return values_.begin(); }

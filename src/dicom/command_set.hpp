@@ -82,9 +82,12 @@ inline constexpr std::uint16_t kUnrecognizedOperation = 0x0211;
 inline constexpr std::uint16_t kSopClassNotSupported = 0x0122;
 inline constexpr std::uint16_t kNotAuthorized = 0x0124;
 inline constexpr std::uint16_t kOutOfResources = 0xA700;
+inline constexpr std::uint16_t kUnableToPerformSubOperations = 0xA702;
+inline constexpr std::uint16_t kMoveDestinationUnknown = 0xA801;
 inline constexpr std::uint16_t kDataSetDoesNotMatch = 0xA900;
 inline constexpr std::uint16_t kCannotUnderstand = 0xC000;
 inline constexpr std::uint16_t kCoercionOfDataElements = 0xB000;
+inline constexpr std::uint16_t kSubOperationsWithFailures = 0xB000;
 }  // namespace status
 
 enum class StatusClass : std::uint8_t { success, pending, cancel, warning, failure };

@@ -1,12 +1,38 @@
 #include "dicom/dimse_message.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace fiducial::dicom {
 namespace {
 
 constexpr std::uint32_t kValueHeaderBytes = 6;
 constexpr std::uint32_t kOwnMaxPduBytes = 131'072;  // where the peer has no limit
+constexpr std::size_t kHeadBytes = 12;              // of a PDU and the one data value in it
+
+/// For data, in a PDU: an even number.
+std::size_t room_in(std::uint32_t max_pdu_bytes) {
+    const std::uint32_t most = max_pdu_bytes == 0 ? kOwnMaxPduBytes : std::min(max_pdu_bytes, kOwnMaxPduBytes);
+    FID_INVARIANT(most >= kValueHeaderBytes + 2, "a peer takes at least two bytes in a PDU");
+    return (most - kValueHeaderBytes) / 2 * 2;
+}
+
+std::array<std::uint8_t, kHeadBytes> fragment_head(std::uint8_t context_id, bool command, bool last, std::size_t size) {
+    const auto value = static_cast<std::uint32_t>(size + 2), pdu = static_cast<std::uint32_t>(size + kValueHeaderBytes);
+    const auto byte = [](std::uint32_t number, int at) { return static_cast<std::uint8_t>(number >> (24 - 8 * at)); };
+    return {static_cast<std::uint8_t>(PduType::p_data_tf),
+            0,
+            byte(pdu, 0),
+            byte(pdu, 1),
+            byte(pdu, 2),
+            byte(pdu, 3),
+            byte(value, 0),
+            byte(value, 1),
+            byte(value, 2),
+            byte(value, 3),
+            context_id,
+            static_cast<std::uint8_t>((command ? 1 : 0) | (last ? 2 : 0))};
+}
 
 }  // namespace
 
@@ -48,16 +74,11 @@ Result<MessageReader::Event> MessageReader::take(const PdvPiece& piece) {
 }
 
 void append_fragments(Bytes& out, std::uint8_t context_id, bool command, ByteView bytes, std::uint32_t max_pdu_bytes) {
-    const std::uint32_t most = max_pdu_bytes == 0 ? kOwnMaxPduBytes : std::min(max_pdu_bytes, kOwnMaxPduBytes);
-    FID_INVARIANT(most >= kValueHeaderBytes + 2, "a peer takes at least two bytes in a PDU");
-    const std::size_t room = (most - kValueHeaderBytes) / 2 * 2;
+    const auto room = room_in(max_pdu_bytes);
     do {
-        const auto size = static_cast<std::uint32_t>(std::min(room, bytes.size()));
-        const bool last = size == bytes.size();
-        out.insert(out.end(), {static_cast<std::uint8_t>(PduType::p_data_tf), 0});
-        append_be<std::uint32_t>(out, size + kValueHeaderBytes);
-        append_be<std::uint32_t>(out, size + 2);
-        out.insert(out.end(), {context_id, static_cast<std::uint8_t>((command ? 1 : 0) | (last ? 2 : 0))});
+        const auto size = std::min(room, bytes.size());
+        const auto head = fragment_head(context_id, command, size == bytes.size(), size);
+        append(out, head);
         append(out, bytes.first(size));
         bytes = bytes.subspan(size);
     } while (!bytes.empty());
@@ -68,6 +89,32 @@ Bytes encode_message(std::uint8_t context_id, const CommandSet& command, ByteVie
     append_fragments(out, context_id, true, encode_command_set(command), max_pdu_bytes);
     if (command.has_data_set) append_fragments(out, context_id, false, data_set, max_pdu_bytes);
     return out;
+}
+
+MessageFramer::MessageFramer(std::uint8_t context_id, const CommandSet& command, std::uint64_t data_set_size, std::uint32_t max_pdu_bytes)
+    : context_id_(context_id), room_(room_in(max_pdu_bytes)), left_(data_set_size) {
+    FID_INVARIANT(command.has_data_set && data_set_size > 0, "a framer is for a data set");
+    append_fragments(command_, context_id, true, encode_command_set(command), max_pdu_bytes);
+}
+
+Result<void> MessageFramer::next(Bytes& out, std::size_t about, const std::function<Result<std::size_t>(MutableByteView out)>& read) {
+    const auto fragments = std::min<std::uint64_t>(std::max<std::size_t>(about / room_, 1), (left_ + room_ - 1) / room_);
+    const auto data = std::min<std::uint64_t>(left_, fragments * room_);
+    out.resize(command_.size() +
+               static_cast<std::size_t>(fragments * kHeadBytes + data));  // not emptied before: what is there is not made anew
+    std::copy(command_.begin(), command_.end(), out.begin());
+    auto place = MutableByteView(out).subspan(command_.size());
+    command_.clear();
+    while (!place.empty()) {
+        const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(room_, left_));
+        const auto head = fragment_head(context_id_, false, size == left_, size);
+        std::copy(head.begin(), head.end(), place.begin());
+        FID_TRY(const auto got, read(place.subspan(kHeadBytes, size)));
+        if (got != size) return fail(ErrorCode::internal, "a data set is shorter than was said");
+        left_ -= size;
+        place = place.subspan(kHeadBytes + size);
+    }
+    return {};
 }
 
 }  // namespace fiducial::dicom

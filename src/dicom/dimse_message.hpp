@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "base/bytes.hpp"
@@ -46,5 +47,23 @@ private:
 void append_fragments(Bytes& out, std::uint8_t context_id, bool command, ByteView bytes, std::uint32_t max_pdu_bytes);
 /// A whole message. Requires: command.has_data_set says whether there is one.
 Bytes encode_message(std::uint8_t context_id, const CommandSet& command, ByteView data_set, std::uint32_t max_pdu_bytes);
+
+/// Lays out a message whose data set comes piece by piece: the command, then fragments with their heads, the data read to where it is sent
+/// from. As encode_message() would, with a data set of that size.
+class MessageFramer {
+public:
+    /// Requires: command.has_data_set, data_set_size > 0
+    MessageFramer(std::uint8_t context_id, const CommandSet& command, std::uint64_t data_set_size, std::uint32_t max_pdu_bytes);
+    /// Puts the next PDUs into out, with about so many bytes of data, at least one fragment; `read` fills what it is given.
+    /// Errors: those of read; internal where it gives less. Afterwards the message cannot go on.
+    Result<void> next(Bytes& out, std::size_t about, const std::function<Result<std::size_t>(MutableByteView out)>& read);
+    bool ended() const { return left_ == 0; }
+
+private:
+    std::uint8_t context_id_;
+    std::size_t room_;  // for data, in a PDU
+    std::uint64_t left_;
+    Bytes command_;  // until it went out
+};
 
 }  // namespace fiducial::dicom

@@ -129,5 +129,49 @@ TEST(DimseMessage, Ps38_E_FragmentsOutOfOrderAreRefused) {
     }
 }
 
+TEST(MessageFramer, Ps38_AnnexE_LaysOutWhatAWholeMessageWouldBe) {
+    CommandSet command;
+    command.field = CommandField::c_store_rq;
+    command.message_id = 7;
+    command.has_data_set = true;
+    command.sop_class = "1.2.840.10008.5.1.4.1.1.2";
+    command.sop_instance = "2.25.1";
+    Bytes data(70'001);
+    for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::uint8_t>(i * 31 >> 3);
+    for (const std::uint32_t max_pdu : {0u, 8u, 100u, 16'384u, 131'072u}) {
+        for (const std::size_t size :
+             {std::size_t{1}, std::size_t{2}, std::size_t{94}, std::size_t{16'378}, std::size_t{16'379}, data.size()}) {
+            if (max_pdu == 8 && size > 1'000) continue;
+            for (const std::size_t about : {std::size_t{1}, std::size_t{20'000}, std::size_t{1'000'000}}) {
+                const auto data_set = ByteView(data).first(size);
+                MessageFramer framer(3, command, size, max_pdu);
+                std::size_t at = 0;
+                Bytes all, piece(50, 9);
+                do {
+                    ASSERT_TRUE(framer.next(piece, about, [&](MutableByteView out) -> Result<std::size_t> {
+                        std::copy_n(data_set.begin() + static_cast<std::ptrdiff_t>(at), out.size(), out.begin());
+                        at += out.size();
+                        return out.size();
+                    }));
+                    append(all, piece);
+                } while (!framer.ended());
+                EXPECT_EQ(all, encode_message(3, command, data_set, max_pdu)) << max_pdu << " " << size << " " << about;
+            }
+        }
+    }
+}
+
+TEST(MessageFramer, ADataSetThatIsShorterOrCannotBeReadIsAnError) {
+    CommandSet command;
+    command.field = CommandField::c_store_rq;
+    command.has_data_set = true;
+    Bytes piece;
+    MessageFramer shorter(3, command, 10, 16'384);
+    EXPECT_EQ(shorter.next(piece, 100, [](MutableByteView) -> Result<std::size_t> { return 9; }).error().code, ErrorCode::internal);
+    MessageFramer damaged(3, command, 10, 16'384);
+    const auto read = [](MutableByteView) -> Result<std::size_t> { return fail(ErrorCode::corrupt, "bits"); };
+    EXPECT_EQ(damaged.next(piece, 100, read).error().code, ErrorCode::corrupt);
+}
+
 }  // namespace
 }  // namespace fiducial::dicom

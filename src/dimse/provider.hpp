@@ -8,9 +8,8 @@
 #include <variant>
 #include <vector>
 
-#include "base/bytes.hpp"
-#include "dicom/command_set.hpp"
 #include "dicom/pdu.hpp"
+#include "dimse/association.hpp"
 #include "net/runtime.hpp"
 #include "net/stream.hpp"
 #include "net/task.hpp"
@@ -18,13 +17,8 @@
 namespace fiducial::dimse {
 
 struct ProviderLimits {
-    std::size_t max_associations = 64;                // one more is rejected, transient, local limit exceeded
-    std::uint32_t max_pdu_bytes = 131'072;            // of P-DATA-TF, as it is said to the peer
-    std::chrono::milliseconds artim{10'000};          // PS3.8 §9.1.5: for the request to come whole, and for the peer to close at the end
-    std::chrono::milliseconds idle_timeout{600'000};  // between messages
-    std::chrono::milliseconds stall_timeout{30'000};  // for any one read or write inside a message
-    std::uint64_t min_bytes_per_second = 1'024;       // of a message, over all the time spent waiting for the peer
-    std::chrono::milliseconds rate_grace{10'000};     // waiting that costs nothing
+    std::size_t max_associations = 64;  // one more is rejected, transient, local limit exceeded
+    AssociationLimits association;
 };
 
 /// Who asks for an association.
@@ -33,36 +27,13 @@ struct Caller {
     const std::string& peer;  // "192.0.2.1:4711"
     bool secure = false;
 };
-/// The answer: presentation contexts, or a rejection.
-using Admission = std::variant<std::vector<dicom::AnsweredContext>, dicom::AssociateRj>;
-
-/// A command that has come, in the presentation context that it came in.
-struct Message {
-    std::uint8_t context_id = 0;
-    std::string abstract_syntax;
-    std::string transfer_syntax;  // of its data set
-    dicom::CommandSet command;
+/// What of a request is accepted.
+struct Acceptance {
+    std::vector<dicom::AnsweredContext> contexts;
+    std::vector<dicom::RoleSelection> roles{};           // answered ones; of classes without an answer the default holds
+    std::vector<dicom::ExtendedNegotiation> extended{};  // likewise
 };
-
-/// An association as its acceptor has it.
-/// Errors:  of all: unavailable (the peer is gone), timeout, cancelled (aborted by the peer, or stop), malformed and limit_exceeded (the
-/// peer
-///          breaks the protocol; it was told so by A-ABORT). After any of them the association is over.
-/// Threads: one coroutine, on the connection's executor
-class Association {
-public:
-    virtual ~Association() = default;
-    virtual const dicom::AssociateRq& request() const = 0;
-    virtual const std::string& peer() const = 0;
-    virtual bool secure() const = 0;
-    /// Waits for the next command; what was left of the last data set is passed over.
-    /// Returns: nothing once the peer has released the association, which is answered then.
-    virtual net::Task<Result<std::optional<Message>>> next() = 0;
-    /// Reads a piece of the data set of the command that came last. Returns: bytes read, 0 at its end.
-    virtual net::Task<Result<std::size_t>> read(MutableByteView out) = 0;
-    /// Sends a command, with its data set where it has one. In one write.
-    virtual net::Task<Result<void>> send(std::uint8_t context_id, const dicom::CommandSet& command, ByteView data_set) = 0;
-};
+using Admission = std::variant<Acceptance, dicom::AssociateRj>;
 
 /// What a provider does with associations. Called side by side for different ones.
 class Service {

@@ -113,14 +113,32 @@ Bytes store(std::uint16_t id, ByteView data_set, std::uint32_t max_pdu_bytes = 1
     return dicom::encode_message(3, command, data_set, max_pdu_bytes);
 }
 
-/// Keeps what comes, and answers everything with success.
+dicom::CommandSet find_command(std::uint16_t id) {
+    dicom::CommandSet command;
+    command.field = CommandField::c_find_rq;
+    command.message_id = id;
+    command.has_data_set = true;
+    command.sop_class = kSecondaryCapture;  // whatever: nobody looks at it here
+    return command;
+}
+Bytes cancel(std::uint16_t id) {
+    dicom::CommandSet command;
+    command.field = CommandField::c_cancel_rq;
+    command.message_id = id;
+    return dicom::encode_message(3, command, {}, 16'384);
+}
+
+/// Keeps what comes, and answers everything with success; but C-FIND with one pending answer after another until it is cancelled.
 class Keeper final : public Service {
 public:
     Admission admit(const Caller& caller) override {
         if (caller.request.called_ae_title != "ARCHIVE") return dicom::reject::kCalledAeTitleNotRecognized;
-        return dicom::negotiate(caller.request.contexts, [](std::string_view uid) {
-            return uid == dicom::kVerificationSopClass || dicom::is_storage_sop_class(uid);
+        Acceptance out;
+        out.contexts = dicom::negotiate(caller.request.contexts, [](std::string_view uid) {
+            const bool served = uid == dicom::kVerificationSopClass || dicom::is_storage_sop_class(uid);
+            return served ? dicom::Served::objects : dicom::Served::no;
         });
+        return out;
     }
     net::Task<void> serve(Association& association) override {
         const auto ended = co_await answer_all(association);
@@ -135,16 +153,30 @@ public:
     std::atomic<bool> leaves = false;
 
 private:
+    net::Task<Result<void>> find_until_cancelled(Association& association, const Message& message) {
+        for (;;) {
+            FID_CO_TRY(const bool cancelled, co_await association.cancelled(message.command.message_id));
+            const auto answer = dicom::answer_to(message.command, cancelled ? dicom::status::kCancel : dicom::status::kPending);
+            FID_CO_CHECK(co_await association.send(message.context_id, answer, ByteView()));
+            if (cancelled) co_return Result<void>();
+            co_await net::sleep_for(1ms);
+        }
+    }
     net::Task<Result<void>> answer_all(Association& association) {
         for (;;) {
             FID_CO_TRY(const auto message, co_await association.next());
             if (!message) co_return Result<void>();
+            if (message->command.field == CommandField::c_cancel_rq) continue;
             if (leaves) co_return fail(ErrorCode::internal, "left");
             Bytes data, piece(1'000);
-            while (!skips_data) {
+            while (!skips_data || message->command.field == CommandField::c_find_rq) {
                 FID_CO_TRY(const auto got, co_await association.read(piece));
                 if (got == 0) break;
                 append(data, ByteView(piece).first(got));
+            }
+            if (message->command.field == CommandField::c_find_rq) {
+                FID_CO_CHECK(co_await find_until_cancelled(association, *message));
+                continue;
             }
             if (message->command.has_data_set) {
                 const std::lock_guard lock(mutex);
@@ -235,6 +267,67 @@ TEST_F(ProviderTest, Ps37_6_3_1_DataSetThatNobodyReadsIsPassedOver) {
     EXPECT_EQ(peer.command()->message_id, 2);
 }
 
+TEST_F(ProviderTest, Ps37_9_3_2_3_ARequestIsCancelledWhileItIsAnswered) {
+    start();
+    Peer peer(port());
+    ASSERT_TRUE(peer.associate(request()));
+    const auto last_status = [&] {
+        auto answer = peer.command();
+        while (answer && answer->status == dicom::status::kPending) answer = peer.command();
+        return answer ? answer->status : std::nullopt;
+    };
+    peer.send(dicom::encode_message(3, find_command(4), Bytes(20, 0), 16'384));
+    EXPECT_EQ(peer.command()->status, dicom::status::kPending);
+    const auto other = cancel(3), mine = cancel(4);
+    peer.send(other);
+    peer.send(ByteView(mine).first(9));
+    EXPECT_EQ(peer.command()->status, dicom::status::kPending);
+    std::this_thread::sleep_for(20ms);  // a part of it has come
+    peer.send(ByteView(mine).subspan(9));
+    EXPECT_EQ(last_status(), dicom::status::kCancel);
+    peer.send(mine);  // of what is over: nothing
+    peer.send(echo(5));
+    EXPECT_EQ(peer.command()->message_id, 5);
+    peer.send(dicom::encode_message(3, find_command(6), Bytes(20, 0), 16'384));
+    EXPECT_EQ(peer.command()->status, dicom::status::kPending);
+    const auto half = echo(7);
+    peer.send(ByteView(cancel(6)));
+    peer.send(ByteView(half).first(30));  // the next command begins before the last answer is out
+    EXPECT_EQ(last_status(), dicom::status::kCancel);
+    peer.send(ByteView(half).subspan(30));
+    EXPECT_EQ(peer.command()->message_id, 7);
+    peer.send(dicom::ReleaseRq{});
+    EXPECT_TRUE(std::holds_alternative<dicom::ReleaseRp>(peer.pdu().value()));
+}
+
+TEST_F(ProviderTest, WhoAsksAgainOrLeavesBeforeTheAnswerEndsTheAssociation) {
+    start();
+    {
+        Peer impatient(port());
+        ASSERT_TRUE(impatient.associate(request()));
+        impatient.send(dicom::encode_message(3, find_command(1), Bytes(20, 0), 16'384));
+        impatient.send(echo(2));
+        while (impatient.command()) {
+        }
+    }
+    {
+        Peer leaving(port());
+        ASSERT_TRUE(leaving.associate(request()));
+        leaving.send(dicom::encode_message(3, find_command(1), Bytes(20, 0), 16'384));
+        leaving.send(dicom::ReleaseRq{});
+        while (leaving.command()) {
+        }
+    }
+    {
+        Peer gone(port());
+        ASSERT_TRUE(gone.associate(request()));
+        gone.send(dicom::encode_message(3, find_command(1), Bytes(20, 0), 16'384));
+        EXPECT_EQ(gone.command()->status, dicom::status::kPending);
+    }
+    for (const auto& end : ends(3)) EXPECT_TRUE(end == "malformed" || end == "cancelled" || end == "unavailable") << end;
+    expect_alive();
+}
+
 TEST_F(ProviderTest, Ps38_9_3_4_RejectionsSayWhy) {
     limits_.max_associations = 1;
     start();
@@ -303,9 +396,9 @@ TEST_F(ProviderTest, WhereverAPeerGoesAwayItCostsOnlyItself) {
 }
 
 TEST_F(ProviderTest, Ps38_9_1_5_SilentPeersAreClosedAndOthersServedMeanwhile) {
-    limits_.artim = 300ms;
-    limits_.stall_timeout = 300ms;
-    limits_.idle_timeout = 300ms;
+    limits_.association.artim = 300ms;
+    limits_.association.stall_timeout = 300ms;
+    limits_.association.idle_timeout = 300ms;
     start();
     Peer silent(port());
     Peer half(port());

@@ -30,8 +30,32 @@ std::vector<archive::Metric> CommandCounts::metrics() const {
     return out;
 }
 
+std::string comment_of(std::string_view text) {
+    constexpr std::size_t kCharacters = 64;  // LO
+    std::string out(text.substr(0, kCharacters));
+    std::replace_if(
+        out.begin(), out.end(), [](char c) { return c < 0x20 || c > 0x7e || c == '\\'; }, '?');
+    return out;
+}
+
+bool is_ours(ErrorCode code) {
+    return code == ErrorCode::io || code == ErrorCode::internal || code == ErrorCode::corrupt || code == ErrorCode::permission;
+}
+
 DimseDoor::DimseDoor(archive::Archive& used, DimseGatewaySettings given)
-    : archive(used), settings(std::move(given)), ingesting("dimse ingesting", settings.ingest_threads, settings.limits.max_associations) {}
+    : archive(used),
+      settings(std::move(given)),
+      ingesting("dimse ingesting", settings.ingest_threads, settings.limits.max_associations),
+      retrieving("dimse retrieving", settings.retrieve_threads, settings.limits.max_associations) {}
+
+dicom::Served DimseDoor::served(const DimsePeer& peer, std::string_view abstract_syntax) const {
+    if (abstract_syntax == dicom::kVerificationSopClass) return dicom::Served::identifiers;
+    if (is_storage(abstract_syntax)) return dicom::Served::objects;
+    const auto* model = dicom::find_query_model(abstract_syntax);
+    if (model == nullptr) return dicom::Served::no;
+    const bool may = model->command == dicom::CommandField::c_find_rq ? peer.query : peer.retrieve;
+    return may ? dicom::Served::identifiers : dicom::Served::not_for_this_peer;
+}
 
 bool DimseDoor::is_storage(std::string_view sop_class) const {
     if (dicom::is_storage_sop_class(sop_class)) return true;
@@ -61,6 +85,12 @@ net::Task<void> DimseAssociation::run() {
                 {"set_aside", set_aside_},
                 {"refused", refused_},
                 {"echoes", echoes_},
+                {"queries", queries_},
+                {"found", found_},
+                {"queries_refused", queries_refused_},
+                {"sent", sent_},
+                {"sent_bytes", sent_bytes_},
+                {"send_failures", send_failures_},
                 {"bytes", bytes_},
                 {"ms", took},
                 {"why", served ? std::string() : served.error().message}});
@@ -70,7 +100,7 @@ net::Task<Result<void>> DimseAssociation::serve_messages() {
     for (;;) {
         FID_CO_TRY(const auto message, co_await association_.next());
         if (!message) co_return Result<void>();
-        // Nothing is asked of a peer, and nothing that could be cancelled is under way.
+        // Nothing is asked of a peer here, and what it cancels is over already.
         if (dicom::is_response(message->command.field) || message->command.field == dicom::CommandField::c_cancel_rq) continue;
         FID_CO_CHECK(co_await answer(*message));
     }
@@ -79,6 +109,9 @@ net::Task<Result<void>> DimseAssociation::serve_messages() {
 net::Task<Result<void>> DimseAssociation::answer(const dimse::Message& message) {
     switch (message.command.field) {
         case dicom::CommandField::c_store_rq: co_return co_await store(message);
+        case dicom::CommandField::c_find_rq: co_return co_await find(message);
+        case dicom::CommandField::c_get_rq: co_return co_await get(message);
+        case dicom::CommandField::c_move_rq: co_return co_await move(message);
         case dicom::CommandField::c_echo_rq: {
             ++echoes_;
             door_.counts.add("C-ECHO", dicom::status::kSuccess);
@@ -100,10 +133,16 @@ public:
 
     dimse::Admission admit(const dimse::Caller& caller) override {
         if (caller.request.called_ae_title != door_->settings.ae_title) return dicom::reject::kCalledAeTitleNotRecognized;
-        if (peer_of(caller.request, caller.peer, caller.secure) == nullptr) return dicom::reject::kCallingAeTitleNotRecognized;
-        return dicom::negotiate(caller.request.contexts, [this](std::string_view abstract_syntax) {
-            return abstract_syntax == dicom::kVerificationSopClass || door_->is_storage(abstract_syntax);
+        const auto* peer = peer_of(caller.request, caller.peer, caller.secure);
+        if (peer == nullptr) return dicom::reject::kCallingAeTitleNotRecognized;
+        dimse::Acceptance out;
+        out.contexts = dicom::negotiate(caller.request.contexts,
+                                        [&](std::string_view abstract_syntax) { return door_->served(*peer, abstract_syntax); });
+        if (peer->query || peer->retrieve) out.extended = dicom::negotiate_queries(caller.request.user.extended);
+        out.roles = dicom::negotiate_roles(caller.request.user.roles, [&](std::string_view sop_class) {
+            return peer->retrieve && door_->is_storage(sop_class);  // by C-GET
         });
+        return out;
     }
 
     net::Task<void> serve(dimse::Association& association) override {
@@ -205,12 +244,19 @@ std::vector<archive::Metric> DimseGateway::metrics() const {
                    "counter",
                    {},
                    static_cast<double>(impl_->door->received_bytes.load())});
+    out.push_back({"fiducial_dimse_sent_bytes_total",
+                   "Bytes of data sets that were sent for C-GET and C-MOVE.",
+                   "counter",
+                   {},
+                   static_cast<double>(impl_->door->sent_bytes.load())});
     return out;
 }
 
 void DimseGateway::stop(std::chrono::milliseconds grace) {
     if (impl_->provider) impl_->provider->stop(grace);
-    if (impl_->door) impl_->door->ingesting.stop();
+    if (!impl_->door) return;
+    impl_->door->ingesting.stop();
+    impl_->door->retrieving.stop();
 }
 
 }  // namespace fiducial::gateway

@@ -25,10 +25,11 @@ struct DimseGatewaySettings {
     std::vector<std::string> private_sop_classes;  // storage classes besides the standard's; one that ends with a dot: all below it
     dimse::ProviderLimits limits;
     std::size_t ingest_threads = 8;
+    std::size_t retrieve_threads = 8;
 };
 
-/// The door for DIMSE: C-ECHO and C-STORE as a provider. docs/reference/dimse.md lists what it takes and answers.
-/// Spec:     DICOM PS3.8 §9, PS3.7 §9.1, PS3.4 Annexes A and B
+/// The door for DIMSE: C-ECHO, C-STORE, C-FIND, C-GET and C-MOVE as a provider. docs/reference/dimse.md lists what it takes and answers.
+/// Spec:     DICOM PS3.8 §9, PS3.7 §9.1, PS3.4 Annexes A, B and C
 /// Requires: archive and runtime outlive it
 /// Threads:  safe
 /// Security: an AE title proves nothing: who comes is known by title and address. What a peer may do is decided in the archive.

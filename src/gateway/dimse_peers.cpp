@@ -53,9 +53,37 @@ Result<void> take_network(DimsePeer& peer, const std::string& text) {
     return {};
 }
 
+Result<void> take_port(DimsePeer& peer, std::string_view text) {
+    const auto* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, peer.port);
+    if (error != std::errc() || stop != end || peer.port == 0)
+        return fail(ErrorCode::invalid_argument, "'" + std::string(text) + "' is no port");
+    return {};
+}
+
+Result<void> check(const DimsePeer& peer) {
+    if ((peer.query || peer.retrieve) && peer.device.empty())
+        return fail(ErrorCode::invalid_argument, "who queries or retrieves does it as a device: device=NAME (fiducial device add)");
+    if (peer.port != 0 && (peer.ae_title == "*" || peer.prefix_bits != 128))
+        return fail(ErrorCode::invalid_argument, "port=N is of one peer, with an AE title and an address of its own");
+    if (peer.port != 0 && !peer.plain && !peer.is_loopback())
+        return fail(ErrorCode::invalid_argument,
+                    "port=N goes with plain: objects are moved without TLS, which beyond this machine is to be said");
+    return {};
+}
+
 Result<void> take_word(DimsePeer& peer, const std::string& word) {
+    static constexpr std::string_view kDevice = "device=", kPort = "port=";
     if (word == "plain")
         peer.plain = true;
+    else if (word == "query")
+        peer.query = true;
+    else if (word == "retrieve")
+        peer.retrieve = true;
+    else if (word.starts_with(kDevice) && word.size() > kDevice.size())
+        peer.device = word.substr(kDevice.size());
+    else if (word.starts_with(kPort))
+        return take_port(peer, std::string_view(word).substr(kPort.size()));
     else if (word == "set-aside=warning")
         peer.set_aside = SetAsideAnswer::warning;
     else if (word == "set-aside=success")
@@ -63,7 +91,8 @@ Result<void> take_word(DimsePeer& peer, const std::string& word) {
     else if (word == "set-aside=failure")
         peer.set_aside = SetAsideAnswer::failure;
     else
-        return fail(ErrorCode::invalid_argument, "'" + word + "' is neither plain nor set-aside=warning, =success or =failure");
+        return fail(ErrorCode::invalid_argument,
+                    "'" + word + "' is none of plain, set-aside=warning, =success, =failure, device=NAME, query, retrieve, port=N");
     return {};
 }
 
@@ -79,6 +108,22 @@ bool DimsePeer::is_loopback() const {
     return (prefix_bits >= kMappedBits + 8 && same_bits(network, kV4, kMappedBits + 8)) || (prefix_bits == 128 && network == kV6);
 }
 
+std::string DimsePeer::address() const {
+    static constexpr Address kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    char text[INET6_ADDRSTRLEN] = {};
+    if (same_bits(network, kMapped, kMappedBits))
+        ::inet_ntop(AF_INET, network.data() + 12, text, sizeof text);
+    else
+        ::inet_ntop(AF_INET6, network.data(), text, sizeof text);
+    return text;
+}
+
+std::string DimsePeer::network_text() const {
+    if (prefix_bits == 128) return address();
+    const auto text = address();
+    return text + "/" + std::to_string(text.find(':') == std::string::npos ? prefix_bits - kMappedBits : prefix_bits);
+}
+
 Result<DimsePeer> parse_dimse_peer(std::string_view text) {
     const auto parse = [&]() -> Result<DimsePeer> {
         std::istringstream words{std::string(text)};
@@ -88,6 +133,7 @@ Result<DimsePeer> parse_dimse_peer(std::string_view text) {
         if (!dicom::is_ae_title(peer.ae_title)) return fail(ErrorCode::invalid_argument, "that is no AE title");
         FID_CHECK(take_network(peer, network));
         while (words >> word) FID_CHECK(take_word(peer, word));
+        FID_CHECK(check(peer));
         return peer;
     };
     auto peer = parse();

@@ -59,9 +59,29 @@ TEST(DimsePeers, WhatIsWrongIsNamedWithItsLine) {
     EXPECT_NE(said("CT1 192.0.2.1/33").find("prefix"), std::string::npos);
     EXPECT_NE(said("CT1 192.0.2.1/x").find("prefix"), std::string::npos);
     EXPECT_NE(said("CT1 192.0.2.1/").find("prefix"), std::string::npos);
-    EXPECT_NE(said("CT1 192.0.2.1 plane").find("'plane' is neither"), std::string::npos);
+    EXPECT_NE(said("CT1 192.0.2.1 plane").find("'plane' is none of"), std::string::npos);
     EXPECT_FALSE(address_of_socket("192.0.2.1"));
     EXPECT_FALSE(address_of_socket("nowhere:1"));
+}
+
+TEST(DimsePeers, WhatAPeerMayIsSwitchedOnForIt) {
+    const auto plain = parse_dimse_peer("CT1 192.0.2.7 plain");
+    ASSERT_TRUE(plain);
+    EXPECT_TRUE(plain->device.empty() && !plain->query && !plain->retrieve && plain->port == 0);
+    const auto workstation = parse_dimse_peer("WS3 192.0.2.8 plain device=ws3 query retrieve port=11112");
+    ASSERT_TRUE(workstation) << workstation.error().message;
+    EXPECT_EQ(workstation->device, "ws3");
+    EXPECT_TRUE(workstation->query && workstation->retrieve);
+    EXPECT_EQ(workstation->port, 11112);
+    EXPECT_EQ(workstation->address(), "192.0.2.8");
+    EXPECT_EQ(workstation->network_text(), "192.0.2.8");
+    EXPECT_EQ(parse_dimse_peer("* 192.0.2.0/24")->network_text(), "192.0.2.0/24");
+    EXPECT_EQ(parse_dimse_peer("* 2001:db8::/32")->network_text(), "2001:db8::/32");
+    EXPECT_EQ(parse_dimse_peer("WS3 2001:db8::9 plain port=104")->address(), "2001:db8::9");
+    for (const auto* wrong : {"WS3 192.0.2.8 query", "WS3 192.0.2.8 retrieve", "WS3 192.0.2.8 device=", "WS3 192.0.2.8 plain port=0",
+                              "WS3 192.0.2.8 plain port=65536", "WS3 192.0.2.8 plain port=", "* 192.0.2.8 plain port=104",
+                              "WS3 192.0.2.0/24 plain port=104", "WS3 192.0.2.8 port=104"})
+        EXPECT_EQ(parse_dimse_peer(wrong).error().code, ErrorCode::invalid_argument) << wrong;
 }
 
 }  // namespace

@@ -9,22 +9,8 @@ namespace fiducial::gateway::impl {
 namespace {
 
 constexpr std::size_t kPieceBytes = 262'144;
-constexpr std::size_t kCommentCharacters = 64;  // LO
-constexpr std::uint64_t kMostLogged = 20;       // refusals of one association
-constexpr std::chrono::minutes kPermitted{1};   // after which a long association is asked about anew
-
-/// What fits into Error Comment (0000,0902): plain characters of the default repertoire.
-std::string comment_of(std::string_view text) {
-    std::string out(text.substr(0, kCommentCharacters));
-    std::replace_if(
-        out.begin(), out.end(), [](char c) { return c < 0x20 || c > 0x7e || c == '\\'; }, '?');
-    return out;
-}
-
-/// Whether it was the archive that failed, so that the log says why and the peer only what kind of thing it was.
-bool is_ours(ErrorCode code) {
-    return code == ErrorCode::io || code == ErrorCode::internal || code == ErrorCode::corrupt || code == ErrorCode::permission;
-}
+constexpr std::uint64_t kMostLogged = 20;      // refusals of one association
+constexpr std::chrono::minutes kPermitted{1};  // after which a long association is asked about anew
 
 }  // namespace
 
@@ -93,9 +79,7 @@ net::Task<Result<std::size_t>> DimseAssociation::read_piece() {
 Result<void> DimseAssociation::open_session() {
     const auto now = system_clock().steady_now();
     if (session_ && now - permitted_ < kPermitted) return {};
-    FID_TRY(auto who, door_.archive.authenticate_device(association_.request().calling_ae_title));
-    who.address = association_.peer();
-    who.door = "dimse";
+    FID_TRY(const auto who, requester());
     const auto& peer = association_.peer();
     FID_TRY(auto session,
             door_.archive.begin_ingest(who, "dimse " + association_.request().calling_ae_title + " " + peer.substr(0, peer.rfind(':'))));

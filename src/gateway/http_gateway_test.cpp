@@ -142,10 +142,8 @@ private:
         std::size_t next = 0, at = 0;
 
         std::size_t instance_count() const override { return found.size(); }
-        Result<std::optional<archive::RetrievedInstance>> next_instance() override {
-            if (next == found.size()) return std::optional<archive::RetrievedInstance>();
-            const auto& file = found[next++];
-            at = 0;
+        archive::RetrievedInstance listed(std::size_t index) const override {
+            const auto& file = found[index];
             archive::RetrievedInstance out;
             out.study_uid = file.study;
             out.series_uid = file.series;
@@ -154,6 +152,11 @@ private:
             out.prefix_size = 2;
             out.data_set_size = file.bytes.size() - 2;
             return out;
+        }
+        Result<std::optional<archive::RetrievedInstance>> next_instance() override {
+            if (next == found.size()) return std::optional<archive::RetrievedInstance>();
+            at = 0;
+            return listed(next++);
         }
         Result<std::size_t> read(MutableByteView out) override {
             const auto& bytes = found[next - 1].bytes;

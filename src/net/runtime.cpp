@@ -3,6 +3,7 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -147,6 +148,11 @@ void Runtime::stop(std::chrono::milliseconds grace) {
 Task<void> sleep_for(std::chrono::milliseconds time) {
     asio::steady_timer timer(co_await asio::this_coro::executor, time);
     co_await timer.async_wait(asio::use_awaitable);
+}
+
+Task<void> both_to_the_end(Task<void> first, Task<void> second) {
+    using namespace asio::experimental::awaitable_operators;
+    co_await (std::move(first) && std::move(second));
 }
 
 struct BlockingPool::Impl {

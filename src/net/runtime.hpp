@@ -58,6 +58,19 @@ private:
 /// Suspends the calling coroutine.
 Task<void> sleep_for(std::chrono::milliseconds time);
 
+/// Use both(). Ends when both have.
+Task<void> both_to_the_end(Task<void> first, Task<void> second);
+
+/// Runs two coroutines at once, both where the caller is, one at a time. Returns: what both gave, once both have.
+template <typename A, typename B>
+Task<std::pair<A, B>> both(Task<A> first, Task<B> second) {
+    std::optional<A> a;
+    std::optional<B> b;
+    const auto keep = [](auto task, auto& out) -> Task<void> { out.emplace(co_await std::move(task)); };
+    co_await both_to_the_end(keep(std::move(first), a), keep(std::move(second), b));
+    co_return std::pair<A, B>(std::move(*a), std::move(*b));
+}
+
 /// Threads for work that blocks: disk, SQL, long computations. Its queue has a bound; when it is full, the work is refused at once
 /// with unavailable, so that load shows at the door instead of growing in memory.
 /// Threads: safe.

@@ -11,6 +11,7 @@
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
@@ -56,6 +57,8 @@ public:
         co_return count;
     }
 
+    Result<std::optional<std::size_t>> read_available(MutableByteView out) override { return read_available_from(socket_, out); }
+
     Task<Result<void>> write(ByteView first, ByteView second) override {
         const std::array<asio::const_buffer, 2> pieces{asio::buffer(first.data(), first.size()),
                                                        asio::buffer(second.data(), second.size())};
@@ -95,6 +98,19 @@ protected:
             if (error) break;
         }
         close_now(false);
+    }
+
+    template <typename Layer>
+    Result<std::optional<std::size_t>> read_available_from(Layer& layer, MutableByteView out) {
+        if (dead()) return fail(translate({}));
+        error_code error;
+        socket_.non_blocking(true, error);
+        const auto count = layer.read_some(asio::buffer(out.data(), out.size()), error);
+        if (error == asio::error::would_block) return std::optional<std::size_t>();
+        if (error == asio::error::eof) return std::optional<std::size_t>(0);
+        if (error) return fail(translate(error));
+        acknowledge();
+        return std::optional<std::size_t>(count);
     }
 
     Error translate(const error_code& error) const {
@@ -176,6 +192,8 @@ public:
         co_return count;
     }
 
+    Result<std::optional<std::size_t>> read_available(MutableByteView out) override { return read_available_from(tls_, out); }
+
     Task<Result<void>> write(ByteView first, ByteView second) override {
         // One record at a time is taken from one buffer: gather small pieces, so that they share records.
         const std::size_t total = first.size() + second.size();
@@ -218,6 +236,30 @@ Result<tcp::endpoint> endpoint_of(const ListenSettings& settings) {
 }
 
 }  // namespace
+
+Task<Result<std::shared_ptr<Stream>>> connect(ConnectSettings settings) {
+    error_code error;
+    const auto address = asio::ip::make_address(settings.address, error);
+    if (error) co_return fail(ErrorCode::invalid_argument, settings.address + " is not a numeric IP address");
+    const auto executor = co_await asio::this_coro::executor;
+    const auto socket = std::make_shared<tcp::socket>(executor);
+    bool too_late = false;
+    asio::steady_timer timer(executor, settings.timeout);
+    timer.async_wait([weak = std::weak_ptr(socket), &too_late](const error_code& stopped) {
+        const auto waiting = weak.lock();  // else the coroutine has ended, and too_late with it
+        if (stopped || !waiting) return;
+        too_late = true;
+        error_code ignored;
+        waiting->close(ignored);
+    });
+    const tcp::endpoint endpoint(address, settings.port);
+    auto [failed] = co_await socket->async_connect(endpoint, kToken);
+    timer.cancel();
+    if (too_late) co_return fail(ErrorCode::timeout, "nobody answers at " + text_of(endpoint));
+    if (failed) co_return fail(ErrorCode::unavailable, "connecting to " + text_of(endpoint) + ": " + failed.message());
+    std::shared_ptr<Stream> out = std::make_shared<TcpStream>(std::move(*socket), settings.quick_acknowledgements);
+    co_return out;
+}
 
 struct Listener::Impl {
     explicit Impl(const Executor& executor) : base(executor), strand(asio::make_strand(executor)), acceptor(strand) {}

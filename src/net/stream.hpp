@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/bytes.hpp"
@@ -22,6 +23,8 @@ public:
     virtual Task<Result<void>> handshake() = 0;
     /// Returns: bytes read, 0 at the peer's orderly end. Over TLS an end without close_notify is an error (truncation).
     virtual Task<Result<std::size_t>> read_some(MutableByteView out) = 0;
+    /// Reads what has come already. Returns: bytes read, 0 at the peer's orderly end; nothing where none have come.
+    virtual Result<std::optional<std::size_t>> read_available(MutableByteView out) = 0;
     /// Writes all of both, gathered into as few segments as can be.
     virtual Task<Result<void>> write(ByteView first, ByteView second) = 0;
     /// Ends the connection in order: says to the peer that no more comes, discards what it still sends for up to linger, closes.
@@ -38,6 +41,16 @@ public:
     virtual const std::string& peer() const = 0;  // "192.0.2.1:104", "[2001:db8::1]:104"
     virtual bool secure() const = 0;
 };
+
+struct ConnectSettings {
+    std::string address;  // numeric
+    std::uint16_t port = 0;
+    std::chrono::milliseconds timeout{10'000};
+    bool quick_acknowledgements = false;  // as in ListenSettings
+};
+/// Connects, plain. The stream lives on the executor of the coroutine that awaits this. Requires: that is a strand.
+/// Errors: invalid_argument (address); unavailable: nobody answers there; timeout
+Task<Result<std::shared_ptr<Stream>>> connect(ConnectSettings settings);
 
 struct ListenSettings {
     std::string address = "127.0.0.1";         // numeric; "0.0.0.0" and "::" mean all

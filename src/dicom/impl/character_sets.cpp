@@ -8,6 +8,7 @@
 #include <map>
 #include <vector>
 
+#include "base/utf8.hpp"
 #include "dicom/impl/text.hpp"
 
 namespace fiducial::dicom::impl {
@@ -66,11 +67,23 @@ int registration_of(std::string_view term) {
 
 class Converter {
 public:
-    explicit Converter(const char* from) : handle_(iconv_open("UTF-8", from)) {}
+    explicit Converter(const char* from, const char* to = "UTF-8") : handle_(iconv_open(to, from)) {}
     Converter(const Converter&) = delete;
     Converter& operator=(const Converter&) = delete;
     ~Converter() {
         if (handle_ != bad()) iconv_close(handle_);
+    }
+    // Returns: all of the text, or nothing where it cannot be said so.
+    std::optional<std::string> convert(std::string_view text) {
+        if (handle_ == bad()) return std::nullopt;
+        iconv(handle_, nullptr, nullptr, nullptr, nullptr);
+        std::string input(text), out(text.size() * 4 + 8, '\0');
+        char* in = input.data();
+        char* to = out.data();
+        std::size_t in_left = input.size(), to_left = out.size();
+        if (iconv(handle_, &in, &in_left, &to, &to_left) != 0) return std::nullopt;  // more than 0: something like it was taken instead
+        out.resize(out.size() - to_left);
+        return out;
     }
     // Appends as UTF-8. Returns: whether every byte had a meaning.
     bool append(std::string& out, std::string_view raw) {
@@ -107,6 +120,11 @@ private:
 Converter& converter(const char* name) {
     thread_local std::map<std::string, Converter> kept;
     return kept.try_emplace(name, name).first->second;
+}
+
+Converter& converter_to(const char* name) {
+    thread_local std::map<std::string, Converter> kept;
+    return kept.try_emplace(name, "UTF-8", name).first->second;
 }
 
 // Reads text with code extensions.
@@ -181,29 +199,121 @@ Decoded whole(const char* name, std::string_view raw) {
     return out;
 }
 
+// A character as the set writes it; nothing where it has none such.
+std::optional<std::string> code_of(const CodeSet& set, std::string_view character) {
+    auto bytes = converter_to(set.iconv_name).convert(character);
+    if (!bytes) return std::nullopt;
+    const auto strip = [&](char lead) {  // EUC's other sets stand behind a lead byte
+        if (bytes->size() < 2 || bytes->front() != lead) return false;
+        bytes->erase(0, 1);
+        return true;
+    };
+    if (set.registration == 159 && !strip('\x8f')) return std::nullopt;
+    if (set.registration == 13 && !strip('\x8e')) return std::nullopt;
+    if (bytes->size() != (set.two_bytes ? 2u : 1u)) return std::nullopt;
+    for (auto& byte : *bytes) {
+        if (static_cast<unsigned char>(byte) < 0xa0) return std::nullopt;
+        if (!set.right) byte = static_cast<char>(byte & 0x7f);
+    }
+    return bytes;
+}
+
+// Writes text with code extensions.
+class ExtendedEncoder {
+public:
+    ExtendedEncoder(std::vector<const CodeSet*> sets, const CodeSet* left, const CodeSet* right, std::string_view delimiters)
+        : sets_(std::move(sets)), first_left_(left), first_right_(right), left_(left), right_(right), delimiters_(delimiters) {}
+
+    std::optional<std::string> run(std::string_view text) {
+        for (std::size_t at = 0; at < text.size();) {
+            const auto length = utf8_sequence(text, at);
+            if (length == 0) return std::nullopt;
+            const auto character = text.substr(at, length);
+            at += length;
+            if (length > 1) {
+                if (!put(character)) return std::nullopt;
+                continue;
+            }
+            designate(*first_left_);
+            out_ += character;
+            const bool control = static_cast<unsigned char>(character[0]) < 0x20;
+            if (control || delimiters_.find(character[0]) != std::string_view::npos) right_ = first_right_;
+        }
+        designate(*first_left_);
+        return std::move(out_);
+    }
+
+private:
+    void designate(const CodeSet& set) {
+        auto& current = set.right ? right_ : left_;
+        if (current == &set) return;
+        out_ += '\x1b';
+        out_ += set.escape;
+        current = &set;
+    }
+    bool put(std::string_view character) {
+        for (const auto* set : sets_) {
+            const auto code = code_of(*set, character);
+            if (!code) continue;
+            designate(*set);
+            out_ += *code;
+            return true;
+        }
+        return false;
+    }
+
+    const std::vector<const CodeSet*> sets_;  // what may be used beside ASCII
+    const CodeSet* first_left_;
+    const CodeSet* first_right_;
+    const CodeSet* left_;
+    const CodeSet* right_;
+    std::string_view delimiters_;
+    std::string out_;
+};
+
+// What the values of Specific Character Set designate.
+struct Designated {
+    std::vector<const CodeSet*> sets;
+    const CodeSet* left = set_of(6);  // at the beginning, and again behind delimiters
+    const CodeSet* right = nullptr;
+    bool known = true;
+};
+Designated designated_by(std::string_view character_set) {
+    Designated out;
+    for (std::size_t from = 0, index = 0; from <= character_set.size(); ++index) {
+        const auto to = std::min(character_set.find('\\', from), character_set.size());
+        const int number = registration_of(trim(character_set.substr(from, to - from)));
+        const CodeSet* set = set_of(number);
+        if (set == nullptr) out.known = false;
+        if (set != nullptr && number != 6 && number != 14) out.sets.push_back(set);
+        if (index == 0 && set != nullptr) {
+            if (number == 13) out.left = set_of(14);
+            if (set->right) out.right = set;
+        }
+        from = to + 1;
+    }
+    return out;
+}
+
 }  // namespace
 
 Decoded decode_text(std::string_view raw, std::string_view character_set, std::string_view delimiters) {
     const auto first = character_set.substr(0, character_set.find('\\'));
     if (first == "GB18030") return whole("GB18030", raw);
     if (first == "GBK") return whole("GBK", raw);
-    const CodeSet* left = set_of(6);
-    const CodeSet* right = nullptr;
-    bool known = true;
-    for (std::size_t from = 0, index = 0; from <= character_set.size(); ++index) {
-        const auto to = std::min(character_set.find('\\', from), character_set.size());
-        const int number = registration_of(trim(character_set.substr(from, to - from)));
-        const CodeSet* set = set_of(number);
-        if (set == nullptr) known = false;
-        if (index == 0 && set != nullptr) {
-            if (number == 13) left = set_of(14);
-            if (set->right) right = set;
-        }
-        from = to + 1;
-    }
-    auto out = ExtendedDecoder(left, right, delimiters).run(raw);
-    out.known = known;
+    const auto sets = designated_by(character_set);
+    auto out = ExtendedDecoder(sets.left, sets.right, delimiters).run(raw);
+    out.known = sets.known;
     return out;
+}
+
+std::optional<std::string> encode_text(std::string_view text, std::string_view character_set, std::string_view delimiters) {
+    const auto first = character_set.substr(0, character_set.find('\\'));
+    if (first == "ISO_IR 192") return is_utf8(text) ? std::optional(std::string(text)) : std::nullopt;
+    if (first == "GB18030" || first == "GBK") return converter_to(first == "GBK" ? "GBK" : "GB18030").convert(text);
+    auto sets = designated_by(character_set);
+    if (!sets.known) return std::nullopt;
+    return ExtendedEncoder(std::move(sets.sets), sets.left, sets.right, delimiters).run(text);
 }
 
 }  // namespace fiducial::dicom::impl

@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,5 +16,11 @@ struct Decoded {
 /// `delimiters`: characters that switch back to the first character set, beside the control characters that always do.
 /// Spec: PS3.3 C.12.1.1.2, PS3.5 §6.1.2.
 Decoded decode_text(std::string_view raw, std::string_view character_set, std::string_view delimiters);
+
+/// The other way round: text in UTF-8 in a character set; with code extensions the first of its terms that has a character is used for it,
+/// and before a delimiter or control character all is as at the beginning.
+/// Returns: nothing where the set does not have all the characters, or is not known.
+/// Spec: PS3.5 §6.1.2.4, §6.1.2.5. Requires: UTF-8.
+std::optional<std::string> encode_text(std::string_view text, std::string_view character_set, std::string_view delimiters);
 
 }  // namespace fiducial::dicom::impl

@@ -45,7 +45,17 @@ std::string from_latin1(std::string_view raw) {
     return out;
 }
 
+// What switches back to the first character set.
+std::string_view delimiters_of(TextKind kind) {
+    return kind == TextKind::person_names ? "\\^=" : kind == TextKind::multi_valued ? "\\" : "";
+}
+
 }  // namespace
+
+std::optional<std::string> from_utf8(std::string_view text, std::string_view character_set, TextKind kind) {
+    if (plain(text)) return std::string(text);
+    return encode_text(text, character_set, delimiters_of(kind));
+}
 
 Converted to_utf8(std::string_view raw, std::string_view character_set, TextKind kind) {
     if (plain(raw)) return {std::string(raw), TextDefect::none};
@@ -57,7 +67,7 @@ Converted to_utf8(std::string_view raw, std::string_view character_set, TextKind
         if (is_utf8(raw)) return {std::string(raw), TextDefect::none};
         return {repaired_utf8(raw), TextDefect::not_convertible};
     }
-    auto decoded = decode_text(raw, character_set, kind == TextKind::person_names ? "\\^=" : kind == TextKind::multi_valued ? "\\" : "");
+    auto decoded = decode_text(raw, character_set, delimiters_of(kind));
     if (!decoded.known && is_utf8(raw)) return {std::string(raw), TextDefect::unknown_character_set};
     if (!is_utf8(decoded.text)) return {repaired_utf8(decoded.text), TextDefect::not_convertible};
     return {std::move(decoded.text), !decoded.known     ? TextDefect::unknown_character_set

@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,9 @@ enum class TextKind : std::uint8_t { single, multi_valued, person_names };
 /// Turns text of a data set into UTF-8. What cannot be converted becomes U+FFFD, never an error.
 /// Spec: PS3.3 C.12.1.1.2, PS3.5 §6.1, code extensions by ISO 2022 included.
 Converted to_utf8(std::string_view raw, std::string_view character_set, TextKind kind);
+
+/// The other way round. Returns: nothing where the character set does not have it all. Requires: UTF-8.
+std::optional<std::string> from_utf8(std::string_view text, std::string_view character_set, TextKind kind);
 
 /// Splits at backslashes; each value without its padding. An empty text has no values.
 std::vector<std::string> split_values(std::string_view text, bool keep_leading_spaces = false);

@@ -9,7 +9,10 @@
 
 #include "archive/archive.hpp"
 #include "base/clock.hpp"
+#include "dicom/negotiation.hpp"
+#include "dicom/query_retrieve.hpp"
 #include "dimse/provider.hpp"
+#include "dimse/store_user.hpp"
 #include "gateway/dimse_gateway.hpp"
 #include "net/runtime.hpp"
 
@@ -26,16 +29,23 @@ private:
     std::map<std::pair<std::string, std::uint16_t>, std::uint64_t> counts_;
 };
 
+/// What fits into Error Comment (0000,0902): plain characters of the default repertoire.
+std::string comment_of(std::string_view text);
+/// Whether it was the archive that failed, so that the log says why and the peer only what kind of thing it was.
+bool is_ours(ErrorCode code);
+
 /// What all associations share.
 struct DimseDoor {
     archive::Archive& archive;
     const DimseGatewaySettings settings;
-    net::BlockingPool ingesting;  // an association has at most one job in it, so that it is never found full
+    // An association has at most one job in each, so that they are never found full.
+    net::BlockingPool ingesting, retrieving;
     CommandCounts counts;
-    std::atomic<std::uint64_t> received_bytes = 0;
+    std::atomic<std::uint64_t> received_bytes = 0, sent_bytes = 0;
 
     DimseDoor(archive::Archive& used, DimseGatewaySettings given);
     bool is_storage(std::string_view sop_class) const;
+    dicom::Served served(const DimsePeer& peer, std::string_view abstract_syntax) const;
 };
 
 /// What becomes of a C-STORE.
@@ -56,6 +66,27 @@ private:
     net::Task<Result<void>> serve_messages();
     net::Task<Result<void>> answer(const dimse::Message& message);
 
+    // dimse_query.cpp
+    Result<archive::Requester> requester();
+    Result<void> check_model(const dimse::Message& message, dicom::CommandField command) const;
+    dicom::QueryOptions options_of(const dimse::Message& message) const;
+    net::Task<Result<bool>> read_identifier(Bytes& out);
+    net::Task<Result<void>> answer_query(const dimse::Message& message, std::uint16_t status);
+    net::Task<Result<void>> refuse_query(const dimse::Message& message, const Error& error);
+    void count(const dimse::Message& message, std::uint16_t status);
+
+    // dimse_find.cpp
+    net::Task<Result<void>> find(const dimse::Message& message);
+
+    // dimse_retrieve.cpp
+    struct Retrieving;
+    net::Task<Result<void>> get(const dimse::Message& message);
+    net::Task<Result<void>> move(const dimse::Message& message);
+    net::Task<Result<bool>> open_retrieval(Retrieving& retrieving, dicom::CommandField command);
+    net::Task<Result<bool>> after_object(Retrieving& retrieving, const dimse::SentObject& sent);
+    net::Task<Result<void>> move_to(const DimsePeer& destination, Retrieving& retrieving);
+    net::Task<Result<void>> finish_retrieval(const Retrieving& retrieving);
+
     // dimse_store.cpp
     net::Task<Result<void>> store(const dimse::Message& message);
     net::Task<Result<StoreAnswer>> take_object(const dimse::Message& message);
@@ -72,7 +103,8 @@ private:
     bool in_instance_ = false;
     SteadyTime permitted_{};
     Bytes piece_;
-    std::uint64_t bytes_ = 0, echoes_ = 0, stored_ = 0, duplicates_ = 0, set_aside_ = 0, refused_ = 0;
+    std::uint64_t bytes_ = 0, echoes_ = 0, stored_ = 0, duplicates_ = 0, set_aside_ = 0, refused_ = 0, queries_ = 0, found_ = 0,
+                  queries_refused_ = 0, sent_ = 0, sent_bytes_ = 0, send_failures_ = 0;
 };
 
 }  // namespace fiducial::gateway::impl

@@ -1,0 +1,31 @@
+#pragma once
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "dicom/attributes.hpp"
+
+namespace fiducial::dicom {
+
+/// The data set that stands beside a C-FIND, C-GET or C-MOVE: what is asked for, or what was found.
+/// Spec: PS3.4 §C.4.1.1.3, §C.4.2.1.4
+struct Identifier {
+    Attributes attributes;            // UTF-8; a key without values is universal
+    std::map<Tag, Attributes> items;  // sequences: the first item, none in it where there is none
+    std::string character_set;        // Specific Character Set as it came; empty: ASCII
+};
+
+/// Reads an identifier. Defects in a value cost that value.
+/// Errors: malformed, unsupported (transfer syntax), limit_exceeded: more than kMostIdentifierBytes, or nested too deep
+Result<Identifier> decode_identifier(ByteView data_set, std::string_view transfer_syntax);
+inline constexpr std::size_t kMostIdentifierBytes = std::size_t{1} << 20;
+
+/// Writes an identifier in Explicit or Implicit VR Little Endian. In its character set where that has all of the text, else in UTF-8
+/// (ISO_IR 192); which of them is said in it, where there is more than ASCII or a character set was asked for. Values that their VR cannot
+/// say are left empty.
+/// Requires: transfer_syntax is one of these two
+Bytes encode_identifier(const Identifier& identifier, std::string_view transfer_syntax);
+
+}  // namespace fiducial::dicom
