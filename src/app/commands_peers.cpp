@@ -107,6 +107,34 @@ void add_peer_check(CLI::App& peer, Globals& globals, Action& action) {
     });
 }
 
+void add_peer_knocks(CLI::App& peer, Globals& globals, Action& action) {
+    auto* command = peer.add_subcommand("knocks", "Who asked the running archive for an association and was not let in");
+    command->footer("The last hundred, as long as the archive runs. To let one in: a line in [dimse] peers, and a restart.");
+    command->callback([&globals, &action] {
+        action = [&globals]() -> Result<int> {
+            const auto answered = perform(
+                globals, kKnocksOperation, {}, [](const json::object&) {}, archive::Service::Ledger::none);
+            if (!answered && answered.error().code == ErrorCode::not_found)
+                return fail(ErrorCode::not_found, "no archive is running on this site, so that nobody could knock");
+            FID_TRY(const auto answer, answered);
+            if (globals.json) {
+                print_json(answer);
+                return 0;
+            }
+            for (const auto& item : answer.at("knocks").get_array()) {
+                const auto& knock = item.get_object();
+                std::printf("%s %s from %s to %s %s: %s\n", shown::text(knock, "last").c_str(),
+                            shown::padded(shown::text(knock, "callingAeTitle"), 16).c_str(),
+                            shown::padded(shown::text(knock, "address"), 15).c_str(),
+                            shown::padded(shown::text(knock, "calledAeTitle"), 16).c_str(),
+                            shown::counted(shown::number(knock, "times"), "time", "times").c_str(), shown::text(knock, "why").c_str());
+            }
+            if (answer.at("knocks").get_array().empty()) std::printf("nobody was turned away\n");
+            return 0;
+        };
+    });
+}
+
 }  // namespace
 
 void add_peer_commands(CLI::App& cli, Globals& globals, Action& action) {
@@ -114,6 +142,7 @@ void add_peer_commands(CLI::App& cli, Globals& globals, Action& action) {
     peer->require_subcommand(1);
     add_peer_list(*peer, globals, action);
     add_peer_check(*peer, globals, action);
+    add_peer_knocks(*peer, globals, action);
 }
 
 }  // namespace fiducial::app

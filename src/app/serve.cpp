@@ -46,6 +46,19 @@ std::filesystem::path installed_viewer() {
     return !problem && std::filesystem::exists(folder / "index.html", problem) ? folder : std::filesystem::path();
 }
 
+/// Of the door alone, which lives as long as the archive serves; the archive's own operations know nothing of it.
+boost::json::object list_knocks(const gateway::Knocks& knocks) {
+    boost::json::array out;
+    for (const auto& knock : knocks.list())
+        out.push_back({{"address", knock.address},
+                       {"callingAeTitle", knock.calling_ae_title},
+                       {"calledAeTitle", knock.called_ae_title},
+                       {"why", knock.why},
+                       {"times", knock.times},
+                       {"last", to_rfc3339(knock.last)}});
+    return {{"knocks", std::move(out)}};
+}
+
 }  // namespace
 
 Result<gateway::HttpGatewaySettings> http_door_settings(const Configuration& configuration, const std::string& listen) {
@@ -96,16 +109,20 @@ Result<int> serve(const Globals& globals, const ServeOptions& options) {
     const auto name = site.configuration().site_name;
     FID_TRY(const auto service, archive::Service::open(std::move(site), archive::Service::Ledger::optional));
     service->start_upkeep();
-    FID_TRY(const auto control, ControlServer::start(socket, control_key,
-                                                     [&service](auto operation, const auto& arguments, const auto& emit, const auto& stop) {
-                                                         return service->operate(operation, arguments, emit, stop);
-                                                     }));
+    const auto knocks = std::make_shared<gateway::Knocks>();
+    FID_TRY(const auto control,
+            ControlServer::start(socket, control_key, [&](auto operation, const auto& arguments, const auto& emit, const auto& stop) {
+                if (operation == kKnocksOperation) return Result<boost::json::object>(list_knocks(*knocks));
+                return service->operate(operation, arguments, emit, stop);
+            }));
     net::Runtime runtime(kSocketThreads);
     {
         std::unique_ptr<gateway::DimseGateway> dimse_door;
         std::string dimse_where;
         if (dimse_settings) {
-            FID_TRY(dimse_door, gateway::DimseGateway::start(runtime, *service, *dimse_settings));
+            auto with_knocks = *dimse_settings;
+            with_knocks.knocks = knocks;
+            FID_TRY(dimse_door, gateway::DimseGateway::start(runtime, *service, with_knocks));
             dimse_where = dimse_settings->address + ":" + std::to_string(dimse_door->port());
             settings.other_metrics = [&dimse_door] { return dimse_door->metrics(); };
         }

@@ -16,6 +16,9 @@ struct ServeOptions {
     std::function<void(const std::string& url)> on_ready;  // says where it is, instead of the usual line
 };
 
+/// Answered by an archive that serves: who was not let in by the DIMSE door.
+inline constexpr std::string_view kKnocksOperation = "peer knocks";
+
 /// Runs the archive with its doors until a signal says stop.
 /// Returns: the exit code.
 Result<int> serve(const Globals& globals, const ServeOptions& options);

@@ -132,9 +132,15 @@ public:
     explicit DimseService(std::shared_ptr<DimseDoor> door) : door_(std::move(door)) {}
 
     dimse::Admission admit(const dimse::Caller& caller) override {
-        if (caller.request.called_ae_title != door_->settings.ae_title) return dicom::reject::kCalledAeTitleNotRecognized;
+        if (caller.request.called_ae_title != door_->settings.ae_title) {
+            note(caller, "it calls another AE title than ours");
+            return dicom::reject::kCalledAeTitleNotRecognized;
+        }
         const auto* peer = peer_of(caller.request, caller.peer, caller.secure);
-        if (peer == nullptr) return dicom::reject::kCallingAeTitleNotRecognized;
+        if (peer == nullptr) {
+            note(caller, "its AE title and address are in no line of [dimse] peers, or in one that wants TLS or plain");
+            return dicom::reject::kCallingAeTitleNotRecognized;
+        }
         dimse::Acceptance out;
         out.contexts = dicom::negotiate(caller.request.contexts,
                                         [&](std::string_view abstract_syntax) { return door_->served(*peer, abstract_syntax); });
@@ -153,6 +159,12 @@ public:
     }
 
 private:
+    void note(const dimse::Caller& caller, std::string_view why) const {
+        const auto& request = caller.request;
+        if (door_->settings.knocks)
+            door_->settings.knocks->add(caller.peer.substr(0, caller.peer.rfind(':')), request.calling_ae_title, request.called_ae_title,
+                                        why);
+    }
     const DimsePeer* peer_of(const dicom::AssociateRq& request, const std::string& socket, bool secure) const {
         const auto address = address_of_socket(socket);
         if (!address) return nullptr;

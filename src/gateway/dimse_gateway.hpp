@@ -11,6 +11,7 @@
 #include "base/result.hpp"
 #include "dimse/provider.hpp"
 #include "gateway/dimse_peers.hpp"
+#include "gateway/knocks.hpp"
 #include "net/runtime.hpp"
 #include "net/tls.hpp"
 
@@ -24,6 +25,7 @@ struct DimseGatewaySettings {
     std::vector<DimsePeer> peers;                  // who else calls is refused
     std::vector<std::string> private_sop_classes;  // storage classes besides the standard's; one that ends with a dot: all below it
     dimse::ProviderLimits limits;
+    std::shared_ptr<Knocks> knocks;  // who was not let in is told to it; may be null
     std::size_t ingest_threads = 8;
     std::size_t retrieve_threads = 8;
 };

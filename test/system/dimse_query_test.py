@@ -1,5 +1,6 @@
 """C-FIND, by DCMTK's findscu and pynetdicom, against an independent reading of the same files with pydicom."""
 import re
+import struct
 import subprocess
 import unittest
 
@@ -37,6 +38,15 @@ def key_of(rule, value):
     item = pydicom.Dataset()
     setattr(item, name.split(".")[1], value)
     return {name.split(".")[0]: [item]}
+
+
+IDENTIFY, READ, DEVICE_LISTED, BY_A_DEVICE = 1, 0, 13, 4
+
+
+def looks(site):
+    """Operation, reason and flags of every entry in the trace (docs/formats/trace.md)."""
+    log = (site.folder / "trace/trace.log").read_bytes()
+    return [(log[m.end() + 8], *struct.unpack(">H", log[m.end() + 11:m.end() + 13]), *struct.unpack(">I", log[m.end() + 54:m.end() + 58])) for m in re.finditer(rb"\x0afid\.entry1", log)]
 
 
 class Find(DimseTest):
@@ -90,6 +100,9 @@ class Find(DimseTest):
         self.check_findscu()
         self.site_.stop()
         self.assertIn("queries=", self.site_.serve_log())
+        seen = [entry for entry in looks(self.site_) if entry[:2] == (IDENTIFY, DEVICE_LISTED)]
+        self.assertGreater(len(seen), 100)
+        self.assertTrue(all(flags & BY_A_DEVICE for _, _, flags in seen))
 
     def check_matching(self, association):
         with self.subTest("every attribute and value, at every level and root"):

@@ -13,7 +13,7 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import (CTImageStorage, PatientRootQueryRetrieveInformationModelGet, PatientRootQueryRetrieveInformationModelMove, StudyRootQueryRetrieveInformationModelGet,
                                   StudyRootQueryRetrieveInformationModelMove)
 
-from dimse_query_test import keys
+from dimse_query_test import BY_A_DEVICE, DEVICE_LISTED, READ, keys, looks
 from dimse_test import DATA, DimseTest, data_set_of, digest, make_image
 from harness import files_of, wait_for
 
@@ -119,6 +119,9 @@ class Peers(RetrieveTest):
         self.check_damage()
         self.site_.stop()
         self.assertIn("sent=", self.site_.serve_log())
+        seen = [entry for entry in looks(self.site_) if entry[:2] == (READ, DEVICE_LISTED)]
+        self.assertGreater(len(seen), 20)
+        self.assertTrue(all(flags & BY_A_DEVICE for _, _, flags in seen))
 
     def check_get(self):
         with self.subTest("a study, a series, images, a patient"):
@@ -263,6 +266,10 @@ class Peers(RetrieveTest):
             scp.terminate()
             scp.wait(20)
         self.site_.run("peer", "check", "NOBODY", codes=(5,))
+        for _ in range(2):
+            self.tool("echoscu", "-aet", "STRANGER", "-aec", "FIDUCIAL", "127.0.0.1", self.port, port=self.port, code=None)
+        knock = self.site_.run("peer", "knocks")["knocks"][0]
+        self.assertEqual((knock["callingAeTitle"], knock["calledAeTitle"], knock["address"], knock["times"]), ("STRANGER", "FIDUCIAL", "127.0.0.1", 2))
 
     def check_who_may(self):
         with self.subTest("who is not let retrieve in the settings is told so"):
