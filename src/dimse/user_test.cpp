@@ -38,6 +38,7 @@ public:
     std::vector<dicom::CommandSet> commands;
     std::map<std::string, std::uint16_t> statuses;  // else success
     std::string leaves_at;                          // this instance
+    std::string silent_at;                          // likewise: it is never answered
     std::atomic<bool> released = false, echoes = true;
 
 private:
@@ -53,6 +54,7 @@ private:
             }
             const auto& instance = message->command.sop_instance;
             if (!leaves_at.empty() && instance == leaves_at) co_return fail(ErrorCode::internal, "left");
+            if (!silent_at.empty() && instance == silent_at) continue;
             std::uint16_t status = dicom::status::kSuccess;
             {
                 const std::lock_guard lock(mutex);
@@ -115,6 +117,7 @@ protected:
         out.port = provider_->port();
         out.called_ae_title = "KEEPER";
         out.calling_ae_title = "USER";
+        out.limits.answer_timeout = answer_timeout_;
         out.contexts = {{1, std::string(kCt), {std::string(kExplicit)}}, {3, "1.2.3.4", {std::string(kExplicit)}}};
         return out;
     }
@@ -147,6 +150,7 @@ protected:
     std::shared_ptr<Keeper> keeper_ = std::make_shared<Keeper>();
     std::unique_ptr<Provider> provider_;
     std::vector<Sent> seen_;
+    std::chrono::milliseconds answer_timeout_{20'000};
 };
 
 TEST_F(UserTest, Ps37_9_1_1_ObjectsArriveAsTheyAre) {
@@ -214,6 +218,14 @@ TEST_F(UserTest, APeerThatLeavesInTheMiddleIsAnError) {
     keeper_->leaves_at = "2.25.1";
     Numbers numbers({10, 20, 30});
     EXPECT_EQ(send(numbers).error().code, ErrorCode::cancelled);
+    EXPECT_EQ(seen_.size(), 1u);
+}
+
+TEST_F(UserTest, APeerThatDoesNotAnswerIsWaitedForSoLong) {
+    keeper_->silent_at = "2.25.1";
+    answer_timeout_ = 300ms;
+    Numbers numbers({10, 20, 30});
+    EXPECT_EQ(send(numbers).error().code, ErrorCode::timeout);
     EXPECT_EQ(seen_.size(), 1u);
 }
 

@@ -2,6 +2,7 @@
 import collections
 import contextlib
 import socket
+import ssl
 import subprocess
 import threading
 import unittest
@@ -10,14 +11,14 @@ import pydicom
 import pynetdicom
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, build_role, evt
-from pynetdicom.sop_class import (CTImageStorage, PatientRootQueryRetrieveInformationModelGet, PatientRootQueryRetrieveInformationModelMove, StudyRootQueryRetrieveInformationModelGet,
+from pynetdicom.sop_class import (CTImageStorage, PatientRootQueryRetrieveInformationModelGet, PatientRootQueryRetrieveInformationModelMove, StudyRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelGet,
                                   StudyRootQueryRetrieveInformationModelMove)
 
 from dimse_query_test import BY_A_DEVICE, DEVICE_LISTED, READ, keys, looks
 from dimse_test import DATA, DimseTest, data_set_of, digest, make_image
 from harness import files_of, wait_for
 
-GET, MOVE = StudyRootQueryRetrieveInformationModelGet, StudyRootQueryRetrieveInformationModelMove
+FIND, GET, MOVE = StudyRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelGet, StudyRootQueryRetrieveInformationModelMove
 PATIENT_GET, PATIENT_MOVE = PatientRootQueryRetrieveInformationModelGet, PatientRootQueryRetrieveInformationModelMove
 
 
@@ -320,6 +321,32 @@ class Peers(RetrieveTest):
             self.assertEqual((received, self.counts(answers[-1][0])), (self.digests([small[1]]), (None, 1, 2, 0)))
         self.expect_alive()
         self.assertEqual(len(self.site_.run("quarantine", "list")["quarantined"]), 2)
+
+
+class OverTls(RetrieveTest):
+    def test_query_and_get(self):
+        certificate, key = self.folder / "tls.pem", self.folder / "tls.key"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True)
+        key.chmod(0o600)
+        site = self.retrieving_site(tls_certificate=str(certificate), tls_key=str(key))
+        self.port = self.serve(site)
+        image = make_image(self.folder / "1.dcm", generate_uid(), generate_uid(), 1, size=700)
+        self.tool("storescu", "-aet", "STORESCU", "-aec", "FIDUCIAL", "+tla", "+cf", certificate, "127.0.0.1", self.port, image, port=self.port)
+        received = []
+        ae = AE(ae_title="WS")
+        for model in (FIND, GET):
+            ae.add_requested_context(model, [ImplicitVRLittleEndian])
+        ae.add_requested_context(CTImageStorage, [ExplicitVRLittleEndian])
+        association = ae.associate("127.0.0.1", self.port, ae_title="FIDUCIAL", ext_neg=[build_role(CTImageStorage, scp_role=True)], tls_args=(ssl.create_default_context(cafile=certificate), "localhost"),
+                                   evt_handlers=[(evt.EVT_C_STORE, lambda event: received.append(digest(event.request.DataSet.getvalue())) or 0x0000)])
+        self.assertTrue(association.is_established)
+        study = uids_of(image)[0]
+        for _ in range(2):
+            rows = [row.StudyInstanceUID for _, row in association.send_c_find(keys("STUDY", StudyInstanceUID=""), FIND) if row is not None]
+            self.assertEqual(rows, [study])
+            answers = list(association.send_c_get(keys("STUDY", StudyInstanceUID=study), GET))
+            self.assertEqual((answers[-1][0].Status, received.pop()), (0x0000, digest(data_set_of(image))))
+        association.release()
 
 
 @unittest.skipUnless(DATA.is_dir(), f"public test data is not there ({DATA})")
