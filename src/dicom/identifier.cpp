@@ -98,6 +98,7 @@ public:
 
 private:
     void sequence(Tag tag, const Attributes& item) {
+        if (dictionary_vr(tag) != "SQ") return;  // in Implicit VR nobody could tell that it is one
         out_.begin_sequence(tag);
         if (!item.empty()) {
             out_.begin_item();

@@ -24,7 +24,7 @@ inline constexpr std::size_t kMostIdentifierBytes = std::size_t{1} << 20;
 
 /// Writes an identifier in Explicit or Implicit VR Little Endian. In its character set where that has all of the text, else in UTF-8
 /// (ISO_IR 192); which of them is said in it, where there is more than ASCII or a character set was asked for. Values that their VR cannot
-/// say are left empty.
+/// say are left empty, sequences that the dictionary does not know left out.
 /// Requires: transfer_syntax is one of these two
 Bytes encode_identifier(const Identifier& identifier, std::string_view transfer_syntax);
 

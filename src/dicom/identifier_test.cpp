@@ -136,6 +136,17 @@ TEST(Identifier, NumbersAreWrittenAsTheirVrSays) {
     EXPECT_EQ(again.attributes.joined(0x00189313), "1.5\\-2");
 }
 
+TEST(Identifier, SequencesThatNobodyCouldTellInImplicitVrAreLeftOut) {
+    Identifier found;
+    found.attributes.set(tags::kPatientId, {"1"});
+    found.items[0x7ffc0000] = {};
+    for (const auto syntax : {kImplicitVrLittleEndian, kExplicitVrLittleEndian}) {
+        const auto again = must(decode_identifier(encode_identifier(found, syntax), syntax));
+        EXPECT_TRUE(again.items.empty());
+        EXPECT_EQ(again.attributes.first(tags::kPatientId), "1");
+    }
+}
+
 TEST(Identifier, Rejections) {
     const auto code = [](ByteView bytes, std::string_view syntax) {
         const auto read = decode_identifier(bytes, syntax);
