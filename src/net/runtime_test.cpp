@@ -47,6 +47,46 @@ TEST(Runtime, ACoroutineThatNeverEndsDoesNotHoldItUp) {
     runtime.stop(10ms);
 }
 
+TEST(Runtime, BothGoOnSideBySideAndBothAreWaitedFor) {
+    Runtime runtime(2);
+    BlockingPool pool("pool", 1, 4);
+    auto run = [&]() -> Task<Result<std::string>> {
+        std::string order;
+        std::promise<void> begun;
+        auto first = [&]() -> Task<Result<int>> {  // waits for what only the second one sets in motion
+            auto wait = [&]() -> Result<int> {
+                begun.get_future().wait();
+                return 1;
+            };
+            auto value = co_await pool.run(wait);
+            order += "first ";
+            co_return value;
+        };
+        auto second = [&]() -> Task<Result<std::string>> {
+            order += "second ";
+            begun.set_value();
+            co_return fail(ErrorCode::denied, "no");
+        };
+        const auto [one, two] = co_await both(first(), second());
+        co_return order + (one ? std::to_string(*one) : "") + (two ? "" : " " + two.error().message);
+    };
+    EXPECT_EQ(runtime.block_on(run()).value_or("broken"), "second first 1 no");
+}
+
+TEST(Runtime, BothPassOnWhatOneOfThemThrows) {
+    Runtime runtime(1);
+    auto run = []() -> Task<Result<int>> {
+        auto throws = []() -> Task<Result<int>> {
+            throw std::runtime_error("thrown");
+            co_return 1;
+        };
+        auto value = []() -> Task<Result<int>> { co_return 2; };
+        const auto [one, two] = co_await both(throws(), value());
+        co_return one ? *one : *two;
+    };
+    EXPECT_EQ(runtime.block_on(run()).error().code, ErrorCode::internal);
+}
+
 TEST(BlockingPool, RunsOnItsOwnThreadsAndComesBack) {
     Runtime runtime(1);
     BlockingPool pool("pool", 2, 16);
