@@ -73,11 +73,25 @@ struct RetrievedInstance {
     std::uint64_t file_size() const { return data_set_size + prefix_size; }
 };
 
-/// A decided, traced look. Bytes that read() gives are decrypted and checked against the anchored leaf already.
-/// Threads: one at a time.
-class Retrieval {
+/// How far the ledger vouches for a study: its newest version.
+struct StudyEvidence {
+    std::uint64_t version = 0;
+    std::string state;        // ledger::OutboxState, as a word
+    std::uint64_t block = 0;  // 0: in none yet
+    bool complete = false;    // nothing came to the study, and nothing in it changed, since
+};
+
+/// A decided, traced look at a study, or at a part of one.
+class Look {
 public:
-    virtual ~Retrieval() = default;
+    virtual ~Look() = default;
+    std::optional<StudyEvidence> evidence;  // nothing: the study has no version yet
+};
+
+/// Bytes that read() gives are decrypted and checked against the anchored leaf already.
+/// Threads: one at a time.
+class Retrieval : public Look {
+public:
     virtual std::size_t instance_count() const = 0;
     /// What next_instance() will give, counted from 0; the prefix is not known yet. Requires: index < instance_count()
     virtual RetrievedInstance listed(std::size_t index) const = 0;
@@ -90,11 +104,10 @@ public:
     virtual void skip(std::uint64_t bytes) = 0;
 };
 
-/// A decided, traced look at what instances say of themselves. What long values hold is not in it.
+/// What instances say of themselves. What long values hold is not in it.
 /// Threads: one at a time.
-class MetadataLook {
+class MetadataLook : public Look {
 public:
-    virtual ~MetadataLook() = default;
     /// Goes to the next instance. Returns: nothing at the end. Its document is a DICOM JSON object (PS3.18 Annex F) as it was made when the
     /// instance came; a BulkDataURI in it is "bulk/" and a path (dicom::BulkValue). Errors: corrupt.
     struct Document {
@@ -108,11 +121,10 @@ struct ValuePlace {
     std::uint64_t offset = 0, length = 0;  // in the data set
 };
 
-/// A decided, traced look into one instance, at any place. Bytes are checked as those of a Retrieval.
+/// One instance, at any place. Bytes are checked as those of a Retrieval.
 /// Threads: one at a time.
-class ValueLook {
+class ValueLook : public Look {
 public:
-    virtual ~ValueLook() = default;
     virtual const std::string& transfer_syntax_uid() const = 0;
     /// The value at a path (dicom::BulkValue). Errors: not_found; corrupt.
     virtual Result<ValuePlace> find(std::string_view path) = 0;

@@ -90,14 +90,9 @@ Result<std::shared_ptr<const CheckedVersion>> CheckedVersions::read(const store:
     return checked;
 }
 
-namespace {
-
-/// Whether the version's instances are what the study should hold now: nothing came or changed since.
 bool is_current(const CheckedVersion& version, std::uint64_t study_revision) {
     return version.row.study_revision > 0 && study_revision <= version.row.study_revision;
 }
-
-}  // namespace
 
 Result<void> check_listed(std::span<const store::InstanceRow> rows, const Selector& what, const CheckedVersion* version,
                           std::uint64_t study_revision) {

@@ -33,6 +33,9 @@ struct CheckedVersion {
     std::unordered_map<std::string, std::size_t> by_uid;  // SOP Instance UID → place in the manifest
 };
 
+/// Whether the version's instances are what the study should hold now: nothing came or changed since.
+bool is_current(const CheckedVersion& version, std::uint64_t study_revision);
+
 /// Checked versions of studies, the latest of each, kept for the next look.
 /// Threads: safe.
 class CheckedVersions {

@@ -372,7 +372,7 @@ Result<std::optional<StudyIdentity>> Service::identify_if_taken(const Uid& study
     return fail(identity.error());
 }
 
-Result<Service::Look> Service::look(const Requester& who, const Selector& what) {
+Result<Service::Seen> Service::look(const Requester& who, const Selector& what) {
     FID_TRY(const auto study, identify(what.study_uid));
     FID_TRY(const auto decision, permit(who, &study, Operation::read));
     // The version first: what came since is then of a later revision than it covers, never the other way round.
@@ -396,28 +396,42 @@ Result<Service::Look> Service::look(const Requester& who, const Selector& what) 
         raise("damaged_version", version.error().message);
         return fail(version.error());
     }
-    return Look{std::move(selected->rows), version ? *version : nullptr, selected->study_revision};
+    Seen seen{std::move(selected->rows), version ? *version : nullptr, selected->study_revision, {}};
+    if (seen.version) {
+        const auto number = seen.version->row.record.version;
+        const auto anchor = store_->database().read([&](database::Transaction& t) { return outbox_->anchor(t, study.study_key, number); });
+        if (!anchor && anchor.error().code != ErrorCode::not_found) return fail(anchor.error());
+        if (anchor)
+            seen.evidence = StudyEvidence{number, std::string(ledger::name_of(anchor->state)), anchor->block_number,
+                                          is_current(*seen.version, seen.study_revision)};
+    }
+    return seen;
 }
 
 Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const Selector& what) {
     FID_TRY(auto seen, look(who, what));
     retrieved_ += seen.rows.size();
-    return std::unique_ptr<Retrieval>(
+    auto out =
         std::make_unique<StoreRetrieval>(*store_, std::move(seen.rows), std::move(seen.version), seen.study_revision,
-                                         [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); }));
+                                         [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); });
+    out->evidence = std::move(seen.evidence);
+    return std::unique_ptr<Retrieval>(std::move(out));
 }
 
 Result<std::unique_ptr<MetadataLook>> Service::metadata(const Requester& who, const Selector& what) {
     FID_TRY(auto seen, look(who, what));
-    return std::unique_ptr<MetadataLook>(
+    auto out =
         std::make_unique<StoreMetadataLook>(*store_, std::move(seen.rows), std::move(seen.version), seen.study_revision,
-                                            [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); }));
+                                            [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); });
+    out->evidence = std::move(seen.evidence);
+    return std::unique_ptr<MetadataLook>(std::move(out));
 }
 
 Result<std::unique_ptr<ValueLook>> Service::values(const Requester& who, const Selector& instance) {
     FID_TRY(auto seen, look(who, instance));
     FID_TRY(auto opened, StoreValueLook::open(*store_, std::move(seen.rows.front()), seen.version.get(), seen.study_revision,
                                               [this](const store::InstanceRow& row, const Error& error) { damaged(row, error); }));
+    opened->evidence = std::move(seen.evidence);
     return std::unique_ptr<ValueLook>(std::move(opened));
 }
 
@@ -703,7 +717,7 @@ std::vector<Metric> Service::metrics() {
           static_cast<double>(store_->reencryption_status().bytes_left));
     counter("fiducial_compaction_copied_bytes_total", "Bytes that compaction wrote since the start.",
             static_cast<double>(compaction.copied_bytes));
-    if (const auto counts = store_->database().read([&](database::Transaction& t) { return store_->index().counts(t); })) {
+    if (const auto counts = counted_index()) {
         gauge("fiducial_patients", "Patients in the index.", static_cast<double>(counts->patients));
         gauge("fiducial_studies", "Studies in the index.", static_cast<double>(counts->studies));
         gauge("fiducial_instances", "Instances in the index.", static_cast<double>(counts->instances));
@@ -717,6 +731,19 @@ std::vector<Metric> Service::metrics() {
         }
     }
     return metrics;
+}
+
+std::optional<store::IndexCounts> Service::counted_index() {
+    constexpr int kShareOfTime = 1000;
+    const std::lock_guard lock(counts_mutex_);  // whoever asks meanwhile waits: one scan at a time
+    const auto now = std::chrono::steady_clock::now();
+    if (!counts_ || now >= count_again_) {
+        auto counted = store_->database().read([&](database::Transaction& t) { return store_->index().counts(t); });
+        const auto done = std::chrono::steady_clock::now();
+        if (counted) counts_ = std::move(*counted);
+        count_again_ = done + kShareOfTime * (done - now);
+    }
+    return counts_;
 }
 
 }  // namespace fiducial::archive

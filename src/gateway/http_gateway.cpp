@@ -122,6 +122,14 @@ std::string Call::base_url() const {
     return scheme + "localhost:" + std::to_string(door.port);
 }
 
+void Call::say_evidence(const archive::Look& look) {
+    if (!look.evidence) return;
+    const auto& evidence = *look.evidence;
+    std::string text = "version=" + std::to_string(evidence.version) + ", state=" + evidence.state;
+    if (evidence.block != 0) text += ", block=" + std::to_string(evidence.block);
+    response.set_header("Fiducial-Evidence", text + (evidence.complete ? ", complete" : ", complete=?0"));
+}
+
 bool Call::secure() const {
     return door.secure || door.settings.public_url.starts_with("https://");
 }

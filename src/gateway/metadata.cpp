@@ -27,6 +27,7 @@ net::Task<Result<void>> serve_metadata(Call& call, archive::Level level) {
     const auto what = call.selector(level);
     auto open = [&]() { return call.door.archive.metadata(call.who, what); };
     FID_CO_TRY(const auto look, co_await call.door.retrieving.run(open));
+    call.say_evidence(*look);
     const auto study_url = call.base_url() + "/studies/" + what.study_uid;
     const NextModel next = [&]() -> Result<std::optional<std::string>> {
         FID_TRY(const auto document, look->next());

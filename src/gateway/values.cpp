@@ -195,6 +195,7 @@ net::Task<Result<void>> serve_values(Call& call, bool are_frames, Find find) {
     auto look = co_await call.door.retrieving.run(open);
     if (!look && look.error().code == ErrorCode::unsupported) co_return co_await call.refuse(look.error(), 406);
     if (!look) co_return fail(look.error());
+    call.say_evidence(**look);
     auto places = [&]() { return find(**look); };
     auto parts = co_await call.door.retrieving.run(places);
     if (!parts && parts.error().code == ErrorCode::unsupported) co_return co_await call.refuse(parts.error(), 406);

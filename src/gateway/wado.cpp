@@ -217,6 +217,7 @@ net::Task<Result<void>> serve_retrieve(Call& call, archive::Selector what) {
     FID_CO_TRY(const auto ticket, call.door.retrievals.enter());
     auto open = [&]() { return call.door.archive.retrieve(call.who, what); };
     FID_CO_TRY(auto retrieval, co_await call.door.retrieving.run(open));
+    call.say_evidence(*retrieval);
     DicomBody body(std::move(retrieval), *acceptable);
     // The first piece comes before the answer's first byte: what fails early fails with a status.
     Bytes piece;

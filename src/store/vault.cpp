@@ -403,6 +403,13 @@ Result<void> VaultShared::commit_entries(std::vector<PendingEntry>& entries) {
     return {};
 }
 
+ObjectId new_object_id(const Clock& clock) {
+    auto id = crypto::random_bytes32();
+    const auto now_s = static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(clock.now().time_since_epoch()).count());
+    for (std::size_t i = 0; i < sizeof(now_s); ++i) id[i] = static_cast<std::uint8_t>(now_s >> (24 - 8 * i));
+    return id;
+}
+
 Vault::Vault(std::shared_ptr<VaultShared> state) : state_(std::move(state)) {}
 Vault::~Vault() = default;
 
@@ -439,7 +446,7 @@ Result<ObjectWriter> Vault::begin_object(Slot study_slot, ObjectKind kind, std::
     ObjectHeader header;
     header.kind = kind;
     header.slot = study_slot;
-    header.id = crypto::random_bytes32();
+    header.id = new_object_id();
     auto key = derive_stream_key(secrets.d, header.id, "fid.object1");
     header.commitment = key.commitment;
     return ObjectWriter(std::make_unique<ObjectWriter::State>(state_, header, std::move(key), std::move(secrets.d), expected_size));

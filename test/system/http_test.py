@@ -128,6 +128,12 @@ class Http(SystemTest):
             other = subprocess.run([VERIFY, bundle, "--trust", trust, self.files[1]], capture_output=True, text=True)
             self.assertEqual(other.returncode, 10, other.stdout)
             self.assertEqual(self.ask(f"/studies/{self.study}/evidence", who="desk", accept="application/json").status_code, 403)
+        with self.subTest("each retrieval says how far the ledger vouches for it"):
+            record = json.loads(self.ask(f"/studies/{self.study}/record", accept="application/json").text)["versions"][-1]
+            expected = f"version={record['version']}, state=settled, block={record['block']}, complete"
+            instance = f"/studies/{self.study}/series/{head.SeriesInstanceUID}/instances/{head.SOPInstanceUID}"
+            for path, accept in ((f"/studies/{self.study}", MULTIPART), (instance, SINGLE), (f"{instance}/metadata", "application/dicom+json"), (f"{instance}/frames/1", "*/*")):
+                self.assertEqual(self.ask(path, accept=accept).headers.get("Fiducial-Evidence"), expected, path)
         with self.subTest("health and metrics"):
             self.assertEqual(self.ask("/healthz", who=None, accept="*/*").status_code, 200)
             self.assertEqual(self.ask("/readyz", who=None, accept="*/*").status_code, 401)

@@ -99,6 +99,8 @@ struct Call {
     std::string base_url() const;
     /// Whether browsers reach us by TLS, be it that of a proxy.
     bool secure() const;
+    /// Puts how far the ledger vouches for what is given into the answer's header. Spec: docs/reference/http.md, RFC 8941 §3.2
+    void say_evidence(const archive::Look& look);
     net::Task<Result<void>> answer(unsigned answer_status, std::string content_type, std::string body);
     /// Answers with a problem document. status 0: that of the error table.
     net::Task<Result<void>> refuse(Error error, unsigned refuse_status = 0);

@@ -264,7 +264,7 @@ TEST(LocalNode, OneThatHangsIsStartedAgain) {
     TemporaryFolder folder;
     NodeFolder site(folder.path() / "node");
     site.settings.first_backoff = std::chrono::milliseconds(20);
-    site.settings.hung_after = std::chrono::milliseconds(1'000);
+    site.settings.hung_after = std::chrono::seconds(3);
     site.settings.stop_timeout = std::chrono::milliseconds(200);
     LocalNode node(site.settings, site.password.clone());
     must(node.start());

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "crypto/hash.hpp"
 #include "store/impl/description_format.hpp"
 #include "store/impl/segment_format.hpp"
@@ -18,6 +19,10 @@ namespace fiducial::store {
 
 inline constexpr std::size_t kExtentBytes = 32 * kSealedChunkSize;  // 1 MiB of chunks
 inline constexpr std::size_t kHashedTogether = 16;                  // chunks
+
+/// Unique, and later than those of the seconds before: the index's pages of ids are then written one after the other, however many objects
+/// there are. Spec: docs/formats/segments.md
+ObjectId new_object_id(const Clock& clock = system_clock());
 
 /// One object or mark on its way into a block.
 struct PendingEntry {
