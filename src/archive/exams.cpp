@@ -215,7 +215,7 @@ Result<std::uint64_t> Exams::recover_versions_of(const Uid& study_uid) {
     FID_TRY(const auto versions, index.versions_of(transaction, study_uid));
     for (const auto& version : versions) standing.insert(version.manifest);
     for (const auto& object : objects) {
-        if (standing.contains(object.ref.id)) continue;
+        if (standing.contains(object.ref.id) || object.state == store::ObjectState::torn) continue;  // torn: of a version that never was
         FID_TRY(const auto bytes, read_object(store_, object.ref));
         FID_TRY(const auto manifest, evidence::Manifest::decode(bytes));
         store::StudyVersionRow version;

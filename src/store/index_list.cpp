@@ -439,7 +439,8 @@ Result<std::vector<Uid>> Index::studies_with_unnamed_manifests(database::Transac
     std::string uid;
     Statement select(transaction,
                      "SELECT DISTINCT s.study_uid FROM objects o JOIN studies s ON s.id = o.study WHERE o.kind = " +
-                         std::to_string(static_cast<int>(ObjectKind::manifest)) +
+                         std::to_string(static_cast<int>(ObjectKind::manifest)) + " AND o.state <> " +
+                         std::to_string(static_cast<int>(ObjectState::torn)) +
                          " AND NOT EXISTS (SELECT 1 FROM study_versions v WHERE v.manifest = o.object_id) ORDER BY s.study_uid");
     select.out(uid);
     FID_CHECK(select.run());

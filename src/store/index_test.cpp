@@ -665,6 +665,16 @@ protected:
     StoredObject stored_[2], manifest_;
 };
 
+TEST_F(LostSegmentTest, AManifestThatAPowerCutTorePromisesNoVersion) {
+    const auto promised = [&] {
+        const auto studies = reading([&](database::Transaction& t) { return store_->index().studies_with_unnamed_manifests(t); });
+        return studies ? studies->size() : 99;
+    };
+    EXPECT_EQ(promised(), 1u) << "a version of which the index knows nothing";
+    ASSERT_TRUE(store_->change_state(manifest_.ref.id, ObjectState::torn, "a power cut"));
+    EXPECT_EQ(promised(), 0u) << "it was never acknowledged";
+}
+
 TEST_F(LostSegmentTest, IsNotMadeIntoARemovalByARebuild) {
     lose(2);
     const auto refused = store_->rebuild_index();

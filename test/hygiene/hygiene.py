@@ -106,8 +106,25 @@ def check_named_tests(files):
                     breach(page, number, f"there is no test {name}")
 
 
+def check_conformance():
+    """The conformance statement's tables are those of the code: each transfer syntax, each attribute of queries, and no other."""
+    page = ROOT / "docs/reference/conformance.md"
+    text = page.read_text()
+    syntaxes = (ROOT / "src/dicom/transfer_syntax.cpp").read_text()
+    attributes = (ROOT / "src/dicom/attributes.cpp").read_text()
+    in_code = {f"{name} {uid}" for uid, name in re.findall(r'TransferSyntax\{"([\d.]+)",\s*"([^"]+)"', syntaxes)}
+    in_code |= {f"{name} ({tag[:4]},{tag[4:]}) {vr}" for tag, name, vr in re.findall(r'QueryAttribute\{0x(\w{8}), "(\w+)", "(\w\w)"', attributes)}
+    on_page = {f"{name} {uid}" for name, uid in re.findall(r"^\| ([^|]+) \| (1\.2\.840\.10008\.1\.2[\d.]*) \|$", text, re.M)}
+    on_page |= {" ".join(row) for row in re.findall(r"^\| (?:Request Attributes Sequence > )?(\w+) \| (\(\w{4},\w{4}\)) \| (\w\w) \|", text, re.M)}
+    for row in sorted(in_code - on_page):
+        breach(page, 1, f"does not say: {row}")
+    for row in sorted(on_page - in_code):
+        breach(page, 1, f"says what the code does not: {row}")
+
+
 def main():
     files = tracked()
+    check_conformance()
     check_levels()
     for path in files:
         if path.suffix in {".cpp", ".hpp"} and (ROOT / "src") in path.parents:

@@ -37,7 +37,7 @@ def file_of(data_set):
     return out.getvalue()
 
 
-class Http(SystemTest):
+class HttpTest(SystemTest):
     def setUp(self):
         super().setUp()
         self.archive = self.site()
@@ -60,6 +60,8 @@ class Http(SystemTest):
     def client(self, who):
         return DICOMwebClient(self.archive.url, headers={"Authorization": "Bearer " + self.tokens[who]})
 
+
+class Http(HttpTest):
     def test_wado_gives_what_was_brought(self):
         with self.archive.serving():
             self.check_retrieval()
@@ -240,7 +242,7 @@ class Http(SystemTest):
         self.assertIn("TLS", refused.stderr)
 
 
-class Strangers(Http):
+class Strangers(HttpTest):
     """Clients that stall, lie and leave cost themselves only: meanwhile and afterwards the others are served. Limits in time: net/http_server_test.cpp."""
 
     def connect(self, data):

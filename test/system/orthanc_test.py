@@ -1,0 +1,113 @@
+"""Beside an ordinary PACS: a real Orthanc stores here, asks here, fetches from here and takes what is moved to it."""
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import unittest
+
+import pydicom
+import requests
+
+from dimse_test import DimseTest
+from harness import files_of, wait_for
+
+ORTHANC = shutil.which("Orthanc", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")
+
+
+def free_port():
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Orthanc:
+    """One, on free ports, with one modality: us."""
+
+    def __init__(self, folder):
+        folder.mkdir()
+        self.folder, self.http, self.dicom = folder, free_port(), free_port()
+        self.process = None
+
+    def start(self, archive_port):
+        settings = {"Name": "Orthanc", "StorageDirectory": str(self.folder / "storage"), "IndexDirectory": str(self.folder / "storage"), "HttpPort": self.http, "DicomPort": self.dicom,
+                    "DicomAet": "ORTHANC", "DefaultEncoding": "Utf8", "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "UnknownSopClassAccepted": True, "DicomModalities": {"fiducial": ["FIDUCIAL", "127.0.0.1", archive_port]},
+                    "DicomAlwaysAllowStore": True, "StorageCompression": False, "OverwriteInstances": False, "LuaScripts": [], "Plugins": []}
+        path = self.folder / "orthanc.json"
+        path.write_text(json.dumps(settings))
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen([ORTHANC, path], stdout=subprocess.DEVNULL, stderr=log)
+        wait_for(self.answers, 60, "Orthanc answers")
+
+    def answers(self):
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(f"http://127.0.0.1:{self.http}/system", timeout=5).ok
+
+    def ask(self, path, body=None):
+        url = f"http://127.0.0.1:{self.http}{path}"
+        answer = requests.get(url, timeout=300) if body is None else requests.post(url, data=body if isinstance(body, bytes) else json.dumps(body), timeout=300)
+        assert answer.ok, (path, answer.status_code, answer.text)
+        return answer
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait(60)
+            self.process = None
+
+
+class BesideOrthanc(DimseTest):
+    def setUp(self):
+        super().setUp()
+        if not ORTHANC:
+            (self.fail if os.environ.get("FIDUCIAL_TOOLS_REQUIRED") else self.skipTest)("Orthanc is not installed (deploy/dependencies test)")
+
+    def test_it_stores_asks_fetches_and_takes(self):
+        orthanc = Orthanc(self.folder / "orthanc")
+        self.addCleanup(orthanc.stop)
+        site = self.archive(peers=[f"ORTHANC 127.0.0.1 device=orthanc query retrieve port={orthanc.dicom}"])
+        site.run("device", "add", "orthanc", "--may", "store,query,retrieve")
+        samples = [p for p in files_of(self.samples()) if p.suffix == ".dcm"][::3]
+        heads = {p: pydicom.dcmread(p, stop_before_pixels=True) for p in samples}
+        orthanc.start(self.serve(site))
+        self.assertTrue(orthanc.ask("/modalities/fiducial/echo", {}).ok)
+        with self.subTest("it stores here"):
+            for path in samples:
+                orthanc.ask("/instances", path.read_bytes())
+            instances = orthanc.ask("/instances").json()
+            self.assertEqual(len(instances), len(samples))
+            orthanc.ask("/modalities/fiducial/store", {"Resources": instances, "Synchronous": True})
+        with self.subTest("it asks here"):
+            studies = {head.StudyInstanceUID: head for head in heads.values()}
+            query = orthanc.ask("/modalities/fiducial/query", {"Level": "Study", "Query": {"PatientName": "*", "StudyInstanceUID": "", "ModalitiesInStudy": ""}}).json()["ID"]
+            answers = [orthanc.ask(f"/queries/{query}/answers/{n}/content?simplify").json() for n in orthanc.ask(f"/queries/{query}/answers").json()]
+            self.assertEqual({a["StudyInstanceUID"]: a["PatientName"].rstrip("^") for a in answers}, {uid: str(head.PatientName).rstrip("^") for uid, head in studies.items()})
+        with self.subTest("it fetches from here: C-MOVE into itself"):
+            for instance in instances:
+                requests.delete(f"http://127.0.0.1:{orthanc.http}/instances/{instance}", timeout=60).raise_for_status()
+            self.assertEqual(orthanc.ask("/instances").json(), [])
+            for n in range(len(answers)):
+                orthanc.ask(f"/queries/{query}/answers/{n}/retrieve", {"TargetAet": "ORTHANC", "Synchronous": True})
+            back = orthanc.ask("/instances").json()
+            self.assertEqual(len(back), len(samples))
+            folder = self.folder / "back"
+            folder.mkdir()
+            for instance in back:
+                (folder / f"{instance}.dcm").write_bytes(orthanc.ask(f"/instances/{instance}/file").content)
+            self.assert_same(samples, files_of(folder))
+        site.stop()
+        site.run("export", "--all", "--to", self.folder / "out", timeout=600)
+        self.assert_same(samples, files_of(self.folder / "out"))
+        self.assertEqual(site.run("fsck", timeout=600)["findings"], [])
+
+    def assert_same(self, some, others):
+        """Each element and pixel, by its instance. Orthanc writes a data set anew before it sends it, so that lengths and padding may differ: dimse_test.py compares bytes."""
+        some, others = ({(file := pydicom.dcmread(path)).SOPInstanceUID: file for path in paths} for paths in (some, others))
+        self.assertEqual(set(some), set(others))
+        for uid, file in some.items():
+            self.assertEqual(file, others[uid])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
