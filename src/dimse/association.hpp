@@ -63,8 +63,8 @@ public:
     virtual net::Task<Result<Message>> answer() = 0;
     /// Reads a piece of the data set of the command that came last. Returns: bytes read, 0 at its end.
     virtual net::Task<Result<std::size_t>> read(MutableByteView out) = 0;
-    /// Whether the peer has cancelled a request, as far as has come: waits for nothing.
-    /// Requires: the request's data set has been read.
+    /// Whether the peer has cancelled a request, as far as has come: waits for nothing. To be asked again and again while one is answered:
+    /// a provider that stops ends the association here. Requires: the request's data set has been read.
     virtual net::Task<Result<bool>> cancelled(std::uint16_t message_id) = 0;
     /// Sends a command, with its data set where it has one. In one write.
     virtual net::Task<Result<void>> send(std::uint8_t context_id, const dicom::CommandSet& command, ByteView data_set) = 0;

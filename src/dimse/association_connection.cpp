@@ -67,11 +67,7 @@ net::Task<Result<void>> AssociationConnection::fill() {
         received_ = 0;
         waited_ = 0ns;
         note_idle(true);
-        if (is_stopping()) {
-            const Error stop{ErrorCode::cancelled, "the archive is stopping"};
-            const auto told = co_await abort_for(stop);
-            co_return fail(told);
-        }
+        if (is_stopping()) co_return fail(co_await end_for_stop());
     }
     const auto before = SteadyClock::now();
     const auto patience = !idle ? limits_.stall_timeout : waiting_for_answer_ ? limits_.answer_timeout : limits_.idle_timeout;
@@ -200,6 +196,7 @@ net::Task<Result<std::size_t>> AssociationConnection::read(MutableByteView out) 
 
 net::Task<Result<bool>> AssociationConnection::cancelled(std::uint16_t message_id) {
     if (cancelled_.erase(message_id) > 0) co_return true;
+    if (is_stopping()) co_return fail(co_await end_for_stop());
     for (;;) {
         FID_CO_TRY(const auto told, co_await receive(Waiting::no));
         if (told == Indication::none) co_return false;
@@ -238,6 +235,11 @@ net::Task<Result<void>> AssociationConnection::transmit(ByteView bytes) {
 net::Task<void> AssociationConnection::abort() {
     const Error given_up{ErrorCode::cancelled, "the association was given up"};
     static_cast<void>(co_await abort_for(given_up));
+}
+
+net::Task<Error> AssociationConnection::end_for_stop() {
+    const Error stop{ErrorCode::cancelled, "the archive is stopping"};
+    co_return co_await abort_for(stop);
 }
 
 net::Task<Error> AssociationConnection::abort_for(Error error) {

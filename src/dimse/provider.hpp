@@ -65,8 +65,8 @@ public:
     ~Provider();  // stop() without grace
     std::uint16_t port() const;
     Counters counters() const;
-    /// Stops accepting, breaks associations between two messages, lets the others finish theirs for up to grace.
-    /// Requires: not called from a runtime thread; the runtime still runs.
+    /// Stops accepting, breaks associations between two messages (or two sub-operations, two batches of answers), lets the others finish
+    /// theirs for up to grace. Requires: not called from a runtime thread; the runtime still runs.
     void stop(std::chrono::milliseconds grace);
 
 private:

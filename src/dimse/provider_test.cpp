@@ -438,6 +438,20 @@ TEST_F(ProviderTest, All128ContextsAreAnsweredInOrder) {
     for (std::size_t i = 0; i < 128; ++i) EXPECT_EQ(accepted->contexts[i].id, many.contexts[i].id);
 }
 
+TEST_F(ProviderTest, StopEndsARequestThatWouldBeAnsweredForLong) {
+    start();
+    Peer peer(port());
+    ASSERT_TRUE(peer.associate(request()));
+    peer.send(dicom::encode_message(3, find_command(1), Bytes(20, 0), 16'384));
+    EXPECT_EQ(peer.command()->status, dicom::status::kPending);
+    auto stopping = std::async(std::launch::async, [&] { provider_->stop(20s); });
+    while (peer.command()) {  // until A-ABORT
+    }
+    peer.end();
+    stopping.wait();
+    EXPECT_EQ(ends(1), std::vector<std::string>{"cancelled"});
+}
+
 TEST_F(ProviderTest, StopBreaksWhatIsIdleAndLetsAMessageEnd) {
     start();
     Peer idle(port());

@@ -63,6 +63,7 @@ private:
     net::Task<Result<std::optional<dicom::MessageReader::Event>>> take_piece();
     net::Task<Result<std::optional<dicom::MessageReader::Event>>> answer_release();
     net::Task<Result<void>> fill();
+    net::Task<Error> end_for_stop();
     /// Returns: whether something had come.
     Result<bool> fill_with_what_has_come();
     Result<void> check_rate() const;
