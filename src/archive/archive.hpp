@@ -126,6 +126,10 @@ struct ValuePlace {
 class ValueLook : public Look {
 public:
     virtual const std::string& transfer_syntax_uid() const = 0;
+    virtual const std::string& series_uid() const = 0;
+    virtual const std::string& sop_uid() const = 0;
+    /// What the instance says of itself, as MetadataLook::Document::dicom_json. Errors: corrupt.
+    virtual Result<std::string> header() = 0;
     /// The value at a path (dicom::BulkValue). Errors: not_found; corrupt.
     virtual Result<ValuePlace> find(std::string_view path) = 0;
     /// The places that make up a frame of pixel data, in order, counted from 1: one where frames are native, else its fragments.
@@ -133,6 +137,14 @@ public:
     virtual Result<std::vector<ValuePlace>> find_frame(std::uint64_t number) = 0;
     /// Returns: bytes put into out, fewer only at the data set's end. Errors: corrupt, as Retrieval::read.
     virtual Result<std::size_t> read(std::uint64_t offset, MutableByteView out) = 0;
+};
+
+/// Images, one after the other: in each series by Instance Number. Threads: one at a time.
+class ImageLook : public Look {
+public:
+    virtual std::size_t image_count() const = 0;
+    /// Returns: null at the end. Errors: corrupt; unsupported: out of this one no parts are given.
+    virtual Result<std::unique_ptr<ValueLook>> next() = 0;
 };
 
 enum class Level : std::uint8_t { study, series, instance };
@@ -192,6 +204,10 @@ public:
 
     /// Like retrieve(), of parts of one instance.
     virtual Result<std::unique_ptr<ValueLook>> values(const Requester& who, const Selector& instance) = 0;
+
+    /// Like retrieve(), of the instances that hold pixels; `only_one`: the one that stands for them all, in the middle of the largest
+    /// series.
+    virtual Result<std::unique_ptr<ImageLook>> images(const Requester& who, const Selector& what, bool only_one) = 0;
 
     /// Evidence of one instance, as canonical JSON. Errors: not_found, denied, unavailable (node away; not settled yet).
     virtual Result<std::string> evidence(const Requester& who, const Selector& instance) = 0;

@@ -27,6 +27,14 @@ Result<store::ObjectReader> open_checked(store::Store& store, const store::Insta
     return store.open_object(row.object.ref);
 }
 
+/// Errors: corrupt.
+Result<Bytes> read_fragment(const store::ObjectReader& reader, const store::InstanceRow& row) {
+    FID_TRY(auto fragment, reader.fragment());
+    if (crypto::sha256(fragment) != row.object.fragment_sha256)
+        return fail(ErrorCode::corrupt, "the metadata of instance " + row.sop_uid.text() + " are not those that were stored");
+    return fragment;
+}
+
 template <std::size_t Size>
 std::uint64_t little_endian(ByteView bytes) {
     std::uint64_t value = 0;
@@ -62,10 +70,7 @@ StoreMetadataLook::StoreMetadataLook(store::Store& store, std::vector<store::Ins
 
 Result<Bytes> StoreMetadataLook::fragment_of(const store::InstanceRow& row) {
     FID_TRY(auto reader, open_checked(store_, row, version_.get(), study_revision_));
-    FID_TRY(auto fragment, reader.fragment());
-    if (crypto::sha256(fragment) != row.object.fragment_sha256)
-        return fail(ErrorCode::corrupt, "the metadata of instance " + row.sop_uid.text() + " are not those that were stored");
-    return fragment;
+    return read_fragment(reader, row);
 }
 
 Result<std::optional<MetadataLook::Document>> StoreMetadataLook::next() {
@@ -110,6 +115,18 @@ Result<std::size_t> StoreValueLook::read(std::uint64_t offset, MutableByteView o
         on_damage_(instance_, got.error());
     }
     return got;
+}
+
+Result<std::string> StoreValueLook::header() {
+    auto fragment = read_fragment(reader_, instance_);
+    if (!fragment) {
+        if (fragment.error().code == ErrorCode::corrupt && on_damage_ && !damage_told_) {
+            damage_told_ = true;
+            on_damage_(instance_, fragment.error());
+        }
+        return fail(fragment.error());
+    }
+    return std::string(as_text(*fragment));
 }
 
 Result<Bytes> StoreValueLook::read_whole(const ValuePlace& place) {
@@ -261,6 +278,42 @@ Result<void> StoreValueLook::encapsulated_frames(const Pixels& pixels, std::uint
     }
     frames_ = std::move(frames);
     return {};
+}
+
+std::vector<store::InstanceRow> image_rows(std::vector<store::InstanceRow> rows, bool only_one) {
+    std::erase_if(rows, [](const store::InstanceRow& row) { return row.frames == 0 || row.rows == 0; });
+    const auto number = [](const store::InstanceRow& row) { return std::strtoll(row.number.c_str(), nullptr, 10); };
+    std::stable_sort(rows.begin(), rows.end(), [&](const store::InstanceRow& a, const store::InstanceRow& b) {
+        if (a.series_uid != b.series_uid) return a.series_uid.text() < b.series_uid.text();
+        return number(a) < number(b);
+    });
+    if (!only_one || rows.empty()) return rows;
+    std::size_t first = 0, most = 0, middle = 0;
+    for (std::size_t i = 1; i <= rows.size(); ++i) {
+        if (i < rows.size() && rows[i].series_uid == rows[first].series_uid) continue;
+        if (i - first > most) {
+            most = i - first;
+            middle = first + most / 2;
+        }
+        first = i;
+    }
+    std::vector<store::InstanceRow> one;
+    one.push_back(std::move(rows[middle]));
+    return one;
+}
+
+StoreImageLook::StoreImageLook(store::Store& store, std::vector<store::InstanceRow> images, std::shared_ptr<const CheckedVersion> version,
+                               std::uint64_t study_revision, OnDamage on_damage)
+    : store_(store),
+      images_(std::move(images)),
+      version_(std::move(version)),
+      study_revision_(study_revision),
+      on_damage_(std::move(on_damage)) {}
+
+Result<std::unique_ptr<ValueLook>> StoreImageLook::next() {
+    if (next_ == images_.size()) return std::unique_ptr<ValueLook>();
+    FID_TRY(auto opened, StoreValueLook::open(store_, images_[next_++], version_.get(), study_revision_, on_damage_));
+    return std::unique_ptr<ValueLook>(std::move(opened));
 }
 
 }  // namespace fiducial::archive

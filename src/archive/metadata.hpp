@@ -37,6 +37,9 @@ public:
     static Result<std::unique_ptr<StoreValueLook>> open(store::Store& store, store::InstanceRow instance, const CheckedVersion* version,
                                                         std::uint64_t study_revision, OnDamage on_damage);
     const std::string& transfer_syntax_uid() const override { return instance_.transfer_syntax_uid.text(); }
+    const std::string& series_uid() const override { return instance_.series_uid.text(); }
+    const std::string& sop_uid() const override { return instance_.sop_uid.text(); }
+    Result<std::string> header() override;
     Result<ValuePlace> find(std::string_view path) override;
     Result<std::vector<ValuePlace>> find_frame(std::uint64_t number) override;
     Result<std::size_t> read(std::uint64_t offset, MutableByteView out) override;
@@ -60,6 +63,26 @@ private:
     const OnDamage on_damage_;
     bool damage_told_ = false;
     std::optional<std::vector<Frame>> frames_;
+};
+
+/// The rows of images, in each series by number. only_one: the middle one of the largest series; none where there is no image.
+std::vector<store::InstanceRow> image_rows(std::vector<store::InstanceRow> rows, bool only_one);
+
+/// The images of one decided look, one after the other.
+class StoreImageLook final : public ImageLook {
+public:
+    StoreImageLook(store::Store& store, std::vector<store::InstanceRow> images, std::shared_ptr<const CheckedVersion> version,
+                   std::uint64_t study_revision, OnDamage on_damage);
+    std::size_t image_count() const override { return images_.size(); }
+    Result<std::unique_ptr<ValueLook>> next() override;
+
+private:
+    store::Store& store_;
+    const std::vector<store::InstanceRow> images_;
+    const std::shared_ptr<const CheckedVersion> version_;
+    const std::uint64_t study_revision_;
+    const OnDamage on_damage_;
+    std::size_t next_ = 0;
 };
 
 }  // namespace fiducial::archive

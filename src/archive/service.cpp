@@ -435,6 +435,15 @@ Result<std::unique_ptr<ValueLook>> Service::values(const Requester& who, const S
     return std::unique_ptr<ValueLook>(std::move(opened));
 }
 
+Result<std::unique_ptr<ImageLook>> Service::images(const Requester& who, const Selector& what, bool only_one) {
+    FID_TRY(auto seen, look(who, what));
+    auto rows = image_rows(std::move(seen.rows), only_one);
+    auto out = std::make_unique<StoreImageLook>(*store_, std::move(rows), std::move(seen.version), seen.study_revision,
+                                                [this](const store::InstanceRow& row, const Error& error) { damaged(row, error); });
+    out->evidence = std::move(seen.evidence);
+    return std::unique_ptr<ImageLook>(std::move(out));
+}
+
 void Service::damaged(const store::InstanceRow& instance, const Error& error) {
     raise("damaged_object", "instance " + instance.sop_uid.text() + " was quarantined: " + error.message);
     quarantined_ += 1;

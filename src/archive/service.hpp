@@ -76,6 +76,7 @@ public:
     Result<std::unique_ptr<Retrieval>> retrieve(const Requester& who, const Selector& what) override;
     Result<std::unique_ptr<QueryAnswer>> query(const Requester& who, const Query& query) override;
     Result<std::unique_ptr<MetadataLook>> metadata(const Requester& who, const Selector& what) override;
+    Result<std::unique_ptr<ImageLook>> images(const Requester& who, const Selector& what, bool only_one) override;
     Result<std::unique_ptr<ValueLook>> values(const Requester& who, const Selector& instance) override;
     Result<std::string> evidence(const Requester& who, const Selector& instance) override;
     Result<OpenedEmergency> break_glass(const Requester& who, std::string_view study_uid, const EmergencyGround& ground) override;

@@ -85,6 +85,7 @@ Door::Door(archive::Archive& used, HttpGatewaySettings given, WebFiles files)
       questions("questions", 2, settings.max_waiting),
       retrieving("retrieving", settings.retrieve_threads, settings.max_waiting),
       ingesting("ingesting", settings.ingest_threads, settings.max_waiting),
+      rendering("rendering", settings.render_threads, settings.max_waiting),
       retrievals(settings.max_waiting),
       stores(settings.max_waiting),
       sessions({settings.session_idle}),
@@ -101,6 +102,7 @@ void Door::stop() {
     questions.stop();
     retrieving.stop();
     ingesting.stop();
+    rendering.stop();
 }
 
 Call::Call(Door& shared, net::Request& asked, net::Response& answered, std::string id)

@@ -28,6 +28,7 @@ struct HttpGatewaySettings {
     std::chrono::milliseconds session_idle{1'800'000};  // a browser's session ends when it was not used for so long
     std::size_t retrieve_threads = 4;
     std::size_t ingest_threads = 4;
+    std::size_t render_threads = 2;
     std::function<std::vector<archive::Metric>()> other_metrics;  // of the doors beside this one, for /metrics
     std::size_t max_waiting = 256;                                // pieces of blocking work of each kind; beyond: 503
 };

@@ -109,6 +109,11 @@ public:
         if (what.sop_uid == "1.2.2.1") return fail(ErrorCode::unsupported, "deflated");
         return std::make_unique<Parts>(corrupt_from);
     }
+    Result<std::unique_ptr<archive::ImageLook>> images(const archive::Requester& who, const archive::Selector& what,
+                                                       bool only_one) override {
+        FID_TRY(auto found, retrieve(who, what));
+        return std::make_unique<Images>(*this, only_one ? 1 : found->instance_count());
+    }
     Result<std::string> evidence(const archive::Requester&, const archive::Selector& what) override {
         if (what.sop_uid == "404") return fail(ErrorCode::unavailable, "not settled yet");
         return "{\"b\":1,\"a\":\"" + what.study_uid + "/" + what.sop_uid + "\"}";
@@ -199,8 +204,15 @@ private:
     struct Parts final : archive::ValueLook {
         explicit Parts(std::uint64_t bad) : corrupt_from(bad) {}
         std::uint64_t corrupt_from;
-        std::string syntax = kExplicit;
+        std::string syntax = kExplicit, series = "1.2.1", sop = "1.2.1.1";
         const std::string& transfer_syntax_uid() const override { return syntax; }
+        const std::string& series_uid() const override { return series; }
+        const std::string& sop_uid() const override { return sop; }
+        Result<std::string> header() override {
+            return std::string(
+                R"({"00280010":{"vr":"US","Value":[1]},"00280011":{"vr":"US","Value":[2]},"00280100":{"vr":"US","Value":[8]},)"
+                R"("00280004":{"vr":"CS","Value":["MONOCHROME2"]},"00286010":{"vr":"US","Value":[2]}})");
+        }
         Result<archive::ValuePlace> find(std::string_view path) override {
             if (path != "00880200/0/7FE00010") return fail(ErrorCode::not_found, "no such value");
             return archive::ValuePlace{1, 2};
@@ -213,6 +225,17 @@ private:
             if (offset >= corrupt_from) return fail(ErrorCode::corrupt, "a chunk does not match");
             out[0] = "ABCD"[offset];
             return std::size_t{1};
+        }
+    };
+    struct Images final : archive::ImageLook {
+        Images(ShapeArchive& used, std::size_t images) : archive(used), left(images), count(images) {}
+        ShapeArchive& archive;
+        std::size_t left, count;
+        std::size_t image_count() const override { return count; }
+        Result<std::unique_ptr<archive::ValueLook>> next() override {
+            if (left == 0) return std::unique_ptr<archive::ValueLook>();
+            --left;
+            return std::make_unique<Parts>(archive.corrupt_from);
         }
     };
     struct Session final : archive::IngestSession {
@@ -374,6 +397,39 @@ TEST_F(HttpGatewayTest, Rfc6750AWrongTokenIsNamedSo) {
         EXPECT_NE(answer.headers.find("WWW-Authenticate").value_or("").find("invalid_token"), std::string::npos);
         EXPECT_EQ(answer.body.find("wrong"), std::string::npos);
     }
+}
+
+TEST_F(HttpGatewayTest, Ps318Section10_4RenderedImagesAndThumbnails) {
+    const std::string instance = "/studies/1.2/series/1.2.1/instances/1.2.1.1";
+    const auto one = get(instance + "/rendered", "image/png");
+    EXPECT_EQ(one.status, 200u);
+    EXPECT_EQ(one.headers.find("Content-Type").value_or(""), "image/png");
+    EXPECT_EQ(one.headers.find("Content-Length").value_or(""), std::to_string(one.body.size()));
+    EXPECT_TRUE(one.body.starts_with("\x89PNG"));
+    EXPECT_EQ(one.body, get(instance + "/frames/2/rendered", "image/png").body) << "its representative frame";
+    EXPECT_TRUE(get(instance + "/rendered").body.starts_with("\xff\xd8"));
+    for (const char* path : {"/thumbnail", "/frames/1/thumbnail"})
+        EXPECT_EQ(get(instance + path).headers.find("Content-Type"), "image/jpeg");
+    for (const char* path : {"/studies/1.2/thumbnail", "/studies/1.2/series/1.2.1/thumbnail"}) EXPECT_EQ(get(path).status, 200u) << path;
+    const auto all = get("/studies/1.2/rendered", "multipart/related; type=\"image/jpeg\"");
+    EXPECT_EQ(all.status, 200u);
+    EXPECT_TRUE(all.headers.find("Content-Type").value_or("").starts_with("multipart/related; type=\"image/jpeg\"; boundary="));
+    std::size_t parts = 0;
+    const std::string place = "Content-Location: /studies/1.2/series/1.2.1/instances/1.2.1.1/frames/2/rendered\r\n";
+    for (auto at = all.body.find(place); at != std::string::npos; at = all.body.find(place, at + 1)) ++parts;
+    EXPECT_EQ(parts, 3u);
+
+    EXPECT_EQ(get("/studies/1.2/rendered", "image/jpeg").status, 406u);
+    EXPECT_EQ(get(instance + "/rendered", "image/webp").status, 406u);
+    EXPECT_EQ(get("/studies/1.2/series/1.2.3/rendered").status, 404u);
+    EXPECT_EQ(get(instance + "/frames/3/rendered").status, 404u);
+    EXPECT_EQ(get(instance + "/frames/0/rendered").status, 400u);
+    EXPECT_EQ(get(instance + "/frames/1,2/thumbnail").status, 400u);
+    EXPECT_EQ(get(instance + "/frames/1/nothing").status, 404u);
+    EXPECT_EQ(get(instance + "/rendered?viewport=9999,1").status, 400u);
+    EXPECT_EQ(get("/studies/1.9/rendered").status, 403u);
+    archive_.corrupt_from = 1;
+    EXPECT_EQ(get(instance + "/rendered").status, 500u);
 }
 
 /// What a browser holds, and says of itself.
@@ -708,8 +764,8 @@ TEST_F(HttpGatewayTest, Ps318Section10_4_1_1_6FramesAndValues) {
     EXPECT_EQ(get(instance + "/bulkdata/00880200/0/7FE00010", octets).body, "BC");
     EXPECT_EQ(get(instance + "/bulkdata/00880200/1/7FE00010").status, 404u);
     EXPECT_EQ(get(instance + "/bulkdata").status, 404u);
-    EXPECT_EQ(get(instance + "/frames/3").status, 404u);
-    for (const auto* bad : {"0", "x", "1,", "1/2", "99999999999999999999"}) EXPECT_EQ(get(instance + "/frames/" + bad).status, 400u) << bad;
+    for (const auto* none : {"3", "1/2"}) EXPECT_EQ(get(instance + "/frames/" + none).status, 404u) << none;
+    for (const auto* bad : {"0", "x", "1,", "99999999999999999999"}) EXPECT_EQ(get(instance + "/frames/" + bad).status, 400u) << bad;
     const auto refused = get(instance + "/frames/1", "image/jpeg");
     EXPECT_EQ(refused.status, 406u);
     EXPECT_NE(refused.body.find("1.2.840.10008.1.2.1"), std::string::npos) << "says what is stored";

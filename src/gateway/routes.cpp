@@ -31,8 +31,17 @@ constexpr Route kRoutes[] = {
     {"GET", "/studies/{uid}/metadata", Access::person, serve_study_metadata},
     {"GET", "/studies/{uid}/series/{uid}/metadata", Access::person, serve_series_metadata},
     {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/metadata", Access::person, serve_instance_metadata},
-    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/frames/{rest}", Access::person, serve_frames},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/frames/{frames}", Access::person, serve_frames},
     {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/bulkdata/{rest}", Access::person, serve_bulk_data},
+
+    {"GET", "/studies/{uid}/rendered", Access::person, serve_rendered_study},
+    {"GET", "/studies/{uid}/series/{uid}/rendered", Access::person, serve_rendered_series},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/rendered", Access::person, serve_rendered_instance},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/frames/{frames}/rendered", Access::person, serve_rendered_frames},
+    {"GET", "/studies/{uid}/thumbnail", Access::person, serve_study_thumbnail},
+    {"GET", "/studies/{uid}/series/{uid}/thumbnail", Access::person, serve_series_thumbnail},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/thumbnail", Access::person, serve_instance_thumbnail},
+    {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/frames/{frames}/thumbnail", Access::person, serve_frame_thumbnail},
 
     // QIDO-RS, PS3.18 §10.6
     {"GET", "/studies", Access::person, serve_search_studies},
@@ -72,6 +81,8 @@ bool matches(std::string_view pattern, const std::vector<std::string>& segments,
         pattern.remove_prefix(end);
         if (wanted == "{uid}") {
             parameters.push_back(segment);
+        } else if (wanted == "{frames}") {
+            rest = segment;
         } else if (wanted != segment) {
             return false;
         }

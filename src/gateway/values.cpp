@@ -1,7 +1,7 @@
 // WADO-RS: values that metadata name by address, and frames of pixel data, as they are stored; PS3.18 §10.4.1.1.5, §10.4.1.1.6.
 #include <algorithm>
-#include <charconv>
 
+#include "gateway/impl/render_request.hpp"
 #include "gateway/impl/service.hpp"
 #include "net/http_syntax.hpp"
 #include "net/multipart.hpp"
@@ -10,7 +10,6 @@ namespace fiducial::gateway::impl {
 namespace {
 
 constexpr std::size_t kPieceBytes = 262'144;
-constexpr std::size_t kMostFrames = 10'000;  // asked for at a time
 constexpr std::string_view kOctets = "application/octet-stream";
 
 struct MediaOfSyntax {
@@ -168,21 +167,6 @@ net::Task<Result<void>> send_values(Call& call, ValueBody& body) {
         FID_CO_CHECK(co_await call.door.retrieving.run(fill));  // corrupt here: the answer is broken off
     }
     co_return co_await call.response.finish();
-}
-
-/// "1,3,2": numbers of frames, from 1. Errors: malformed.
-Result<std::vector<std::uint64_t>> read_frame_list(std::string_view text) {
-    std::vector<std::uint64_t> out;
-    while (true) {
-        const auto end = std::min(text.find(','), text.size());
-        std::uint64_t number = 0;
-        const auto [stop, problem] = std::from_chars(text.data(), text.data() + end, number);
-        if (problem != std::errc{} || stop != text.data() + end || number == 0 || out.size() == kMostFrames)
-            return fail(ErrorCode::malformed, "frames are a list of numbers from 1 on, as 1,2,3");
-        out.push_back(number);
-        if (end == text.size()) return out;
-        text.remove_prefix(end + 1);
-    }
 }
 
 using Parts = std::vector<std::vector<archive::ValuePlace>>;

@@ -67,6 +67,7 @@ struct Door {
     net::BlockingPool questions;  // short ones: tokens, health, metrics
     net::BlockingPool retrieving;
     net::BlockingPool ingesting;
+    net::BlockingPool rendering;  // each job may take half a gigabyte
     Admission retrievals, stores;
     Sessions sessions;
     FailedLogIns failed_log_ins;
@@ -88,7 +89,7 @@ struct Call {
     std::string request_id;
     archive::Requester who{};               // of services that want a person
     std::vector<std::string> parameters{};  // what stood in the places of {…} in the route, checked to be UIDs
-    std::string rest{};                     // what stood in the place of {rest}; not checked
+    std::string rest{};                     // what stood in the place of {rest} or {frames}; not checked
     unsigned status = 200;                  // as answered
     std::uint64_t body_bytes = 0;
 
@@ -113,36 +114,45 @@ Result<Sessions::Held> session_of(const Call& call);  // log_in.cpp
 using Service = net::Task<Result<void>> (*)(Call& call);
 
 // One file a service.
-net::Task<Result<void>> serve_liveness(Call& call);           // health.cpp
-net::Task<Result<void>> serve_readiness(Call& call);          // health.cpp
-net::Task<Result<void>> serve_metrics(Call& call);            // metrics.cpp
-net::Task<Result<void>> serve_log_in(Call& call);             // log_in.cpp
-net::Task<Result<void>> serve_log_out(Call& call);            // log_in.cpp
-net::Task<Result<void>> serve_session(Call& call);            // log_in.cpp
-net::Task<Result<void>> serve_page(Call& call);               // pages.cpp
-net::Task<Result<void>> serve_viewer(Call& call);             // pages.cpp
-net::Task<Result<void>> serve_retrieve_study(Call& call);     // wado.cpp
-net::Task<Result<void>> serve_retrieve_series(Call& call);    // wado.cpp
-net::Task<Result<void>> serve_retrieve_instance(Call& call);  // wado.cpp
-net::Task<Result<void>> serve_study_metadata(Call& call);     // metadata.cpp
-net::Task<Result<void>> serve_series_metadata(Call& call);    // metadata.cpp
-net::Task<Result<void>> serve_instance_metadata(Call& call);  // metadata.cpp
-net::Task<Result<void>> serve_frames(Call& call);             // values.cpp
-net::Task<Result<void>> serve_bulk_data(Call& call);          // values.cpp
-net::Task<Result<void>> serve_search_studies(Call& call);     // qido.cpp
-net::Task<Result<void>> serve_search_series(Call& call);      // qido.cpp
-net::Task<Result<void>> serve_search_instances(Call& call);   // qido.cpp
-net::Task<Result<void>> serve_store(Call& call);              // stow.cpp
-net::Task<Result<void>> serve_break_glass(Call& call);        // emergency.cpp
-net::Task<Result<void>> serve_study_record(Call& call);       // evidence.cpp
-net::Task<Result<void>> serve_study_evidence(Call& call);     // evidence.cpp
-net::Task<Result<void>> serve_instance_evidence(Call& call);  // evidence.cpp
+net::Task<Result<void>> serve_liveness(Call& call);            // health.cpp
+net::Task<Result<void>> serve_readiness(Call& call);           // health.cpp
+net::Task<Result<void>> serve_metrics(Call& call);             // metrics.cpp
+net::Task<Result<void>> serve_log_in(Call& call);              // log_in.cpp
+net::Task<Result<void>> serve_log_out(Call& call);             // log_in.cpp
+net::Task<Result<void>> serve_session(Call& call);             // log_in.cpp
+net::Task<Result<void>> serve_page(Call& call);                // pages.cpp
+net::Task<Result<void>> serve_viewer(Call& call);              // pages.cpp
+net::Task<Result<void>> serve_retrieve_study(Call& call);      // wado.cpp
+net::Task<Result<void>> serve_retrieve_series(Call& call);     // wado.cpp
+net::Task<Result<void>> serve_retrieve_instance(Call& call);   // wado.cpp
+net::Task<Result<void>> serve_study_metadata(Call& call);      // metadata.cpp
+net::Task<Result<void>> serve_series_metadata(Call& call);     // metadata.cpp
+net::Task<Result<void>> serve_instance_metadata(Call& call);   // metadata.cpp
+net::Task<Result<void>> serve_frames(Call& call);              // values.cpp
+net::Task<Result<void>> serve_bulk_data(Call& call);           // values.cpp
+net::Task<Result<void>> serve_rendered_study(Call& call);      // rendered.cpp
+net::Task<Result<void>> serve_rendered_series(Call& call);     // rendered.cpp
+net::Task<Result<void>> serve_rendered_instance(Call& call);   // rendered.cpp
+net::Task<Result<void>> serve_rendered_frames(Call& call);     // rendered.cpp
+net::Task<Result<void>> serve_study_thumbnail(Call& call);     // rendered.cpp
+net::Task<Result<void>> serve_series_thumbnail(Call& call);    // rendered.cpp
+net::Task<Result<void>> serve_instance_thumbnail(Call& call);  // rendered.cpp
+net::Task<Result<void>> serve_frame_thumbnail(Call& call);     // rendered.cpp
+net::Task<Result<void>> serve_search_studies(Call& call);      // qido.cpp
+net::Task<Result<void>> serve_search_series(Call& call);       // qido.cpp
+net::Task<Result<void>> serve_search_instances(Call& call);    // qido.cpp
+net::Task<Result<void>> serve_store(Call& call);               // stow.cpp
+net::Task<Result<void>> serve_break_glass(Call& call);         // emergency.cpp
+net::Task<Result<void>> serve_study_record(Call& call);        // evidence.cpp
+net::Task<Result<void>> serve_study_evidence(Call& call);      // evidence.cpp
+net::Task<Result<void>> serve_instance_evidence(Call& call);   // evidence.cpp
 
 enum class Access : std::uint8_t { anonymous, person };  // person: by a token, or by a session
 
 struct Route {
-    std::string_view method;   // GET also answers HEAD
-    std::string_view pattern;  // "/studies/{uid}": {uid} stands for one segment that is a UID, {rest} for all that are left
+    std::string_view method;  // GET also answers HEAD
+    std::string_view
+        pattern;  // "/studies/{uid}": {uid} stands for one segment that is a UID, {frames} for one, {rest} for all that are left
     Access access;
     Service service;
 };

@@ -1,0 +1,379 @@
+#include "dicom/rendering.hpp"
+
+#include <charls/charls.h>
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcpixseq.h>
+#include <dcmtk/dcmdata/dcpxitem.h>
+#include <dcmtk/dcmdata/dcrleerg.h>
+#include <dcmtk/dcmdata/dcrlerp.h>
+#include <dcmtk/dcmdata/dctk.h>
+#include <dcmtk/dcmjpeg/djencode.h>
+#include <dcmtk/dcmjpeg/djrplol.h>
+#include <gtest/gtest.h>
+#include <openjpeg.h>
+
+#include <cmath>
+
+#include "dicom/impl/image_decode.hpp"
+#include "dicom/transfer_syntax.hpp"
+
+namespace fiducial::dicom {
+namespace {
+
+constexpr std::string_view kJpegLossless = "1.2.840.10008.1.2.4.70", kRle = "1.2.840.10008.1.2.5", kJpegLs = "1.2.840.10008.1.2.4.80",
+                           kJpeg2000 = "1.2.840.10008.1.2.4.90";
+
+PixelDescription grey(std::uint32_t rows, std::uint32_t columns, std::uint32_t allocated, std::uint32_t stored, bool is_signed = false) {
+    PixelDescription image;
+    image.rows = rows;
+    image.columns = columns;
+    image.bits_allocated = allocated;
+    image.bits_stored = stored;
+    image.high_bit = stored - 1;
+    image.is_signed = is_signed;
+    image.photometric = "MONOCHROME2";
+    return image;
+}
+PixelDescription colour(std::uint32_t rows, std::uint32_t columns, std::string photometric = "RGB") {
+    auto image = grey(rows, columns, 8, 8);
+    image.samples = 3;
+    image.photometric = std::move(photometric);
+    return image;
+}
+
+Bytes words(const std::vector<int>& values) {
+    Bytes out;
+    for (const int value : values) {
+        out.push_back(static_cast<std::uint8_t>(value));
+        out.push_back(static_cast<std::uint8_t>(value >> 8));
+    }
+    return out;
+}
+
+/// What the picture shows: PNG, which loses nothing.
+Bytes shown(const PixelDescription& image, ByteView frame, std::string_view syntax = kExplicitVrLittleEndian, RenderOptions options = {}) {
+    options.format = PictureFormat::png;
+    const auto picture = render_frame(image, syntax, frame, options);
+    EXPECT_TRUE(picture) << picture.error().message;
+    if (!picture) return {};
+    const auto decoded = impl::decode_png(*picture, 1u << 24);
+    EXPECT_TRUE(decoded);
+    return decoded ? decoded->pixels : Bytes();
+}
+
+Bytes noise(std::size_t size, unsigned seed = 1) {
+    Bytes out(size);
+    for (auto& byte : out) {
+        seed = seed * 1'103'515'245u + 12'345u;
+        byte = static_cast<std::uint8_t>(seed >> 16);
+    }
+    return out;
+}
+
+TEST(Rendering, Ps33SectionC11_2_1_2WindowsByTheirFormulas) {
+    auto image = grey(1, 5, 16, 12, true);
+    image.slope = 2;
+    image.intercept = -100;
+    const auto frame = words({-50, 0, 50, 100, 2047});  // -200, -100, 0, 100, 3994
+    image.window = Window{0, 200, WindowShape::linear};
+    EXPECT_EQ(shown(image, frame), (Bytes{0, 0, 128, 255, 255}));
+    image.window = Window{0, 400, WindowShape::linear_exact};
+    EXPECT_EQ(shown(image, frame), (Bytes{0, 64, 128, 191, 255}));
+    image.window = Window{0, 100, WindowShape::sigmoid};
+    const auto sigmoid = [](double x) { return static_cast<std::uint8_t>(std::lround(255 / (1 + std::exp(-4 * x / 100)))); };
+    EXPECT_EQ(shown(image, frame), (Bytes{sigmoid(-200), sigmoid(-100), sigmoid(0), sigmoid(100), 255}));
+    RenderOptions wanted;
+    wanted.window = Window{-150, 100, WindowShape::linear_exact};
+    EXPECT_EQ(shown(image, frame, kExplicitVrLittleEndian, wanted), (Bytes{0, 255, 255, 255, 255}));
+}
+
+TEST(Rendering, WithoutAWindowEverythingButPaddingIsSpreadOut) {
+    auto image = grey(1, 4, 16, 16, true);
+    image.padding = -2000;
+    EXPECT_EQ(shown(image, words({-2000, -1000, 0, 1000})), (Bytes{0, 0, 128, 255}));
+    image.padding.reset();
+    EXPECT_EQ(shown(image, words({7, 7, 7, 7})).size(), 4u);
+    image.is_signed = false;
+    image.photometric = "MONOCHROME1";
+    EXPECT_EQ(shown(image, words({0, 100, 200, 255})), (Bytes{255, 155, 55, 0}));
+    image.is_inverse = true;
+    EXPECT_EQ(shown(image, words({0, 100, 200, 255})), (Bytes{0, 100, 200, 255}));
+}
+
+TEST(Rendering, BitsBesideThoseStoredDoNotShow) {
+    auto image = grey(1, 2, 16, 12);
+    image.window = Window{2048, 4096, WindowShape::linear_exact};
+    EXPECT_EQ(shown(image, words({0xf000, 0xffff})), (Bytes{0, 255}));  // an overlay's bits above
+    image.high_bit = 15;
+    EXPECT_EQ(shown(image, words({0x000f, 0xffff})), (Bytes{0, 255}));  // and below
+}
+
+TEST(Rendering, Ps33SectionC11_1TablesInPlaceOfFormulas) {
+    auto image = grey(1, 4, 8, 8);
+    image.modality_table = LookUpTable{10, 16, {100, 200, 300}};
+    image.window_table = LookUpTable{100, 8, std::vector<std::uint16_t>(201)};
+    image.window_table->entries[100] = 77;
+    image.window_table->entries[200] = 255;
+    EXPECT_EQ(shown(image, Bytes{0, 10, 11, 200}), (Bytes{0, 0, 77, 255}));
+    auto palette = grey(1, 2, 8, 8);
+    palette.photometric = "PALETTE COLOR";
+    palette.palette[0] = LookUpTable{0, 16, {0, 0xff00}};
+    palette.palette[1] = LookUpTable{0, 8, {0, 128}};
+    palette.palette[2] = LookUpTable{0, 16, {0x0100, 0}};
+    EXPECT_EQ(shown(palette, Bytes{0, 1}), (Bytes{0, 0, 1, 255, 128, 0}));
+}
+
+TEST(Rendering, Ps35Section8NativeLayouts) {
+    auto bits = grey(2, 5, 1, 1);
+    EXPECT_EQ(shown(bits, Bytes{0b00100001, 0b10}), (Bytes{255, 0, 0, 0, 0, 255, 0, 0, 0, 255}));
+    auto image = colour(1, 2);
+    EXPECT_EQ(shown(image, Bytes{1, 2, 3, 4, 5, 6}), (Bytes{1, 2, 3, 4, 5, 6}));
+    image.is_planar = true;
+    EXPECT_EQ(shown(image, Bytes{1, 4, 2, 5, 3, 6}), (Bytes{1, 2, 3, 4, 5, 6}));
+    const auto ycc = colour(1, 2, "YBR_FULL");
+    EXPECT_EQ(shown(ycc, Bytes{76, 85, 255, 128, 128, 128}), (Bytes{254, 0, 0, 128, 128, 128}));  // red, grey
+    const auto shared = colour(1, 2, "YBR_FULL_422");
+    EXPECT_EQ(shown(shared, Bytes{76, 150, 128, 128}), (Bytes{76, 76, 76, 150, 150, 150}));
+    auto deep = grey(1, 2, 32, 32);
+    EXPECT_EQ(shown(deep, Bytes{0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}), (Bytes{0, 255}));
+}
+
+TEST(Rendering, Ps318Section8_3_5_1_3Viewports) {
+    auto image = grey(2, 4, 8, 8);
+    image.window = Window{128, 256, WindowShape::linear_exact};
+    const Bytes frame{0, 40, 80, 120, 100, 140, 180, 220};
+    RenderOptions options;
+    const auto with = [&](Viewport viewport) {
+        options.viewport = viewport;
+        return shown(image, frame, kExplicitVrLittleEndian, options);
+    };
+    const auto plain = shown(image, frame);
+    EXPECT_EQ(with({4, 2}), plain);
+    EXPECT_EQ(with({100, 2}), plain);  // fits by its height
+    EXPECT_EQ(with({2, 2}), (Bytes{static_cast<std::uint8_t>((plain[0] + plain[1] + plain[4] + plain[5] + 2) / 4),
+                                   static_cast<std::uint8_t>((plain[2] + plain[3] + plain[6] + plain[7] + 2) / 4)}));
+    EXPECT_EQ(with({2, 1, 1, 1, 2, 1}), (Bytes{plain[5], plain[6]}));
+    EXPECT_EQ(with({4, 2, 0, 0, -4, 2}), (Bytes{plain[3], plain[2], plain[1], plain[0], plain[7], plain[6], plain[5], plain[4]}));
+    EXPECT_EQ(with({4, 2, 0, 0, 0, -2}), (Bytes{plain[4], plain[5], plain[6], plain[7], plain[0], plain[1], plain[2], plain[3]}));
+    EXPECT_EQ(with({8, 4}).size(), 32u);
+    options.viewport = Viewport{4, 2, 4, 0, 1, 1};
+    EXPECT_EQ(render_frame(image, kExplicitVrLittleEndian, frame, options).error().code, ErrorCode::invalid_argument);
+    options.viewport = Viewport{1, 1};
+    EXPECT_EQ(with({1, 1}).size(), 1u);
+}
+
+TEST(Rendering, AJpegOfTheAskedQuality) {
+    auto image = grey(64, 64, 8, 8);
+    const auto frame = noise(64 * 64);
+    RenderOptions options;
+    const auto fine = render_frame(image, kExplicitVrLittleEndian, frame, options);
+    options.quality = 10;
+    const auto coarse = render_frame(image, kExplicitVrLittleEndian, frame, options);
+    ASSERT_TRUE(fine && coarse);
+    EXPECT_LT(coarse->size() * 2, fine->size());
+    const auto decoded = impl::decode_jpeg(*fine, 1u << 20);
+    ASSERT_TRUE(decoded);
+    EXPECT_EQ(decoded->rows, 64u);
+    EXPECT_EQ(decoded->samples, 1u);
+}
+
+// What other programs encode of these very values, without loss, is shown as the values are.
+
+Bytes by_charls(const PixelDescription& image, ByteView frame) {
+    charls::jpegls_encoder encoder;
+    encoder.frame_info({image.columns, image.rows, static_cast<int>(image.bits_stored), static_cast<int>(image.samples)});
+    if (image.samples == 3) encoder.interleave_mode(charls::interleave_mode::sample);
+    Bytes out(encoder.estimated_destination_size());
+    encoder.destination(out);
+    out.resize(encoder.encode(frame.data(), frame.size()));
+    return out;
+}
+
+Bytes by_openjpeg(const PixelDescription& image, ByteView frame) {
+    opj_cparameters_t parameters;
+    opj_set_default_encoder_parameters(&parameters);
+    parameters.tcp_numlayers = 1;
+    parameters.cp_disto_alloc = 1;
+    parameters.numresolution = 3;
+    parameters.tcp_mct = image.samples == 3 ? 1 : 0;
+    std::vector<opj_image_cmptparm_t> components(image.samples);
+    for (auto& one : components) {
+        one = {};
+        one.dx = one.dy = 1;
+        one.w = image.columns;
+        one.h = image.rows;
+        one.prec = image.bits_stored;
+        one.sgnd = image.is_signed ? 1 : 0;
+    }
+    auto* made = opj_image_create(image.samples, components.data(), image.samples == 3 ? OPJ_CLRSPC_SRGB : OPJ_CLRSPC_GRAY);
+    made->x1 = image.columns;
+    made->y1 = image.rows;
+    for (std::size_t i = 0; i < image.sample_count(); ++i) {
+        int value = frame[i];
+        if (image.bits_allocated == 16) value = frame[2 * i] | frame[2 * i + 1] << 8;
+        value &= (1 << image.bits_stored) - 1;
+        if (image.is_signed && (value >> (image.bits_stored - 1) & 1) != 0) value -= 1 << image.bits_stored;
+        made->comps[i % image.samples].data[i / image.samples] = value;
+    }
+    auto* codec = opj_create_compress(OPJ_CODEC_J2K);
+    auto* stream = opj_stream_create(4096, OPJ_FALSE);
+    Bytes out;
+    opj_stream_set_user_data(stream, &out, nullptr);
+    opj_stream_set_write_function(stream, [](void* from, OPJ_SIZE_T size, void* to) -> OPJ_SIZE_T {
+        append(*static_cast<Bytes*>(to), {static_cast<const std::uint8_t*>(from), size});
+        return size;
+    });
+    EXPECT_TRUE(opj_setup_encoder(codec, &parameters, made) && opj_start_compress(codec, made, stream) && opj_encode(codec, stream) &&
+                opj_end_compress(codec, stream));
+    opj_stream_destroy(stream);
+    opj_destroy_codec(codec);
+    opj_image_destroy(made);
+    return out;
+}
+
+Bytes by_dcmtk(const PixelDescription& image, ByteView frame, E_TransferSyntax syntax, const DcmRepresentationParameter& parameter) {
+    static const bool registered = [] {
+        DJEncoderRegistration::registerCodecs();
+        DcmRLEEncoderRegistration::registerCodecs();
+        return true;
+    }();
+    EXPECT_TRUE(registered);
+    DcmDataset set;
+    set.putAndInsertUint16(DCM_Rows, static_cast<Uint16>(image.rows));
+    set.putAndInsertUint16(DCM_Columns, static_cast<Uint16>(image.columns));
+    set.putAndInsertUint16(DCM_SamplesPerPixel, static_cast<Uint16>(image.samples));
+    set.putAndInsertUint16(DCM_BitsAllocated, static_cast<Uint16>(image.bits_allocated));
+    set.putAndInsertUint16(DCM_BitsStored, static_cast<Uint16>(image.bits_stored));
+    set.putAndInsertUint16(DCM_HighBit, static_cast<Uint16>(image.high_bit));
+    set.putAndInsertUint16(DCM_PixelRepresentation, image.is_signed ? 1 : 0);
+    set.putAndInsertString(DCM_PhotometricInterpretation, image.photometric.c_str());
+    set.putAndInsertString(DCM_SOPClassUID, UID_SecondaryCaptureImageStorage);
+    set.putAndInsertString(DCM_SOPInstanceUID, "1.2.3");
+    if (image.samples == 3) set.putAndInsertUint16(DCM_PlanarConfiguration, 0);
+    if (image.bits_allocated == 8) {
+        set.putAndInsertUint8Array(DCM_PixelData, frame.data(), static_cast<unsigned long>(frame.size()));
+    } else {
+        set.putAndInsertUint16Array(DCM_PixelData, reinterpret_cast<const Uint16*>(frame.data()),
+                                    static_cast<unsigned long>(frame.size() / 2));
+    }
+    EXPECT_TRUE(set.chooseRepresentation(syntax, &parameter).good());
+    DcmElement* element = nullptr;
+    EXPECT_TRUE(set.findAndGetElement(DCM_PixelData, element).good());
+    auto* pixels = dynamic_cast<DcmPixelData*>(element);
+    DcmPixelSequence* items = nullptr;
+    EXPECT_TRUE(pixels != nullptr && pixels->getEncapsulatedRepresentation(syntax, &parameter, items).good());
+    Bytes out;
+    for (unsigned long i = 1; items != nullptr && i < items->card(); ++i) {
+        DcmPixelItem* item = nullptr;
+        Uint8* bytes = nullptr;
+        if (items->getItem(item, i).bad() || item->getUint8Array(bytes).bad()) break;
+        append(out, {bytes, item->getLength()});
+    }
+    return out;
+}
+
+struct Encoded {
+    std::string_view syntax;
+    Bytes bytes;
+};
+
+std::vector<Encoded> encoded(const PixelDescription& image, ByteView frame) {
+    std::vector<Encoded> out{{kJpeg2000, by_openjpeg(image, frame)},
+                             {kRle, by_dcmtk(image, frame, EXS_RLELossless, DcmRLERepresentationParameter())},
+                             {kJpegLossless, by_dcmtk(image, frame, EXS_JPEGProcess14SV1, DJ_RPLossless(1, 0))}};
+    if (!image.is_signed) out.push_back({kJpegLs, by_charls(image, frame)});
+    return out;
+}
+
+TEST(Rendering, Ps35AnnexALosslessSyntaxesShowWhatWasEncoded) {
+    for (const auto stored : {8u, 12u, 16u}) {
+        for (const bool is_signed : {false, true}) {
+            auto image = grey(33, 47, stored > 8 ? 16 : 8, stored, is_signed);
+            auto frame = noise(image.sample_count() * image.bits_allocated / 8);
+            if (stored == 12) {
+                for (std::size_t i = 1; i < frame.size(); i += 2) {
+                    frame[i] &= 0x0f;
+                    if (is_signed && (frame[i] & 0x08) != 0) frame[i] |= 0xf0;
+                }
+            }
+            const auto plain = shown(image, frame);
+            for (const auto& [syntax, bytes] : encoded(image, frame))
+                EXPECT_TRUE(shown(image, bytes, syntax) == plain) << syntax << " " << stored << (is_signed ? " signed" : "");
+        }
+    }
+    const auto image = colour(33, 47);
+    const auto frame = noise(image.sample_count());
+    for (const auto& [syntax, bytes] : encoded(image, frame)) EXPECT_TRUE(shown(image, bytes, syntax) == frame) << syntax;
+}
+
+TEST(Rendering, WhatDoesNotFitItsHeaderIsNotDecoded) {
+    const auto image = grey(33, 47, 8, 8);
+    const auto frame = noise(image.sample_count());
+    RenderOptions options;
+    for (const auto& [syntax, bytes] : encoded(image, frame)) {
+        for (auto other : {grey(47, 33, 8, 8), grey(33, 48, 8, 8), colour(33, 47)}) {
+            if (syntax == kRle && other.rows == 47) continue;  // it does not know where a row ends
+            EXPECT_FALSE(render_frame(other, syntax, bytes, options)) << syntax;
+        }
+        for (std::size_t size = 0; size < 200 && size < bytes.size(); ++size)
+            EXPECT_FALSE(render_frame(image, syntax, ByteView(bytes).first(size), options)) << syntax << " cut off at " << size;
+    }
+    EXPECT_EQ(render_frame(image, kExplicitVrLittleEndian, ByteView(frame).first(frame.size() - 1), options).error().code,
+              ErrorCode::malformed);
+    EXPECT_EQ(render_frame(image, "1.2.840.10008.1.2.4.102", frame, options).error().code, ErrorCode::unsupported);
+    EXPECT_EQ(render_frame(grey(65'535, 65'535, 8, 8), kJpeg2000, frame, options).error().code, ErrorCode::limit_exceeded);
+}
+
+TEST(PixelDescription, ReadsAHeaderAndItsTables) {
+    const ReadValue none = [](std::string_view, std::size_t) -> Result<Bytes> { return fail(ErrorCode::not_found, "no value"); };
+    const std::string layout =
+        R"("00280002":{"vr":"US","Value":[1]},"00280004":{"vr":"CS","Value":["PALETTE COLOR"]},"00280010":{"vr":"US","Value":[2]},)"
+        R"("00280011":{"vr":"US","Value":[3]},"00280100":{"vr":"US","Value":[16]},"00280101":{"vr":"US","Value":[12]},)"
+        R"("00280102":{"vr":"US","Value":[11]},"00280103":{"vr":"US","Value":[1]},"00281050":{"vr":"DS","Value":[40,50]},)"
+        R"("00281051":{"vr":"DS","Value":[400,1]},"00281052":{"vr":"DS","Value":[-1024]},"00281053":{"vr":"DS","Value":[2.5]},)";
+    const std::string palette =
+        R"("00281101":{"vr":"US","Value":[2,65535,16]},"00281102":{"vr":"SS","Value":[2,-1,8]},"00281103":{"vr":"US","Value":[2,0,16]},)"
+        R"("00281201":{"vr":"OW","InlineBinary":"AAH/AA=="},"00281202":{"vr":"OW","InlineBinary":"BQY="},"00281203":{"vr":"OW","BulkDataURI":"bulk/00281203"})";
+    const ReadValue value = [](std::string_view path, std::size_t) -> Result<Bytes> {
+        EXPECT_EQ(path, "00281203");
+        return Bytes{1, 2, 3, 4};
+    };
+    const auto image = describe_pixels("{" + layout + palette + "}", 1, value);
+    ASSERT_TRUE(image) << image.error().message;
+    EXPECT_EQ(image->rows, 2u);
+    EXPECT_EQ(image->columns, 3u);
+    EXPECT_TRUE(image->is_signed);
+    EXPECT_EQ(image->slope, 2.5);
+    EXPECT_EQ(image->window->width, 400);
+    EXPECT_EQ(image->palette[0]->first, -1);
+    EXPECT_EQ(image->palette[0]->entries, (std::vector<std::uint16_t>{0x0100, 0x00ff}));
+    EXPECT_EQ(image->palette[1]->first, -1);
+    EXPECT_EQ(image->palette[1]->entries, (std::vector<std::uint16_t>{5, 6}));
+    EXPECT_EQ(image->palette[2]->entries, (std::vector<std::uint16_t>{0x0201, 0x0403}));
+    EXPECT_EQ(describe_pixels("{" + layout + palette + "}", 1, none).error().code, ErrorCode::not_found);
+    EXPECT_EQ(describe_pixels("{" + layout + R"("00281101":{"vr":"US"}})", 1, none).error().code, ErrorCode::unsupported);
+    EXPECT_EQ(describe_pixels("{" + layout + palette + R"(,"7FE00008":{"vr":"OF","BulkDataURI":"bulk/7FE00008"}})", 1, value).error().code,
+              ErrorCode::unsupported);
+    for (const char* json :
+         {"{}", "[]", R"({"00280010":{"vr":"US","Value":[0]}})", R"({"00280010":{"vr":"US"},"00280011":{"vr":"US","Value":[null]}})"})
+        EXPECT_EQ(describe_pixels(json, 1, none).error().code, ErrorCode::unsupported) << json;
+}
+
+TEST(PixelDescription, Ps33SectionC7_6_16FunctionalGroups) {
+    const ReadValue none = [](std::string_view, std::size_t) -> Result<Bytes> { return Bytes(); };
+    const std::string json =
+        R"({"00280010":{"vr":"US","Value":[2]},"00280011":{"vr":"US","Value":[3]},"00280100":{"vr":"US","Value":[8]},)"
+        R"("52009229":{"vr":"SQ","Value":[{"00289145":{"vr":"SQ","Value":[{"00281052":{"vr":"DS","Value":[-7]}}]}}]},)"
+        R"("52009230":{"vr":"SQ","Value":[{"00289132":{"vr":"SQ","Value":[{"00281050":{"vr":"DS","Value":[1]},"00281051":{"vr":"DS","Value":[10]}}]}},)"
+        R"({"00289132":{"vr":"SQ","Value":[{"00281050":{"vr":"DS","Value":[2]},"00281051":{"vr":"DS","Value":[20]},"00281056":{"vr":"CS","Value":["SIGMOID"]}}]}}]}})";
+    const auto first = describe_pixels(json, 1, none), second = describe_pixels(json, 2, none), third = describe_pixels(json, 3, none);
+    ASSERT_TRUE(first && second && third);
+    EXPECT_EQ(first->intercept, -7);
+    EXPECT_EQ(first->window->width, 10);
+    EXPECT_EQ(second->window->width, 20);
+    EXPECT_EQ(second->window->shape, WindowShape::sigmoid);
+    EXPECT_FALSE(third->window);
+}
+
+}  // namespace
+}  // namespace fiducial::dicom

@@ -1,0 +1,156 @@
+"""Images as pictures (PS3.18 §10.4.1.1.3, .4): every image of the shared data, against pydicom's and NumPy's reading of the same file."""
+import io
+import unittest
+
+import numpy
+import pydicom
+import requests
+from PIL import Image
+from pydicom.pixels import apply_modality_lut, convert_color_space
+from pydicom.uid import generate_uid
+
+from harness import SHARED, SystemTest
+from http_test import parts_of
+
+# What is not shown, and why: the answer is 406 and says it.
+NOT_SHOWN = {
+    "deflated or big-endian": lambda d: d.file_meta.TransferSyntaxUID in ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.8.1"),
+    "pixels in floating point": lambda d: "FloatPixelData" in d or "DoubleFloatPixelData" in d,
+    "video": lambda d: d.file_meta.TransferSyntaxUID.startswith("1.2.840.10008.1.2.4.10"),
+    "32 bits a colour": lambda d: d.get("SamplesPerPixel") == 3 and d.get("BitsAllocated") == 32,
+    "damaged": lambda d: "too_short" in d.filename,
+    "frames of bits that are not whole bytes": lambda d: d.get("BitsAllocated") == 1 and d.Rows * d.Columns % 8 and d.get("NumberOfFrames", 1) > 1 and not d["PixelData"].is_undefined_length,
+    "palette in segments": lambda d: "SegmentedRedPaletteColorLookupTableData" in d,
+    "bits in RLE": lambda d: d.get("BitsAllocated") == 1 and d.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.5",
+}
+
+# The same image, by others: as it is, and compressed without loss.
+PAIRS = [("693_UNCR.dcm", "693_J2KR.dcm"), ("MR2_UNCR.dcm", "MR2_J2KR.dcm"), ("US1_UNCR.dcm", "US1_J2KR.dcm"), ("OBXXXX1A.dcm", "OBXXXX1A_rle.dcm"),
+         ("emri_small.dcm", "emri_small_jpeg_ls_lossless.dcm"), ("emri_small.dcm", "emri_small_jpeg_2k_lossless.dcm"), ("emri_small.dcm", "emri_small_RLE.dcm"),
+         ("liver.dcm", "liver_j2k.dcm")]
+
+
+def expected(data_set):
+    """The first frame as 8 bits, by the formulas of PS3.3 §C.11; None where pydicom alone cannot decode it."""
+    syntax = data_set.file_meta.TransferSyntaxUID
+    if data_set["PixelData"].is_undefined_length and syntax != "1.2.840.10008.1.2.5":
+        return None
+    pixels = data_set.pixel_array
+    if int(data_set.get("NumberOfFrames") or 1) > 1:
+        pixels = pixels[0]
+    if data_set.SamplesPerPixel == 3:
+        if data_set.PhotometricInterpretation.startswith("YBR"):
+            pixels = convert_color_space(pixels, data_set.PhotometricInterpretation, "RGB")
+        return (pixels >> (data_set.BitsStored - 8)).astype(float)
+    if data_set.PhotometricInterpretation == "PALETTE COLOR" or "VOILUTSequence" in data_set or "SharedFunctionalGroupsSequence" in data_set or "PixelPaddingValue" in data_set:
+        return None
+    values = apply_modality_lut(pixels, data_set).astype(float)
+    if "WindowCenter" in data_set:
+        center, width = (float(value[0] if isinstance(value, pydicom.multival.MultiValue) else value) for value in (data_set.WindowCenter, data_set.WindowWidth))
+        values = numpy.clip(((values - (center - 0.5)) / (width - 1) + 0.5) * 255, 0, 255) if width > 1 else (values > center - 0.5) * 255.0
+    else:
+        values = (values - values.min()) / max(1e-9, values.max() - values.min()) * 255
+    inverse = (data_set.PhotometricInterpretation == "MONOCHROME1") != (data_set.get("PresentationLUTShape") == "INVERSE")
+    return 255 - values if inverse else values
+
+
+class Rendered(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.folder_of_images = SHARED / "data/dicom/pydicom"
+        if not self.folder_of_images.exists():
+            self.skipTest("no shared data here")
+        self.archive = self.site()
+        self.archive.run("person", "add", "doctor", "--role", "doctor")
+        self.archive.run("person", "add", "desk", "--role", "desk")
+        self.tokens = {name: self.archive.token(name) for name in ("doctor", "desk")}
+        self.archive.start()
+        self.addCleanup(self.archive.stop)
+
+    def ask(self, path, accept="image/png", who="doctor"):
+        return requests.get(self.archive.url + path, headers={"Authorization": "Bearer " + self.tokens[who], "Accept": accept}, timeout=120)
+
+    def images(self):
+        """Of the files that were taken, one for each SOP Instance UID: what is current."""
+        known = set()
+        for file in sorted(self.folder_of_images.glob("*.dcm")):
+            try:
+                data_set = pydicom.dcmread(file)
+            except pydicom.errors.InvalidDicomError:
+                continue  # without a preamble
+            path = f"/studies/{data_set.get('StudyInstanceUID')}/series/{data_set.get('SeriesInstanceUID')}/instances/{data_set.get('SOPInstanceUID')}"
+            if "Rows" not in data_set or path in known:
+                continue
+            known.add(path)
+            stored = self.ask(path, "application/dicom; transfer-syntax=*")
+            if stored.status_code == 200 and stored.content == file.read_bytes():
+                yield file.name, path, data_set
+
+    def test_every_image_of_the_shared_data(self):
+        self.archive.run("import", self.folder_of_images, codes=(0, 1))
+        shown, compared = set(), 0
+        for name, path, data_set in self.images():
+            answer = self.ask(path + "/rendered")
+            reasons = [reason for reason, holds in NOT_SHOWN.items() if holds(data_set)]
+            with self.subTest(name, syntax=data_set.file_meta.TransferSyntaxUID.name, text=answer.text[:300] if answer.status_code != 200 else ""):
+                self.assertEqual(answer.status_code, 406 if reasons else 200)
+                if reasons:
+                    self.assertTrue(answer.json()["detail"])
+                    continue
+                picture = numpy.array(Image.open(io.BytesIO(answer.content))).astype(float)
+                self.assertEqual(picture.shape[:2], (data_set.Rows, data_set.Columns))
+                shown.add(name)
+                if (wanted := expected(data_set)) is not None:
+                    self.assertLessEqual(numpy.abs(picture - wanted).max(), 1.01)
+                    compared += 1
+        self.assertGreater(len(shown), 25, sorted(shown))
+        self.assertGreater(compared, 10)
+
+    def test_others_lossless_compression_shows_the_same(self):
+        folder = self.folder / "pairs"
+        folder.mkdir()
+        paths = {}
+        for name in {name for pair in PAIRS for name in pair}:
+            data_set = pydicom.dcmread(self.folder_of_images / name)
+            data_set.SOPInstanceUID = data_set.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            data_set.save_as(folder / name)
+            paths[name] = f"/studies/{data_set.StudyInstanceUID}/series/{data_set.SeriesInstanceUID}/instances/{data_set.SOPInstanceUID}/rendered"
+        self.archive.run("import", folder)
+        for plain, coded in PAIRS:
+            with self.subTest(coded):
+                answers = [self.ask(paths[name]) for name in (plain, coded)]
+                self.assertEqual([answer.status_code for answer in answers], [200, 200], [answer.text[:300] for answer in answers])
+                self.assertEqual(*(answer.content for answer in answers))
+
+    def test_what_can_be_asked_for(self):
+        file = self.folder_of_images / "emri_small.dcm"
+        self.archive.run("import", file)
+        data_set = pydicom.dcmread(file)
+        study = f"/studies/{data_set.StudyInstanceUID}"
+        path = f"{study}/series/{data_set.SeriesInstanceUID}/instances/{data_set.SOPInstanceUID}"
+        with self.subTest("sizes, frames, windows"):
+            thumbnail = Image.open(io.BytesIO(self.ask(path + "/thumbnail", "image/*").content))
+            self.assertEqual((thumbnail.format, max(thumbnail.size)), ("JPEG", 128))
+            wide = Image.open(io.BytesIO(self.ask(path + "/rendered?viewport=100,30").content))
+            self.assertEqual(wide.size, (30, 30))
+            frames = self.ask(path + "/frames/2,1/rendered", "multipart/related; type=\"image/png\"")
+            two, one = (numpy.array(Image.open(io.BytesIO(part))) for part in parts_of(frames))
+            self.assertTrue((one == numpy.array(Image.open(io.BytesIO(self.ask(path + "/frames/1/rendered").content)))).all())
+            self.assertFalse((one == two).all())
+            dark = numpy.array(Image.open(io.BytesIO(self.ask(path + "/rendered?window=60000,100,linear").content)))
+            self.assertEqual(dark.max(), 0)
+            for query in ("viewport=0,0", "window=1", "quality=0"):
+                self.assertEqual(self.ask(path + "/rendered?" + query).status_code, 400, query)
+            self.assertEqual(self.ask(path + f"/frames/{data_set.NumberOfFrames + 1}/rendered").status_code, 404)
+            self.assertEqual(self.ask(path + "/rendered", "image/gif").status_code, 406)
+        with self.subTest("study and series"):
+            self.assertEqual(self.ask(study + "/thumbnail").status_code, 200)
+            parts = parts_of(self.ask(study + "/rendered", "multipart/related; type=\"image/jpeg\""))
+            self.assertTrue(all(Image.open(io.BytesIO(part)).format == "JPEG" for part in parts))
+        with self.subTest("who may not read images gets no pictures"):
+            for what in (path + "/rendered", path + "/thumbnail", path + "/frames/1/rendered", study + "/rendered", study + "/thumbnail"):
+                self.assertEqual(self.ask(what, who="desk").status_code, 403, what)
+
+
+if __name__ == "__main__":
+    unittest.main()
