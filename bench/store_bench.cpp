@@ -196,33 +196,22 @@ void read_and_hash(benchmark::State& state) {
 BENCHMARK(read_and_hash)->UseRealTime();
 BENCHMARK(fsck_objects)->UseRealTime();
 
-BENCHMARK(append_and_sync)
-    ->ArgName("bytes")
-    ->Arg(kCt)
-    ->Arg(kCxr)
-    ->Threads(1)
-    ->Threads(4)
-    ->UseRealTime()
-    ->Setup([](const benchmark::State&) { plain = std::make_unique<Plain>(); })
-    ->Teardown([](const benchmark::State&) { plain.reset(); });
-BENCHMARK(secure_append_and_sync)
-    ->ArgName("bytes")
-    ->Arg(kCt)
-    ->Arg(kCxr)
-    ->Threads(1)
-    ->Threads(4)
-    ->UseRealTime()
-    ->Setup([](const benchmark::State&) { plain = std::make_unique<Plain>(); })
-    ->Teardown([](const benchmark::State&) { plain.reset(); });
-BENCHMARK(import_durably)
-    ->ArgName("bytes")
-    ->Arg(kCt)
-    ->Arg(kCxr)
-    ->Threads(1)
-    ->Threads(4)
-    ->UseRealTime()
-    ->Setup([](const benchmark::State&) { import_ = std::make_unique<Import>(); })
-    ->Teardown([](const benchmark::State&) { import_.reset(); });
+/// By 1 and 4 writers, of a CT slice and of a radiograph each; `shared` is what the writers of one run have in common.
+template <auto& shared>
+void by_writers(benchmark::internal::Benchmark* bench) {
+    bench->ArgName("bytes")
+        ->Arg(kCt)
+        ->Arg(kCxr)
+        ->Threads(1)
+        ->Threads(4)
+        ->UseRealTime()
+        ->Setup(
+            [](const benchmark::State&) { shared = std::make_unique<typename std::remove_reference_t<decltype(shared)>::element_type>(); })
+        ->Teardown([](const benchmark::State&) { shared.reset(); });
+}
+BENCHMARK(append_and_sync)->Apply(by_writers<plain>);
+BENCHMARK(secure_append_and_sync)->Apply(by_writers<plain>);
+BENCHMARK(import_durably)->Apply(by_writers<import_>);
 BENCHMARK(read_checked)->ArgName("bytes")->Arg(kCt)->Arg(kCxr)->UseRealTime();
 
 }  // namespace

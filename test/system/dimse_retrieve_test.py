@@ -16,15 +16,10 @@ from pynetdicom.sop_class import (CTImageStorage, PatientRootQueryRetrieveInform
 
 from dimse_query_test import BY_A_DEVICE, DEVICE_LISTED, READ, keys, looks
 from dimse_test import DATA, DimseTest, data_set_of, digest, make_image
-from harness import files_of, wait_for
+from harness import files_of, free_port, wait_for
 
 FIND, GET, MOVE = StudyRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelGet, StudyRootQueryRetrieveInformationModelMove
 PATIENT_GET, PATIENT_MOVE = PatientRootQueryRetrieveInformationModelGet, PatientRootQueryRetrieveInformationModelMove
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def uids_of(file):

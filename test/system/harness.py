@@ -151,6 +151,11 @@ class Network:
             return False
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
 def sockets_of(process):
     """How many sockets a process has open. (Files of the index come and go with how many read it at once.)"""
     count = 0
@@ -174,6 +179,11 @@ class SystemTest(unittest.TestCase):
                     site.stop(signal.SIGKILL)
         subprocess.run(["pkill", "-9", "-f", str(self.folder)], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def need(self, missing):
+        """`missing`: what has to be installed for this test, or nothing. Without it the test is skipped, or fails where all tools have to be there."""
+        if missing:
+            (self.fail if os.environ.get("FIDUCIAL_TOOLS_REQUIRED") else self.skipTest)(missing)
 
     def site(self, name="site", init=True):
         site = Site(self.folder / name)

@@ -6,18 +6,12 @@ import socket
 import subprocess
 import unittest
 
-from harness import ROOT, VERIFY, SystemTest, wait_for
+from harness import ROOT, VERIFY, SystemTest, free_port, wait_for
 
 MODULES = ROOT / "contracts/node_modules"
 MACHINE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), "")
 ANVIL = MODULES / f"@foundry-rs/anvil-linux-{MACHINE}/bin/anvil"
 GANACHE = MODULES / ".bin/ganache"
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def answers(port):

@@ -1,9 +1,7 @@
 """Beside an ordinary PACS: a real Orthanc stores here, asks here, fetches from here and takes what is moved to it."""
 import contextlib
 import json
-import os
 import shutil
-import socket
 import subprocess
 import unittest
 
@@ -11,15 +9,9 @@ import pydicom
 import requests
 
 from dimse_test import DimseTest
-from harness import files_of, wait_for
+from harness import files_of, free_port, wait_for
 
 ORTHANC = shutil.which("Orthanc", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")
-
-
-def free_port():
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Orthanc:
@@ -60,8 +52,7 @@ class Orthanc:
 class BesideOrthanc(DimseTest):
     def setUp(self):
         super().setUp()
-        if not ORTHANC:
-            (self.fail if os.environ.get("FIDUCIAL_TOOLS_REQUIRED") else self.skipTest)("Orthanc is not installed (deploy/dependencies test)")
+        self.need(None if ORTHANC else "Orthanc is not installed (deploy/dependencies test)")
 
     def test_it_stores_asks_fetches_and_takes(self):
         orthanc = Orthanc(self.folder / "orthanc")

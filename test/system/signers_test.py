@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import unittest
@@ -15,7 +14,7 @@ import unittest
 import pydicom
 import requests
 
-from harness import VERIFY, Network, SystemTest, wait_for
+from harness import VERIFY, Network, SystemTest, free_port, wait_for
 
 FULL = bool(os.environ.get("FIDUCIAL_FAULTS"))
 IN_FLIGHT = 2.8    # seconds until no seal can come any more after a halt: the period, and up to 1.5 s of a signer who is out of turn
@@ -165,12 +164,6 @@ class Signers(Network):
         """A line in geth's console."""
         geth = next(line for line in (self.folder / "start").read_text().splitlines() if "nohup" in line).split("'")[1]
         return subprocess.run([geth, "attach", "--exec", script, self.socket(node)], check=True, capture_output=True, text=True).stdout
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Case(SystemTest):

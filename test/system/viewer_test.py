@@ -1,6 +1,5 @@
 """Images in a real browser: log-in, study list, and the viewer, as a radiologist uses them. Chromium is Debian's; the viewer is what deploy/viewer installs."""
 import io
-import os
 import shutil
 import unittest
 
@@ -44,10 +43,7 @@ def body_proportions(picture):
 class Viewer(SystemTest):
     def setUp(self):
         super().setUp()
-        if MISSING:
-            if os.environ.get("FIDUCIAL_TOOLS_REQUIRED"):
-                self.fail(MISSING)
-            self.skipTest(MISSING)
+        self.need(MISSING)
         PICTURES.mkdir(parents=True, exist_ok=True)
         self.archive = self.site()
         # A CT of a chest, and what else there is of the same patient and another one.
