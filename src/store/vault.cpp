@@ -41,6 +41,15 @@ Result<std::vector<SegmentName>> VaultShared::names() const {
     return names;
 }
 
+Result<bool> VaultShared::is_begun(const Segment& segment) const {
+    FID_TRY(const auto size, segment.size());
+    if (size != kSegmentHeaderSize) return size > kSegmentHeaderSize;
+    Bytes head(kSegmentHeaderSize);
+    FID_CHECK(segment.read_exactly_at(0, head));
+    const auto header = SegmentHeader::decode(head);
+    return header || header.error().code != ErrorCode::malformed;
+}
+
 Result<SegmentHeader> VaultShared::header_of(const Segment& segment) const {
     Bytes head(kSegmentHeaderSize);
     FID_CHECK(segment.read_exactly_at(0, head));

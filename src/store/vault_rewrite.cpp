@@ -324,6 +324,8 @@ Result<void> visit_others(const VaultShared& vault, std::span<const SegmentName>
     while (data_only && first != names.begin()) {  // a large object's record may stand in the segment that was open when its own was begun
         --first;
         FID_TRY(const auto before, vault.segment(first->number));
+        FID_TRY(const bool begun, vault.is_begun(*before));
+        if (!begun) continue;
         FID_TRY(const auto header, vault.header_of(*before));
         if (!header.data_only) break;
     }
@@ -333,8 +335,8 @@ Result<void> visit_others(const VaultShared& vault, std::span<const SegmentName>
         if (!opened && opened.error().code == ErrorCode::not_found) continue;  // a large object was given up meanwhile
         if (!opened) return fail(opened.error());
         const auto& segment = **opened;
-        FID_TRY(const auto size, segment.size());
-        if (size < kSegmentHeaderSize) continue;
+        FID_TRY(const bool begun, vault.is_begun(segment));
+        if (!begun) continue;
         FID_TRY(const auto header, vault.header_of(segment));
         if (header.data_only) continue;
         if (one > self && header.first_unfinished > address) break;
@@ -350,6 +352,7 @@ Result<void> visit_others(const VaultShared& vault, std::span<const SegmentName>
             return {};
         }));
         FID_CHECK(whole(walked));
+        FID_TRY(const auto size, segment.size());
         FID_CHECK(rules.pace(size));
     }
     return {};
@@ -375,8 +378,9 @@ Result<std::optional<Rewritten>> Vault::rewrite_segment(std::uint32_t number, co
     if (found == names.end()) return fail(ErrorCode::not_found, "there is no such segment");
     const auto name = *found;
     FID_TRY(const auto source, vault.segment(number));
+    FID_TRY(const bool begun, vault.is_begun(*source));
+    if (!begun) return std::optional<Rewritten>();
     FID_TRY(const auto size, source->size());
-    if (size < kSegmentHeaderSize) return std::optional<Rewritten>();
     FID_TRY(const auto header, vault.header_of(*source));
     const auto address = header.data_only ? number : name.place;
 

@@ -58,7 +58,8 @@ Result<GoodBlock> read_block(const Segment& segment, std::uint64_t offset, std::
 Result<VaultShared::Walk> VaultShared::walk(const Segment& segment, std::uint64_t from, const BlockVisitor& visit) const {
     Walk out;
     FID_TRY(const auto size, segment.size());
-    if (size < kSegmentHeaderSize) {  // never begun: nothing was acknowledged before its header was durable
+    FID_TRY(const bool begun, is_begun(segment));
+    if (!begun) {
         out.header.number = segment.number();
         out.end = 0;
         return out;

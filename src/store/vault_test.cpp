@@ -361,6 +361,30 @@ TEST_F(VaultTest, SegmentsAreBegunWhenFullAndLargeObjectsGetOneOfTheirOwn) {
     ASSERT_TRUE(expected);
 }
 
+TEST_F(VaultTest, ASegmentThatWasNeverBegunIsNoDamage) {
+    open();
+    std::vector<StoredObject> stored;
+    unsigned number = 1;
+    for (const std::size_t size : {0, 100, 512}) {  // its header could not be written, and its removal was not durable when the power went
+        stored.push_back(store_bytes(random_bytes(100'000, number), 50'000, static_cast<int>(number)).value());
+        store_.reset();
+        ASSERT_TRUE(write_file_atomically(segment_path(number + 1), random_bytes(size, 7)));
+        open();
+        number += 2;
+    }
+    stored.push_back(store_bytes(random_bytes(100'000, number), 50'000, static_cast<int>(number)).value());
+    EXPECT_EQ(stored.back().ref.location.segment, number);
+    const auto report = fsck();
+    EXPECT_TRUE(report.clean()) << text_of(report);
+    ASSERT_TRUE(store_->rebuild_index());
+    for (const auto& object : stored) EXPECT_TRUE(reading_row(object.description.sop_uid.text()));
+    // With anything behind its header it was begun, and that header is damaged.
+    store_.reset();
+    ASSERT_TRUE(write_file_atomically(segment_path(number + 1), random_bytes(513, 7)));
+    open();
+    EXPECT_FALSE(fsck().clean());
+}
+
 TEST_F(VaultTest, AKilledUploadOfALargeObjectIsRemovedByRepairAndALiveOneIsNot) {
     options_.vault.own_file_bytes = 2'000'000;
     open();

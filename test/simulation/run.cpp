@@ -54,6 +54,7 @@ Bytes dicom_file(const Sent& instance, unsigned header) {
 struct SettledBlock {
     std::uint64_t number = 0;
     Hash hash{};
+    bool sure = true;  // not: the archive may have forgotten it
 };
 
 /// What this seed lets happen, and how often: not everything in every run, so that faults do not hide one another.
@@ -108,6 +109,7 @@ private:
     void calm();
     void settle_everything();
     void check_incidents();
+    void note_settled();
     void check_settled();
     void check_trace(bool all);
     void check_fsck();
@@ -246,7 +248,7 @@ void Run::live() {
             }
             say("opened, " + std::to_string(life_->store().recovered()) + " objects recovered");
             const auto now = life_->follower().status().settled;
-            std::erase_if(settled_, [&](const SettledBlock& block) { return block.number > now; });
+            for (auto& block : settled_) block.sure = block.sure && block.number <= now;
             check_trace(false);
             return;
         }
@@ -526,6 +528,7 @@ void Run::follow() {
             say(moved ? "followed to block " + std::to_string(status.head) + ", settled " + std::to_string(status.settled)
                       : "follower: " + moved.error().message);
         expect_from_node(moved, "a step of the follower");
+        note_settled();
         if (!moved || fate_.dead()) return;
         check_settled();
         if (!*moved) return;
@@ -534,14 +537,23 @@ void Run::follow() {
 
 // ---- the promises
 
-// What the archive counts as settled, and that it says when it is undone.
+// What the archive counts as settled. A process that dies may have written it down or not.
+void Run::note_settled() {
+    const auto status = life_->follower().status();
+    if (!status.any || status.settled == 0) return;
+    if (settled_.empty() || settled_.back().hash != status.settled_hash) settled_.push_back({status.settled, status.settled_hash, false});
+    settled_.back().sure = settled_.back().sure || !fate_.dead();
+}
+
+// It says when what it counts as settled is undone.
 void Run::check_settled() {
     const auto status = life_->follower().status();
-    if (status.any && status.settled > 0 && (settled_.empty() || settled_.back().hash != status.settled_hash))
-        settled_.push_back({status.settled, status.settled_hash});
     if (status.head != node_->head()) return;
-    const auto gone = std::erase_if(settled_, [&](const SettledBlock& block) { return !node_->on_chain(block.hash); });
-    if (gone > 0 && status.unacknowledged == 0) throw Broken("settled blocks were undone, and there is no incident");
+    const auto is_gone = [&](const SettledBlock& block) { return !node_->on_chain(block.hash); };
+    const bool gone =
+        std::any_of(settled_.begin(), settled_.end(), [&](const SettledBlock& block) { return block.sure && is_gone(block); });
+    std::erase_if(settled_, is_gone);
+    if (gone && status.unacknowledged == 0) throw Broken("settled blocks were undone, and there is no incident");
 }
 
 void Run::check_incidents() {

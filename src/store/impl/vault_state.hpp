@@ -83,6 +83,9 @@ struct VaultShared {
     Result<std::shared_ptr<Segment>> segment(std::uint32_t number) const;
     /// All segments in their order, but for those in whose place another one stands. Fills in `rewritten`.
     Result<std::vector<SegmentName>> names() const;
+    /// Nothing is written behind a segment's header before that is durable. Of one whose making failed, or was cut off, a part of the
+    /// header may be left, or a sector of anything.
+    Result<bool> is_begun(const Segment& segment) const;
     Result<SegmentHeader> header_of(const Segment& segment) const;
     /// Where something lies now that was last seen there. Errors: not_found.
     struct Resolved {
