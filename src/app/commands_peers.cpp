@@ -30,7 +30,7 @@ Result<std::vector<DimsePeer>> peers_of(const Configuration& configuration) {
 }
 
 std::string may_text(const DimsePeer& peer) {
-    return std::string("store") + (peer.query ? ", query" : "") + (peer.retrieve ? ", retrieve" : "");
+    return std::string("store") + (peer.query ? ", query" : "") + (peer.retrieve ? ", retrieve" : "") + (peer.worklist ? ", worklist" : "");
 }
 
 void add_peer_list(CLI::App& peer, Globals& globals, Action& action) {

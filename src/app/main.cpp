@@ -83,6 +83,7 @@ int main(int argc, char** argv) {
     app::add_backup_commands(cli, globals, action);
     app::add_people_commands(cli, globals, action);
     app::add_device_commands(cli, globals, action);
+    app::add_worklist_commands(cli, globals, action);
     app::add_peer_commands(cli, globals, action);
     app::add_consent_commands(cli, globals, action);
     app::add_demo_command(cli, globals, action);

@@ -15,6 +15,8 @@
 
 namespace fiducial::archive {
 
+class Worklist;
+
 /// What became of one instance that was offered.
 enum class Outcome : std::uint8_t {
     stored,       // new here
@@ -208,6 +210,9 @@ public:
     /// Like retrieve(), of the instances that hold pixels; `only_one`: the one that stands for them all, in the middle of the largest
     /// series.
     virtual Result<std::unique_ptr<ImageLook>> images(const Requester& who, const Selector& what, bool only_one) = 0;
+
+    /// What is to be done at the modalities: archive/worklist.hpp.
+    virtual Worklist& worklist() = 0;
 
     /// Evidence of one instance, as canonical JSON. Errors: not_found, denied, unavailable (node away; not settled yet).
     virtual Result<std::string> evidence(const Requester& who, const Selector& instance) = 0;

@@ -109,6 +109,11 @@ private:
     Answer add_device(const Arguments& arguments);
     Answer list_devices(const Arguments& arguments);
     Answer remove_device(const Arguments& arguments);
+    // operations_worklist.cpp
+    Answer add_to_worklist(const Arguments& arguments);
+    Answer import_worklist(const Arguments& arguments);
+    Answer list_worklist(const Arguments& arguments);
+    Answer cancel_on_worklist(const Arguments& arguments);
     // operations_consents.cpp
     Answer break_glass(const Arguments& arguments);
     Answer list_emergencies(const Arguments& arguments);

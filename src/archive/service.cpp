@@ -211,6 +211,9 @@ Result<void> Service::open_ledger(Ledger how) {
     consents_ = std::make_unique<Consents>(store_->database(), *rights_, *access_, *outbox_, facts);
     exams_ = std::make_unique<Exams>(*store_, *versions_, *outbox_, facts, std::chrono::seconds(configuration.ingest_quiet_s));
     FID_CHECK(exams_->recover_versions());
+    scheduled_work_ =
+        std::make_unique<ScheduledWork>(*store_, *access_, *tracer_, *exams_,
+                                        [this](const Requester& who, Operation operation) { return permit(who, nullptr, operation); });
 
     ledger::FollowerSettings settings;
     settings.chain_id = facts.chain_id;

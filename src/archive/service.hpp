@@ -17,6 +17,7 @@
 #include "archive/operations.hpp"
 #include "archive/retrieve.hpp"
 #include "archive/rights_sink.hpp"
+#include "archive/scheduled_work.hpp"
 #include "archive/site.hpp"
 #include "audit/trace.hpp"
 #include "ledger/follower.hpp"
@@ -78,6 +79,7 @@ public:
     Result<std::unique_ptr<MetadataLook>> metadata(const Requester& who, const Selector& what) override;
     Result<std::unique_ptr<ImageLook>> images(const Requester& who, const Selector& what, bool only_one) override;
     Result<std::unique_ptr<ValueLook>> values(const Requester& who, const Selector& instance) override;
+    Worklist& worklist() override { return *scheduled_work_; }
     Result<std::string> evidence(const Requester& who, const Selector& instance) override;
     Result<OpenedEmergency> break_glass(const Requester& who, std::string_view study_uid, const EmergencyGround& ground) override;
     Result<std::string> describe_study(const Requester& who, std::string_view study_uid) override;
@@ -182,6 +184,7 @@ private:
     std::unique_ptr<Consents> consents_;
     std::unique_ptr<ledger::Follower> follower_;
     std::unique_ptr<Exams> exams_;
+    std::unique_ptr<ScheduledWork> scheduled_work_;
     mutable std::mutex trust_mutex_;
     std::string lost_trace_;  // what is known of a trace in whose place a new one was begun just now
     std::string trust_text_;

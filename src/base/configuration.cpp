@@ -46,7 +46,7 @@ const std::array<Option, 36>& options() {
         {"dimse", "peers", &C::dimse_peers,
          "Who may call: \"AE_TITLE ADDRESS\" each (* for any title, 192.0.2.0/24 for a network), then if need be plain (without TLS from "
          "beyond this machine), set-aside=success or set-aside=failure (instead of a warning), device=NAME (fiducial device add), query, "
-         "retrieve, port=N (objects can be moved to it)."},
+         "retrieve, worklist, port=N (objects can be moved to it)."},
         {"dimse", "tls_certificate", &C::dimse_tls_certificate, "PEM file with the certificate chain; empty: no TLS."},
         {"dimse", "tls_key", &C::dimse_tls_key, "PEM file with its private key."},
         {"dimse", "max_associations", NumberMember{&C::dimse_max_associations, 1, 4096},

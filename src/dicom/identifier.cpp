@@ -15,13 +15,14 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::uint32_t kDeepest = 8;
+constexpr std::size_t kMostJsonBytes = 8 * kMostIdentifierBytes;
 constexpr std::string_view kUtf8 = "ISO_IR 192";
 
 ScanLimits identifier_limits() {
     ScanLimits limits;
     limits.header_bytes = kMostIdentifierBytes;
     limits.bulk_threshold = kMostIdentifierBytes;  // a list of UIDs may be long
-    limits.json_bytes = 8 * kMostIdentifierBytes;
+    limits.json_bytes = kMostJsonBytes;
     limits.inflated_bytes = kMostIdentifierBytes;
     limits.depth = kDeepest;
     return limits;
@@ -140,9 +141,10 @@ bool is_plain(const Attributes& attributes) {
     });
 }
 
-}  // namespace
-
-Result<Identifier> decode_identifier(ByteView data_set, std::string_view transfer_syntax) {
+/// Reads a data set, and gives what was read to `take`.
+template <typename Take>
+auto with_data_set(ByteView data_set, std::string_view transfer_syntax, Take&& take)
+    -> std::invoke_result_t<Take, const impl::Tokenizer&, impl::JsonWriter&> {
     const auto* syntax = find_transfer_syntax(transfer_syntax);
     if (syntax == nullptr || syntax->deflated || syntax->encapsulated)
         return fail(ErrorCode::unsupported, "an identifier does not come in this transfer syntax");
@@ -153,17 +155,31 @@ Result<Identifier> decode_identifier(ByteView data_set, std::string_view transfe
     FID_CHECK(tokenizer.finish());
     impl::JsonWriter writer(tokenizer, limits);
     FID_CHECK(writer.run());
-    Identifier out;
-    out.attributes = writer.attributes();
-    for (const auto& element : tokenizer.elements()) {
-        if (element.tag == tags::kSpecificCharacterSet) out.character_set = impl::character_set_of(as_text(tokenizer.value_of(element)));
-    }
-    FID_TRY(const auto document, fiducial::json::parse(writer.json(), limits.json_bytes));
-    take_sequences(out, document.as_object());
-    if (const auto request = out.items.find(tags::kRequestAttributesSequence); request != out.items.end()) {
-        for (const auto& [tag, values] : request->second) out.attributes.erase(tag);  // which are indexed as if they stood above
-    }
-    return out;
+    return take(tokenizer, writer);
+}
+
+}  // namespace
+
+Result<Identifier> decode_identifier(ByteView data_set, std::string_view transfer_syntax) {
+    return with_data_set(data_set, transfer_syntax, [](const impl::Tokenizer& tokenizer, impl::JsonWriter& writer) -> Result<Identifier> {
+        Identifier out;
+        out.attributes = writer.attributes();
+        for (const auto& element : tokenizer.elements()) {
+            if (element.tag == tags::kSpecificCharacterSet)
+                out.character_set = impl::character_set_of(as_text(tokenizer.value_of(element)));
+        }
+        FID_TRY(const auto document, fiducial::json::parse(writer.json(), kMostJsonBytes));
+        take_sequences(out, document.as_object());
+        if (const auto request = out.items.find(tags::kRequestAttributesSequence); request != out.items.end()) {
+            for (const auto& [tag, values] : request->second) out.attributes.erase(tag);  // which are indexed as if they stood above
+        }
+        return out;
+    });
+}
+
+Result<std::string> data_set_json(ByteView data_set, std::string_view transfer_syntax) {
+    return with_data_set(data_set, transfer_syntax,
+                         [](const impl::Tokenizer&, impl::JsonWriter& writer) -> Result<std::string> { return writer.json(); });
 }
 
 Bytes encode_identifier(const Identifier& identifier, std::string_view transfer_syntax) {

@@ -22,6 +22,9 @@ struct Identifier {
 Result<Identifier> decode_identifier(ByteView data_set, std::string_view transfer_syntax);
 inline constexpr std::size_t kMostIdentifierBytes = std::size_t{1} << 20;
 
+/// A data set of the same kinds and bounds as a DICOM JSON object. Spec: PS3.18 Annex F
+Result<std::string> data_set_json(ByteView data_set, std::string_view transfer_syntax);
+
 /// Writes an identifier in Explicit or Implicit VR Little Endian. In its character set where that has all of the text, else in UTF-8
 /// (ISO_IR 192); which of them is said in it, where there is more than ASCII or a character set was asked for. Values that their VR cannot
 /// say are left empty, sequences that the dictionary does not know left out.

@@ -12,10 +12,12 @@ constexpr std::string_view kStartOfDay = "000000.000000";
 constexpr std::string_view kEndOfDay = "235960.999999";  // with a leap second
 
 // Attributes whose ranges are of the same moments.
-constexpr std::array<std::pair<Tag, Tag>, 6> kDateAndTime{{
+constexpr std::array<std::pair<Tag, Tag>, 8> kDateAndTime{{
     {tags::kStudyDate, tags::kStudyTime},
     {0x00080021, 0x00080031},  // series
     {0x00400244, 0x00400245},  // performed procedure step start
+    {0x00400002, 0x00400003},  // scheduled procedure step start
+    {0x00400004, 0x00400005},  // its end
     {0x00080022, 0x00080032},  // acquisition
     {0x00080023, 0x00080033},  // content
     {tags::kPatientBirthDate, 0x00100032},

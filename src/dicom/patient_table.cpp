@@ -6,6 +6,7 @@
 
 #include "base/utf8.hpp"
 #include "dicom/attributes.hpp"
+#include "dicom/impl/csv_reader.hpp"
 #include "dicom/impl/text.hpp"
 
 namespace fiducial::dicom {
@@ -13,7 +14,6 @@ namespace {
 
 constexpr std::size_t kMaxBytes = 64u << 20;
 constexpr std::size_t kMaxRows = 1'000'000;
-constexpr std::size_t kMaxField = 1024;
 
 enum class Column : std::uint8_t {
     file,
@@ -52,79 +52,6 @@ constexpr std::array<std::pair<std::string_view, Column>, 15> kColumns = {{
 
 tl::unexpected<Error> at_line(std::size_t line, std::string what) {
     return fail(ErrorCode::malformed, "line " + std::to_string(line) + " of the patient table: " + std::move(what));
-}
-
-// Takes records of fields out of RFC 4180 text.
-class CsvReader {
-public:
-    CsvReader(std::string_view text, char separator) : text_(text), separator_(separator) {}
-    bool at_end() const { return at_ >= text_.size(); }
-    std::size_t line() const { return line_; }
-
-    Result<std::vector<std::string>> record() {
-        std::vector<std::string> fields;
-        for (;;) {
-            FID_TRY(auto text, field());
-            fields.push_back(std::move(text));
-            if (fields.size() > 100) return at_line(line_, "more than 100 fields");
-            if (at_end()) return fields;
-            const char c = text_[at_++];
-            if (c == separator_) continue;
-            if (c == '\r' && !at_end() && text_[at_] == '\n') ++at_;
-            return fields;
-        }
-    }
-    void next_line() { ++line_; }
-
-private:
-    bool ends_field(char c) const { return c == separator_ || c == '\n' || c == '\r'; }
-
-    Result<std::string> field() {
-        std::string out;
-        if (!at_end() && text_[at_] == '"') {
-            FID_TRY(out, quoted());
-        } else {
-            while (!at_end() && !ends_field(text_[at_])) {
-                if (text_[at_] == '"') return at_line(line_, "a quotation mark inside a field without quotation marks");
-                out += text_[at_++];
-            }
-        }
-        if (out.size() > kMaxField) return at_line(line_, "a field longer than " + std::to_string(kMaxField) + " bytes");
-        return out;
-    }
-
-    Result<std::string> quoted() {
-        const auto opened = line_;
-        std::string out;
-        for (++at_; !at_end(); ++at_) {
-            const char c = text_[at_];
-            if (c == '\n') ++line_;
-            if (c != '"') {
-                out += c;
-            } else if (at_ + 1 < text_.size() && text_[at_ + 1] == '"') {
-                out += '"';
-                ++at_;
-            } else {
-                ++at_;
-                if (!at_end() && !ends_field(text_[at_])) return at_line(line_, "something follows a closing quotation mark");
-                return out;
-            }
-        }
-        return at_line(opened, "a quotation mark is not closed");
-    }
-
-    std::string_view text_;
-    char separator_;
-    std::size_t at_ = 0;
-    std::size_t line_ = 1;
-};
-
-char separator_of(std::string_view text) {
-    const auto line = text.substr(0, text.find_first_of("\r\n"));
-    for (const char c : {'\t', ';', ','}) {
-        if (line.find(c) != std::string_view::npos) return c;
-    }
-    return ',';
 }
 
 Result<std::vector<Column>> read_columns(const std::vector<std::string>& names) {
@@ -209,7 +136,7 @@ Result<std::vector<PatientRow>> read_patient_table(std::string_view csv) {
     if (csv.size() > kMaxBytes) return fail(ErrorCode::limit_exceeded, "the patient table is larger than 64 MiB");
     if (csv.starts_with("\xef\xbb\xbf")) csv.remove_prefix(3);
     if (!is_utf8(csv)) return fail(ErrorCode::malformed, "the patient table is not UTF-8");
-    CsvReader reader(csv, separator_of(csv));
+    impl::CsvReader reader(csv, "the patient table");
     if (reader.at_end()) return at_line(1, "it is empty");
     FID_TRY(const auto names, reader.record());
     FID_TRY(const auto columns, read_columns(names));

@@ -5,6 +5,7 @@
 
 #include "base/log.hpp"
 #include "dicom/negotiation.hpp"
+#include "dicom/worklist.hpp"
 #include "gateway/impl/dimse_association.hpp"
 
 namespace fiducial::gateway {
@@ -51,6 +52,8 @@ DimseDoor::DimseDoor(archive::Archive& used, DimseGatewaySettings given)
 dicom::Served DimseDoor::served(const DimsePeer& peer, std::string_view abstract_syntax) const {
     if (abstract_syntax == dicom::kVerificationSopClass) return dicom::Served::identifiers;
     if (is_storage(abstract_syntax)) return dicom::Served::objects;
+    if (abstract_syntax == dicom::kModalityWorklistFind)
+        return peer.worklist ? dicom::Served::identifiers : dicom::Served::not_for_this_peer;
     const auto* model = dicom::find_query_model(abstract_syntax);
     if (model == nullptr) return dicom::Served::no;
     const bool may = model->command == dicom::CommandField::c_find_rq ? peer.query : peer.retrieve;

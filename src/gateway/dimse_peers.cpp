@@ -62,7 +62,7 @@ Result<void> take_port(DimsePeer& peer, std::string_view text) {
 }
 
 Result<void> check(const DimsePeer& peer) {
-    if ((peer.query || peer.retrieve) && peer.device.empty())
+    if ((peer.query || peer.retrieve || peer.worklist) && peer.device.empty())
         return fail(ErrorCode::invalid_argument, "who queries or retrieves does it as a device: device=NAME (fiducial device add)");
     if (peer.port != 0 && (peer.ae_title == "*" || peer.prefix_bits != 128))
         return fail(ErrorCode::invalid_argument, "port=N is of one peer, with an AE title and an address of its own");
@@ -80,6 +80,8 @@ Result<void> take_word(DimsePeer& peer, const std::string& word) {
         peer.query = true;
     else if (word == "retrieve")
         peer.retrieve = true;
+    else if (word == "worklist")
+        peer.worklist = true;
     else if (word.starts_with(kDevice) && word.size() > kDevice.size())
         peer.device = word.substr(kDevice.size());
     else if (word.starts_with(kPort))
@@ -91,8 +93,9 @@ Result<void> take_word(DimsePeer& peer, const std::string& word) {
     else if (word == "set-aside=failure")
         peer.set_aside = SetAsideAnswer::failure;
     else
-        return fail(ErrorCode::invalid_argument,
-                    "'" + word + "' is none of plain, set-aside=warning, =success, =failure, device=NAME, query, retrieve, port=N");
+        return fail(
+            ErrorCode::invalid_argument,
+            "'" + word + "' is none of plain, set-aside=warning, =success, =failure, device=NAME, query, retrieve, worklist, port=N");
     return {};
 }
 

@@ -22,6 +22,7 @@ struct DimsePeer {
     std::string device;      // that it acts as; empty: it stores for the institution
     bool query = false;      // may ask for lists
     bool retrieve = false;   // may fetch
+    bool worklist = false;   // may ask what is to be done
     std::uint16_t port = 0;  // at which it takes what is moved to it; 0: nothing
 
     bool matches(std::string_view calling_ae_title, const std::array<std::uint8_t, 16>& address) const;
@@ -30,7 +31,7 @@ struct DimsePeer {
     std::string network_text() const;  // with /BITS where it is not one address
 };
 
-/// "AE_TITLE ADDRESS[/BITS] [plain] [set-aside=warning|success|failure] [device=NAME] [query] [retrieve] [port=N]", as in
+/// "AE_TITLE ADDRESS[/BITS] [plain] [set-aside=warning|success|failure] [device=NAME] [query] [retrieve] [worklist] [port=N]", as in
 /// "CT1 192.0.2.7 plain". An AE title with spaces in it does not fit here: "*" stands for any. Errors: invalid_argument, quoting the line.
 Result<DimsePeer> parse_dimse_peer(std::string_view text);
 /// Reads an address as a socket tells it ("192.0.2.1:4711", "[2001:db8::1]:4711"). Errors: invalid_argument.

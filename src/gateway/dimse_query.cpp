@@ -3,6 +3,7 @@
 
 #include "base/log.hpp"
 #include "dicom/identifier.hpp"
+#include "dicom/worklist.hpp"
 #include "gateway/impl/dimse_association.hpp"
 
 namespace fiducial::gateway::impl {
@@ -37,7 +38,9 @@ Result<archive::Requester> DimseAssociation::requester() {
 
 Result<void> DimseAssociation::check_model(const dimse::Message& message, dicom::CommandField command) const {
     const auto* model = dicom::find_query_model(message.abstract_syntax);
-    if (model != nullptr && model->command == command && message.command.sop_class == message.abstract_syntax) return {};
+    const bool known = message.abstract_syntax == dicom::kModalityWorklistFind ? command == dicom::CommandField::c_find_rq
+                                                                               : model != nullptr && model->command == command;
+    if (known && message.command.sop_class == message.abstract_syntax) return {};
     return fail(ErrorCode::unsupported, "the SOP class is not that of the presentation context");
 }
 
@@ -72,7 +75,8 @@ net::Task<Result<void>> DimseAssociation::refuse_query(const dimse::Message& mes
                {{"peer", association_.peer()}, {"command", name_of(message.command.field).value_or("")}, {"why", error.message}});
     auto answer = dicom::answer_to(message.command, status);
     answer.error_comment = comment_of(is_ours(error.code) ? describe(error.code).text : std::string_view(error.message));
-    if (status == dicom::status::kDataSetDoesNotMatch) answer.offending_elements = {dicom::tags::kQueryRetrieveLevel};
+    if (status == dicom::status::kDataSetDoesNotMatch && dicom::find_query_model(message.abstract_syntax) != nullptr)
+        answer.offending_elements = {dicom::tags::kQueryRetrieveLevel};
     count(message, status);
     co_return co_await association_.send(message.context_id, answer, ByteView());
 }

@@ -128,6 +128,7 @@ public:
     Result<std::string> describe_study(const archive::Requester&, std::string_view study_uid) override {
         return "{\"study\":\"" + std::string(study_uid) + "\"}";
     }
+    archive::Worklist& worklist() override { std::abort(); }  // no test of the protocol's shape asks for it
     archive::Health health() override { return state; }
     std::vector<archive::Metric> metrics() override {
         archive::Metric metric;

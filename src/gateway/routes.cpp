@@ -58,6 +58,11 @@ constexpr Route kRoutes[] = {
     // An emergency is opened first, and looked at with "Fiducial-Purpose: emergency"
     {"POST", "/studies/{uid}/emergency", Access::person, serve_break_glass},
 
+    // What is to be done at the modalities
+    {"GET", "/worklist", Access::person, serve_worklist},
+    {"POST", "/worklist", Access::person, serve_schedule},
+    {"DELETE", "/worklist", Access::person, serve_cancel_scheduled},
+
     // Proof
     {"GET", "/studies/{uid}/record", Access::person, serve_study_record},
     {"GET", "/studies/{uid}/evidence", Access::person, serve_study_evidence},

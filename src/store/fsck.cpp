@@ -14,6 +14,7 @@
 #include "evidence/manifest.hpp"
 #include "store/rights.hpp"
 #include "store/store.hpp"
+#include "store/worklist.hpp"
 
 namespace fiducial::store {
 namespace {
@@ -68,6 +69,11 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
         check.find(Kind::damaged_database, "index.db", "database", sound.error().message, "fsck --rebuild-index");
     FID_TRY(const auto bad_rows, database_->read([&](database::Transaction& t) { return index_->check_all(t); }));
     for (const auto& error : bad_rows) check.find(Kind::damaged_row, "index", "index.db", error.message, "fsck --rebuild-index");
+    const Worklist worklist(*keyring_);
+    FID_TRY(const auto bad_steps, database_->read([&](database::Transaction& t) { return worklist.check_all(t); }));
+    for (const auto& error : bad_steps)
+        check.find(Kind::damaged_row, "worklist", "index.db", error.message,
+                   "find out who can write to the index; send the order again, or put the index back from a backup");
     const Rights rights(*keyring_);
     FID_TRY(const auto bad_rights, database_->read([&](database::Transaction& t) { return rights.check_all(t); }));
     for (const auto& error : bad_rights)

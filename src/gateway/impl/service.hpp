@@ -143,6 +143,9 @@ net::Task<Result<void>> serve_search_series(Call& call);       // qido.cpp
 net::Task<Result<void>> serve_search_instances(Call& call);    // qido.cpp
 net::Task<Result<void>> serve_store(Call& call);               // stow.cpp
 net::Task<Result<void>> serve_break_glass(Call& call);         // emergency.cpp
+net::Task<Result<void>> serve_worklist(Call& call);            // worklist.cpp
+net::Task<Result<void>> serve_schedule(Call& call);            // worklist.cpp
+net::Task<Result<void>> serve_cancel_scheduled(Call& call);    // worklist.cpp
 net::Task<Result<void>> serve_study_record(Call& call);        // evidence.cpp
 net::Task<Result<void>> serve_study_evidence(Call& call);      // evidence.cpp
 net::Task<Result<void>> serve_instance_evidence(Call& call);   // evidence.cpp

@@ -91,8 +91,20 @@ CREATE INDEX instances_series ON instances (study, series_uid, is_current);
 DROP INDEX instances_study;
 )sql";
 
+// What is to be done, and what modalities said that they did: store/worklist.hpp.
+constexpr std::string_view kWorklist = R"sql(
+CREATE TABLE worklist (
+  id {id}, accession_number {text} NOT NULL, step_id {text} NOT NULL, state {int} NOT NULL, start_date {text} NOT NULL, start_time {text} NOT NULL,
+  source {text} NOT NULL, changed_ms {int} NOT NULL, attributes {text} NOT NULL, mac {text} NOT NULL, UNIQUE (accession_number, step_id));
+CREATE INDEX worklist_start ON worklist (start_date);
+
+CREATE TABLE performed_steps (
+  id {id}, sop_uid {text} NOT NULL UNIQUE, state {int} NOT NULL, source {text} NOT NULL, changed_ms {int} NOT NULL, document {text} NOT NULL,
+  mac {text} NOT NULL);
+)sql";
+
 constexpr database::Migration kMigrations[] = {
-    {"store", 1, kFirst}, {"store", 2, kRights}, {"store", 3, kLocalChanges}, {"store", 4, kLists}};
+    {"store", 1, kFirst}, {"store", 2, kRights}, {"store", 3, kLocalChanges}, {"store", 4, kLists}, {"worklist", 1, kWorklist}};
 
 }  // namespace
 

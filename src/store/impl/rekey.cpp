@@ -177,6 +177,8 @@ Result<void> rekey_index(database::Transaction& transaction, const crypto::Secre
     FID_CHECK(rekeying.table<ObjectColumns>());
     FID_CHECK(rekeying.table<InstanceColumns>());
     FID_CHECK(rekeying.table<VersionColumns>());
+    FID_CHECK(rekeying.table<WorklistColumns>());
+    FID_CHECK(rekeying.table<PerformedStepColumns>());
     for (const auto* name : {"known_block", "erasing"}) FID_CHECK(rekeying.fact(name));
     return {};
 }

@@ -154,5 +154,7 @@ FID_INSTANTIATE_ROWS(RightsStateColumns)
 FID_INSTANTIATE_ROWS(RightsChangeColumns)
 FID_INSTANTIATE_ROWS(LocalDenialColumns)
 FID_INSTANTIATE_ROWS(LocalChangeColumns)
+FID_INSTANTIATE_ROWS(WorklistColumns)
+FID_INSTANTIATE_ROWS(PerformedStepColumns)
 
 }  // namespace fiducial::store

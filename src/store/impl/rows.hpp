@@ -191,6 +191,37 @@ struct LocalChangeColumns {
     }
 };
 
+struct WorklistColumns {
+    static constexpr std::string_view kTable = "worklist";
+    static constexpr bool kNumbered = true;
+    long long id = 0;
+    std::string accession_number, step_id;
+    long long state = 0;
+    std::string start_date, start_time, source;
+    long long changed_ms = 0;
+    std::string attributes, mac;
+    template <typename Visitor>
+    void each(Visitor&& v) {
+        v("id", id), v("accession_number", accession_number), v("step_id", step_id), v("state", state), v("start_date", start_date);
+        v("start_time", start_time), v("source", source), v("changed_ms", changed_ms), v("attributes", attributes);
+    }
+};
+
+struct PerformedStepColumns {
+    static constexpr std::string_view kTable = "performed_steps";
+    static constexpr bool kNumbered = true;
+    long long id = 0;
+    std::string sop_uid;
+    long long state = 0;
+    std::string source;
+    long long changed_ms = 0;
+    std::string document, mac;
+    template <typename Visitor>
+    void each(Visitor&& v) {
+        v("id", id), v("sop_uid", sop_uid), v("state", state), v("source", source), v("changed_ms", changed_ms), v("document", document);
+    }
+};
+
 /// HMAC(row key, tag "fid.row1" ‖ lp(table) ‖ u32 schema ‖ columns), in hex.
 template <typename Columns>
 std::string row_mac(const crypto::Secret& row_key, Columns& row);

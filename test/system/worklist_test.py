@@ -1,0 +1,198 @@
+"""The modality worklist: filled by command, file and HTTP, asked for by DCMTK's findscu and pynetdicom."""
+import datetime
+import json
+import unittest
+
+import pydicom
+import requests
+from pynetdicom import AE
+from pynetdicom.sop_class import ModalityWorklistInformationFind
+
+from dimse_query_test import BY_A_DEVICE, DEVICE_LISTED, IDENTIFY, looks
+from dimse_test import DimseTest
+
+PEERS = ["CT1 127.0.0.1 device=ct1 worklist", "CT2 127.0.0.1 device=ct1", "BARE 127.0.0.1 device=bare worklist"]
+TODAY = datetime.date.today()
+HEAD = "PatientName,PatientID,AccessionNumber,ScheduledProcedureStepID,Modality,ScheduledStationAETitle,ScheduledProcedureStepStartDate,ScheduledProcedureStepStartTime,RequestedProcedureDescription,CodeValue,CodingSchemeDesignator,CodeMeaning"
+
+
+def day(n):
+    return (TODAY + datetime.timedelta(days=n)).strftime("%Y%m%d")
+
+
+TABLE = "\n".join([HEAD,
+                   f"Müller^Jürgen,P1,A1,S1,CT,CT1,{day(0)},0830,CT of the chest,CTTHX,99LOCAL,Chest",
+                   f"Müller^Jürgen,P1,A1,S2,CT,CT2,{day(1)},0900,CT of the chest,CTTHX,99LOCAL,Chest",
+                   f"山田^太郎,P2,A2,S1,MR,,{day(0)},1000,Knee,,,",
+                   f"Doe^Jane,P3,A3,S1,CT,CT1,{day(2)},1100,CT of the head,,,"])
+
+
+def query(character_set="ISO_IR 192", step=None, **keys):
+    """What a scanner asks: keys above, and `step` in the sequence."""
+    out = pydicom.Dataset()
+    out.SpecificCharacterSet = character_set
+    for name in ("PatientName", "PatientID", "AccessionNumber", "StudyInstanceUID", "RequestedProcedureID", "RequestedProcedureDescription", "RequestedProcedureCodeSequence", "ReferencedStudySequence"):
+        setattr(out, name, [] if name.endswith("Sequence") else "")
+    for name, value in keys.items():
+        setattr(out, name, value)
+    item = pydicom.Dataset()
+    for name in ("ScheduledStationAETitle", "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime", "Modality", "ScheduledPerformingPhysicianName",
+                 "ScheduledProcedureStepDescription", "ScheduledProcedureStepID", "ScheduledProcedureStepStatus"):
+        setattr(item, name, (step or {}).get(name, ""))
+    out.ScheduledProcedureStepSequence = [item]
+    return out
+
+
+class Worklist(DimseTest):
+    def setUp(self):
+        super().setUp()
+        self.site_ = self.archive(peers=PEERS)
+        self.site_.run("device", "add", "ct1", "--may", "store,query")
+        self.site_.run("device", "add", "bare")
+        for name, role in (("desk", "desk"), ("tech", "technologist"), ("doctor", "doctor"), ("admin", "administrator")):
+            self.site_.run("person", "add", name, "--role", role)
+        self.table = self.folder / "today.csv"
+        self.table.write_text(TABLE)
+
+    def ask(self, what, title="CT1", contexts=(ModalityWorklistInformationFind,)):
+        ae = AE(ae_title=title)
+        for context in contexts:
+            ae.add_requested_context(context)
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 60
+        association = ae.associate("127.0.0.1", self.site_.dimse_port, ae_title="FIDUCIAL")
+        if not association.accepted_contexts:
+            association.release()
+            return None, []
+        answers = list(association.send_c_find(what, ModalityWorklistInformationFind))
+        association.release()
+        return [row for _, row in answers if row is not None], [status.Status for status, _ in answers]
+
+    def orders(self, what, **more):
+        rows, statuses = self.ask(what, **more)
+        self.assertEqual(statuses, [0xFF00] * len(rows) + [0x0000])
+        return [f"{row.AccessionNumber}/{row.ScheduledProcedureStepSequence[0].ScheduledProcedureStepID}" for row in rows]
+
+    def test_worklist(self):
+        self.assertEqual(self.site_.run("worklist", "import", self.table), {"added": 4, "changed": 0, "same": 0})
+        self.assertEqual(self.site_.run("worklist", "import", self.table), {"added": 0, "changed": 0, "same": 4})
+        self.serve(self.site_)
+        self.check_matching()
+        self.check_answers()
+        self.check_findscu()
+        self.check_who_may()
+        self.check_http()
+        self.check_commands()
+        seen = [entry for entry in looks(self.site_) if entry[:2] == (IDENTIFY, DEVICE_LISTED)]
+        self.assertGreater(len(seen), 10)
+        self.assertTrue(all(flags & BY_A_DEVICE for _, _, flags in seen))
+        self.site_.stop()
+        self.assertEqual(self.site_.run("fsck")["findings"], [])
+
+    def check_matching(self):
+        for keys, step, expected in [
+            ({}, {}, ["A1/S1", "A2/S1", "A1/S2", "A3/S1"]),
+            ({}, {"ScheduledStationAETitle": "CT1"}, ["A1/S1", "A2/S1", "A3/S1"]),  # A2 is for any station
+            ({}, {"ScheduledStationAETitle": "CT1", "Modality": "CT"}, ["A1/S1", "A3/S1"]),
+            ({}, {"ScheduledProcedureStepStartDate": day(0)}, ["A1/S1", "A2/S1"]),
+            ({}, {"ScheduledProcedureStepStartDate": f"{day(1)}-{day(2)}"}, ["A1/S2", "A3/S1"]),
+            ({}, {"ScheduledProcedureStepStartDate": f"{day(0)}-{day(1)}", "ScheduledProcedureStepStartTime": "0945-0915"}, ["A2/S1", "A1/S2"]),
+            ({"PatientName": "muller*"}, {}, ["A1/S1", "A1/S2"]),
+            ({"PatientName": "山田*"}, {}, ["A2/S1"]),
+            ({"PatientID": "P3"}, {}, ["A3/S1"]),
+            ({"AccessionNumber": "A1"}, {"ScheduledProcedureStepID": "S2"}, ["A1/S2"]),
+            ({}, {"ScheduledProcedureStepDescription": "ct of the c*"}, ["A1/S1", "A1/S2"]),
+        ]:
+            with self.subTest(keys=keys, step=step):
+                self.assertEqual(self.orders(query(step=step, **keys)), expected)
+
+    def check_answers(self):
+        with self.subTest("what is given out"):
+            rows, _ = self.ask(query("ISO_IR 100", {"Modality": "CT"}, PatientID="P1"))
+            one, two = rows
+            self.assertEqual((one.SpecificCharacterSet, str(one.PatientName)), ("ISO_IR 100", "Müller^Jürgen"))
+            self.assertEqual(one.StudyInstanceUID, two.StudyInstanceUID, "one requested procedure is one study")
+            self.assertTrue(one.StudyInstanceUID.startswith("2.25."))
+            self.assertEqual((one.RequestedProcedureID, one.RequestedProcedureDescription), ("A1", "CT of the chest"))
+            self.assertEqual(one.RequestedProcedureCodeSequence[0].CodeMeaning, "Chest")
+            self.assertEqual(len(one.ReferencedStudySequence), 0)
+            step = one.ScheduledProcedureStepSequence[0]
+            self.assertEqual((step.ScheduledStationAETitle, step.ScheduledProcedureStepStartDate, step.ScheduledProcedureStepStartTime, step.Modality, step.ScheduledProcedureStepStatus),
+                             ("CT1", day(0), "083000", "CT", "SCHEDULED"))
+        with self.subTest("a character set that has not all of a name, a station that nobody named"):
+            rows, _ = self.ask(query("ISO_IR 100", PatientID="P2"))
+            self.assertEqual((rows[0].SpecificCharacterSet, str(rows[0].PatientName)), ("ISO_IR 192", "山田^太郎"))
+            self.assertEqual(rows[0].ScheduledProcedureStepSequence[0].ScheduledStationAETitle, "CT1")
+        with self.subTest("keys that are not known; values that are none"):
+            rows, statuses = self.ask(query(PatientID="P3", PatientComments=""))
+            self.assertEqual(statuses, [0xFF01, 0x0000])
+            self.assertNotIn("PatientComments", rows[0])
+            _, statuses = self.ask(query(step={"ScheduledProcedureStepStartDate": "2026"}))
+            self.assertEqual(statuses, [0xA900])
+
+    def check_findscu(self):
+        folder = self.folder / "found"
+        folder.mkdir()
+        self.tool("findscu", "-W", "-X", "-od", folder, "-aet", "CT1", "-aec", "FIDUCIAL", "-k", "0008,0005=ISO_IR 192", "-k", "0010,0010", "-k", "ScheduledProcedureStepSequence[0].Modality=CT",
+                  "-k", f"ScheduledProcedureStepSequence[0].ScheduledProcedureStepStartDate={day(0)}", "127.0.0.1", self.site_.dimse_port, port=self.site_.dimse_port)
+        found = [pydicom.dcmread(path, force=True) for path in sorted(folder.iterdir())]
+        self.assertEqual([str(one.PatientName) for one in found], ["Müller^Jürgen"])
+        cancelled = self.tool("findscu", "-W", "-v", "--cancel", "1", "-aet", "CT1", "-aec", "FIDUCIAL", "-k", "0010,0010", "127.0.0.1", self.site_.dimse_port, port=self.site_.dimse_port)
+        self.assertRegex(cancelled.stdout + cancelled.stderr, "Cancel|Success")
+
+    def check_who_may(self):
+        self.assertIsNone(self.ask(query(), title="CT2")[0], "its line does not say worklist")
+        self.assertEqual(self.ask(query(), title="BARE"), ([], [0x0124]), "the contracts do not let it know identities")
+
+    def http(self, method, person, path="/worklist", purpose=None, body=None, **parameters):
+        headers = {"Authorization": "Bearer " + self.tokens.setdefault(person, self.site_.token(person))}
+        if purpose:
+            headers["Fiducial-Purpose"] = purpose
+        return requests.request(method, self.site_.url + path, params=parameters, data=body, headers=headers, timeout=60)
+
+    def check_http(self):
+        self.tokens = {}
+        entry = {"PatientName": "Roe^Richard", "PatientID": "P4", "AccessionNumber": "A4", "Modality": "US", "ScheduledStationAETitle": ["US1", "US2"],
+                 "ScheduledProcedureStepStartDate": TODAY.isoformat(), "ScheduledProcedureStepStartTime": "12:15", "PatientWeight": 70}
+        with self.subTest("technologists and, for administration, the desk plan; others do not"):
+            self.assertEqual(self.http("POST", "doctor", body=json.dumps(entry)).status_code, 403)
+            self.assertEqual(self.http("POST", "admin", body=json.dumps(entry), purpose="administration").status_code, 403)
+            self.assertEqual(self.http("POST", "tech", body=json.dumps(entry)).json(), {"added": 1, "changed": 0, "same": 0})
+            changed = self.http("POST", "desk", body=json.dumps([{**entry, "ScheduledProcedureStepStartTime": "12:30"}]), purpose="administration")
+            self.assertEqual(changed.json(), {"added": 0, "changed": 1, "same": 0})
+        with self.subTest("lists"):
+            self.assertEqual(self.http("GET", "admin").status_code, 403)
+            listed = self.http("GET", "desk", Modality="US").json()
+            self.assertEqual([(row["AccessionNumber"], row["ScheduledProcedureStepStartTime"], row["state"], row["source"], row["ScheduledStationAETitle"]) for row in listed],
+                             [("A4", "123000", "scheduled", "http", ["US1", "US2"])])
+            self.assertEqual(len(self.http("GET", "doctor").json()), 5)
+            self.assertEqual(self.http("GET", "doctor", PatientComments="x").status_code, 400)
+        with self.subTest("what is wrong is named, and nothing of it is taken"):
+            wrong = self.http("POST", "tech", body=json.dumps([{**entry, "AccessionNumber": "A5"}, {**entry, "AccessionNumber": "A6", "Modality": ""}]))
+            self.assertEqual((wrong.status_code, wrong.json()["detail"]), (400, "entry 2: Modality is missing"))
+            self.assertEqual(self.http("POST", "tech", body="[1").status_code, 400)
+            self.assertEqual(self.http("GET", "doctor", AccessionNumber="A5").json(), [])
+        with self.subTest("cancelled, and put back"):
+            self.assertEqual(self.http("DELETE", "tech").status_code, 400)
+            self.assertEqual(self.http("DELETE", "tech", AccessionNumber="A9").status_code, 404)
+            self.assertEqual(self.http("DELETE", "tech", AccessionNumber="A4").json(), {"cancelled": 1})
+            self.assertEqual(self.http("GET", "desk", Modality="US").json(), [])
+            self.assertEqual(self.http("GET", "desk", Modality="US", all="true").json()[0]["state"], "cancelled")
+            self.assertEqual(self.http("POST", "tech", body=json.dumps(entry)).json()["changed"], 1)
+
+    def check_commands(self):
+        added = self.site_.run("worklist", "add", "PatientName=Poe^Edgar", "PatientID=P7", "AccessionNumber=A7", "Modality=DX", f"ScheduledProcedureStepStartDate={day(0)}", "ScheduledProcedureStepStartTime=07")
+        self.assertEqual(added["added"], 1)
+        listed = self.site_.run("worklist", "list", "--date", day(0), "--modality", "DX")["entries"]
+        self.assertEqual([(row["state"], row["source"], row["attributes"]["ScheduledProcedureStepID"]) for row in listed], [("scheduled", "command", "A7")])
+        self.assertIn("Poe^Edgar", self.site_.raw("worklist", "list", "--modality", "DX").stdout)
+        self.site_.run("worklist", "add", "PatientID=P8", codes=(2,))
+        self.assertEqual(self.site_.run("worklist", "cancel", "A1", "--step", "S2"), {"cancelled": 1})
+        self.site_.run("worklist", "cancel", "A1", "--step", "S9", codes=(5,))
+        self.assertEqual(self.orders(query(PatientID="P1")), ["A1/S1"])
+        self.site_.stop(how=9)
+        self.serve(self.site_)
+        self.assertEqual(self.orders(query(PatientID="P1")), ["A1/S1"], "killed: what was said to be done stays")
+
+
+if __name__ == "__main__":
+    unittest.main()
