@@ -1,5 +1,4 @@
 """What a person at the command line meets: answers, exit codes, interruptions, other people's files."""
-import ctypes
 import json
 import os
 import pty
@@ -17,7 +16,7 @@ import zlib
 import numpy
 import pydicom
 import zxingcpp
-from harness import BIN, FIDUCIAL, PASSPHRASE, VERIFY, SystemTest, files_of, sha256, wait_for
+from harness import BIN, FAKETIME, FIDUCIAL, PASSPHRASE, VERIFY, SystemTest, files_of, missing, sha256, wait_for
 
 TIME_ERROR = 5  # of adjtimex(2): the clock is kept by no time service
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -134,15 +133,17 @@ class NodeAway(SystemTest):
         self.assertIn("nothing was compared", site.raw("verify", "--all", codes=(7,)).stdout)
 
     def test_a_clock_that_went_an_hour_ahead(self):
-        """As far as a test may go that does not set the machine's clock: what is known of the clock is put an hour back."""
-        if ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)) != TIME_ERROR:
-            self.skipTest("a time service keeps this machine's clock: the archive believes it")
+        """As far as a test may go that does not set the machine's clock: what is known of the clock is put an hour back, and no time service keeps it."""
+        alone = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", f"inject=adjtimex,clock_adjtime:retval={TIME_ERROR}"]
+        self.need(missing("strace"))
+        if subprocess.run([*alone, "true"], capture_output=True).returncode != 0:
+            self.skipTest("tracing is not allowed here")
         site = self.site()
         known = site.folder / "ledger/clock"
         boot, booted = known.read_text().split()
         known.write_text(f"{boot} {int(booted) - 3600_000}\n")
         image, later = sorted(self.samples().rglob("*.dcm"))[:2]
-        with site.serving():
+        with site.serving(under=alone):
             report = site.run("import", image, "--wait", "0")
             self.assertEqual((report["stored"], report["unsettled"]), (1, 1), "storing goes on")
             status = site.run("ledger", "status", codes=(7,))
@@ -151,6 +152,31 @@ class NodeAway(SystemTest):
             site.run("ledger", "trust-clock")
             self.assertTrue(site.run("ledger", "wait", "--seconds", "60")["settled"], "the node has started by itself")
         self.assertEqual(site.run("import", later)["unsettled"], 0)
+
+    def test_a_clock_that_is_set_while_the_archive_runs(self):
+        """The archive's clock alone: faketime reads from a file by how much it is off."""
+        self.need(missing("faketime"))
+        off = self.folder / "off"
+        off.write_text("+0\n")
+        site = self.site()
+        site.run("person", "add", "watch", "--role", "security-officer")
+        with site.serving(environment={"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(off), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}) as url:
+            token = site.token("watch")
+
+            def said(path):
+                request = urllib.request.Request(url + path, headers={"Authorization": f"Bearer {token}"})
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return answer.read().decode()
+
+            def jumps():
+                return float(re.search(r"^fiducial_clock_jumps_total (\S+)$", said("/metrics"), re.M)[1])
+
+            self.assertEqual((jumps(), [note for note in json.loads(said("/readyz"))["notes"] if note.startswith("clock")]), (0, []))
+            for count, offset, way in ((1, "+600", "ahead"), (2, "+0", "back")):
+                off.write_text(offset + "\n")
+                wait_for(lambda: jumps() == count, 20, f"the clock was set {way}")
+                self.assertRegex(said("/readyz"), f"it was set (599|600) s {way}")
+                self.assertRegex(site.serve_log(), f"clock_jump.*set (599|600) s {way}")
 
 
 class People(SystemTest):

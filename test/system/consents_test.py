@@ -6,31 +6,17 @@ import pathlib
 import re
 import shutil
 import signal
-import struct
 import unittest
 
 import requests
-from harness import SystemTest, wait_for
+from harness import AWAY_FLAG, EMERGENCY_FLAG, READ, SystemTest, wait_for
 from kill_test import nodes_of
 
-READ, BREAK_GLASS = 0, 8           # IConsents.Operation
+BREAK_GLASS = 8                    # IConsents.Operation
 EMERGENCY = 1                      # IConsents.Purpose
 EMERGENCY_OPENED = 4               # IConsents.Reason
-AWAY_FLAG, EMERGENCY_FLAG = 1, 2   # docs/formats/trace.md
 GROUND = {"reason": "life-threatening", "text": "polytrauma, history unknown"}
 GIVEN_UP = 120
-
-
-def trace_of(site):
-    """What stands in clear in each entry of the trace. Spec: docs/formats/trace.md"""
-    log = (site.folder / "trace/trace.log").read_bytes()
-    at = 1 + log[0] + 32 + 8 + 16
-    while at + 16 <= len(log):
-        length, = struct.unpack_from(">I", log, at)
-        entry = log[at + 16:at + 16 + length]
-        fields = struct.unpack_from(">QBBBHBQ32sI", entry, 1 + entry[0])
-        yield dict(zip(("time", "operation", "purpose", "allowed", "reason", "obligation", "block", "hash", "flags"), fields))
-        at += 16 + length + 16
 
 
 class Consents(SystemTest):
@@ -121,7 +107,7 @@ class Consents(SystemTest):
             self.archive.run("break-glass", self.patient, "--as", "eve", "--reason", "other", "--text", "called from the theatre")
             self.assertEqual(self.read("eve", self.study, "emergency"), 200)
         with self.subTest("the trace says so"):
-            entries = list(trace_of(self.archive))
+            entries = list(self.archive.trace())
             opened = [e for e in entries if e["operation"] == BREAK_GLASS and e["allowed"]]
             self.assertEqual([e["flags"] & EMERGENCY_FLAG for e in opened], [EMERGENCY_FLAG] * 2)
             looks = [e for e in entries if e["operation"] == READ and e["purpose"] == EMERGENCY and e["allowed"]]
@@ -182,7 +168,7 @@ class Consents(SystemTest):
                 self.assertEqual((opened.status_code, opened.json().get("nodeAway")), (201, True), opened.text)
                 self.assertEqual(self.read("ada", study, "emergency"), 200)
             self.assertNotEqual(self.read("eve", self.other, "emergency"), 200)
-        self.assertTrue(all(e["flags"] & AWAY_FLAG for e in list(trace_of(self.archive))[-3:]))
+        self.assertTrue(all(e["flags"] & AWAY_FLAG for e in list(self.archive.trace())[-3:]))
         with self.subTest("killed: it stands"):
             self.kill_and_start()
             self.assertEqual(self.read("ada", self.study, "emergency"), 200)

@@ -15,7 +15,7 @@ MIB = 1 << 20
 class DiskFull(SystemTest):
     def setUp(self):
         super().setUp()
-        self.disk = SmallDisk(self.folder, 1500)
+        self.disk = SmallDisk(self, 1500)
         self.site_ = self.site("disk/site", init=False)
         self.site_.init()
         settings = self.site_.folder / "fiducial.toml"

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import struct
 import subprocess
 import tempfile
 import time
@@ -18,8 +19,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("FIDUCIAL_BIN", ROOT / "build/bin"))
 FIDUCIAL = BIN / "fiducial"
 VERIFY = BIN / "fiducial-verify"
+FAKETIME = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 SHARED = ROOT.parent / "shared"
 PASSPHRASE = "correct horse battery staple"
+READ = 0                           # IConsents.Operation
+AWAY_FLAG, EMERGENCY_FLAG, COMMAND_FLAG = 1, 2, 8  # docs/formats/trace.md
 
 
 class CommandFailed(AssertionError):
@@ -55,17 +59,18 @@ class Site:
         return self.run("init", "--name", "Test site", "--argon2-memory-mib", "8", *arguments)
 
     @contextlib.contextmanager
-    def serving(self, *arguments):
-        self.start(*arguments)
+    def serving(self, *arguments, **more):
+        self.start(*arguments, **more)
         try:
             yield self.url
         finally:
             self.stop()
 
-    def start(self, *arguments, wait=True):
+    def start(self, *arguments, wait=True, under=(), environment=None):
+        """`under`: a program, and its arguments, that starts the archive in its own place."""
         self.server_log = open(self.folder.parent / f"{self.folder.name}.serve.log", "ab")
-        self.server = subprocess.Popen([FIDUCIAL, "--json", "serve", "--listen", "127.0.0.1:0", *arguments], env=self.environment(), stdout=subprocess.PIPE,
-                                       stderr=self.server_log, start_new_session=True)
+        self.server = subprocess.Popen([*under, FIDUCIAL, "--json", "serve", "--listen", "127.0.0.1:0", *arguments], env={**self.environment(), **(environment or {})},
+                                       stdout=subprocess.PIPE, stderr=self.server_log, start_new_session=True)
         if wait:
             ready = ""
             while '"url"' not in ready:
@@ -86,6 +91,24 @@ class Site:
         """The index row of the current object under a SOP Instance UID."""
         with contextlib.closing(self.database()) as database:
             return dict(database.execute("SELECT o.* FROM objects o JOIN instances i ON i.object_id = o.object_id WHERE i.sop_uid = ? AND i.is_current = 1", [sop_uid]).fetchone())
+
+    def trace(self):
+        """What stands in clear in each entry of the trace. Spec: docs/formats/trace.md"""
+        log = (self.folder / "trace/trace.log").read_bytes()
+        at = 1 + log[0] + 32 + 8 + 16
+        while at + 16 <= len(log):
+            length, = struct.unpack_from(">I", log, at)
+            entry = log[at + 16:at + 16 + length]
+            if len(entry) < length:  # what a crash has torn off
+                return
+            fields = struct.unpack_from(">QBBBHBQ32sI", entry, 1 + entry[0])
+            yield dict(zip(("time", "operation", "purpose", "allowed", "reason", "obligation", "block", "hash", "flags"), fields))
+            at += 16 + length + 16
+
+    def looks(self):
+        """How many entries of the trace tell of images that were looked at: by people through doors, and by commands on the machine."""
+        reads = [entry["flags"] & COMMAND_FLAG for entry in self.trace() if entry["operation"] == READ and entry["allowed"]]
+        return reads.count(0), reads.count(COMMAND_FLAG)
 
     def segment(self, number=1):
         return self.folder / "store/segments" / f"{number:08}.segment"
@@ -134,21 +157,31 @@ class Network:
         return self.folder / node / "geth.ipc"
 
     def ask(self, node, method, *parameters):
-        """One question of JSON-RPC to a node."""
-        with socket.socket(socket.AF_UNIX) as stream:
-            stream.settimeout(30)
-            stream.connect(str(self.socket(node)))
-            stream.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).encode())
-            answer = json.loads(stream.makefile().readline())
-        if "error" in answer:
-            raise AssertionError(f"{node}: {method}: {answer['error']['message']}")
-        return answer["result"]
+        return ask_node(self.socket(node), method, *parameters)
 
     def answers(self, node):
         try:
             return self.ask(node, "eth_chainId") == hex(self.chain_id)
         except (OSError, ValueError):
             return False
+
+
+def ask_node(path, method, *parameters):
+    """One question of JSON-RPC to the node that answers on a socket."""
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.settimeout(30)
+        stream.connect(str(path))
+        stream.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).encode())
+        answer = json.loads(stream.makefile().readline())
+    if "error" in answer:
+        raise AssertionError(f"{path}: {method}: {answer['error']['message']}")
+    return answer["result"]
+
+
+def missing(*programs):
+    """What there is to say where some of them are not installed."""
+    absent = [program for program in programs if shutil.which(program) is None]
+    return f"{', '.join(absent)}: not installed (deploy/dependencies test)" if absent else None
 
 
 def free_port():

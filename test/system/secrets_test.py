@@ -1,4 +1,9 @@
-"""One whole run with every log at its loudest: no secret, no token and no patient in any of them, nor in any file of the site but its index."""
+"""One whole run with every log at its loudest: no secret, no token and no patient in any of them, nor in any file of the site but its index.
+And what the rest of the machine can get out of the archive and its node while they run."""
+import contextlib
+import hashlib
+import os
+import pathlib
 import re
 import struct
 import unittest
@@ -6,8 +11,10 @@ import zlib
 
 import pydicom
 import requests
+from eth_utils import keccak
 
-from harness import PASSPHRASE, SystemTest, files_of
+from harness import PASSPHRASE, SystemTest, ask_node, files_of
+from kill_test import nodes_of
 
 ESCAPES = re.compile(rb"\x1b[\x28\x29\x24][\x28\x29]?[\x40-\x5a]")
 
@@ -60,10 +67,23 @@ class Secrets(SystemTest):
                 for needle in secrets | {f for f in forbidden if len(f) >= 6}:  # shorter ones turn up in ciphertext by chance
                     self.assertEqual(data.find(needle), -1, f"{needle!r} in {file.relative_to(site.folder)}")
             self.assertGreater(checked, 1_000_000)
+        with self.subTest("transactions of the chain: no patient, no secret, no study's UID, and no hash of one"):
+            self.assertGreater(len(self.sent), 8)
+            uids = {pydicom.dcmread(file, stop_before_pixels=True).StudyInstanceUID.encode() for file in files}
+            for value in secrets | forbidden | uids:
+                for needle in ([value] if len(value) >= 6 else []) + [hashlib.sha256(value).digest(), keccak(value)]:
+                    self.assertFalse([data for data in self.sent if needle in data], value)
         with self.subTest("the search finds what is there"):
+            self.assertTrue(any(b"Test site" in data for data in self.sent))
             index = b"".join(p.read_bytes() for p in (site.folder / "store").glob("index.db*"))
             self.assertTrue(any(needle in index for needle in forbidden))
             self.assertTrue(any(needle in files[0].read_bytes() for needle in forbidden))
+
+    def transactions(self, site):
+        """What every transaction of the site's own chain says."""
+        node = site.folder / "ledger/geth.ipc"
+        blocks = [ask_node(node, "eth_getBlockByNumber", hex(number), True) for number in range(int(ask_node(node, "eth_blockNumber"), 16) + 1)]
+        return [bytes.fromhex(transaction["input"][2:]) for block in blocks for transaction in block["transactions"]]
 
     def people(self):
         """One image of each patient, and everything in it that says who it is."""
@@ -113,6 +133,7 @@ class Secrets(SystemTest):
             site.run("--verbose", "import", self.folder / "second-patient.dcm", codes=(1,))
             site.run("--verbose", "list", "--name", str(first.PatientName.family_name) + "*")
             site.run("--verbose", "ledger", "wait")
+            self.sent = self.transactions(site)
             site.run("--verbose", "token", "--person", "otto", "--revoke")
         site.run("--verbose", "show", first.StudyInstanceUID)
         site.run("--verbose", "verify", "--all")
@@ -131,6 +152,51 @@ class Secrets(SystemTest):
         with self.subTest("a bundle holds what it must: the study's UID, no name"):
             bundle = (self.folder / "bundle.json").read_bytes()
             self.assertFalse([n for n in forbidden | secrets if n in bundle])
+
+
+def ports_of(pid):
+    """Addresses and ports on which a process can be reached, as (protocol, address in hexadecimal, port)."""
+    inodes = set()
+    for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            inodes |= set(re.findall(r"^socket:\[(\d+)\]$", os.readlink(f"/proc/{pid}/fd/{descriptor}")))
+    for protocol in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6"):
+        for line in pathlib.Path(f"/proc/{pid}/net/{protocol}").read_text().splitlines()[1:]:
+            fields = line.split()
+            listens = fields[3] == "0A" or not protocol.startswith("tcp")
+            if listens and fields[9] in inodes:
+                address, port = fields[1].split(":")
+                yield protocol, address, int(port, 16)
+
+
+class WhileItRuns(SystemTest):
+    """What other programs of the machine, and the network, can reach."""
+
+    def setUp(self):
+        super().setUp()
+        site = self.site()
+        site.start()
+        self.archive, (self.node,) = site.server.pid, nodes_of(site.server.pid)
+        self.url = site.url
+
+    def test_keys_are_locked_in_memory_and_in_no_core_dump(self):
+        locked = int(re.search(r"^VmLck:\s+(\d+) kB$", pathlib.Path(f"/proc/{self.archive}/status").read_text(), re.M)[1])
+        self.assertGreater(locked, 0)
+        for pid in (self.archive, self.node):
+            self.assertRegex(pathlib.Path(f"/proc/{pid}/limits").read_text(), r"Max core file size +0 +0 ")
+
+    def test_the_node_is_reached_by_nobody_else(self):
+        """geth 1.13.15 cannot be kept from one port: a random one of loopback, which wants a token made with a secret of its folder."""
+        self.assertIn(("tcp", "0100007F", int(self.url.rsplit(":", 1)[1])), list(ports_of(self.archive)), "the search finds what is there")
+        ports = list(ports_of(self.node))
+        self.assertLessEqual({(protocol, address) for protocol, address, _ in ports}, {("tcp", "0100007F"), ("tcp6", "00000000000000000000000001000000")})
+        self.assertLessEqual(len(ports), 1)
+        for _, _, port in ports:
+            for more in ({}, {"Authorization": "Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.AAAA"}):
+                answer = requests.post(f"http://localhost:{port}", json={"jsonrpc": "2.0", "id": 1, "method": "eth_accounts", "params": []}, headers=more, timeout=30)
+                self.assertEqual(answer.status_code, 401, answer.text)
+        for name in ("jwtsecret", "nodekey"):
+            self.assertEqual((self.sites[0].folder / "ledger/geth" / name).stat().st_mode & 0o077, 0)
 
 
 def png():
