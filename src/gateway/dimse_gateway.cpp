@@ -5,6 +5,7 @@
 
 #include "base/log.hpp"
 #include "dicom/negotiation.hpp"
+#include "dicom/performed_step.hpp"
 #include "dicom/worklist.hpp"
 #include "gateway/impl/dimse_association.hpp"
 
@@ -51,6 +52,7 @@ DimseDoor::DimseDoor(archive::Archive& used, DimseGatewaySettings given)
 
 dicom::Served DimseDoor::served(const DimsePeer& peer, std::string_view abstract_syntax) const {
     if (abstract_syntax == dicom::kVerificationSopClass) return dicom::Served::identifiers;
+    if (abstract_syntax == dicom::kPerformedProcedureStep) return dicom::Served::identifiers;
     if (is_storage(abstract_syntax)) return dicom::Served::objects;
     if (abstract_syntax == dicom::kModalityWorklistFind)
         return peer.worklist ? dicom::Served::identifiers : dicom::Served::not_for_this_peer;
@@ -88,6 +90,7 @@ net::Task<void> DimseAssociation::run() {
                 {"set_aside", set_aside_},
                 {"refused", refused_},
                 {"echoes", echoes_},
+                {"performed", performed_},
                 {"queries", queries_},
                 {"found", found_},
                 {"queries_refused", queries_refused_},
@@ -115,18 +118,24 @@ net::Task<Result<void>> DimseAssociation::answer(const dimse::Message& message) 
         case dicom::CommandField::c_find_rq: co_return co_await find(message);
         case dicom::CommandField::c_get_rq: co_return co_await get(message);
         case dicom::CommandField::c_move_rq: co_return co_await move(message);
+        case dicom::CommandField::n_create_rq:
+        case dicom::CommandField::n_set_rq:
+            if (message.abstract_syntax == dicom::kPerformedProcedureStep) co_return co_await perform(message);
+            co_return co_await not_known_here(message);
         case dicom::CommandField::c_echo_rq: {
             ++echoes_;
             door_.counts.add("C-ECHO", dicom::status::kSuccess);
             const auto echo = dicom::answer_to(message.command, dicom::status::kSuccess);
             co_return co_await association_.send(message.context_id, echo, ByteView());
         }
-        default: {
-            door_.counts.add("other", dicom::status::kUnrecognizedOperation);
-            const auto refusal = dicom::answer_to(message.command, dicom::status::kUnrecognizedOperation);
-            co_return co_await association_.send(message.context_id, refusal, ByteView());
-        }
+        default: co_return co_await not_known_here(message);
     }
+}
+
+net::Task<Result<void>> DimseAssociation::not_known_here(const dimse::Message& message) {
+    door_.counts.add("other", dicom::status::kUnrecognizedOperation);
+    const auto refusal = dicom::answer_to(message.command, dicom::status::kUnrecognizedOperation);
+    co_return co_await association_.send(message.context_id, refusal, ByteView());
 }
 
 /// Lets peers in, and gives each association its run.

@@ -1,15 +1,17 @@
-"""The modality worklist: filled by command, file and HTTP, asked for by DCMTK's findscu and pynetdicom."""
+"""The worklist: filled by command, file and HTTP, asked for by DCMTK's findscu and pynetdicom, worked off by performed procedure steps."""
+import copy
 import datetime
 import json
 import unittest
 
 import pydicom
 import requests
-from pynetdicom import AE
-from pynetdicom.sop_class import ModalityWorklistInformationFind
+from pydicom.uid import generate_uid
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import CTImageStorage, ModalityPerformedProcedureStep, ModalityWorklistInformationFind
 
 from dimse_query_test import BY_A_DEVICE, DEVICE_LISTED, IDENTIFY, looks
-from dimse_test import DimseTest
+from dimse_test import DimseTest, make_image
 
 PEERS = ["CT1 127.0.0.1 device=ct1 worklist", "CT2 127.0.0.1 device=ct1", "BARE 127.0.0.1 device=bare worklist"]
 TODAY = datetime.date.today()
@@ -51,6 +53,7 @@ class Worklist(DimseTest):
         self.site_.run("device", "add", "bare")
         for name, role in (("desk", "desk"), ("tech", "technologist"), ("doctor", "doctor"), ("admin", "administrator")):
             self.site_.run("person", "add", name, "--role", role)
+        self.tokens = {}
         self.table = self.folder / "today.csv"
         self.table.write_text(TABLE)
 
@@ -82,6 +85,7 @@ class Worklist(DimseTest):
         self.check_who_may()
         self.check_http()
         self.check_commands()
+        self.check_performed()
         seen = [entry for entry in looks(self.site_) if entry[:2] == (IDENTIFY, DEVICE_LISTED)]
         self.assertGreater(len(seen), 10)
         self.assertTrue(all(flags & BY_A_DEVICE for _, _, flags in seen))
@@ -144,13 +148,14 @@ class Worklist(DimseTest):
         self.assertEqual(self.ask(query(), title="BARE"), ([], [0x0124]), "the contracts do not let it know identities")
 
     def http(self, method, person, path="/worklist", purpose=None, body=None, **parameters):
-        headers = {"Authorization": "Bearer " + self.tokens.setdefault(person, self.site_.token(person))}
+        if person not in self.tokens:
+            self.tokens[person] = self.site_.token(person)
+        headers = {"Authorization": "Bearer " + self.tokens[person]}
         if purpose:
             headers["Fiducial-Purpose"] = purpose
         return requests.request(method, self.site_.url + path, params=parameters, data=body, headers=headers, timeout=60)
 
     def check_http(self):
-        self.tokens = {}
         entry = {"PatientName": "Roe^Richard", "PatientID": "P4", "AccessionNumber": "A4", "Modality": "US", "ScheduledStationAETitle": ["US1", "US2"],
                  "ScheduledProcedureStepStartDate": TODAY.isoformat(), "ScheduledProcedureStepStartTime": "12:15", "PatientWeight": 70}
         with self.subTest("technologists and, for administration, the desk plan; others do not"):
@@ -192,6 +197,87 @@ class Worklist(DimseTest):
         self.site_.stop(how=9)
         self.serve(self.site_)
         self.assertEqual(self.orders(query(PatientID="P1")), ["A1/S1"], "killed: what was said to be done stays")
+
+    def check_performed(self):
+        rows, _ = self.ask(query(PatientID="P3"))
+        scheduled = rows[0]
+        begun = pydicom.Dataset()
+        item = pydicom.Dataset()
+        item.StudyInstanceUID, item.AccessionNumber, item.RequestedProcedureID = scheduled.StudyInstanceUID, "A3", scheduled.RequestedProcedureID
+        item.ScheduledProcedureStepID, item.ReferencedStudySequence = "S1", []
+        begun.ScheduledStepAttributesSequence, begun.PatientName, begun.PatientID, begun.Modality = [item], "Doe^Jane", "P3", "CT"
+        begun.PerformedProcedureStepID, begun.PerformedStationAETitle, begun.PerformedProcedureStepStatus = "PPS1", "CT1", "IN PROGRESS"
+        begun.PerformedProcedureStepStartDate, begun.PerformedProcedureStepStartTime = day(0), "110500"
+        begun.PerformedProcedureStepEndDate, begun.PerformedProcedureStepEndTime, begun.PerformedSeriesSequence = "", "", []
+        ended = pydicom.Dataset()
+        series = pydicom.Dataset()
+        series.SeriesInstanceUID, series.ProtocolName, series.ReferencedImageSequence = generate_uid(), "Head", []
+        ended.PerformedProcedureStepStatus, ended.PerformedProcedureStepEndDate, ended.PerformedProcedureStepEndTime = "COMPLETED", day(0), "112000"
+        ended.PerformedSeriesSequence = [series]
+
+        ae = AE(ae_title="CT1")
+        ae.add_requested_context(ModalityPerformedProcedureStep)
+        ae.add_requested_context(CTImageStorage)
+        answers = []
+        handlers = [(evt.EVT_DIMSE_RECV, lambda event: answers.append(event.message.command_set))]
+        association = ae.associate("127.0.0.1", self.site_.dimse_port, ae_title="FIDUCIAL", evt_handlers=handlers)
+        self.addCleanup(association.abort)
+
+        def create(data_set, uid=None):
+            return association.send_n_create(data_set, ModalityPerformedProcedureStep, uid)[0]
+
+        def change(data_set, uid):
+            return association.send_n_set(data_set, ModalityPerformedProcedureStep, uid)[0]
+
+        def state():
+            return [(row["AccessionNumber"], row["state"], row["ScheduledProcedureStepStatus"]) for row in self.http("GET", "tech", AccessionNumber="A3").json()]
+
+        def without(data_set, keyword, value=None):
+            out = copy.deepcopy(data_set)
+            delattr(out, keyword)
+            if value is not None:
+                setattr(out, keyword, value)
+            return out
+
+        uid = generate_uid()
+        with self.subTest("what is wrong with a beginning"):
+            self.assertEqual(create(without(begun, "PerformedProcedureStepStatus", "COMPLETED"), uid).Status, 0x0106)
+            missing = create(without(begun, "PerformedProcedureStepID"), uid)
+            self.assertEqual((missing.Status, missing.ErrorComment), (0x0120, "PerformedProcedureStepID is missing"))
+            self.assertEqual(change(ended, uid).Status, 0x0112)
+            self.assertEqual(state(), [("A3", "scheduled", "SCHEDULED")])
+        with self.subTest("begun"):
+            self.assertEqual(create(begun, uid).Status, 0x0000)
+            self.assertEqual(create(begun, uid).Status, 0x0111)
+            self.assertEqual(state(), [("A3", "started", "STARTED")])
+            self.assertEqual(self.orders(query(PatientID="P3")), ["A3/S1"], "it stays on the list")
+            self.assertEqual(self.http("DELETE", "tech", AccessionNumber="A3").status_code, 409)
+            self.assertEqual(create(begun).Status, 0x0000)
+            self.assertTrue(answers[-1].AffectedSOPInstanceUID.startswith("2.25."), "a step without a UID gets one")
+        with self.subTest("killed while it was performed"):
+            self.site_.stop(how=9)
+            self.serve(self.site_)
+            association = ae.associate("127.0.0.1", self.site_.dimse_port, ae_title="FIDUCIAL")
+            self.addCleanup(association.abort)
+            self.assertEqual(state(), [("A3", "started", "STARTED")])
+        with self.subTest("completed: the entry leaves the list, the exam gets its record while the association is open"):
+            study = scheduled.StudyInstanceUID
+            image = make_image(self.folder / "image.dcm", study, series.SeriesInstanceUID, 1, patient="P3")
+            self.assertEqual(association.send_c_store(str(image)).Status, 0x0000)
+            self.assertEqual(change(without(ended, "PerformedSeriesSequence", []), uid).Status, 0x0120)
+            self.assertEqual(change(without(ended, "PerformedProcedureStepStatus", "PERHAPS"), uid).Status, 0x0106)
+            self.assertEqual(change(ended, uid).Status, 0x0000)
+            versions = requests.get(f"{self.site_.url}/studies/{study}/record", headers={"Authorization": "Bearer " + self.tokens["tech"]}, timeout=60).json()
+            self.assertEqual(len(versions["versions"]), 1)
+            self.assertEqual(state(), [])
+            self.assertEqual(self.http("GET", "tech", AccessionNumber="A3", all="true").json()[0]["state"], "completed")
+        with self.subTest("what is over stays as it is"):
+            over = change(ended, uid)
+            self.assertEqual((over.Status, over.ErrorID, over.ErrorComment), (0x0110, 0xA506, "Performed Procedure Step Object may no longer be updated"))
+            entry = {"PatientName": "Doe^Jane", "PatientID": "P3", "AccessionNumber": "A3", "ScheduledProcedureStepID": "S1", "Modality": "CT", "ScheduledProcedureStepStartDate": day(5),
+                     "ScheduledProcedureStepStartTime": "1200"}
+            self.assertEqual(self.http("POST", "tech", body=json.dumps(entry)).status_code, 409)
+        association.release()
 
 
 if __name__ == "__main__":

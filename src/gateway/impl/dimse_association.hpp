@@ -65,6 +65,7 @@ public:
 private:
     net::Task<Result<void>> serve_messages();
     net::Task<Result<void>> answer(const dimse::Message& message);
+    net::Task<Result<void>> not_known_here(const dimse::Message& message);
 
     // dimse_query.cpp
     Result<archive::Requester> requester();
@@ -87,6 +88,10 @@ private:
     net::Task<Result<void>> move_to(const DimsePeer& destination, Retrieving& retrieving);
     net::Task<Result<void>> finish_retrieval(const Retrieving& retrieving);
 
+    // dimse_performed.cpp
+    net::Task<Result<void>> perform(const dimse::Message& message);
+    Result<void> take_performed(const dimse::Message& message, std::string_view sop_uid, ByteView data_set);
+
     // dimse_store.cpp
     net::Task<Result<void>> store(const dimse::Message& message);
     net::Task<Result<StoreAnswer>> take_object(const dimse::Message& message);
@@ -103,8 +108,8 @@ private:
     bool in_instance_ = false;
     SteadyTime permitted_{};
     Bytes piece_;
-    std::uint64_t bytes_ = 0, echoes_ = 0, stored_ = 0, duplicates_ = 0, set_aside_ = 0, refused_ = 0, queries_ = 0, found_ = 0,
-                  queries_refused_ = 0, sent_ = 0, sent_bytes_ = 0, send_failures_ = 0;
+    std::uint64_t bytes_ = 0, echoes_ = 0, stored_ = 0, duplicates_ = 0, set_aside_ = 0, refused_ = 0, performed_ = 0, queries_ = 0,
+                  found_ = 0, queries_refused_ = 0, sent_ = 0, sent_bytes_ = 0, send_failures_ = 0;
 };
 
 }  // namespace fiducial::gateway::impl
