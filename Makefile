@@ -12,7 +12,6 @@ deps: ## install what building needs, only where it is missing
 build: deps ## the program, at build/bin/fiducial
 	@cmake --preset release >build/configure.log || { cat build/configure.log; exit 1; }
 	@cmake --build --preset release -j $(JOBS) --target fiducial fiducial_verify
-	@deploy/sbom build/bin/fiducial build/bin/fiducial-verify >build/bin/fiducial.cdx.json
 
 demo: build ## see the main job done on sample exams, with everything embedded
 	@build/bin/fiducial demo --site $(SITE)

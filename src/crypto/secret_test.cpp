@@ -55,19 +55,22 @@ TEST(Secret, SizesOfEveryClassDoNotOverlap) {
     }
 }
 
-TEST(Secret, MemoryIsLeftOutOfCoreDumps) {
+TEST(Secret, MemoryIsLockedAndLeftOutOfCoreDumps) {
     const Secret small(32);
     const Secret large(100000);
     for (const Secret* secret : {&small, &large}) {
         const auto address = reinterpret_cast<std::uintptr_t>(secret->view().data());
         std::ifstream maps("/proc/self/smaps");
         std::string line;
-        bool inside = false, excluded = false;
+        bool inside = false, locked = false, excluded = false;
         while (std::getline(maps, line)) {
             std::uintptr_t from = 0, to = 0;
             if (std::sscanf(line.c_str(), "%zx-%zx ", &from, &to) == 2) inside = from <= address && address < to;
-            if (inside && line.starts_with("VmFlags:")) excluded = line.find(" dd") != std::string::npos;  // MADV_DONTDUMP
+            if (!inside || !line.starts_with("VmFlags:")) continue;
+            locked = line.find(" lo") != std::string::npos;
+            excluded = line.find(" dd") != std::string::npos;  // MADV_DONTDUMP
         }
+        EXPECT_TRUE(locked);
         EXPECT_TRUE(excluded);
     }
 }

@@ -63,6 +63,14 @@ TEST(PatientKey, OuterSpacesAreDroppedAndFieldsKeptApart) {
     EXPECT_EQ(patient_key(p, {}, {{}, std::string(70000, 'x')}).error().code, ErrorCode::limit_exceeded);
 }
 
+TEST(PatientKey, IsAnotherAtEachInstitution) {
+    const auto key = [](std::string_view institution) {
+        return patient_key(crypto::Secret::copy_of(named_hash(institution)), {{}, "Ministry of Health"}, {{}, "4711"}).value();
+    };
+    EXPECT_EQ(key("P"), key("P"));
+    EXPECT_NE(key("P"), key("the P of another hospital"));
+}
+
 TEST(Uploads, NoneIsZeroAndLimitsHold) {
     const auto secrets = secrets_named("K");
     EXPECT_EQ(uploads_hash(secrets, {}).value(), kZero32);

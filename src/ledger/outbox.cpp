@@ -298,8 +298,6 @@ Result<void> Outbox::Impl::check_nonces(const std::vector<store::Open>& open, st
         FID_CHECK(kept);
         report();
     }
-    const std::lock_guard lock(mutex);
-    status.foreign_nonce = nonces.foreign;
     return {};
 }
 
@@ -812,7 +810,13 @@ void Outbox::Impl::note_problem(const std::string& problem) {
 }
 
 Result<void> Outbox::Impl::refresh_status() {
-    FID_TRY(const auto counts, database.read([](auto& t) { return store::counts(t); }));
+    store::Counts counts;
+    store::Nonces nonces;
+    FID_CHECK(database.read([&](auto& t) -> Result<void> {
+        FID_TRY(counts, store::counts(t));
+        FID_TRY(nonces, store::nonces(t, row_key));
+        return {};
+    }));
     const auto now = now_ms();
     const auto age = [now](std::int64_t since) { return milliseconds(since == 0 ? 0 : std::max<std::int64_t>(now - since, 0)); };
     const std::lock_guard lock(mutex);
@@ -824,6 +828,7 @@ Result<void> Outbox::Impl::refresh_status() {
     status.open_transactions = counts.open;
     status.oldest_unsettled = age(counts.oldest_unsettled_ms);
     status.oldest_unsent = age(counts.oldest_unsent_ms);
+    status.foreign_nonce = nonces.foreign;
     changed.notify_all();
     return {};
 }
@@ -941,6 +946,8 @@ Result<void> Outbox::trust_nonces(database::Transaction& transaction) {
 
 void Outbox::start() {
     FID_INVARIANT(!impl_->thread.joinable(), "an outbox is started once");
+    // The first round may wait for the node; what is asked before it has come to its end is answered as well.
+    if (const auto read = impl_->refresh_status(); !read) impl_->note_problem(read.error().message);
     impl_->thread = std::jthread([impl = impl_.get()](std::stop_token stop) { impl->run(std::move(stop)); });
 }
 

@@ -107,6 +107,25 @@ TEST(Outbox, SignedBytesAreStoredBeforeTheyAreSentAndSentAgainUnchanged) {
     EXPECT_EQ(to_0x(site.item(id).transaction), hash);
 }
 
+TEST(Outbox, AStartSaysWhatWaitsBeforeItsFirstRound) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    site.raw("evm_setAutomine", "[false]");
+    site.enqueue(site.record(1));
+    must(site.outbox->step(true));
+    must(site.database->write(database::Durability::full, [](database::Transaction& t) {
+        return database::attempt("half a minute goes by", [&] { t.sql() << "update ledger_outbox set created_ms = created_ms - 31000"; });
+    }));
+    site.reopen();
+    must(site.follower->load());
+    must(site.follower->step());
+    site.outbox->start();
+    const auto status = collect_status(*site.follower, *site.outbox, nullptr);
+    EXPECT_EQ(status.outbox.submitted, 1U);
+    EXPECT_TRUE(status.chain_stalled);
+    EXPECT_FALSE(status.healthy);
+}
+
 TEST(Outbox, WhatSomebodyElseWroteIntoTheDatabaseIsNeverSent) {
     Site site(NodeKind::anvil);
     FID_SKIP_WITHOUT(site);
@@ -701,7 +720,10 @@ TEST(Outbox, ASiteThatWasCopiedAndStartedTwiceIsNoticed) {
     EXPECT_EQ(site.outbox->status().foreign_nonce, 1U);
     EXPECT_FALSE(collect_status(*site.follower, *site.outbox, nullptr).healthy);
 
-    site.reopen();  // said again after a restart, as no new incident
+    site.reopen();  // said again after a restart, at once and as no new incident
+    site.outbox->start();
+    EXPECT_EQ(site.outbox->status().foreign_nonce, 1U);
+    site.outbox->stop();
     must(site.outbox->step(false));
     EXPECT_EQ(site.outbox->status().foreign_nonce, 1U);
     EXPECT_EQ(site.incidents.size(), 1U);

@@ -5,7 +5,7 @@ import re
 import subprocess
 import unittest
 
-from harness import FIDUCIAL, ROOT, VERIFY, SystemTest, missing
+from harness import FIDUCIAL, ROOT, VERIFY, SystemTest, missing, sha256
 
 UNIT = ROOT / "deploy/fiducial.service"
 LEAST_EXPOSED = 1.6  # of systemd-analyze's 0 (none) to 10
@@ -26,6 +26,11 @@ class BillOfMaterials(unittest.TestCase):
             self.assertTrue(component["version"], component)
             self.assertIn(component["version"], component["purl"])
         self.assertEqual(output(ROOT / "deploy/sbom", FIDUCIAL, VERIFY), json.dumps(bill, indent=2) + "\n")  # the same build, the same bill
+
+    def test_the_one_beside_the_programs_is_theirs(self):
+        bill = json.loads(FIDUCIAL.with_name("fiducial.cdx.json").read_text())
+        hashes = {file["name"]: file["hashes"][0]["content"] for file in bill["metadata"]["component"]["components"]}
+        self.assertEqual(hashes, {program.name: sha256(program) for program in (FIDUCIAL, VERIFY)})
 
 
 class Hardening(SystemTest):

@@ -367,7 +367,7 @@ class Kill(SystemTest):
             self.assertEqual(self.looked - before, len(looks), "the archive lives on and answers")
 
     def export_round(self, victim, killed):
-        """An export, alone or through a running archive: every file that has its name is what was acknowledged, and its study has its entry."""
+        """An export, alone or through a running archive: every file that has its name is what was acknowledged, and has its entry."""
         out = self.folder / "part"
         process = self.spawn("--json", "export", *self.some_studies(8), "--to", out)
         self.moment(0.5)
@@ -376,7 +376,7 @@ class Kill(SystemTest):
         sent = {image.file: image for image in self.sent.images.values()}
         files = {hashlib.sha256(path.read_bytes()).hexdigest() for path in out.rglob("*.dcm")}
         self.assertEqual(files - set(sent), set(), "half a file under its full name")
-        self.exported += len({sent[file].study for file in files})
+        self.exported += len(files)
         if victim == "node" or not struck:
             self.assertIn(process.returncode, (0, 7) if struck else (0,), error)
         shutil.rmtree(out, ignore_errors=True)

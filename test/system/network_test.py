@@ -39,6 +39,9 @@ class Network(SystemTest):
             net.stop("node2")
             report = site.run("import", third, "--wait", "5")
             self.assertEqual((report["stored"], report["unsettled"]), (1, 1))
+            for _ in range(3):  # each time by a program that has only just started
+                waits = site.run("ledger", "status", codes=(0, 7))["outbox"]
+                self.assertGreaterEqual(waits["stored"] + waits["submitted"] + waits["included"], 1, waits)
         net.start()
         self.assertTrue(site.run("ledger", "wait", "--seconds", "180", timeout=240)["settled"])
         checked = site.run("verify", "--all")
