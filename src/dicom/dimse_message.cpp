@@ -91,28 +91,57 @@ Bytes encode_message(std::uint8_t context_id, const CommandSet& command, ByteVie
     return out;
 }
 
-MessageFramer::MessageFramer(std::uint8_t context_id, const CommandSet& command, std::uint64_t data_set_size, std::uint32_t max_pdu_bytes)
+MessageFramer::MessageFramer(std::uint8_t context_id, const CommandSet& command, std::optional<std::uint64_t> data_set_size,
+                             std::uint32_t max_pdu_bytes)
     : context_id_(context_id), room_(room_in(max_pdu_bytes)), left_(data_set_size) {
-    FID_INVARIANT(command.has_data_set && data_set_size > 0, "a framer is for a data set");
+    FID_INVARIANT(command.has_data_set && data_set_size != 0, "a framer is for a data set");
     append_fragments(command_, context_id, true, encode_command_set(command), max_pdu_bytes);
 }
 
-Result<void> MessageFramer::next(Bytes& out, std::size_t about, const std::function<Result<std::size_t>(MutableByteView out)>& read) {
-    const auto fragments = std::min<std::uint64_t>(std::max<std::size_t>(about / room_, 1), (left_ + room_ - 1) / room_);
-    const auto data = std::min<std::uint64_t>(left_, fragments * room_);
+Result<void> MessageFramer::next(Bytes& out, std::size_t about, const Read& read) {
+    if (!left_) return next_of_unknown(out, about, read);
+    auto& left = *left_;
+    const auto fragments = std::min<std::uint64_t>(std::max<std::size_t>(about / room_, 1), (left + room_ - 1) / room_);
+    const auto data = std::min<std::uint64_t>(left, fragments * room_);
     out.resize(command_.size() +
                static_cast<std::size_t>(fragments * kHeadBytes + data));  // not emptied before: what is there is not made anew
     std::copy(command_.begin(), command_.end(), out.begin());
     auto place = MutableByteView(out).subspan(command_.size());
     command_.clear();
     while (!place.empty()) {
-        const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(room_, left_));
-        const auto head = fragment_head(context_id_, false, size == left_, size);
+        const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(room_, left));
+        const auto head = fragment_head(context_id_, false, size == left, size);
         std::copy(head.begin(), head.end(), place.begin());
         FID_TRY(const auto got, read(place.subspan(kHeadBytes, size)));
         if (got != size) return fail(ErrorCode::internal, "a data set is shorter than was said");
-        left_ -= size;
+        left -= size;
         place = place.subspan(kHeadBytes + size);
+    }
+    return {};
+}
+
+Result<void> MessageFramer::next_of_unknown(Bytes& out, std::size_t about, const Read& read) {
+    const auto read_fragment = [&](Bytes& fragment) -> Result<void> {
+        fragment.resize(room_);
+        FID_TRY(const auto got, read(fragment));
+        fragment.resize(got);
+        return {};
+    };
+    out.assign(command_.begin(), command_.end());
+    command_.clear();
+    if (!ahead_) {
+        FID_CHECK(read_fragment(ahead_.emplace()));
+        if (ahead_->empty()) return fail(ErrorCode::malformed, "a data set without anything in it");
+    }
+    Bytes following;
+    for (auto fragments = std::max<std::size_t>(about / room_, 1); fragments > 0 && !left_; --fragments) {
+        following.clear();
+        if (ahead_->size() == room_) FID_CHECK(read_fragment(following));
+        const auto head = fragment_head(context_id_, false, following.empty(), ahead_->size());
+        append(out, head);
+        append(out, *ahead_);
+        if (following.empty()) left_ = 0;
+        ahead_->swap(following);
     }
     return {};
 }

@@ -52,18 +52,25 @@ Bytes encode_message(std::uint8_t context_id, const CommandSet& command, ByteVie
 /// from. As encode_message() would, with a data set of that size.
 class MessageFramer {
 public:
+    /// data_set_size: nothing where it is not known; then a fragment is read ahead, to know which is the last.
     /// Requires: command.has_data_set, data_set_size > 0
-    MessageFramer(std::uint8_t context_id, const CommandSet& command, std::uint64_t data_set_size, std::uint32_t max_pdu_bytes);
+    MessageFramer(std::uint8_t context_id, const CommandSet& command, std::optional<std::uint64_t> data_set_size,
+                  std::uint32_t max_pdu_bytes);
     /// Puts the next PDUs into out, with about so many bytes of data, at least one fragment; `read` fills what it is given.
-    /// Errors: those of read; internal where it gives less. Afterwards the message cannot go on.
-    Result<void> next(Bytes& out, std::size_t about, const std::function<Result<std::size_t>(MutableByteView out)>& read);
+    /// Requires: `read` gives less than it could only at the end.
+    /// Errors: those of read; internal where it gives less than was said. Afterwards the message cannot go on.
+    using Read = std::function<Result<std::size_t>(MutableByteView out)>;
+    Result<void> next(Bytes& out, std::size_t about, const Read& read);
     bool ended() const { return left_ == 0; }
 
 private:
+    Result<void> next_of_unknown(Bytes& out, std::size_t about, const Read& read);
+
     std::uint8_t context_id_;
-    std::size_t room_;  // for data, in a PDU
-    std::uint64_t left_;
-    Bytes command_;  // until it went out
+    std::size_t room_;                   // for data, in a PDU
+    std::optional<std::uint64_t> left_;  // nothing while it is not known
+    Bytes command_;                      // until it went out
+    std::optional<Bytes> ahead_;         // the fragment that is next, where the size is not known
 };
 
 }  // namespace fiducial::dicom

@@ -144,18 +144,21 @@ TEST(MessageFramer, Ps38_AnnexE_LaysOutWhatAWholeMessageWouldBe) {
             if (max_pdu == 8 && size > 1'000) continue;
             for (const std::size_t about : {std::size_t{1}, std::size_t{20'000}, std::size_t{1'000'000}}) {
                 const auto data_set = ByteView(data).first(size);
-                MessageFramer framer(3, command, size, max_pdu);
-                std::size_t at = 0;
-                Bytes all, piece(50, 9);
-                do {
-                    ASSERT_TRUE(framer.next(piece, about, [&](MutableByteView out) -> Result<std::size_t> {
-                        std::copy_n(data_set.begin() + static_cast<std::ptrdiff_t>(at), out.size(), out.begin());
-                        at += out.size();
-                        return out.size();
-                    }));
-                    append(all, piece);
-                } while (!framer.ended());
-                EXPECT_EQ(all, encode_message(3, command, data_set, max_pdu)) << max_pdu << " " << size << " " << about;
+                for (const bool known : {true, false}) {
+                    MessageFramer framer(3, command, known ? std::optional<std::uint64_t>(size) : std::nullopt, max_pdu);
+                    std::size_t at = 0;
+                    Bytes all, piece(50, 9);
+                    do {
+                        ASSERT_TRUE(framer.next(piece, about, [&](MutableByteView out) -> Result<std::size_t> {
+                            const auto count = std::min(out.size(), size - at);
+                            std::copy_n(data_set.begin() + static_cast<std::ptrdiff_t>(at), count, out.begin());
+                            at += count;
+                            return count;
+                        }));
+                        append(all, piece);
+                    } while (!framer.ended());
+                    EXPECT_EQ(all, encode_message(3, command, data_set, max_pdu)) << max_pdu << " " << size << " " << about << known;
+                }
             }
         }
     }
@@ -171,6 +174,9 @@ TEST(MessageFramer, ADataSetThatIsShorterOrCannotBeReadIsAnError) {
     MessageFramer damaged(3, command, 10, 16'384);
     const auto read = [](MutableByteView) -> Result<std::size_t> { return fail(ErrorCode::corrupt, "bits"); };
     EXPECT_EQ(damaged.next(piece, 100, read).error().code, ErrorCode::corrupt);
+    MessageFramer unknown(3, command, std::nullopt, 16'384), empty = unknown;
+    EXPECT_EQ(unknown.next(piece, 100, read).error().code, ErrorCode::corrupt);
+    EXPECT_EQ(empty.next(piece, 100, [](MutableByteView) -> Result<std::size_t> { return 0; }).error().code, ErrorCode::malformed);
 }
 
 }  // namespace

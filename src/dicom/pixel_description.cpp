@@ -7,6 +7,7 @@
 
 #include "base/json.hpp"
 #include "dicom/attributes.hpp"
+#include "dicom/impl/text.hpp"
 
 namespace fiducial::dicom {
 namespace {
@@ -64,45 +65,94 @@ Reader place_of(const Reader& header, std::string_view group, std::uint64_t fram
     return header;
 }
 
-Result<Bytes> decode_base64(std::string_view text) {
-    Bytes out;
-    std::uint32_t bits = 0;
-    unsigned count = 0;
-    for (const char c : text) {
-        if (c == '=') break;
-        constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        const auto digit = kDigits.find(c);
-        if (digit == std::string_view::npos) return fail(ErrorCode::malformed, "an inline value that is not base64");
-        bits = bits << 6 | static_cast<std::uint32_t>(digit);
-        count += 6;
-        if (count < 8) continue;
-        count -= 8;
-        out.push_back(static_cast<std::uint8_t>(bits >> count));
-    }
-    return out;
-}
-
-/// The data of a table, in bytes or in words, however the header writes them.
-Result<std::vector<std::uint16_t>> table_entries(const Reader& place, std::string_view tag, std::size_t count, bool bytes_suffice,
-                                                 const ReadValue& read_value) {
+/// Numbers of a table, in bytes or in words, however the header writes them: at most so many.
+Result<std::vector<std::uint16_t>> table_numbers(const Reader& place, std::string_view tag, std::size_t most, bool bytes_suffice,
+                                                 std::size_t count, const ReadValue& read_value) {
     std::vector<std::uint16_t> entries;
     const auto* element = place.element(tag);
     if (const auto* list = place.values(tag)) {
-        for (std::size_t i = 0; i < list->size() && i < count; ++i)
+        for (std::size_t i = 0; i < list->size() && i < most; ++i)
             entries.push_back(
                 static_cast<std::uint16_t>(static_cast<std::int32_t>(std::clamp(place.number(tag, i).value_or(0), -65'536.0, 65'535.0))));
     } else if (element != nullptr) {
         Bytes bytes;
         if (const auto* inlined = element->if_contains("InlineBinary"); inlined != nullptr && inlined->is_string()) {
-            FID_TRY(bytes, decode_base64(inlined->get_string()));
+            FID_TRY(bytes, impl::decode_base64(inlined->get_string()));
         } else if (const auto* uri = element->if_contains("BulkDataURI"); uri != nullptr && uri->is_string()) {
             std::string_view path = uri->get_string();
             if (path.starts_with("bulk/")) path.remove_prefix(5);
             FID_TRY(bytes, read_value(path, 2 * kMostEntries));
         }
         const std::size_t width = bytes_suffice && bytes.size() < 2 * count ? 1 : 2;
-        for (std::size_t i = 0; (i + 1) * width <= bytes.size() && i < count; ++i)
+        for (std::size_t i = 0; (i + 1) * width <= bytes.size() && i < most; ++i)
             entries.push_back(static_cast<std::uint16_t>(width == 1 ? bytes[i] : bytes[2 * i] | bytes[2 * i + 1] << 8));
+    }
+    return entries;
+}
+
+/// Segments written out. Spec: PS3.3 §C.7.9.2. Returns: fewer entries than `count` where they do not make as many, or make no sense.
+class Segments {
+public:
+    Segments(const std::vector<std::uint16_t>& data, std::size_t count) : data_(data), count_(count) {}
+
+    std::vector<std::uint16_t> entries() {
+        std::size_t at = 0;
+        while (at < data_.size() && entries_.size() < count_) {
+            const bool done = data_[at] == kIndirect ? repeat(at) : expand(at);
+            if (!done) break;
+        }
+        return std::move(entries_);
+    }
+
+private:
+    static constexpr std::uint16_t kDiscrete = 0, kLinear = 1, kIndirect = 2;
+
+    bool expand(std::size_t& at) {
+        if (at + 2 > data_.size()) return false;
+        const auto kind = data_[at];
+        const std::size_t length = data_[at + 1];
+        if (kind == kDiscrete && at + 2 + length <= data_.size()) {
+            for (std::size_t i = 0; i < length && entries_.size() < count_; ++i) entries_.push_back(data_[at + 2 + i]);
+            at += 2 + length;
+            return true;
+        }
+        if (kind != kLinear || at + 3 > data_.size() || entries_.empty()) return false;
+        const double from = entries_.back(), to = data_[at + 2];
+        for (std::size_t i = 1; i <= length && entries_.size() < count_; ++i)
+            entries_.push_back(
+                static_cast<std::uint16_t>(std::lround(from + (to - from) * static_cast<double>(i) / static_cast<double>(length))));
+        at += 3;
+        return true;
+    }
+
+    /// Segments from before, once more: none of them indirect, so that nothing goes round.
+    bool repeat(std::size_t& at) {
+        if (at + 4 > data_.size()) return false;
+        const std::size_t segments = data_[at + 1];
+        const auto offset = data_[at + 2] | std::size_t{data_[at + 3]} << 16;  // in bytes
+        if (offset % 2 != 0) return false;
+        std::size_t from = offset / 2;
+        for (std::size_t i = 0; i < segments && entries_.size() < count_; ++i) {
+            if (from >= at || !expand(from)) return false;
+        }
+        at += 4;
+        return true;
+    }
+
+    const std::vector<std::uint16_t>& data_;
+    const std::size_t count_;
+    std::vector<std::uint16_t> entries_;
+};
+
+/// The data of a table; `segmented`: where it may stand in segments instead.
+Result<std::vector<std::uint16_t>> table_entries(const Reader& place, std::string_view tag, std::string_view segmented, std::size_t count,
+                                                 bool bytes_suffice, const ReadValue& read_value) {
+    std::vector<std::uint16_t> entries;
+    if (!segmented.empty() && place.element(tag) == nullptr) {
+        FID_TRY(const auto data, table_numbers(place, segmented, kMostEntries, false, count, read_value));
+        entries = Segments(data, count).entries();
+    } else {
+        FID_TRY(entries, table_numbers(place, tag, count, bytes_suffice, count, read_value));
     }
     if (entries.size() < count) return fail(ErrorCode::unsupported, "the image has a look-up table that is too short");
     return entries;
@@ -110,7 +160,7 @@ Result<std::vector<std::uint16_t>> table_entries(const Reader& place, std::strin
 
 /// Errors: unsupported; those of read_value. Returns: nothing where there is none.
 Result<std::optional<LookUpTable>> read_table(const Reader& place, std::string_view descriptor, std::string_view data, bool is_signed,
-                                              const ReadValue& read_value) {
+                                              const ReadValue& read_value, std::string_view segmented = {}) {
     std::optional<LookUpTable> none;
     const auto length = place.number(descriptor), first = place.number(descriptor, 1), bits = place.number(descriptor, 2);
     if (!length || !first || !bits) return none;
@@ -119,7 +169,7 @@ Result<std::optional<LookUpTable>> read_table(const Reader& place, std::string_v
     table.first = static_cast<std::int64_t>(std::clamp(*first, -65'536.0, 65'536.0));
     if (is_signed && table.first > 32'767) table.first -= 65'536;
     table.bits = static_cast<unsigned>(std::clamp(*bits, 8.0, 16.0));
-    FID_TRY(table.entries, table_entries(place, data, count, *bits <= 8, read_value));
+    FID_TRY(table.entries, table_entries(place, data, segmented, count, *bits <= 8, read_value));
     // Some write 16 where the entries fill 8 bits only, and the other way round.
     const auto largest = *std::max_element(table.entries.begin(), table.entries.end());
     while (table.bits < 16 && largest >> table.bits != 0) ++table.bits;
@@ -173,6 +223,13 @@ std::uint16_t LookUpTable::at(std::int64_t value) const {
     return entries[static_cast<std::size_t>(index)];
 }
 
+Result<PixelDescription> describe_layout(std::string_view dicom_json) {
+    FID_TRY(const auto json, fiducial::json::parse(dicom_json, kMostJson));
+    PixelDescription out;
+    FID_CHECK(read_layout(Reader(json.if_object()), out));
+    return out;
+}
+
 Result<PixelDescription> describe_pixels(std::string_view dicom_json, std::uint64_t frame, const ReadValue& read_value) {
     FID_TRY(const auto json, fiducial::json::parse(dicom_json, kMostJson));
     const Reader header(json.if_object());
@@ -193,11 +250,11 @@ Result<PixelDescription> describe_pixels(std::string_view dicom_json, std::uint6
     out.padding_end = whole(header.number("00280121"));
     if (out.photometric == "PALETTE COLOR") {
         constexpr std::array<std::string_view, 3> kDescriptors{"00281101", "00281102", "00281103"},
-            kData{"00281201", "00281202", "00281203"};
+            kData{"00281201", "00281202", "00281203"}, kSegments{"00281221", "00281222", "00281223"};
         for (std::size_t i = 0; i < 3; ++i) {
-            if (header.element(kData[i]) == nullptr)
+            if (header.element(kData[i]) == nullptr && header.element(kSegments[i]) == nullptr)
                 return fail(ErrorCode::unsupported, "the image has a palette of a kind that is not shown");
-            FID_TRY(out.palette[i], read_table(header, kDescriptors[i], kData[i], out.is_signed, read_value));
+            FID_TRY(out.palette[i], read_table(header, kDescriptors[i], kData[i], out.is_signed, read_value, kSegments[i]));
             if (!out.palette[i]) return fail(ErrorCode::unsupported, "the image has a palette of a kind that is not shown");
         }
     }

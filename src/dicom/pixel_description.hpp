@@ -53,6 +53,11 @@ struct PixelDescription {
 /// Reads a value that the header names by BulkDataURI: at this path (BulkValue), of at most so many bytes.
 using ReadValue = std::function<Result<Bytes>(std::string_view path, std::size_t most)>;
 
+/// What a header, as DICOM JSON, says of how its frames are laid out, and nothing else.
+/// Requires: the JSON is our own (InstanceHeader::dicom_json).
+/// Errors: unsupported: no image, or one that cannot be shown.
+Result<PixelDescription> describe_layout(std::string_view dicom_json);
+
 /// What a header, as DICOM JSON, says of one frame, counted from 1: also by its functional groups (PS3.3 §C.7.6.16).
 /// Requires: the JSON is our own (InstanceHeader::dicom_json).
 /// Errors: unsupported: no image, or one that cannot be shown; those of read_value.

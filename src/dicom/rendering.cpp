@@ -204,12 +204,32 @@ Result<Picture> picture_of(const PixelDescription& image, const RawFrame& frame,
 
 }  // namespace
 
+namespace {
+
+/// The viewport with that part of the picture. Spec: PS3.18 §9.1.2.2.7
+Viewport with_region(const Picture& picture, const std::optional<Viewport>& viewport, const std::array<double, 4>& region) {
+    const auto place = [](double part, std::uint32_t size) { return std::lround(std::clamp(part, 0.0, 1.0) * size); };
+    const auto left = std::min<long>(place(region[0], picture.columns), picture.columns - 1l);
+    const auto top = std::min<long>(place(region[1], picture.rows), picture.rows - 1l);
+    const auto width = std::max(place(region[2], picture.columns) - left, 1l), height = std::max(place(region[3], picture.rows) - top, 1l);
+    Viewport out{static_cast<std::uint32_t>(width), static_cast<std::uint32_t>(height), left, top, width, height};
+    if (viewport) {
+        out.width = viewport->width;
+        out.height = viewport->height;
+    }
+    return out;
+}
+
+}  // namespace
+
 Result<Bytes> render_frame(const PixelDescription& image, std::string_view transfer_syntax, ByteView frame, const RenderOptions& options) {
     if (image.sample_count() > kMostShownSamples) return fail(ErrorCode::limit_exceeded, "the image is too large to be shown as a picture");
     FID_TRY(const auto raw, impl::decode_frame(image, transfer_syntax, frame));
     FID_TRY(auto picture, picture_of(image, raw, options.window));
-    if (options.viewport) {
-        FID_TRY(picture, impl::fit_into(picture, *options.viewport));
+    auto viewport = options.viewport;
+    if (options.region) viewport = with_region(picture, viewport, *options.region);
+    if (viewport) {
+        FID_TRY(picture, impl::fit_into(picture, *viewport));
     }
     return options.format == PictureFormat::png ? impl::encode_png(picture) : impl::encode_jpeg(picture, options.quality);
 }

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -22,6 +23,8 @@ struct RenderOptions {
     unsigned quality = 90;         // of JPEG, 1 to 100
     std::optional<Window> window;  // in place of the image's own
     std::optional<Viewport> viewport;
+    std::optional<std::array<double, 4>>
+        region;  // x and y of its corners, as parts of the whole from 0 to 1; in place of the viewport's part
 };
 
 inline constexpr std::uint64_t kMostShownSamples = std::uint64_t{64} << 20;  // of one frame

@@ -1,6 +1,8 @@
 #include "dimse/store_user.hpp"
 
 #include "dicom/dimse_message.hpp"
+#include "dicom/transcoding.hpp"
+#include "dicom/transfer_syntax.hpp"
 
 namespace fiducial::dimse {
 namespace {
@@ -63,32 +65,55 @@ private:
         coming_->object = *std::move(object);
         auto& error = coming_->object.error;
         if (error) return {};
-        const auto context = association_.find_context(coming_->object.sop_class, coming_->object.transfer_syntax);
+        const auto context = choose_context(coming_->object);
         if (!context) {
             error = Error{ErrorCode::unsupported, "the peer does not take SOP class " + coming_->object.sop_class + " in transfer syntax " +
                                                       coming_->object.transfer_syntax};
             return {};
         }
         coming_->message_id = message_id_++;
-        coming_->framer.emplace(*context, command_of(coming_->object, coming_->message_id), coming_->object.size,
-                                association_.peer_max_pdu_bytes());
+        std::optional<std::uint64_t> size;
+        if (!transcoding_) size = coming_->object.size;
+        coming_->framer.emplace(*context, command_of(coming_->object, coming_->message_id), size, association_.peer_max_pdu_bytes());
         coming_->piece = std::move(spare_);
-        if (auto laid_out = lay_out(*coming_->framer, coming_->piece); !laid_out) {
+        if (auto laid_out = lay_out(*coming_, coming_->piece); !laid_out) {
             error = laid_out.error();
             coming_->framer.reset();
         }
         return {};
     }
 
-    Result<void> lay_out(dicom::MessageFramer& framer, Bytes& piece) {
-        return framer.next(piece, kPieceBytes, [this](MutableByteView out) { return objects_.read(out); });
+    /// The context in which an object goes out, and how: as it is, if that can be.
+    std::optional<std::uint8_t> choose_context(OutgoingObject& object) {
+        transcoding_.reset();
+        auto context = association_.find_context(object.sop_class, object.transfer_syntax);
+        for (const auto syntax : {dicom::kExplicitVrLittleEndian, dicom::kImplicitVrLittleEndian}) {
+            if (context || !dicom::can_transcode(object.transfer_syntax, syntax)) continue;
+            context = association_.find_context(object.sop_class, syntax);
+            if (!context) continue;
+            const auto read = [this](MutableByteView out) { return objects_.read(out); };
+            transcoding_.emplace(object.transfer_syntax, syntax, read);
+            object.transcoded = true;
+            object.size = 0;
+        }
+        return context;
+    }
+
+    /// Puts the next piece of a message into `piece`.
+    Result<void> lay_out(Prepared& message, Bytes& piece) {
+        return message.framer->next(piece, kPieceBytes, [&](MutableByteView out) -> Result<std::size_t> {
+            if (!transcoding_) return objects_.read(out);
+            FID_TRY(const auto got, transcoding_->read(out));
+            message.object.size += got;
+            return got;
+        });
     }
 
     /// Returns: the peer's status.
     net::Task<Result<std::uint16_t>> send() {
         Bytes next_piece = std::move(next_);
         while (!now_.framer->ended()) {
-            auto read = [&]() { return lay_out(*now_.framer, next_piece); };
+            auto read = [&]() { return lay_out(now_, next_piece); };
             auto [sent, laid_out] = co_await net::both(association_.send_pdus(now_.piece), reading_.run(read));
             FID_CO_CHECK(sent);
             if (!laid_out) {
@@ -123,7 +148,8 @@ private:
     std::uint16_t message_id_;
     Prepared now_;
     std::optional<Prepared> coming_;
-    Bytes spare_, next_;  // memory of pieces that were sent
+    std::optional<dicom::Transcoding> transcoding_;  // of the object that is read
+    Bytes spare_, next_;                             // memory of pieces that were sent
 };
 
 }  // namespace

@@ -12,8 +12,9 @@ namespace fiducial::dimse {
 /// An object that is to be sent.
 struct OutgoingObject {
     std::string sop_class, sop_instance, transfer_syntax;
-    std::uint64_t size = 0;        // bytes of its data set
+    std::uint64_t size = 0;        // bytes of its data set; once it was sent transcoded: of what was sent
     std::optional<Error> error{};  // why it cannot be given: it is not sent
+    bool transcoded = false;       // it is not sent as it is
 };
 
 /// Objects that are to be sent, one after the other. Blocking: called on a pool's threads, one call at a time.
@@ -47,7 +48,8 @@ struct StoreOptions {
     std::optional<MoveOriginator> originator{};
 };
 
-/// Sends objects by C-STORE, each in a presentation context of its class and transfer syntax, as it is; without one it is not sent.
+/// Sends objects by C-STORE, each in a presentation context of its class and transfer syntax, as it is; without one, transcoded
+/// (dicom::Transcoding), where the peer takes the class in Explicit or Implicit VR Little Endian; else it is not sent.
 /// While one is on its way the next piece is read, and while its answer is waited for the beginning of the next object.
 /// `after_each` is told what became of each, in order, and says whether to go on; it may use the association.
 /// Spec:    PS3.7 §9.1.1, PS3.4 §B.2.1

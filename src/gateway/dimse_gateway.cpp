@@ -96,6 +96,7 @@ net::Task<void> DimseAssociation::run() {
                 {"queries_refused", queries_refused_},
                 {"sent", sent_},
                 {"sent_bytes", sent_bytes_},
+                {"transcoded", transcoded_},
                 {"send_failures", send_failures_},
                 {"bytes", bytes_},
                 {"ms", took},
@@ -273,6 +274,11 @@ std::vector<archive::Metric> DimseGateway::metrics() const {
                    "counter",
                    {},
                    static_cast<double>(impl_->door->sent_bytes.load())});
+    out.push_back({"fiducial_dimse_transcoded_total",
+                   "Objects that were sent in another transfer syntax than they are stored in.",
+                   "counter",
+                   {},
+                   static_cast<double>(impl_->door->transcoded.load())});
     return out;
 }
 

@@ -3,6 +3,8 @@
 
 #include "base/log.hpp"
 #include "dicom/identifier.hpp"
+#include "dicom/transcoding.hpp"
+#include "dicom/transfer_syntax.hpp"
 #include "dimse/user.hpp"
 #include "gateway/impl/dimse_association.hpp"
 #include "gateway/impl/outgoing_retrievals.hpp"
@@ -15,12 +17,20 @@ constexpr std::chrono::milliseconds kPendingEvery{200};
 constexpr std::size_t kMostLogged = 20;           // failed objects of one retrieval
 constexpr std::size_t kMostFailedBytes = 60'000;  // of Failed SOP Instance UID List, which has to fit into a short value
 
+/// One for each class and transfer syntax that is stored, and one for each class in which it can be given to everyone.
 std::vector<dicom::ProposedContext> contexts_for(const OutgoingRetrievals& retrievals) {
     std::vector<dicom::ProposedContext> out;
+    const auto propose = [&](const std::string& sop_class, std::vector<std::string> syntaxes) {
+        if (sop_class.empty() || out.size() == dicom::kMaxPresentationContexts) return;
+        out.push_back({static_cast<std::uint8_t>(2 * out.size() + 1), sop_class, std::move(syntaxes)});
+    };
+    std::set<std::string> transcoded;
     for (const auto& [sop_class, transfer_syntax] : retrievals.kinds()) {
-        if (sop_class.empty() || out.size() == dicom::kMaxPresentationContexts) continue;
-        out.push_back({static_cast<std::uint8_t>(2 * out.size() + 1), sop_class, {transfer_syntax}});
+        propose(sop_class, {transfer_syntax});
+        if (dicom::can_transcode(transfer_syntax, dicom::kExplicitVrLittleEndian)) transcoded.insert(sop_class);
     }
+    for (const auto& sop_class : transcoded)
+        propose(sop_class, {std::string(dicom::kExplicitVrLittleEndian), std::string(dicom::kImplicitVrLittleEndian)});
     return out;
 }
 
@@ -91,6 +101,10 @@ net::Task<Result<bool>> DimseAssociation::after_object(Retrieving& retrieving, c
         ++sent_;
         sent_bytes_ += sent.object.size;
         door_.sent_bytes += sent.object.size;
+        if (sent.object.transcoded) {
+            ++transcoded_;
+            ++door_.transcoded;
+        }
     } else {
         ++send_failures_;
         retrieving.failed_instances.push_back(sent.object.sop_instance);

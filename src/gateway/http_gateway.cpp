@@ -63,7 +63,10 @@ net::Task<Result<void>> dispatch(Call& call, const RouteMatch& match) {
         const Error no_such_method{ErrorCode::unsupported, "the resource does not know this method"};
         if (match.allowed.empty()) co_return co_await call.refuse(no_such_resource, 404);
         call.response.set_header("Allow", match.allowed);
-        co_return co_await call.refuse(no_such_method, 405);
+        if (call.request.method() != "OPTIONS") co_return co_await call.refuse(no_such_method, 405);
+        call.status = 204;  // RFC 9110 §9.3.7
+        call.response.set_status(call.status);
+        co_return co_await call.response.send({});
     }
     if (match.route->access == Access::person) {
         FID_CO_TRY(call.who, co_await identify(call));
@@ -124,12 +127,16 @@ std::string Call::base_url() const {
     return scheme + "localhost:" + std::to_string(door.port);
 }
 
-void Call::say_evidence(const archive::Look& look) {
-    if (!look.evidence) return;
-    const auto& evidence = *look.evidence;
-    std::string text = "version=" + std::to_string(evidence.version) + ", state=" + evidence.state;
-    if (evidence.block != 0) text += ", block=" + std::to_string(evidence.block);
-    response.set_header("Fiducial-Evidence", text + (evidence.complete ? ", complete" : ", complete=?0"));
+void Call::say_evidence(const archive::Look& look, bool transcoded) {
+    std::string text;
+    if (look.evidence) {
+        const auto& evidence = *look.evidence;
+        text = "version=" + std::to_string(evidence.version) + ", state=" + evidence.state;
+        if (evidence.block != 0) text += ", block=" + std::to_string(evidence.block);
+        text += evidence.complete ? ", complete" : ", complete=?0";
+    }
+    if (transcoded) text += text.empty() ? "transcoded" : ", transcoded";
+    if (!text.empty()) response.set_header("Fiducial-Evidence", std::move(text));
 }
 
 bool Call::secure() const {

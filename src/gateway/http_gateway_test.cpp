@@ -844,7 +844,7 @@ TEST_F(HttpGatewayTest, BodiesThatAreNotWhatTheySay) {
         return ask("POST", "/studies", std::move(headers), std::move(body));
     };
     EXPECT_EQ(post("text/plain", "x").status, 415u);
-    EXPECT_EQ(post("multipart/related; type=\"application/dicom+json\"; boundary=B", "x").status, 415u);
+    EXPECT_EQ(post("multipart/related; type=\"application/pdf\"; boundary=B", "x").status, 415u);
     EXPECT_EQ(post("multipart/related; type=\"application/dicom\"", "x").status, 400u);
     EXPECT_EQ(post("multipart/related; type=\"application/dicom\"; boundary=B", "--B--").status, 400u);
     EXPECT_EQ(post("multipart/related; type=\"application/dicom\"; boundary=B", "no boundary").status, 400u);

@@ -23,7 +23,8 @@ public:
     }
     bool ended() const { return ended_; }
 
-    /// Puts the next piece of the body into out; nothing at its end.
+    /// Puts the next piece of the body into out; nothing at its end. The first one is not waited for until it has become long: a viewer
+    /// begins with it.
     Result<void> fill(std::string& out) {
         out.clear();
         if (!gzip_) return fill_plain(out);
@@ -33,7 +34,12 @@ public:
             FID_CHECK(fill_plain(plain));
             gzip_->write(plain, out);
             if (ended_) gzip_->finish(out);
+            if (!ended_ && !begun_) {
+                gzip_->flush(out);
+                break;
+            }
         }
+        begun_ = true;
         return {};
     }
 
@@ -62,6 +68,7 @@ private:
     const NextModel next_;
     std::optional<net::GzipWriter> gzip_;
     const std::string boundary_;
+    bool begun_ = false;  // a piece was given
     bool first_ = true;
     bool ended_ = false;
 };

@@ -1,18 +1,13 @@
 // WADO-RS: images as pictures for eyes, and thumbnails; PS3.18 §10.4.1.1.3, §10.4.1.1.4.
 #include "base/json.hpp"
+#include "gateway/impl/pixels.hpp"
 #include "gateway/impl/render_request.hpp"
 #include "gateway/impl/service.hpp"
+#include "gateway/impl/wado_uri.hpp"
 #include "net/multipart.hpp"
 
 namespace fiducial::gateway::impl {
 namespace {
-
-constexpr std::uint64_t kMostFrameBytes = 4 * dicom::kMostShownSamples;
-
-/// A picture that cannot be made of an image is nothing that is wrong with the request, and nothing else of the answer helps: 406.
-bool is_not_shown(const Error& error) {
-    return error.code == ErrorCode::unsupported || error.code == ErrorCode::malformed || error.code == ErrorCode::limit_exceeded;
-}
 
 /// Turns images into pictures, one after the other. Blocking: runs in the pool.
 class Pictures {
@@ -79,33 +74,14 @@ private:
         return std::max<std::uint64_t>(1, std::strtoull(std::string(header.substr(at + kTag.size(), 8)).c_str(), nullptr, 10));
     }
 
-    Result<Bytes> read(const std::vector<archive::ValuePlace>& places, std::uint64_t most) {
-        std::uint64_t size = 0;
-        for (const auto& place : places) {
-            if (place.length > most - size) return fail(ErrorCode::limit_exceeded, "the image is too large to be shown as a picture");
-            size += place.length;
-        }
-        Bytes bytes(size);
-        std::size_t done = 0;
-        for (const auto& place : places) {
-            for (std::uint64_t at = 0; at < place.length;) {
-                FID_TRY(const auto got, image_->read(place.offset + at, MutableByteView(bytes).subspan(done, place.length - at)));
-                if (got == 0) return fail(ErrorCode::malformed, "the data set ends within a value");
-                at += got;
-                done += got;
-            }
-        }
-        return bytes;
-    }
-
     Result<Bytes> render(std::uint64_t frame) {
         const dicom::ReadValue read_value = [&](std::string_view path, std::size_t most) -> Result<Bytes> {
             FID_TRY(const auto place, image_->find(path));
-            return read({place}, most);
+            return read_places(*image_, {place}, most);
         };
         FID_TRY(const auto description, dicom::describe_pixels(header_, frame, read_value));
         FID_TRY(const auto places, image_->find_frame(frame));
-        FID_TRY(const auto bytes, read(places, kMostFrameBytes));
+        FID_TRY(const auto bytes, read_places(*image_, places, kMostFrameBytes));
         return dicom::render_frame(description, image_->transfer_syntax_uid(), bytes, options_);
     }
 
@@ -127,7 +103,7 @@ net::Task<Result<void>> send_pictures(Call& call, Pictures& pictures) {
     Bytes piece;
     auto fill = [&]() { return pictures.fill(piece); };
     const auto first = co_await call.door.rendering.run(fill);  // what fails here fails with a status
-    if (!first && is_not_shown(first.error())) co_return co_await call.refuse(first.error(), 406);
+    if (!first && is_of_pixels(first.error())) co_return co_await call.refuse(first.error(), 406);
     if (!first) co_return fail(first.error());
     call.response.set_header("Content-Type", pictures.content_type());
     call.response.set_header("Vary", "Accept");
@@ -143,25 +119,32 @@ net::Task<Result<void>> send_pictures(Call& call, Pictures& pictures) {
     co_return co_await call.response.finish();
 }
 
-net::Task<Result<void>> serve_pictures(Call& call, archive::Level level, std::vector<std::uint64_t> frames, bool thumbnail) {
-    const auto options = read_render_options(call.request.target().query, thumbnail);
-    if (!options) co_return co_await call.refuse(options.error(), 400);
-    std::string accept = call.request.headers().joined("Accept").value_or("");
-    if (const auto in_query = call.request.target().query_value("accept")) accept = *in_query;  // PS3.18 §8.3.3.1
+using Negotiate = std::function<Result<PictureForm>(bool single)>;
+
+net::Task<Result<void>> give_pictures(Call& call, archive::Selector what, std::vector<std::uint64_t> frames, bool only_one,
+                                      dicom::RenderOptions options, Negotiate negotiate) {
     FID_CO_TRY(const auto ticket, call.door.retrievals.enter());
-    const auto what = call.selector(level);
-    auto open = [&]() { return call.door.archive.images(call.who, what, thumbnail); };
+    auto open = [&]() { return call.door.archive.images(call.who, what, only_one); };
     FID_CO_TRY(auto look, co_await call.door.retrieving.run(open));
     call.say_evidence(*look);
     if (look->image_count() == 0) {
         const Error none{ErrorCode::unsupported, "there is no image in it"};
         co_return co_await call.refuse(none, 406);
     }
-    const bool single = std::max(look->image_count(), frames.size()) == 1;
-    const auto form = negotiate_picture(accept, single);
+    const auto form = negotiate(std::max(look->image_count(), frames.size()) == 1);
     if (!form) co_return co_await call.refuse(form.error(), form.error().code == ErrorCode::unsupported ? 406 : 400);
-    Pictures pictures(std::move(look), what.study_uid, std::move(frames), *options, *form);
+    Pictures pictures(std::move(look), what.study_uid, std::move(frames), options, *form);
     co_return co_await send_pictures(call, pictures);
+}
+
+net::Task<Result<void>> serve_pictures(Call& call, archive::Level level, std::vector<std::uint64_t> frames, bool thumbnail) {
+    const auto options = read_render_options(call.request.target().query, thumbnail);
+    if (!options) co_return co_await call.refuse(options.error(), 400);
+    std::string accept = call.request.headers().joined("Accept").value_or("");
+    if (const auto in_query = call.request.target().query_value("accept")) accept = *in_query;  // PS3.18 §8.3.3.1
+    const Negotiate negotiate = [accept](bool single) { return negotiate_picture(accept, single); };
+    auto what = call.selector(level);
+    co_return co_await give_pictures(call, std::move(what), std::move(frames), thumbnail, *options, negotiate);
 }
 
 net::Task<Result<void>> serve_frame_pictures(Call& call, bool thumbnail) {
@@ -175,6 +158,14 @@ net::Task<Result<void>> serve_frame_pictures(Call& call, bool thumbnail) {
 }
 
 }  // namespace
+
+net::Task<Result<void>> give_picture(Call& call, archive::Selector what, std::uint64_t frame, dicom::RenderOptions options,
+                                     dicom::PictureFormat format) {
+    std::vector<std::uint64_t> frames;
+    if (frame != 0) frames.push_back(frame);
+    Negotiate negotiate = [format](bool) -> Result<PictureForm> { return PictureForm{format, false}; };
+    return give_pictures(call, std::move(what), std::move(frames), false, options, std::move(negotiate));
+}
 
 net::Task<Result<void>> serve_rendered_study(Call& call) {
     return serve_pictures(call, archive::Level::study, {}, false);

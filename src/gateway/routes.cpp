@@ -43,6 +43,10 @@ constexpr Route kRoutes[] = {
     {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/thumbnail", Access::person, serve_instance_thumbnail},
     {"GET", "/studies/{uid}/series/{uid}/instances/{uid}/frames/{frames}/thumbnail", Access::person, serve_frame_thumbnail},
 
+    // WADO-URI, PS3.18 §9; capabilities, §8.9
+    {"GET", "/wado", Access::person, serve_wado_uri},
+    {"OPTIONS", "/", Access::anonymous, serve_capabilities},
+
     // QIDO-RS, PS3.18 §10.6
     {"GET", "/studies", Access::person, serve_search_studies},
     {"GET", "/series", Access::person, serve_search_series},

@@ -2,6 +2,7 @@
 #include "base/log.hpp"
 #include "gateway/impl/service.hpp"
 #include "gateway/impl/store_report.hpp"
+#include "gateway/impl/store_run.hpp"
 #include "net/http_syntax.hpp"
 #include "net/multipart.hpp"
 
@@ -13,28 +14,37 @@ using Event = net::MultipartReader::Event;
 constexpr std::size_t kPieceBytes = 262'144;
 
 /// How the request's body is to be read.
+enum class BodyKind : std::uint8_t { file, files, json, xml };
 struct BodyForm {
-    bool multipart = true;
+    BodyKind kind = BodyKind::files;
     std::string boundary;
 };
 
-/// Spec: PS3.18 §10.5.1: multipart/related; type="application/dicom". A single file as application/dicom is taken as well.
-/// Errors: malformed; unsupported (415).
+/// Spec: PS3.18 §10.5.1: multipart/related of DICOM files, or of metadata and bulk data. A single file as application/dicom is taken as
+/// well. Errors: malformed; unsupported (415).
 Result<BodyForm> form_of(const net::Request& request) {
     const auto field = request.headers().find("Content-Type");
     if (!field) return fail(ErrorCode::unsupported, "the request has no Content-Type");
     FID_TRY(const auto type, net::parse_media_type(*field));
     BodyForm out;
     if (type.essence() == "application/dicom") {
-        out.multipart = false;
+        out.kind = BodyKind::file;
         return out;
     }
     if (type.essence() != "multipart/related") {
-        return fail(ErrorCode::unsupported, "taken are multipart/related; type=\"application/dicom\" and application/dicom");
+        return fail(ErrorCode::unsupported,
+                    "taken are application/dicom, and multipart/related; type=\"application/dicom\", "
+                    "type=\"application/dicom+json\" or type=\"application/dicom+xml\"");
     }
-    const auto parts = type.parameter("type");
-    if (parts && !net::equals_ignoring_case(*parts, "application/dicom"))
-        return fail(ErrorCode::unsupported, "only parts of application/dicom are taken");
+    const auto parts = type.parameter("type").value_or("application/dicom");
+    if (net::equals_ignoring_case(parts, "application/dicom+json")) {
+        out.kind = BodyKind::json;
+    } else if (net::equals_ignoring_case(parts, "application/dicom+xml")) {
+        out.kind = BodyKind::xml;
+    } else if (!net::equals_ignoring_case(parts, "application/dicom")) {
+        return fail(ErrorCode::unsupported,
+                    "parts of another type than application/dicom, application/dicom+json or application/dicom+xml");
+    }
     const auto boundary = type.parameter("boundary");
     if (!boundary) return fail(ErrorCode::malformed, "multipart/related without a boundary");
     out.boundary = *boundary;
@@ -56,19 +66,16 @@ Result<bool> wants_xml(const net::Request& request) {
     return fail(ErrorCode::unsupported, "the answer comes as application/dicom+json or application/dicom+xml");
 }
 
-/// Takes a body apart and gives its instances to the archive. Blocking: runs in the pool.
-class StoreRun {
+/// DICOM files, one a part, or one alone.
+class FileRun final : public StoreRun {
 public:
-    StoreRun(std::unique_ptr<archive::IngestSession> session, std::optional<net::MultipartReader> reader, std::string study_uid)
-        : session_(std::move(session)), reader_(std::move(reader)), study_uid_(std::move(study_uid)) {}
+    FileRun(std::unique_ptr<archive::IngestSession> session, std::optional<net::MultipartReader> reader, std::string study_uid)
+        : StoreRun(std::move(session), std::move(study_uid)), reader_(std::move(reader)) {}
 
-    StoreReport& report() { return report_; }
-
-    /// Errors: malformed, limit_exceeded: the body is not multipart as it should be.
-    Result<void> take(ByteView bytes) {
+    Result<void> take(ByteView bytes) override {
         if (!reader_) {
             if (!in_part_) begin({});
-            write(bytes);
+            if (taken_) write(bytes);
             return {};
         }
         reader_->feed(bytes);
@@ -76,29 +83,21 @@ public:
             FID_TRY(const auto event, reader_->next());
             switch (event) {
                 case Event::part_begin: begin(reader_->headers()); break;
-                case Event::part_data: write(reader_->data()); break;
+                case Event::part_data:
+                    if (taken_) write(reader_->data());
+                    break;
                 case Event::part_end: end(); break;
                 default: return {};
             }
         }
     }
 
-    /// The body has come to its end. Errors: as take.
-    Result<void> finish() {
+    Result<void> finish() override {
         if (!reader_) {
             if (in_part_) end();
             return {};
         }
         return reader_->finish();
-    }
-
-    /// What was stored belongs to exams that are now complete, also where the body broke off.
-    void complete() {
-        if (in_part_ && taken_) session_->abandon_instance();
-        if (report_.stored() == 0) return;
-        if (auto done = session_->complete(); !done) {
-            log::error("gateway", "stored instances could not be put into their studies' records yet", {{"why", done.error().message}});
-        }
     }
 
 private:
@@ -115,34 +114,15 @@ private:
         }
         archive::InstanceFormat format;
         format.study_uid = study_uid_;
-        if (auto begun = session_->begin_instance(format); !begun) {
-            report_.add_failure(begun.error());
-            return;
-        }
-        taken_ = true;
-    }
-    void write(ByteView bytes) {
-        // An error ends the instance: finish_instance() reports it.
-        if (taken_) static_cast<void>(session_->write(bytes));
+        taken_ = begin_instance(format);
     }
     void end() {
         in_part_ = false;
-        if (!taken_) return;
+        if (taken_) end_instance();
         taken_ = false;
-        auto named = session_->known_so_far();
-        auto outcome = session_->finish_instance();
-        if (!outcome) {
-            log::error("gateway", "an instance could not be stored", {{"why", outcome.error().message}});
-            named.error = outcome.error();
-            outcome = std::move(named);
-        }
-        report_.add(*outcome);
     }
 
-    std::unique_ptr<archive::IngestSession> session_;
     std::optional<net::MultipartReader> reader_;
-    std::string study_uid_;
-    StoreReport report_;
     bool in_part_ = false;
     bool taken_ = false;  // the archive takes the part that is being read
 };
@@ -173,6 +153,43 @@ net::Task<Result<void>> take_body(Call& call, StoreRun& run) {
 
 }  // namespace
 
+void StoreRun::complete() {
+    abandon_instance();
+    if (report_.stored() == 0) return;
+    if (auto done = session_->complete(); !done) {
+        log::error("gateway", "stored instances could not be put into their studies' records yet", {{"why", done.error().message}});
+    }
+}
+
+bool StoreRun::begin_instance(const archive::InstanceFormat& format) {
+    const auto begun = session_->begin_instance(format);
+    if (!begun) report_.add_failure(begun.error());
+    in_instance_ = begun.has_value();
+    return in_instance_;
+}
+
+void StoreRun::end_instance() {
+    in_instance_ = false;
+    auto named = session_->known_so_far();
+    auto outcome = session_->finish_instance();
+    if (!outcome) {
+        log::error("gateway", "an instance could not be stored", {{"why", outcome.error().message}});
+        named.error = outcome.error();
+        outcome = std::move(named);
+    }
+    report_.add(*outcome);
+}
+
+void StoreRun::abandon_instance() {
+    if (in_instance_) session_->abandon_instance();
+    in_instance_ = false;
+}
+
+std::unique_ptr<StoreRun> store_files(std::unique_ptr<archive::IngestSession> session, std::optional<net::MultipartReader> reader,
+                                      std::string study_uid) {
+    return std::make_unique<FileRun>(std::move(session), std::move(reader), std::move(study_uid));
+}
+
 net::Task<Result<void>> serve_store(Call& call) {
     call.request.limit_body(call.door.settings.max_store_bytes);
     const auto form = form_of(call.request);
@@ -180,21 +197,24 @@ net::Task<Result<void>> serve_store(Call& call) {
     const auto as_xml = wants_xml(call.request);
     if (!as_xml) co_return co_await call.refuse(as_xml.error(), as_xml.error().code == ErrorCode::unsupported ? 406 : 400);
     std::optional<net::MultipartReader> reader;
-    if (form->multipart) {
+    if (form->kind != BodyKind::file) {
         FID_CO_TRY(reader, net::MultipartReader::create(form->boundary));
     }
     FID_CO_TRY(const auto ticket, call.door.stores.enter());
     auto begin = [&call]() { return call.door.archive.begin_ingest(call.who, "stow-rs"); };
     FID_CO_TRY(auto session, co_await call.door.ingesting.run(begin));
-    StoreRun run(std::move(session), std::move(reader), call.parameters.empty() ? std::string() : call.parameters[0]);
+    auto study_uid = call.parameters.empty() ? std::string() : call.parameters[0];
+    const bool documents = form->kind == BodyKind::json || form->kind == BodyKind::xml;
+    const auto run = documents ? store_documents(std::move(session), *std::move(reader), std::move(study_uid), form->kind == BodyKind::xml)
+                               : store_files(std::move(session), std::move(reader), std::move(study_uid));
 
-    const auto taken = co_await take_body(call, run);
+    const auto taken = co_await take_body(call, *run);
     auto complete = [&run]() -> Result<void> {
-        run.complete();
+        run->complete();
         return {};
     };
     FID_CO_CHECK(co_await call.door.ingesting.run(complete));
-    auto& report = run.report();
+    auto& report = run->report();
     if (!taken) {
         auto error = taken.error();
         if (report.stored() > 0) error.message += "; " + std::to_string(report.stored()) + " instances before that were stored";

@@ -1,6 +1,10 @@
-// WADO-RS: values that metadata name by address, and frames of pixel data, as they are stored; PS3.18 §10.4.1.1.5, §10.4.1.1.6.
+// WADO-RS: values that metadata name by address, and frames of pixel data, as they are stored or decoded; PS3.18 §10.4.1.1.5, §10.4.1.1.6.
 #include <algorithm>
 
+#include "dicom/transcoding.hpp"
+#include "dicom/transfer_syntax.hpp"
+#include "gateway/impl/media_types.hpp"
+#include "gateway/impl/pixels.hpp"
 #include "gateway/impl/render_request.hpp"
 #include "gateway/impl/service.hpp"
 #include "net/http_syntax.hpp"
@@ -10,38 +14,16 @@ namespace fiducial::gateway::impl {
 namespace {
 
 constexpr std::size_t kPieceBytes = 262'144;
-constexpr std::string_view kOctets = "application/octet-stream";
-
-struct MediaOfSyntax {
-    std::string_view syntax, media;
-};
-// Spec: PS3.18 table 8.7.3-5. What is not in it is native: octets.
-constexpr MediaOfSyntax kMedia[] = {
-    {"1.2.840.10008.1.2.4.50", "image/jpeg"},   {"1.2.840.10008.1.2.4.51", "image/jpeg"},   {"1.2.840.10008.1.2.4.57", "image/jpeg"},
-    {"1.2.840.10008.1.2.4.70", "image/jpeg"},   {"1.2.840.10008.1.2.5", "image/dicom-rle"}, {"1.2.840.10008.1.2.4.80", "image/jls"},
-    {"1.2.840.10008.1.2.4.81", "image/jls"},    {"1.2.840.10008.1.2.4.90", "image/jp2"},    {"1.2.840.10008.1.2.4.91", "image/jp2"},
-    {"1.2.840.10008.1.2.4.92", "image/jpx"},    {"1.2.840.10008.1.2.4.93", "image/jpx"},    {"1.2.840.10008.1.2.4.201", "image/jphc"},
-    {"1.2.840.10008.1.2.4.202", "image/jphc"},  {"1.2.840.10008.1.2.4.203", "image/jphc"},  {"1.2.840.10008.1.2.4.100", "video/mpeg2"},
-    {"1.2.840.10008.1.2.4.101", "video/mpeg2"}, {"1.2.840.10008.1.2.4.102", "video/mp4"},   {"1.2.840.10008.1.2.4.103", "video/mp4"},
-    {"1.2.840.10008.1.2.4.104", "video/mp4"},   {"1.2.840.10008.1.2.4.105", "video/mp4"},   {"1.2.840.10008.1.2.4.106", "video/mp4"},
-    {"1.2.840.10008.1.2.4.107", "video/H265"},  {"1.2.840.10008.1.2.4.108", "video/H265"},
-};
-
-std::string_view media_of(std::string_view syntax) {
-    for (const auto& row : kMedia) {
-        if (row.syntax == syntax) return row.media;
-    }
-    return kOctets;
-}
 
 /// How the parts of an answer are given.
 struct PartForm {
     bool multipart = true;
     std::string content_type;  // of each part
+    bool decoded = false;      // frames are not given as they are stored
 };
 
-/// Whether a range of Accept takes pixels of that type in that transfer syntax. Nothing is transcoded: octets of a compressed image are
-/// given to who names its syntax, or any.
+/// Whether a range of Accept takes pixels of that type in that transfer syntax. Octets of a compressed image are given as they are to who
+/// names its syntax, or any.
 bool takes(const net::MediaType& range, std::string_view type, std::string_view media, std::string_view syntax) {
     if (type != "*/*" && !net::equals_ignoring_case(type, media) && !net::equals_ignoring_case(type, kOctets)) return false;
     const auto wanted = range.parameter("transfer-syntax");
@@ -49,9 +31,15 @@ bool takes(const net::MediaType& range, std::string_view type, std::string_view 
     return type == "*/*" || net::equals_ignoring_case(type, media);
 }
 
-/// Spec: PS3.18 §8.7.3.3, §8.7.5. single: whether the answer has one part, which may then stand by itself.
-/// Errors: malformed; unsupported (406), saying what is stored.
-Result<PartForm> negotiate(const net::Request& request, std::string_view media, std::string_view syntax, bool single) {
+/// Whether it takes frames decoded. Spec: PS3.18 §8.7.3.3.2: octets are in Explicit VR Little Endian where nothing else is said.
+bool takes_decoded(const net::MediaType& range, std::string_view type) {
+    const auto wanted = range.parameter("transfer-syntax").value_or(dicom::kExplicitVrLittleEndian);
+    return net::equals_ignoring_case(type, kOctets) && wanted == dicom::kExplicitVrLittleEndian;
+}
+
+/// Spec: PS3.18 §8.7.3.3, §8.7.5. single: whether the answer has one part, which may then stand by itself; decodable: whether it can be
+/// given decoded. Errors: malformed; unsupported (406), saying what is stored.
+Result<PartForm> negotiate(const net::Request& request, std::string_view media, std::string_view syntax, bool single, bool decodable) {
     std::string wanted = request.headers().joined("Accept").value_or("");
     if (const auto in_query = request.target().query_value("accept")) wanted = *in_query;  // PS3.18 §8.3.3.1
     FID_TRY(const auto items, net::parse_accept(wanted));
@@ -64,14 +52,19 @@ Result<PartForm> negotiate(const net::Request& request, std::string_view media, 
         const bool multipart = range.type == "*" || (range.type == "multipart" && (range.subtype == "related" || range.subtype == "*"));
         if (!multipart && !single) continue;
         const auto type = multipart ? std::string(range.parameter("type").value_or("*/*")) : range.essence();
-        if (!takes(range, type, media, syntax)) continue;
+        form.decoded = decodable && takes_decoded(range, type);
+        if (!form.decoded && !takes(range, type, media, syntax)) continue;
         form.multipart = multipart;
+        if (form.decoded) {
+            form.content_type = std::string(kOctets) + "; transfer-syntax=" + std::string(dicom::kExplicitVrLittleEndian);
+            return form;
+        }
         if (net::equals_ignoring_case(type, kOctets)) form.content_type = std::string(kOctets) + "; transfer-syntax=" + std::string(syntax);
         return form;
     }
     return fail(ErrorCode::unsupported, "stored as " + std::string(media) + " in transfer syntax " + std::string(syntax) +
-                                            ", and nothing is transcoded; ask for multipart/related; type=\"" + std::string(media) +
-                                            "\"; transfer-syntax=*");
+                                            ", and not transcoded to what was asked for; ask for multipart/related; type=\"" +
+                                            std::string(media) + "\"; transfer-syntax=*");
 }
 
 /// Values in the places of one instance as the bytes of a body. Blocking: runs in the pool.
@@ -85,9 +78,9 @@ public:
         const auto type = form_.content_type.substr(0, form_.content_type.find(';'));
         return "multipart/related; type=\"" + type + "\"; boundary=" + boundary_;
     }
-    /// Of a body without multipart.
+    /// Of a body without multipart, where it is known.
     std::optional<std::uint64_t> length() const {
-        if (form_.multipart) return std::nullopt;
+        if (form_.multipart || form_.decoded) return std::nullopt;
         return length_of(parts_.front());
     }
 
@@ -97,7 +90,7 @@ public:
         while (!ended_ && out.size() < kPieceBytes) {
             if (place_ == 0 && done_ == 0) begin_part(out);
             if (ended_) break;
-            FID_CHECK(copy(out));
+            FID_CHECK(form_.decoded ? decode(out) : copy(out));
         }
         return {};
     }
@@ -118,7 +111,7 @@ private:
         }
         net::HeaderFields headers;
         headers.add("Content-Type", form_.content_type);
-        headers.add("Content-Length", std::to_string(length_of(parts_[part_])));
+        if (!form_.decoded) headers.add("Content-Length", std::to_string(length_of(parts_[part_])));
         append(out, as_bytes(net::multipart_part_head(boundary_, part_ == 0, headers)));
     }
 
@@ -143,7 +136,21 @@ private:
         return {};
     }
 
+    /// A whole frame.
+    Result<void> decode(Bytes& out) {
+        if (!image_) {
+            FID_TRY(const auto header, look_.header());
+            FID_TRY(image_, dicom::describe_layout(header));
+        }
+        FID_TRY(const auto coded, read_places(look_, parts_[part_], kMostFrameBytes));
+        FID_TRY(const auto frame, dicom::decode_frame(*image_, look_.transfer_syntax_uid(), coded));
+        append(out, frame);
+        ++part_;
+        return {};
+    }
+
     archive::ValueLook& look_;
+    std::optional<dicom::PixelDescription> image_;
     const std::vector<std::vector<archive::ValuePlace>> parts_;
     const PartForm form_;
     const std::string boundary_;
@@ -152,11 +159,13 @@ private:
     bool ended_ = false;
 };
 
-net::Task<Result<void>> send_values(Call& call, ValueBody& body) {
+net::Task<Result<void>> send_values(Call& call, ValueBody& body, net::BlockingPool& pool) {
     Bytes piece;
     piece.reserve(kPieceBytes + 4'096);
     auto fill = [&]() { return body.fill(piece); };
-    FID_CO_CHECK(co_await call.door.retrieving.run(fill));
+    const auto filled = co_await pool.run(fill);
+    if (!filled && is_of_pixels(filled.error())) co_return co_await call.refuse(filled.error(), 406);
+    if (!filled) co_return filled;
     call.response.set_header("Content-Type", body.content_type());
     const auto length = body.length();
     FID_CO_CHECK(co_await call.response.begin(length));
@@ -164,7 +173,7 @@ net::Task<Result<void>> send_values(Call& call, ValueBody& body) {
     while (!piece.empty()) {
         FID_CO_CHECK(co_await call.response.write(piece));
         call.body_bytes += piece.size();
-        FID_CO_CHECK(co_await call.door.retrieving.run(fill));  // corrupt here: the answer is broken off
+        FID_CO_CHECK(co_await pool.run(fill));  // corrupt here: the answer is broken off
     }
     co_return co_await call.response.finish();
 }
@@ -179,16 +188,20 @@ net::Task<Result<void>> serve_values(Call& call, bool are_frames, Find find) {
     auto look = co_await call.door.retrieving.run(open);
     if (!look && look.error().code == ErrorCode::unsupported) co_return co_await call.refuse(look.error(), 406);
     if (!look) co_return fail(look.error());
-    call.say_evidence(**look);
     auto places = [&]() { return find(**look); };
     auto parts = co_await call.door.retrieving.run(places);
     if (!parts && parts.error().code == ErrorCode::unsupported) co_return co_await call.refuse(parts.error(), 406);
     if (!parts) co_return fail(parts.error());
     const auto& syntax = (*look)->transfer_syntax_uid();
-    auto form = negotiate(call.request, are_frames ? media_of(syntax) : kOctets, syntax, parts->size() == 1);
+    const auto* stored = dicom::find_transfer_syntax(syntax);
+    const bool decodable =
+        are_frames && stored != nullptr && stored->encapsulated && dicom::can_transcode(syntax, dicom::kExplicitVrLittleEndian);
+    auto form = negotiate(call.request, are_frames ? media_of(syntax) : kOctets, syntax, parts->size() == 1, decodable);
     if (!form) co_return co_await call.refuse(form.error(), form.error().code == ErrorCode::unsupported ? 406 : 400);
+    call.say_evidence(**look, form->decoded);
+    auto& pool = form->decoded ? call.door.rendering : call.door.retrieving;
     ValueBody body(**look, std::move(*parts), std::move(*form));
-    co_return co_await send_values(call, body);
+    co_return co_await send_values(call, body, pool);
 }
 
 }  // namespace

@@ -1,9 +1,14 @@
-// WADO-RS: instances as they were stored, streamed; PS3.18 §10.4.
+// WADO-RS: instances as they were stored, or transcoded for who takes them otherwise only, streamed; PS3.18 §10.4.
 #include <algorithm>
 
 #include "base/hex.hpp"
 #include "base/identifiers.hpp"
+#include "dicom/data_set_scanner.hpp"
+#include "dicom/transcoding.hpp"
+#include "dicom/transfer_syntax.hpp"
+#include "gateway/impl/pixels.hpp"
 #include "gateway/impl/service.hpp"
+#include "gateway/impl/wado_uri.hpp"
 #include "net/http_syntax.hpp"
 #include "net/multipart.hpp"
 
@@ -17,9 +22,14 @@ struct Acceptable {
     bool multipart = true;
     bool any_syntax = true;
     std::vector<std::string> syntaxes;
+    bool or_stored = false;  // where it can be given in none of them
 
-    bool takes(std::string_view syntax) const {
-        return any_syntax || std::find(syntaxes.begin(), syntaxes.end(), syntax) != syntaxes.end();
+    /// The transfer syntax in which an instance is given: the stored one, if that can be. Empty: none that is taken.
+    std::string given_as(const std::string& stored) const {
+        if (any_syntax || std::find(syntaxes.begin(), syntaxes.end(), stored) != syntaxes.end()) return stored;
+        const auto other = std::find_if(syntaxes.begin(), syntaxes.end(), [&](const auto& to) { return dicom::can_transcode(stored, to); });
+        if (other != syntaxes.end()) return *other;
+        return or_stored ? stored : std::string();
     }
 };
 
@@ -36,7 +46,7 @@ Form form_of(const net::MediaType& range, archive::Level level) {
     return dicom && level == archive::Level::instance ? Form::single : Form::none;
 }
 
-/// Nothing is transcoded: a client that names transfer syntaxes gets what is stored in one of them, or 406.
+/// A client that names transfer syntaxes gets what is stored in one of them, or is transcoded to one of them, or 406.
 /// Errors: malformed; unsupported when nothing that it takes can be given.
 Result<Acceptable> negotiate(const net::Request& request, archive::Level level) {
     std::string wanted = request.headers().joined("Accept").value_or("");
@@ -74,8 +84,9 @@ public:
 
     const std::string& boundary() const { return boundary_; }
     const archive::RetrievedInstance& instance() const { return instance_; }
-    /// After a failure: whether it was the transfer syntax.
-    bool not_acceptable() const { return not_acceptable_; }
+    /// The transfer syntax in which the instance is given, and whether that is not the stored one.
+    const std::string& given_as() const { return given_as_; }
+    bool is_transcoded() const { return given_as_ != instance_.transfer_syntax_uid; }
 
     /// Goes to the one instance of a body without multipart. Errors: as fill(); not_found.
     Result<void> begin_single() {
@@ -92,10 +103,17 @@ public:
     std::uint64_t left() const { return left_; }
 
     /// Puts the next piece of the body into out; nothing at its end.
-    /// Errors: those of the retrieval; unsupported when an instance is in a transfer syntax that the client does not take.
+    /// Errors: those of the retrieval; unsupported when an instance is in a transfer syntax that the client does not take; those of
+    /// transcoding.
     Result<void> fill(Bytes& out) {
         out.clear();
+        append(out, head_);
+        head_.clear();
         while (!ended_ && out.size() < kPieceBytes) {
+            if (transcoding_) {
+                FID_CHECK(transcode(out));
+                continue;
+            }
             if (left_ == 0) {
                 if (!acceptable_.multipart && !first_) return {};  // all of the one
                 FID_CHECK(next_instance(out));
@@ -122,19 +140,41 @@ private:
         }
         instance_ = *std::move(next);
         if (!Uid::parse(instance_.transfer_syntax_uid)) return fail(ErrorCode::internal, "an instance's transfer syntax is not a UID");
-        if (!acceptable_.takes(instance_.transfer_syntax_uid)) {
-            not_acceptable_ = true;
+        given_as_ = acceptable_.given_as(instance_.transfer_syntax_uid);
+        if (given_as_.empty()) {
             return fail(ErrorCode::unsupported, "stored in transfer syntax " + instance_.transfer_syntax_uid +
                                                     ", which was not asked for; ask for transfer-syntax=*");
         }
-        left_ = instance_.file_size();
+        left_ = is_transcoded() ? 0 : instance_.file_size();
         if (acceptable_.multipart) {
             net::HeaderFields headers;
-            headers.add("Content-Type", "application/dicom; transfer-syntax=" + instance_.transfer_syntax_uid);
-            headers.add("Content-Length", std::to_string(left_));
+            headers.add("Content-Type", "application/dicom; transfer-syntax=" + given_as_);
+            if (is_transcoded()) {
+                headers.add("Fiducial-Evidence", "transcoded");
+            } else {
+                headers.add("Content-Length", std::to_string(left_));
+            }
             append(out, as_bytes(net::multipart_part_head(boundary_, first_, headers)));
         }
         first_ = false;
+        return is_transcoded() ? begin_transcoding(acceptable_.multipart ? out : head_) : Result<void>();
+    }
+
+    Result<void> begin_transcoding(Bytes& out) {
+        const auto sop_uid = Uid::parse(instance_.sop_uid), sop_class = Uid::parse(instance_.sop_class_uid);
+        if (!sop_uid) return fail(sop_uid.error());
+        append(out, dicom::make_file_prefix(given_as_, sop_class.value_or(Uid()), *sop_uid));
+        retrieval_->skip(instance_.prefix_size);
+        transcoding_.emplace(instance_.transfer_syntax_uid, given_as_, [this](MutableByteView piece) { return retrieval_->read(piece); });
+        return {};
+    }
+
+    Result<void> transcode(Bytes& out) {
+        const std::size_t had = out.size();
+        out.resize(had + kPieceBytes);
+        FID_TRY(const auto got, transcoding_->read(MutableByteView(out).subspan(had)));
+        out.resize(had + got);
+        if (got < kPieceBytes) transcoding_.reset();
         return {};
     }
 
@@ -142,20 +182,22 @@ private:
     Acceptable acceptable_;
     std::string boundary_;
     archive::RetrievedInstance instance_;
-    std::uint64_t left_ = 0;
+    std::string given_as_;
+    std::optional<dicom::Transcoding> transcoding_;
+    Bytes head_;              // of a transcoded file that stands by itself
+    std::uint64_t left_ = 0;  // of one that is not transcoded
     bool first_ = true;
     bool ended_ = false;
-    bool not_acceptable_ = false;
 };
 
-net::Task<Result<void>> send_body(Call& call, DicomBody& body, Bytes& piece, std::optional<std::uint64_t> length) {
+net::Task<Result<void>> send_body(Call& call, DicomBody& body, net::BlockingPool& pool, Bytes& piece, std::optional<std::uint64_t> length) {
     FID_CO_CHECK(co_await call.response.begin(length));
     if (call.request.method() == "HEAD") co_return co_await call.response.finish();
     auto fill = [&]() { return body.fill(piece); };
     while (!piece.empty()) {
         FID_CO_CHECK(co_await call.response.write(piece));
         call.body_bytes += piece.size();
-        FID_CO_CHECK(co_await call.door.retrieving.run(fill));  // corrupt here: the answer is broken off
+        FID_CO_CHECK(co_await pool.run(fill));  // corrupt here: the answer is broken off
     }
     co_return co_await call.response.finish();
 }
@@ -180,6 +222,17 @@ Wanted wanted_of(const net::HeaderFields& headers, std::string_view tag, std::ui
     wanted.part = ranges->empty() ? Part::none : Part::range;
     if (!ranges->empty()) wanted.range = ranges->front();
     return wanted;
+}
+
+/// One file in another transfer syntax than it is stored in: how long it becomes is not known.
+net::Task<Result<void>> send_transcoded(Call& call, DicomBody& body, net::BlockingPool& pool, Bytes& piece) {
+    auto fill = [&]() { return body.fill(piece); };
+    const auto filled = co_await pool.run(fill);
+    if (!filled && is_of_pixels(filled.error())) co_return co_await call.refuse(filled.error(), 406);
+    if (!filled) co_return filled;
+    call.response.set_header("Vary", "Accept");
+    call.response.set_header("Content-Type", "application/dicom; transfer-syntax=" + body.given_as());
+    co_return co_await send_body(call, body, pool, piece, std::nullopt);
 }
 
 /// One file, or a part of it.
@@ -208,31 +261,55 @@ net::Task<Result<void>> send_single(Call& call, DicomBody& body, Bytes& piece) {
     const auto length = body.left();
     auto fill = [&]() { return body.fill(piece); };
     FID_CO_CHECK(co_await call.door.retrieving.run(fill));
-    co_return co_await send_body(call, body, piece, length);
+    co_return co_await send_body(call, body, call.door.retrieving, piece, length);
+}
+
+bool transcodes(const archive::Retrieval& retrieval, const Acceptable& acceptable) {
+    for (std::size_t i = 0; i < retrieval.instance_count(); ++i) {
+        const auto stored = retrieval.listed(i).transfer_syntax_uid;
+        if (acceptable.given_as(stored) != stored) return true;
+    }
+    return false;
+}
+
+net::Task<Result<void>> give(Call& call, archive::Selector what, Acceptable acceptable) {
+    FID_CO_TRY(const auto ticket, call.door.retrievals.enter());
+    auto open = [&]() { return call.door.archive.retrieve(call.who, what); };
+    FID_CO_TRY(auto retrieval, co_await call.door.retrieving.run(open));
+    const bool transcoded = transcodes(*retrieval, acceptable);
+    call.say_evidence(*retrieval, transcoded);
+    auto& pool = transcoded ? call.door.rendering : call.door.retrieving;
+    DicomBody body(std::move(retrieval), acceptable);
+    // The first piece comes before the answer's first byte: what fails early fails with a status.
+    Bytes piece;
+    piece.reserve(kPieceBytes + 4'096);
+    auto begin = [&]() { return acceptable.multipart ? body.fill(piece) : body.begin_single(); };
+    const auto begun = co_await pool.run(begin);
+    if (!begun && is_of_pixels(begun.error())) co_return co_await call.refuse(begun.error(), 406);
+    if (!begun) co_return begun;
+    if (!acceptable.multipart && body.is_transcoded()) co_return co_await send_transcoded(call, body, pool, piece);
+    if (!acceptable.multipart) co_return co_await send_single(call, body, piece);
+    if (body.instance().sop_uid.empty()) co_return fail(ErrorCode::not_found, "no instances");
+    call.response.set_header("Content-Type", "multipart/related; type=\"application/dicom\"; boundary=" + body.boundary());
+    co_return co_await send_body(call, body, pool, piece, std::nullopt);
 }
 
 net::Task<Result<void>> serve_retrieve(Call& call, archive::Selector what) {
     auto acceptable = negotiate(call.request, what.level);
     if (!acceptable) co_return co_await call.refuse(acceptable.error(), acceptable.error().code == ErrorCode::unsupported ? 406 : 400);
-    FID_CO_TRY(const auto ticket, call.door.retrievals.enter());
-    auto open = [&]() { return call.door.archive.retrieve(call.who, what); };
-    FID_CO_TRY(auto retrieval, co_await call.door.retrieving.run(open));
-    call.say_evidence(*retrieval);
-    DicomBody body(std::move(retrieval), *acceptable);
-    // The first piece comes before the answer's first byte: what fails early fails with a status.
-    Bytes piece;
-    piece.reserve(kPieceBytes + 4'096);
-    auto begin = [&]() { return acceptable->multipart ? body.fill(piece) : body.begin_single(); };
-    const auto begun = co_await call.door.retrieving.run(begin);
-    if (!begun && body.not_acceptable()) co_return co_await call.refuse(begun.error(), 406);
-    if (!begun) co_return begun;
-    if (!acceptable->multipart) co_return co_await send_single(call, body, piece);
-    if (body.instance().sop_uid.empty()) co_return fail(ErrorCode::not_found, "no instances");
-    call.response.set_header("Content-Type", "multipart/related; type=\"application/dicom\"; boundary=" + body.boundary());
-    co_return co_await send_body(call, body, piece, std::nullopt);
+    co_return co_await give(call, std::move(what), *std::move(acceptable));
 }
 
 }  // namespace
+
+net::Task<Result<void>> give_instance(Call& call, archive::Selector what, std::string transfer_syntax) {
+    Acceptable acceptable;
+    acceptable.multipart = false;
+    acceptable.any_syntax = transfer_syntax == "*";
+    acceptable.or_stored = transfer_syntax.empty();
+    acceptable.syntaxes.push_back(transfer_syntax.empty() ? std::string(dicom::kExplicitVrLittleEndian) : std::move(transfer_syntax));
+    return give(call, std::move(what), std::move(acceptable));
+}
 
 net::Task<Result<void>> serve_retrieve_study(Call& call) {
     return serve_retrieve(call, call.selector(archive::Level::study));

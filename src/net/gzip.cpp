@@ -62,6 +62,10 @@ void GzipWriter::write(std::string_view text, std::string& out) {
     if (!text.empty()) state_->run(text, Z_NO_FLUSH, out);
 }
 
+void GzipWriter::flush(std::string& out) {
+    state_->run({}, Z_SYNC_FLUSH, out);
+}
+
 void GzipWriter::finish(std::string& out) {
     state_->run({}, Z_FINISH, out);
 }

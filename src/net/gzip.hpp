@@ -14,6 +14,8 @@ public:
     GzipWriter(GzipWriter&&) noexcept;
     /// Appends what became ready; some of the text may come with a later call.
     void write(std::string_view text, std::string& out);
+    /// Appends all that was written so far, so that it can be read at once.
+    void flush(std::string& out);
     /// Appends the rest. Nothing may be written afterwards.
     void finish(std::string& out);
 

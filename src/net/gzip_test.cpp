@@ -32,6 +32,14 @@ TEST(Rfc1952, WhatIsWrittenInPiecesComesBackWhole) {
         EXPECT_LT(out.size(), text.size() / 2);
         EXPECT_EQ(unzipped(out), text);
     }
+    GzipWriter flushed;
+    std::string begun;
+    flushed.write("{\"00080018\"", begun);
+    flushed.flush(begun);
+    const auto size = begun.size();
+    flushed.finish(begun);
+    EXPECT_GT(size + 20, begun.size()) << "what was flushed is all there";
+    EXPECT_EQ(unzipped(begun), "{\"00080018\"");
     GzipWriter nothing;
     std::string out;
     nothing.finish(out);

@@ -3,6 +3,7 @@
 and fuzzer is built by a target, and that nothing in the tree speaks of machines it was made on.
 
 Run from anywhere; prints each breach as file:line and exits 1 if there is one."""
+import json
 import pathlib
 import re
 import subprocess
@@ -122,9 +123,27 @@ def check_conformance():
         breach(page, 1, f"says what the code does not: {row}")
 
 
+def check_openapi():
+    """The description of the HTTP routes is that of the code: each path and method, and whether it wants a person."""
+    page = ROOT / "docs/reference/openapi.json"
+    described = json.loads(page.read_text())["paths"]
+    in_code, on_page = set(), set()
+    for method, pattern, access in re.findall(r'\{"([A-Z]+)", "([^"]+)", Access::(\w+),', (ROOT / "src/gateway/routes.cpp").read_text()):
+        for level in ("{study}", "{series}", "{instance}"):
+            pattern = pattern.replace("{uid}", level, 1)
+        in_code.add((method, pattern.replace("{rest}", "{path}"), access))
+    for path, methods in described.items():
+        on_page |= {(method.upper(), path, "anonymous" if how.get("security") == [] else "person") for method, how in methods.items()}
+    for row in sorted(in_code - on_page):
+        breach(page, 1, f"does not say: {' '.join(row)}")
+    for row in sorted(on_page - in_code):
+        breach(page, 1, f"says what the code does not: {' '.join(row)}")
+
+
 def main():
     files = tracked()
     check_conformance()
+    check_openapi()
     check_levels()
     for path in files:
         if path.suffix in {".cpp", ".hpp"} and (ROOT / "src") in path.parents:

@@ -11,7 +11,7 @@ import pydicom
 import pynetdicom
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, build_role, evt
-from pynetdicom.sop_class import (CTImageStorage, PatientRootQueryRetrieveInformationModelGet, PatientRootQueryRetrieveInformationModelMove, StudyRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelGet,
+from pynetdicom.sop_class import (CTImageStorage, MRImageStorage, PatientRootQueryRetrieveInformationModelGet, PatientRootQueryRetrieveInformationModelMove, StudyRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelGet,
                                   StudyRootQueryRetrieveInformationModelMove)
 
 from dimse_query_test import BY_A_DEVICE, DEVICE_LISTED, READ, keys, looks
@@ -138,7 +138,7 @@ class Peers(RetrieveTest):
             received, answers, _ = self.get(keys("STUDY", StudyInstanceUID="1.2.3"), self.ct)
             self.assertEqual((received, answers[-1][0].Status, self.counts(answers[-1][0])), ({}, 0x0000, (None, 0, 0, 0)))
         with self.subTest("what was not negotiated fails, and is listed"):
-            received, answers, _ = self.get(keys("STUDY", StudyInstanceUID=self.study), [(CTImageStorage, ImplicitVRLittleEndian)])
+            received, answers, _ = self.get(keys("STUDY", StudyInstanceUID=self.study), [(MRImageStorage, ExplicitVRLittleEndian)])
             status, failed = answers[-1]
             self.assertEqual((received, status.Status, self.counts(status)), ({}, 0xA702, (None, 0, len(self.images), 0)))
             self.assertEqual(sorted(failed.FailedSOPInstanceUIDList), sorted(uids_of(p)[2] for p in self.images))
@@ -201,7 +201,7 @@ class Peers(RetrieveTest):
             answers = move(keys("STUDY", StudyInstanceUID=self.study))
             self.assertEqual((answers[-1][0].Status, self.counts(answers[-1][0])), (0xA702, (None, 0, len(self.images), 0)))
             self.assertEqual(len(answers[-1][1].FailedSOPInstanceUIDList), len(self.images))
-            receiver = Receiver(self.scp_port, [ImplicitVRLittleEndian])
+            receiver = Receiver(self.scp_port, [ExplicitVRLittleEndian], classes=[MRImageStorage])
             answers = move(keys("STUDY", StudyInstanceUID=self.study))
             self.assertEqual((answers[-1][0].Status, self.counts(answers[-1][0])), (0xA702, (None, 0, len(self.images), 0)))
             receiver.close()

@@ -1,26 +1,28 @@
 """Images as pictures (PS3.18 §10.4.1.1.3, .4): every image of the shared data, against pydicom's and NumPy's reading of the same file."""
 import io
+import struct
 import unittest
+import xml.etree.ElementTree
 
 import numpy
 import pydicom
 import requests
 from PIL import Image
-from pydicom.pixels import apply_modality_lut, convert_color_space
+from pydicom.pixels import apply_color_lut, apply_modality_lut, convert_color_space
 from pydicom.uid import generate_uid
 
 from harness import SHARED, SystemTest
 from http_test import parts_of
+from transcoding_test import coded_images, image
 
 # What is not shown, and why: the answer is 406 and says it.
 NOT_SHOWN = {
-    "deflated or big-endian": lambda d: d.file_meta.TransferSyntaxUID in ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.8.1"),
+    "deflated or big-endian": lambda d: d.file_meta.TransferSyntaxUID in ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"),
     "pixels in floating point": lambda d: "FloatPixelData" in d or "DoubleFloatPixelData" in d,
     "video": lambda d: d.file_meta.TransferSyntaxUID.startswith("1.2.840.10008.1.2.4.10"),
     "32 bits a colour": lambda d: d.get("SamplesPerPixel") == 3 and d.get("BitsAllocated") == 32,
     "damaged": lambda d: "too_short" in d.filename,
     "frames of bits that are not whole bytes": lambda d: d.get("BitsAllocated") == 1 and d.Rows * d.Columns % 8 and d.get("NumberOfFrames", 1) > 1 and not d["PixelData"].is_undefined_length,
-    "palette in segments": lambda d: "SegmentedRedPaletteColorLookupTableData" in d,
     "bits in RLE": lambda d: d.get("BitsAllocated") == 1 and d.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.5",
 }
 
@@ -42,7 +44,10 @@ def expected(data_set):
         if data_set.PhotometricInterpretation.startswith("YBR"):
             pixels = convert_color_space(pixels, data_set.PhotometricInterpretation, "RGB")
         return (pixels >> (data_set.BitsStored - 8)).astype(float)
-    if data_set.PhotometricInterpretation == "PALETTE COLOR" or "VOILUTSequence" in data_set or "SharedFunctionalGroupsSequence" in data_set or "PixelPaddingValue" in data_set:
+    if data_set.PhotometricInterpretation == "PALETTE COLOR":
+        colours = apply_color_lut(pixels, data_set)
+        return (colours >> (8 * (colours.dtype.itemsize - 1))).astype(float)
+    if "VOILUTSequence" in data_set or "SharedFunctionalGroupsSequence" in data_set or "PixelPaddingValue" in data_set:
         return None
     values = apply_modality_lut(pixels, data_set).astype(float)
     if "WindowCenter" in data_set:
@@ -54,12 +59,8 @@ def expected(data_set):
     return 255 - values if inverse else values
 
 
-class Rendered(SystemTest):
-    def setUp(self):
-        super().setUp()
-        self.folder_of_images = SHARED / "data/dicom/pydicom"
-        if not self.folder_of_images.exists():
-            self.skipTest("no shared data here")
+class RenderedTest(SystemTest):
+    def serve(self):
         self.archive = self.site()
         self.archive.run("person", "add", "doctor", "--role", "doctor")
         self.archive.run("person", "add", "desk", "--role", "desk")
@@ -69,6 +70,87 @@ class Rendered(SystemTest):
 
     def ask(self, path, accept="image/png", who="doctor"):
         return requests.get(self.archive.url + path, headers={"Authorization": "Bearer " + self.tokens[who], "Accept": accept}, timeout=120)
+
+
+class Made(RenderedTest):
+    """Images that are made here, in each coding, against what DCMTK decodes of them."""
+
+    def check(self, path, wanted, most):
+        answer = self.ask(path + "/rendered")
+        self.assertEqual(answer.status_code, 200, answer.text[:300])
+        picture = numpy.array(Image.open(io.BytesIO(answer.content))).astype(float)
+        self.assertEqual(picture.shape, wanted.shape)
+        self.assertLessEqual(numpy.abs(picture - wanted).max(), most)
+
+    def path_of(self, data_set):
+        return f"/studies/{data_set.StudyInstanceUID}/series/{data_set.SeriesInstanceUID}/instances/{data_set.SOPInstanceUID}"
+
+    def test_every_coding_palettes_and_bits(self):
+        self.serve()
+        coded = list(coded_images(self.folder / "images", generate_uid()))
+        others = {"palette": self.palette(), "bits": self.bits()}
+        for name, data_set in others.items():
+            data_set.save_as(self.folder / "images" / f"{name}.dcm", enforce_file_format=True)
+        self.archive.run("import", self.folder / "images")
+        for file, decoded, lossy in coded:
+            with self.subTest(file.stem):
+                stored = pydicom.dcmread(file)
+                if any(holds(stored) for holds in NOT_SHOWN.values()):
+                    self.assertEqual(self.ask(self.path_of(stored) + "/rendered").status_code, 406)
+                    continue
+                self.check(self.path_of(stored), expected(decoded), 3 if lossy else 1.01)
+        with self.subTest("a palette in segments"):
+            self.check(self.path_of(others["palette"]), expected(pydicom.dcmread(self.folder / "images/palette.dcm")), 0)
+        with self.subTest("bits"):
+            self.check(self.path_of(others["bits"]), others["bits"].pixel_array * 255.0, 0)
+        with self.subTest("WADO-URI gives the same"):
+            what = coded[0][1]
+            query = f"/wado?requestType=WADO&studyUID={what.StudyInstanceUID}&seriesUID={what.SeriesInstanceUID}&objectUID={what.SOPInstanceUID}"
+            self.assertEqual(self.ask(query).content, self.ask(self.path_of(what) + "/rendered").content)
+            part = Image.open(io.BytesIO(self.ask(query + "&frameNumber=2&region=0.25,0.5,0.75,1&contentType=image/png").content))
+            self.assertEqual(part.size, (int(0.75 * what.Columns + 0.5) - int(0.25 * what.Columns + 0.5), what.Rows - int(0.5 * what.Rows + 0.5)))
+            self.assertEqual(Image.open(io.BytesIO(self.ask(query + "&columns=20&contentType=image/jpeg").content)).size[0], 20)
+            file = self.ask(query + "&contentType=application/dicom", "*/*")
+            self.assertEqual(pydicom.dcmread(io.BytesIO(file.content)).file_meta.TransferSyntaxUID, "1.2.840.10008.1.2.1")
+            stored = self.ask(query + "&contentType=application/dicom&transferSyntax=*", "*/*")
+            self.assertEqual(stored.content, coded[0][0].read_bytes())
+            self.assertEqual([self.ask(query + more).status_code for more in ("&rows=0", "&contentType=text/html", "&anonymize=yes", "&frameNumber=9")], [400, 406, 406, 404])
+            self.assertEqual(self.ask(query, who="desk").status_code, 403)
+            self.assertEqual(self.ask(query.replace(what.SOPInstanceUID, "1.2.3")).status_code, 404)
+        with self.subTest("capabilities"):
+            answer = requests.options(self.archive.url + "/", timeout=60)
+            self.assertEqual((answer.status_code, answer.headers["Content-Type"]), (200, "application/vnd.sun.wadl+xml"))
+            resources = xml.etree.ElementTree.fromstring(answer.content)[0]
+            self.assertGreater(len(resources), 25)
+            self.assertIn("GET", requests.options(self.archive.url + "/studies", timeout=60).headers["Allow"])
+
+    @staticmethod
+    def palette():
+        data_set = image(1, 1, 8)
+        data_set.PhotometricInterpretation = "PALETTE COLOR"
+        del data_set.SmallestImagePixelValue
+        for colour, segments in {"Red": [0, 1, 0, 1, 255, 65280], "Green": [0, 1, 65280, 1, 255, 0], "Blue": [0, 2, 256, 512, 1, 126, 32768, 2, 1, 0, 0, 1, 125, 0, 0, 1, 512]}.items():
+            setattr(data_set, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 16])
+            setattr(data_set, f"Segmented{colour}PaletteColorLookupTableData", struct.pack(f"<{len(segments)}H", *segments))
+        return data_set
+
+    @staticmethod
+    def bits():
+        data_set = image(1, 1, 8)
+        data_set.Rows, data_set.Columns = 5, 9
+        data_set.BitsAllocated, data_set.BitsStored, data_set.HighBit = 1, 1, 0
+        del data_set.SmallestImagePixelValue
+        data_set.PixelData = bytes([0b10110010, 0b01010101, 0b11110000, 0b00001111, 0b10000001, 0b11])
+        return data_set
+
+
+class Rendered(RenderedTest):
+    def setUp(self):
+        super().setUp()
+        self.folder_of_images = SHARED / "data/dicom/pydicom"
+        if not self.folder_of_images.exists():
+            self.skipTest("no shared data here")
+        self.serve()
 
     def images(self):
         """Of the files that were taken, one for each SOP Instance UID: what is current."""

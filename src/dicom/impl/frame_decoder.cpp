@@ -14,6 +14,7 @@
 #include <mutex>
 
 #include "dicom/impl/image_decode.hpp"
+#include "dicom/impl/inflater.hpp"
 #include "dicom/impl/jpeg_markers.hpp"
 #include "dicom/transfer_syntax.hpp"
 
@@ -54,6 +55,22 @@ Result<RawFrame> native(const PixelDescription& image, ByteView frame) {
     if (out.is_subsampled) wanted = wanted / 3 * 2;
     if (frame.size() < wanted) return other_size("pixel");
     out.values = frame.first(wanted);
+    return out;
+}
+
+/// Spec: PS3.5 §A.4.13
+Result<RawFrame> deflated(const PixelDescription& image, ByteView frame) {
+    const auto most = image.sample_count() * image.bits_allocated / 8 + 16;
+    Bytes inflated;
+    Inflater inflater(most);
+    const auto done = inflater.feed(frame, [&](ByteView piece) -> Result<void> {
+        append(inflated, piece);
+        return {};
+    });
+    if (!done || !inflater.finish()) return damaged("deflated");
+    FID_TRY(auto out, native(image, inflated));
+    out.decoded = to_bytes(out.values);
+    out.values = out.decoded;
     return out;
 }
 
@@ -296,6 +313,8 @@ Result<RawFrame> decode_frame(const PixelDescription& image, std::string_view tr
         if (uid == transfer_syntax) return jpeg(image, syntax, frame);
     }
     if (transfer_syntax == kRle) return rle(image, frame);
+    if (transfer_syntax == kEncapsulatedUncompressed) return native(image, frame);
+    if (transfer_syntax == kDeflatedImageFrame) return deflated(image, frame);
     if (std::find(std::begin(kJpegLs), std::end(kJpegLs), transfer_syntax) != std::end(kJpegLs)) return jpeg_ls(image, frame);
     if (std::find(std::begin(kJpeg2000), std::end(kJpeg2000), transfer_syntax) != std::end(kJpeg2000)) return jpeg_2000(image, frame);
     return fail(ErrorCode::unsupported,

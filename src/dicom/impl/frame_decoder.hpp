@@ -8,6 +8,9 @@
 
 namespace fiducial::dicom::impl {
 
+inline constexpr std::string_view kEncapsulatedUncompressed = "1.2.840.10008.1.2.1.98";
+inline constexpr std::string_view kDeflatedImageFrame = "1.2.840.10008.1.2.8.1";
+
 /// One frame's stored values, decoded.
 struct RawFrame {
     RawFrame() = default;

@@ -130,4 +130,22 @@ void append_base64(std::string& out, ByteView bytes) {
     }
 }
 
+Result<Bytes> decode_base64(std::string_view text) {
+    Bytes out;
+    std::uint32_t bits = 0;
+    unsigned count = 0;
+    for (const char c : text) {
+        if (c == '=') break;
+        constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        const auto digit = kDigits.find(c);
+        if (digit == std::string_view::npos) return fail(ErrorCode::malformed, "an inline value that is not base64");
+        bits = bits << 6 | static_cast<std::uint32_t>(digit);
+        count += 6;
+        if (count < 8) continue;
+        count -= 8;
+        out.push_back(static_cast<std::uint8_t>(bits >> count));
+    }
+    return out;
+}
+
 }  // namespace fiducial::dicom::impl

@@ -37,5 +37,7 @@ std::string_view trim(std::string_view text, bool keep_leading_spaces = false);
 void append_json_string(std::string& out, std::string_view text);
 /// Appends base64 (RFC 4648 §4).
 void append_base64(std::string& out, ByteView bytes);
+/// Errors: malformed for a character that is none of base64's.
+Result<Bytes> decode_base64(std::string_view text);
 
 }  // namespace fiducial::dicom::impl

@@ -36,13 +36,17 @@ bool is_known_vr(Vr vr) {
     return listed(kShortVrs, vr.view()) || listed(kLongVrs, vr.view());
 }
 
+bool has_short_length(Vr vr) {
+    return listed(kShortVrs, vr.view());
+}
+
 Result<std::uint8_t> head_size(ByteView first8, Encoding encoding) {
     if (!encoding.explicit_vr) return std::uint8_t{8};
     if (read_u16(first8.data(), encoding.big_endian) == 0xfffe) return std::uint8_t{8};  // items and delimiters have no VR
     const Vr vr{{static_cast<char>(first8[4]), static_cast<char>(first8[5])}};
     const auto capital = [](char c) { return c >= 'A' && c <= 'Z'; };
     if (!capital(vr.text[0]) || !capital(vr.text[1])) return fail(ErrorCode::malformed, "no value representation");
-    return listed(kShortVrs, vr.view()) ? std::uint8_t{8} : std::uint8_t{12};
+    return has_short_length(vr) ? std::uint8_t{8} : std::uint8_t{12};
 }
 
 ElementHead read_head(ByteView head, Encoding encoding) {

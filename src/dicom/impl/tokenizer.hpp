@@ -40,6 +40,8 @@ Result<std::uint8_t> head_size(ByteView first8, Encoding encoding);
 ElementHead read_head(ByteView head, Encoding encoding);
 /// True for VRs of which the standard says anything.
 bool is_known_vr(Vr vr);
+/// Whether an explicit head has 16 bits for the length of such a value.
+bool has_short_length(Vr vr);
 
 /// A top-level element that went by.
 struct TopElement {

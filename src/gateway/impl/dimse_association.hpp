@@ -41,7 +41,7 @@ struct DimseDoor {
     // An association has at most one job in each, so that they are never found full.
     net::BlockingPool ingesting, retrieving;
     CommandCounts counts;
-    std::atomic<std::uint64_t> received_bytes = 0, sent_bytes = 0;
+    std::atomic<std::uint64_t> received_bytes = 0, sent_bytes = 0, transcoded = 0;
 
     DimseDoor(archive::Archive& used, DimseGatewaySettings given);
     bool is_storage(std::string_view sop_class) const;
@@ -109,7 +109,7 @@ private:
     SteadyTime permitted_{};
     Bytes piece_;
     std::uint64_t bytes_ = 0, echoes_ = 0, stored_ = 0, duplicates_ = 0, set_aside_ = 0, refused_ = 0, performed_ = 0, queries_ = 0,
-                  found_ = 0, queries_refused_ = 0, sent_ = 0, sent_bytes_ = 0, send_failures_ = 0;
+                  found_ = 0, queries_refused_ = 0, sent_ = 0, sent_bytes_ = 0, transcoded_ = 0, send_failures_ = 0;
 };
 
 }  // namespace fiducial::gateway::impl

@@ -100,8 +100,9 @@ struct Call {
     std::string base_url() const;
     /// Whether browsers reach us by TLS, be it that of a proxy.
     bool secure() const;
-    /// Puts how far the ledger vouches for what is given into the answer's header. Spec: docs/reference/http.md, RFC 8941 §3.2
-    void say_evidence(const archive::Look& look);
+    /// Puts how far the ledger vouches for what is given into the answer's header. transcoded: it is made from what the ledger vouches for.
+    /// Spec: docs/reference/http.md, RFC 8941 §3.2
+    void say_evidence(const archive::Look& look, bool transcoded = false);
     net::Task<Result<void>> answer(unsigned answer_status, std::string content_type, std::string body);
     /// Answers with a problem document. status 0: that of the error table.
     net::Task<Result<void>> refuse(Error error, unsigned refuse_status = 0);
@@ -138,6 +139,8 @@ net::Task<Result<void>> serve_study_thumbnail(Call& call);     // rendered.cpp
 net::Task<Result<void>> serve_series_thumbnail(Call& call);    // rendered.cpp
 net::Task<Result<void>> serve_instance_thumbnail(Call& call);  // rendered.cpp
 net::Task<Result<void>> serve_frame_thumbnail(Call& call);     // rendered.cpp
+net::Task<Result<void>> serve_wado_uri(Call& call);            // wado_uri.cpp
+net::Task<Result<void>> serve_capabilities(Call& call);        // capabilities.cpp
 net::Task<Result<void>> serve_search_studies(Call& call);      // qido.cpp
 net::Task<Result<void>> serve_search_series(Call& call);       // qido.cpp
 net::Task<Result<void>> serve_search_instances(Call& call);    // qido.cpp

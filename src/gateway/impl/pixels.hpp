@@ -1,0 +1,19 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "archive/archive.hpp"
+#include "dicom/rendering.hpp"
+
+namespace fiducial::gateway::impl {
+
+inline constexpr std::uint64_t kMostFrameBytes = 4 * dicom::kMostShownSamples;  // of a frame as it is stored
+
+/// Whether pixels that cannot be decoded or shown are the reason, and not the archive: nothing is wrong with the request then, and nothing
+/// else of the answer helps: 406.
+bool is_of_pixels(const Error& error);
+
+/// What stands in these places of an instance. Errors: limit_exceeded beyond `most`; malformed; those of the look.
+Result<Bytes> read_places(archive::ValueLook& look, const std::vector<archive::ValuePlace>& places, std::uint64_t most);
+
+}  // namespace fiducial::gateway::impl

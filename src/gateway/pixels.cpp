@@ -1,0 +1,28 @@
+#include "gateway/impl/pixels.hpp"
+
+namespace fiducial::gateway::impl {
+
+bool is_of_pixels(const Error& error) {
+    return error.code == ErrorCode::unsupported || error.code == ErrorCode::malformed || error.code == ErrorCode::limit_exceeded;
+}
+
+Result<Bytes> read_places(archive::ValueLook& look, const std::vector<archive::ValuePlace>& places, std::uint64_t most) {
+    std::uint64_t size = 0;
+    for (const auto& place : places) {
+        if (place.length > most - size) return fail(ErrorCode::limit_exceeded, "the image is too large to be decoded");
+        size += place.length;
+    }
+    Bytes bytes(size);
+    std::size_t done = 0;
+    for (const auto& place : places) {
+        for (std::uint64_t at = 0; at < place.length;) {
+            FID_TRY(const auto got, look.read(place.offset + at, MutableByteView(bytes).subspan(done, place.length - at)));
+            if (got == 0) return fail(ErrorCode::malformed, "the data set ends within a value");
+            at += got;
+            done += got;
+        }
+    }
+    return bytes;
+}
+
+}  // namespace fiducial::gateway::impl

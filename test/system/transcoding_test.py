@@ -1,0 +1,234 @@
+"""Transcoding on retrieval, by WADO-RS, C-GET and C-MOVE: pixel by pixel what DCMTK's decoders and pydicom make of the same files, and no other attribute changed."""
+import io
+import subprocess
+import unittest
+
+import numpy
+import pydicom
+import requests
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, MPEG4HP41, MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+                         SecondaryCaptureImageStorage, generate_uid)
+from pynetdicom import evt
+
+from dimse_query_test import keys
+from dimse_retrieve_test import GET, RetrieveTest
+from harness import files_of, wait_for
+from http_test import parts_of
+
+# How a file is compressed, and who is asked what is in it.
+CODED = {
+    "RLE": (["dcmcrle"], ["dcmdrle"]),
+    "JPEG lossless": (["dcmcjpeg", "+e1"], ["dcmdjpeg"]),
+    "JPEG baseline": (["dcmcjpeg", "+eb", "+q", "95"], ["dcmdjpeg"]),
+    "JPEG-LS": (["dcmcjpls"], ["dcmdjpls"]),
+    "implicit": (["dcmconv", "+ti"], ["dcmconv", "+te"]),
+    "big endian": (["dcmconv", "+tb"], ["dcmconv", "+te"]),
+    "deflated": (["dcmconv", "+td"], ["dcmconv", "+te"]),
+}
+OCTETS = 'multipart/related; type="application/octet-stream"'
+CHANGED = {"PhotometricInterpretation", "PlanarConfiguration", "PixelData"}
+
+
+def image(frames, colours, bits):
+    """Soft shapes with noise in them, in a study of its own; with an icon, a private sequence and numbers of each width beside."""
+    random = numpy.random.default_rng(frames + bits)
+    y, x = numpy.mgrid[0:61, 0:83]
+    shape = (1 << (bits - 1)) * (1 + numpy.sin(x / 9) * numpy.cos(y / 7)) * 0.9
+    pixels = numpy.stack([shape + random.integers(0, 1 << (bits - 4), shape.shape) + 8 * n for n in range(frames * colours)]).clip(0, (1 << bits) - 1)
+    pixels = pixels.reshape(frames, colours, *shape.shape).transpose(0, 2, 3, 1).astype("<u2" if bits > 8 else "u1")
+    data_set = Dataset()
+    data_set.file_meta = FileMetaDataset()
+    data_set.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    data_set.SOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage if frames > 1 else SecondaryCaptureImageStorage
+    data_set.SOPInstanceUID, data_set.StudyInstanceUID, data_set.SeriesInstanceUID = generate_uid(), generate_uid(), generate_uid()
+    data_set.PatientID, data_set.PatientName, data_set.Modality = "T1", "Doe^Jane", "OT"
+    data_set.Rows, data_set.Columns, data_set.BitsStored, data_set.HighBit = *shape.shape, bits, bits - 1
+    data_set.SamplesPerPixel, data_set.PixelRepresentation, data_set.BitsAllocated = colours, 0, pixels.dtype.itemsize * 8
+    data_set.PhotometricInterpretation = "RGB" if colours == 3 else "MONOCHROME2"
+    if colours == 3:
+        data_set.PlanarConfiguration = 0
+    if frames > 1:
+        data_set.NumberOfFrames = frames
+    data_set.FrameAnatomySequence = [Dataset()]
+    data_set.FrameAnatomySequence[0].FrameLaterality = "U"
+    data_set.FrameAnatomySequence[0].AnatomicRegionSequence = [Dataset()]
+    data_set.FrameAnatomySequence[0].AnatomicRegionSequence[0].CodeValue = "38266002"
+    data_set.SmallestImagePixelValue, data_set.RealWorldValueSlope = int(pixels.min()), 1.5
+    data_set.add_new(0x00291001, "UN", b"\1\2\3\4")
+    data_set.add_new(0x00290010, "LO", "FIDUCIAL TEST")
+    data_set.PixelData = pixels.tobytes()
+    data_set["PixelData"].VR = "OW" if bits > 8 else "OB"
+    return data_set
+
+
+def coded_images(folder, study):
+    """The same images in each coding. Yields: the file, what DCMTK decodes of it, whether something was lost."""
+    folder.mkdir()
+    plain, coded, decoded = (folder.parent / f"{name}.dcm" for name in ("plain", "coded", "decoded"))
+    for kind, (frames, colours, bits) in {"grey": (3, 1, 12), "colour": (1, 3, 8), "byte": (1, 1, 8)}.items():
+        image(frames, colours, bits).save_as(plain, enforce_file_format=True)
+        for name, (code, decode) in CODED.items():
+            if name == "JPEG baseline" and bits > 8:
+                continue
+            subprocess.run([*code, plain, coded], check=True)
+            data_set = pydicom.dcmread(coded)
+            data_set.SOPInstanceUID = data_set.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            data_set.StudyInstanceUID = study
+            file = folder / f"{kind} {name}.dcm"
+            data_set.save_as(file)
+            subprocess.run([*decode, file, decoded], check=True)
+            yield file, pydicom.dcmread(decoded), "baseline" in name
+
+
+class Transcoding(RetrieveTest):
+    def setUp(self):
+        super().setUp()
+        self.site_ = self.retrieving_site()
+        self.site_.run("person", "add", "doctor", "--role", "doctor")
+        self.token = self.site_.token("doctor")
+        self.images_folder, self.study, self.truth, self.files = self.folder / "images", generate_uid(), {}, {}
+        for file, decoded, lossy in coded_images(self.images_folder, self.study):
+            self.files[file.stem] = pydicom.dcmread(file)
+            self.truth[decoded.SOPInstanceUID] = decoded, lossy
+        self.assertEqual(len({d.file_meta.TransferSyntaxUID for d in self.files.values()}), len(CODED))
+        self.site_.run("import", self.images_folder)
+        self.port = self.serve(self.site_)
+
+    def ask(self, path, accept):
+        return requests.get(self.site_.url + path, headers={"Authorization": "Bearer " + self.token, "Accept": accept}, timeout=60)
+
+    def path_of(self, data_set):
+        return f"/studies/{data_set.StudyInstanceUID}/series/{data_set.SeriesInstanceUID}/instances/{data_set.SOPInstanceUID}"
+
+    def expect_same(self, got, syntax):
+        """An instance that came in the syntax that was asked for."""
+        wanted, lossy = self.truth[got.SOPInstanceUID]
+        pixels, expected = got.pixel_array.astype(int), wanted.pixel_array.astype(int)
+        self.assertEqual(pixels.shape, expected.shape)
+        self.assertLessEqual(numpy.abs(pixels - expected).max(), 2 if lossy else 0)  # two decoders may round differently
+        self.assertEqual((got.PhotometricInterpretation, got.get("PlanarConfiguration", 0)), (wanted.PhotometricInterpretation, 0))
+        self.assertEqual(got.get("LossyImageCompression") == "01", lossy)
+        for element in wanted:
+            if element.keyword not in CHANGED and element.tag.element != 0:
+                self.assertEqual(str(got[element.tag].value), str(element.value), element)
+        self.assertEqual({e.tag for e in got}, {e.tag for e in wanted})
+
+    def test_transcoding(self):
+        self.check_single()
+        self.check_study()
+        self.check_frames()
+        self.check_what_cannot_be()
+        self.check_get()
+        self.check_move()
+        metrics = self.ask("/metrics", "*/*").text
+        self.site_.stop()
+        transcoded = sum(d.file_meta.TransferSyntaxUID != ImplicitVRLittleEndian for d in self.files.values())
+        self.assertIn(f"fiducial_dimse_transcoded_total {2 * transcoded}\n", metrics)
+        self.assertIn(f"transcoded={transcoded}", self.site_.serve_log())
+
+    def check_single(self):
+        for name, data_set in self.files.items():
+            for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
+                if data_set.file_meta.TransferSyntaxUID == syntax:
+                    continue
+                with self.subTest(name, syntax=syntax.name):
+                    answer = self.ask(self.path_of(data_set), f"application/dicom; transfer-syntax={syntax}")
+                    self.assertEqual(answer.status_code, 200, answer.text[:300])
+                    self.assertEqual(answer.headers["Content-Type"], f"application/dicom; transfer-syntax={syntax}")
+                    self.assertTrue(answer.headers["Fiducial-Evidence"].endswith(", transcoded"), answer.headers)
+                    file = self.folder / "got.dcm"
+                    file.write_bytes(answer.content)
+                    for judge in (["dcmftest"], ["dcmdump", "-q", "+E"]):
+                        self.assertEqual(subprocess.run([*judge, file], stdout=subprocess.DEVNULL).returncode, 0)
+                    got = pydicom.dcmread(io.BytesIO(answer.content))
+                    self.assertEqual(got.file_meta.TransferSyntaxUID, syntax)
+                    self.expect_same(got, syntax)
+        stored = self.ask(self.path_of(data_set), "application/dicom")
+        self.assertNotIn("transcoded", stored.headers["Fiducial-Evidence"])
+
+    def check_study(self):
+        answer = self.ask(f"/studies/{self.study}", f'multipart/related; type="application/dicom"; transfer-syntax={ExplicitVRLittleEndian}')
+        self.assertEqual(answer.status_code, 200, answer.text[:300])
+        self.assertEqual(answer.content.count(b"Fiducial-Evidence: transcoded\r\n"), len(self.files))
+        got = [pydicom.dcmread(io.BytesIO(part)) for part in parts_of(answer)]
+        self.assertEqual(sorted(g.SOPInstanceUID for g in got), sorted(self.truth))
+        for data_set in got:
+            self.expect_same(data_set, ExplicitVRLittleEndian)
+
+    def check_frames(self):
+        for name, data_set in self.files.items():
+            if not data_set.file_meta.TransferSyntaxUID.is_encapsulated:
+                continue
+            wanted, lossy = self.truth[data_set.SOPInstanceUID]
+            frames = int(data_set.get("NumberOfFrames", 1))
+            with self.subTest(name):
+                answer = self.ask(self.path_of(data_set) + "/frames/" + ",".join(str(n) for n in range(frames, 0, -1)), OCTETS)
+                self.assertEqual(answer.status_code, 200, answer.text[:300])
+                self.assertIn("transcoded", answer.headers["Fiducial-Evidence"])
+                pixels = wanted.pixel_array.reshape(frames, -1)
+                for part, frame in zip(parts_of(answer), reversed(pixels), strict=True):
+                    got = numpy.frombuffer(part, pixels.dtype)
+                    self.assertLessEqual(numpy.abs(got.astype(int) - frame).max(), 2 if lossy else 0)
+                one = self.ask(self.path_of(data_set) + "/frames/1", f"application/octet-stream; transfer-syntax={ExplicitVRLittleEndian}")
+                self.assertEqual((one.status_code, len(one.content)), (200, pixels[0].nbytes))
+                stored = self.ask(self.path_of(data_set) + "/frames/1", "*/*")
+                self.assertNotIn("transcoded", stored.headers["Fiducial-Evidence"])
+
+    def check_what_cannot_be(self):
+        data_set = self.files["grey RLE"]
+        for accept in (f"application/dicom; transfer-syntax={JPEGBaseline8Bit}", f"application/dicom; transfer-syntax={ExplicitVRBigEndian}"):
+            answer = self.ask(self.path_of(data_set), accept)
+            self.assertEqual(answer.status_code, 406)
+            self.assertIn(data_set.file_meta.TransferSyntaxUID, answer.json()["detail"])
+        bad = {}
+        for name, (source, change) in {"video": ("RLE", lambda d: setattr(d.file_meta, "TransferSyntaxUID", MPEG4HP41)), "too few frames": ("RLE", lambda d: setattr(d, "NumberOfFrames", 4)), "other size": ("JPEG lossless", lambda d: setattr(d, "Rows", 60))}.items():
+            bad[name] = pydicom.dcmread(self.images_folder / f"grey {source}.dcm")
+            change(bad[name])
+            bad[name].SOPInstanceUID, bad[name].StudyInstanceUID = generate_uid(), generate_uid()
+            bad[name].save_as(self.folder / "bad.dcm")
+            self.site_.run("import", self.folder / "bad.dcm")
+        for name, data_set in bad.items():
+            with self.subTest(name):
+                answer = self.ask(self.path_of(data_set), f"application/dicom; transfer-syntax={ExplicitVRLittleEndian}")
+                self.assertEqual(answer.status_code, 406, name)
+                self.assertGreater(len(answer.json()["detail"]), 20)
+                self.assertEqual(self.ask(self.path_of(data_set), "application/dicom").status_code, 200)
+
+    def check_get(self):
+        """A peer that takes nothing but Implicit VR Little Endian, as PS3.5 §10.1 wants it of everyone."""
+        classes = {d.SOPClassUID for d in self.files.values()}
+        received = []
+        association = self.contexts([GET], [(uid, ImplicitVRLittleEndian) for uid in classes], handlers=[storing_into(received)])
+        answers = list(association.send_c_get(keys("STUDY", StudyInstanceUID=self.study), GET))
+        association.release()
+        self.assertEqual((answers[-1][0].Status, self.counts(answers[-1][0])), (0x0000, (None, len(self.files), 0, 0)))
+        self.assertEqual(sorted(d.SOPInstanceUID for d in received), sorted(self.truth))
+        for data_set in received:
+            self.expect_same(data_set, ImplicitVRLittleEndian)
+
+    def check_move(self):
+        out = self.folder / "moved"
+        out.mkdir()
+        scp = subprocess.Popen(["storescp", "+B", "+xi", "-od", out, "-aet", "SCP", str(self.scp_port)], stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: self.site_.run("peer", "check", "SCP", codes=None)["peers"][0]["answers"], 20, "storescp listens")
+            self.tool("movescu", "-aet", "WS", "-aem", "SCP", "-aec", "FIDUCIAL", "-S", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={self.study}", "127.0.0.1", self.port, port=self.port)
+        finally:
+            scp.terminate()
+            scp.wait(20)
+        got = [pydicom.dcmread(file) for file in files_of(out)]
+        self.assertEqual(sorted(d.SOPInstanceUID for d in got), sorted(self.truth))
+
+
+def storing_into(received):
+    def store(event):
+        data_set = event.dataset
+        data_set.file_meta = event.file_meta
+        received.append(data_set)
+        return 0x0000
+    return evt.EVT_C_STORE, store
+
+
+if __name__ == "__main__":
+    unittest.main()
