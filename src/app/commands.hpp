@@ -30,6 +30,7 @@ void add_peer_commands(CLI::App& cli, Globals& globals, Action& action);      //
 void add_device_commands(CLI::App& cli, Globals& globals, Action& action);    // device
 void add_worklist_commands(CLI::App& cli, Globals& globals, Action& action);  // worklist
 void add_consent_commands(CLI::App& cli, Globals& globals, Action& action);   // consent, break-glass, emergency
+void add_shadow_commands(CLI::App& cli, Globals& globals, Action& action);    // shadow
 void add_demo_command(CLI::App& cli, Globals& globals, Action& action);
 
 /// Recovery shares, one in each file. Errors: malformed, naming the file and the group that is mistyped.

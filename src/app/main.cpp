@@ -85,6 +85,7 @@ int main(int argc, char** argv) {
     app::add_device_commands(cli, globals, action);
     app::add_worklist_commands(cli, globals, action);
     app::add_peer_commands(cli, globals, action);
+    app::add_shadow_commands(cli, globals, action);
     app::add_consent_commands(cli, globals, action);
     app::add_demo_command(cli, globals, action);
     std::vector<std::string> topic;

@@ -47,22 +47,25 @@ std::string coloured(std::string_view code, std::string_view text) {
 
 }  // namespace
 
-Result<crypto::Secret> obtain_passphrase(const std::filesystem::path& file, std::string_view prompt, bool twice) {
-    if (!file.empty()) {
-        struct stat info {};
-        if (::stat(file.c_str(), &info) != 0) return fail(error_from_errno(errno, "reading the passphrase file", file));
-        const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");  // systemd's: an access list there shows as the group's bits
-        const bool is_credential = credentials != nullptr && file.parent_path() == std::filesystem::path(credentials);
-        if ((info.st_mode & (is_credential ? 007 : 077)) != 0 && S_ISREG(info.st_mode)) {
-            return fail(ErrorCode::permission, "the passphrase file " + file.string() + " can be read by others; chmod 600 it");
-        }
-        FID_TRY(auto bytes, read_file(file, 4096));
-        while (!bytes.empty() && (bytes.back() == '\n' || bytes.back() == '\r')) bytes.pop_back();
-        auto secret = crypto::Secret::copy_of(bytes);
-        crypto::wipe(bytes);
-        if (secret.empty()) return fail(ErrorCode::invalid_argument, "the passphrase file " + file.string() + " is empty");
-        return secret;
+Result<crypto::Secret> read_secret_file(const std::filesystem::path& file, std::string_view name) {
+    const auto named = "the " + std::string(name) + " file";
+    struct stat info {};
+    if (::stat(file.c_str(), &info) != 0) return fail(error_from_errno(errno, "reading " + named, file));
+    const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");  // systemd's: an access list there shows as the group's bits
+    const bool is_credential = credentials != nullptr && file.parent_path() == std::filesystem::path(credentials);
+    if ((info.st_mode & (is_credential ? 007 : 077)) != 0 && S_ISREG(info.st_mode)) {
+        return fail(ErrorCode::permission, named + " " + file.string() + " can be read by others; chmod 600 it");
     }
+    FID_TRY(auto bytes, read_file(file, 4096));
+    while (!bytes.empty() && (bytes.back() == '\n' || bytes.back() == '\r')) bytes.pop_back();
+    auto secret = crypto::Secret::copy_of(bytes);
+    crypto::wipe(bytes);
+    if (secret.empty()) return fail(ErrorCode::invalid_argument, named + " " + file.string() + " is empty");
+    return secret;
+}
+
+Result<crypto::Secret> obtain_passphrase(const std::filesystem::path& file, std::string_view prompt, bool twice) {
+    if (!file.empty()) return read_secret_file(file, "passphrase");
     if (const char* text = std::getenv("FIDUCIAL_PASSPHRASE"); text != nullptr && *text != '\0')
         return crypto::Secret::copy_of(as_bytes(text));
     if (::isatty(STDIN_FILENO) != 1) {

@@ -11,6 +11,10 @@
 
 namespace fiducial::app {
 
+/// What a file holds, without the end of its last line. `name`: what it is, for messages.
+/// Errors: permission when others can read it; invalid_argument when it is empty.
+Result<crypto::Secret> read_secret_file(const std::filesystem::path& file, std::string_view name);
+
 /// Where a passphrase comes from: --passphrase-file, FIDUCIAL_PASSPHRASE, or a prompt on the terminal, in this order.
 /// Errors: invalid_argument when there is none of them; permission when others can read the file.
 Result<crypto::Secret> obtain_passphrase(const std::filesystem::path& file, std::string_view prompt, bool twice);

@@ -2,10 +2,12 @@
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "net/http_syntax.hpp"
 
@@ -38,7 +40,8 @@ private:
 };
 
 struct HttpClientSettings {
-    std::string ca_file;  // PEM; empty: the system's
+    std::string ca_file;        // PEM; empty: the system's
+    std::string user_password;  // "name:password" of Basic authentication (RFC 7617); empty: none
     std::size_t max_answer_bytes = std::size_t{64} << 20;
     std::chrono::milliseconds connect_timeout{5'000};
 };
@@ -54,8 +57,18 @@ struct HttpClientAnswer {
     std::string body;
 };
 
+/// Bodies that are sent and taken piece by piece, of any size. What a function fails with ends the transfer, and is what that fails with.
+struct HttpStreams {
+    /// Puts the next bytes of the request's body into `out`; 0 at its end. Without it, HttpClientRequest::body is sent.
+    std::function<Result<std::size_t>(MutableByteView out)> give{};
+    /// Takes a piece of the body of an answer with a status of 2xx; `answer` has its status and header. Any other body, and every one
+    /// without this function, goes into HttpClientAnswer::body.
+    std::function<Result<void>(const HttpClientAnswer& answer, ByteView piece)> take{};
+};
+
 /// HTTP/1.1 with one kept connection.
-/// Errors:   of send: invalid_argument (URL), unavailable, timeout, limit_exceeded, unverified (the server's certificate); messages name
+/// Errors:   of send and transfer: invalid_argument (URL), unavailable, timeout, limit_exceeded, unverified (the server's certificate);
+/// messages name
 ///           the host, never the whole URL, which may carry a secret
 /// Threads:  safe; one call at a time
 /// Security: certificates and names are always verified; proxies from the environment are ignored
@@ -65,6 +78,8 @@ public:
     ~HttpClient();
     /// Returns: the answer, whatever its status.
     Result<HttpClientAnswer> send(const HttpClientRequest& request, std::chrono::milliseconds timeout);
+    /// The same, piece by piece. `stall`: for how long less than a KiB a second may come or go, and at most two hours in all.
+    Result<HttpClientAnswer> transfer(const HttpClientRequest& request, const HttpStreams& streams, std::chrono::seconds stall);
 
 private:
     struct Impl;

@@ -1,6 +1,8 @@
 #include <curl/curl.h>
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 
 #include "net/client.hpp"
 #include "net/impl/turn.hpp"
@@ -20,17 +22,33 @@ struct Receiving {
     std::size_t max_bytes = 0;
     std::size_t header_bytes = 0;
     bool too_large = false;
+    const HttpStreams* streams = nullptr;
+    std::optional<Error> error;  // of one of its functions
 };
 
 std::size_t on_body(char* data, std::size_t one, std::size_t count, void* user) noexcept {
     auto& receiving = *static_cast<Receiving*>(user);
     const std::size_t size = one * count;
+    if (receiving.streams != nullptr && receiving.streams->take && receiving.answer.status / 100 == 2) {
+        auto taken = receiving.streams->take(receiving.answer, as_bytes(std::string_view(data, size)));
+        if (taken) return size;
+        receiving.error = std::move(taken.error());
+        return size + 1;  // ends the transfer, whatever the size
+    }
     if (size > receiving.max_bytes - receiving.answer.body.size()) {
         receiving.too_large = true;
         return 0;
     }
     receiving.answer.body.append(data, size);
     return size;
+}
+
+std::size_t on_more(char* data, std::size_t one, std::size_t count, void* user) noexcept {
+    auto& sending = *static_cast<Receiving*>(user);
+    auto given = sending.streams->give({reinterpret_cast<std::uint8_t*>(data), one * count});
+    if (given) return *given;
+    sending.error = std::move(given.error());
+    return CURL_READFUNC_ABORT;
 }
 
 std::size_t on_header(char* data, std::size_t one, std::size_t count, void* user) noexcept {
@@ -42,7 +60,13 @@ std::size_t on_header(char* data, std::size_t one, std::size_t count, void* user
         return 0;
     }
     std::string_view line(data, size);
-    if (line.starts_with("HTTP/")) receiving.answer.headers = {};  // after an interim answer
+    if (line.starts_with("HTTP/")) {  // the first line, or the one after an interim answer
+        receiving.answer.headers = {};
+        const auto space = line.find(' ');
+        receiving.answer.status = 0;
+        if (space != std::string_view::npos)
+            std::from_chars(line.data() + space + 1, line.data() + std::min(line.size(), space + 4), receiving.answer.status);
+    }
     const auto colon = line.find(':');
     if (colon == std::string_view::npos) return size;
     auto value = line.substr(colon + 1);
@@ -98,6 +122,8 @@ struct HttpClient::Impl {
         curl_easy_setopt(handle, option, value);
     }
 
+    Result<HttpClientAnswer> perform(const HttpClientRequest& request, const HttpStreams* streams, std::chrono::milliseconds timeout,
+                                     std::chrono::seconds stall);
     void prepare(const HttpClientRequest& request, curl_slist* headers, Receiving& receiving, std::chrono::milliseconds timeout) {
         curl_easy_reset(handle);  // options only: the kept connection stays
         set(CURLOPT_URL, request.url.c_str());
@@ -116,6 +142,10 @@ struct HttpClient::Impl {
         }
         set(CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(timeout.count(), 1)));
         set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(std::min(settings.connect_timeout, timeout).count(), 1)));
+        if (!settings.user_password.empty()) {
+            set(CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
+            set(CURLOPT_USERPWD, settings.user_password.c_str());
+        }
         set(CURLOPT_HTTPHEADER, headers);
         set(CURLOPT_WRITEFUNCTION, &on_body);
         set(CURLOPT_WRITEDATA, static_cast<void*>(&receiving));
@@ -123,6 +153,12 @@ struct HttpClient::Impl {
         set(CURLOPT_HEADERDATA, static_cast<void*>(&receiving));
         if (request.method == "HEAD") {
             set(CURLOPT_NOBODY, 1L);
+        } else if (receiving.streams != nullptr && receiving.streams->give) {
+            set(CURLOPT_UPLOAD, 1L);
+            set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+            set(CURLOPT_READFUNCTION, &on_more);
+            set(CURLOPT_READDATA, static_cast<void*>(&receiving));
+            set(CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
         } else if (request.method != "GET" || !request.body.empty()) {
             set(CURLOPT_POST, 1L);
             set(CURLOPT_POSTFIELDS, request.body.data());
@@ -142,9 +178,19 @@ HttpClient::HttpClient(HttpClientSettings settings) : impl_(std::make_unique<Imp
 HttpClient::~HttpClient() = default;
 
 Result<HttpClientAnswer> HttpClient::send(const HttpClientRequest& request, std::chrono::milliseconds timeout) {
+    return impl_->perform(request, nullptr, timeout, {});
+}
+
+Result<HttpClientAnswer> HttpClient::transfer(const HttpClientRequest& request, const HttpStreams& streams, std::chrono::seconds stall) {
+    return impl_->perform(request, &streams, std::chrono::hours(2), stall);
+}
+
+/// `stall`: 0 where only the time in all is limited.
+Result<HttpClientAnswer> HttpClient::Impl::perform(const HttpClientRequest& request, const HttpStreams* streams,
+                                                   std::chrono::milliseconds timeout, std::chrono::seconds stall) {
     const auto deadline = SteadyClock::now() + timeout;
-    const impl::Turn::Held turn(impl_->turn, deadline);
-    if (!turn) return fail(ErrorCode::timeout, "another call kept the connection busy");
+    const impl::Turn::Held held(turn, deadline);
+    if (!held) return fail(ErrorCode::timeout, "another call kept the connection busy");
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - SteadyClock::now());
     if (left.count() <= 0) return fail(ErrorCode::timeout, "no time left");
 
@@ -163,9 +209,15 @@ Result<HttpClientAnswer> HttpClient::send(const HttpClientRequest& request, std:
         add(value.empty() ? name + ";" : name + ": " + value);
     }
     Receiving receiving;
-    receiving.max_bytes = impl_->settings.max_answer_bytes;
-    impl_->prepare(request, headers.get(), receiving, left);
-    const CURLcode code = curl_easy_perform(impl_->handle);
+    receiving.max_bytes = settings.max_answer_bytes;
+    receiving.streams = streams;
+    prepare(request, headers.get(), receiving, left);
+    if (stall.count() > 0) {
+        set(CURLOPT_LOW_SPEED_LIMIT, 1024L);
+        set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(stall.count()));
+    }
+    const CURLcode code = curl_easy_perform(handle);
+    if (receiving.error) return fail(std::move(*receiving.error));
     if (code != CURLE_OK) {
         if (receiving.too_large) {
             return fail(ErrorCode::limit_exceeded,
@@ -173,9 +225,6 @@ Result<HttpClientAnswer> HttpClient::send(const HttpClientRequest& request, std:
         }
         return fail(class_of(code), shown(request.url) + ": " + curl_easy_strerror(code));
     }
-    long status = 0;
-    curl_easy_getinfo(impl_->handle, CURLINFO_RESPONSE_CODE, &status);
-    receiving.answer.status = static_cast<unsigned>(status);
     return std::move(receiving.answer);
 }
 

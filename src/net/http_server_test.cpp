@@ -607,6 +607,49 @@ TEST_F(HttpServerTlsTest, KeyAndCertificateAreChecked) {
     EXPECT_EQ(TlsContext::server(settings).error().code, ErrorCode::malformed);
 }
 
+TEST_F(HttpServerTest, OurOwnClientTransfersBodiesPieceByPiece) {
+    start();
+    const auto base = "http://127.0.0.1:" + std::to_string(server_->port());
+    HttpClient client({.max_answer_bytes = 1'000});
+    HttpClientRequest request;
+    request.method = "POST";
+    request.url = base + "/echo";
+    std::string sent(900'000, ' '), got;
+    for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<char>(i * 31 + i / 255);
+    std::size_t at = 0;
+    HttpStreams streams;
+    streams.give = [&](MutableByteView out) -> Result<std::size_t> {
+        const auto count = std::min({out.size(), sent.size() - at, std::size_t{10'007}});
+        std::copy_n(sent.begin() + static_cast<std::ptrdiff_t>(at), count, out.begin());
+        at += count;
+        return count;
+    };
+    streams.take = [&](const HttpClientAnswer& answer, ByteView piece) -> Result<void> {
+        EXPECT_EQ(answer.status, 200u);
+        got += as_text(piece);
+        return {};
+    };
+    const auto answer = client.transfer(request, streams, 10s);
+    ASSERT_TRUE(answer) << answer.error().message;
+    EXPECT_EQ(answer->status, 200u);
+    EXPECT_EQ(answer->body, "");
+    EXPECT_TRUE(got == sent) << got.size();
+    // An error of either function is that of the transfer.
+    streams.give = [](MutableByteView) -> Result<std::size_t> { return fail(ErrorCode::corrupt, "no more of it"); };
+    EXPECT_EQ(client.transfer(request, streams, 10s).error().code, ErrorCode::corrupt);
+    HttpClientRequest look;
+    look.url = base + "/length/100000";
+    streams = {};
+    streams.take = [](const HttpClientAnswer&, ByteView) -> Result<void> { return fail(ErrorCode::no_space, "enough"); };
+    EXPECT_EQ(client.transfer(look, streams, 10s).error().code, ErrorCode::no_space);
+    // What is no 2xx goes where send() puts it.
+    look.url = base + "/refuse";
+    const auto refused = client.transfer(look, streams, 10s);
+    ASSERT_TRUE(refused) << refused.error().message;
+    EXPECT_EQ(refused->status, 401u);
+    EXPECT_NE(refused->body, "");
+}
+
 TEST_F(HttpServerTest, OurOwnJsonClientKeepsTheConnectionAndMapsStatuses) {
     start();
     const auto base = "http://127.0.0.1:" + std::to_string(server_->port());

@@ -22,10 +22,10 @@ class Orthanc:
         self.folder, self.http, self.dicom = folder, free_port(), free_port()
         self.process = None
 
-    def start(self, archive_port):
+    def start(self, archive_port=104, **more):
         settings = {"Name": "Orthanc", "StorageDirectory": str(self.folder / "storage"), "IndexDirectory": str(self.folder / "storage"), "HttpPort": self.http, "DicomPort": self.dicom,
                     "DicomAet": "ORTHANC", "DefaultEncoding": "Utf8", "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "UnknownSopClassAccepted": True, "DicomModalities": {"fiducial": ["FIDUCIAL", "127.0.0.1", archive_port]},
-                    "DicomAlwaysAllowStore": True, "StorageCompression": False, "OverwriteInstances": False, "LuaScripts": [], "Plugins": []}
+                    "DicomAlwaysAllowStore": True, "StorageCompression": False, "OverwriteInstances": False, "LuaScripts": [], "Plugins": [], **more}
         path = self.folder / "orthanc.json"
         path.write_text(json.dumps(settings))
         with open(self.folder / "log", "ab") as log:

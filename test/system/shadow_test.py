@@ -1,0 +1,151 @@
+"""fiducial shadow beside a real Orthanc, into which images are put, changed and deleted behind its back."""
+import contextlib
+import csv
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+import pydicom
+import requests
+
+from dimse_test import make_image
+from harness import FIDUCIAL, SystemTest, files_of, wait_for
+from orthanc_test import ORTHANC, Orthanc
+
+PLUGIN = pathlib.Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
+class Shadow(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.need(None if ORTHANC and PLUGIN.exists() else "Orthanc with its DICOMweb plugin is not installed (deploy/dependencies test)")
+        self.need(None if shutil.which("pdftotext") else "pdftotext is not installed (deploy/dependencies test)")
+        self.orthanc = Orthanc(self.folder / "orthanc")
+        self.addCleanup(self.orthanc.stop)
+        self.start_orthanc()
+        self.archive = self.site()
+        self.token_file = self.folder / "token"
+        self.token_file.touch(0o600)
+        self.token_file.write_text(self.archive.token("operator") + "\n")
+
+    def start_orthanc(self):
+        self.orthanc.start(Plugins=[str(PLUGIN)], DicomWeb={"Enable": True, "Root": "/dicom-web/"}, OverwriteInstances=True)
+
+    def command(self, *more, rate="0"):
+        return ["shadow", "run", "--once", "--old", f"http://127.0.0.1:{self.orthanc.http}/dicom-web", "--here", self.archive.url, "--token-file", self.token_file,
+                "--report", self.folder / "reports", "--rate", rate, *more]
+
+    def reports(self, suffix):
+        return sorted((self.folder / "reports").glob("*." + suffix))
+
+    def findings(self):
+        with open(self.reports("csv")[-1], newline="") as file:
+            return {row["instance"]: row for row in csv.DictReader(file)}
+
+    def put(self, *files):
+        return {pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID: self.orthanc.ask("/instances", pathlib.Path(path).read_bytes()).json()["ID"] for path in files}
+
+    def count_here(self):
+        headers = {"Authorization": "Bearer " + self.token_file.read_text().strip(), "Fiducial-Purpose": "administration", "Accept": "application/dicom+json"}
+        answer = requests.get(self.archive.url + "/instances", headers=headers, timeout=30)
+        return len(answer.json()) if answer.status_code == 200 else 0
+
+    def stored_file(self, instance):
+        """Where Orthanc keeps an instance."""
+        uuid = self.orthanc.ask(f"/instances/{instance}/attachments/dicom/info").json()["Uuid"]
+        return self.orthanc.folder / "storage" / uuid[:2] / uuid[2:4] / uuid
+
+    def test_nights_beside_orthanc(self):
+        files = [p for p in files_of(self.samples()) if p.suffix == ".dcm"][::4]
+        ids = self.put(*files)
+        names = {str(pydicom.dcmread(path, stop_before_pixels=True).PatientName).split("^")[0] for path in files}
+        with self.archive.serving():
+            with self.subTest("the first night copies all, and all is the same"):
+                first = self.archive.run(*self.command(), timeout=300)
+                self.assertEqual((first["old"]["instances"], first["here"]["instances"], first["copied"], first["compared"]), (len(files),) * 4)
+                self.assertEqual(first["outcomes"]["same"], len(files), first)
+                self.assertTrue(first["complete"])
+                self.assertEqual(first["findings"], 0)
+                self.assertEqual(first["settledStudies"], first["here"]["studies"])
+            with self.subTest("the next one has nothing to do"):
+                second = self.archive.run(*self.command())
+                self.assertEqual((second["run"], second["copied"], second["compared"], second["findings"]), (first["run"] + 1, 0, 0, 0))
+            with self.subTest("what is done behind its back is found and named"):
+                uids = sorted(ids)
+                deleted, header, pixels = uids[0], uids[1], uids[2]
+                requests.delete(f"http://127.0.0.1:{self.orthanc.http}/instances/{ids[deleted]}", timeout=60).raise_for_status()
+                changed = pydicom.dcmread(next(p for p in files if pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID == header))
+                changed.StudyDescription, changed.InstitutionName = "another", "Elsewhere"
+                changed.save_as(self.folder / "changed.dcm")
+                self.put(self.folder / "changed.dcm")
+                path = self.stored_file(ids[pixels])
+                data = bytearray(path.read_bytes())
+                data[-2] ^= 1  # the last pixel's
+                path.write_bytes(data)
+                self.orthanc.stop()  # it keeps files in memory
+                self.start_orthanc()
+                new = make_image(self.folder / "new.dcm", "1.2.826.0.1.3680043.8.498.77", "1.2.826.0.1.3680043.8.498.77.1", 1)
+                fresh = next(iter(self.put(new)))
+                third = self.archive.run(*self.command("--again", "0"), codes=(10,), timeout=300)
+                self.assertEqual((third["copied"], third["missingInOld"], third["outcomes"]["pixelsChanged"], third["outcomes"]["headerChanged"], third["findings"]), (1, 1, 1, 1, 3), third)
+                found = self.findings()
+                self.assertEqual(set(found), {deleted, header, pixels})
+                self.assertIn("listed it before", found[deleted]["finding"])
+                self.assertEqual((found[header]["finding"], found[header]["detail"]), ("header changed", "InstitutionName, StudyDescription"))
+                self.assertEqual((found[pixels]["finding"], found[pixels]["detail"]), ("pixels changed", "PixelData"))
+                self.assertNotIn(fresh, found)
+            with self.subTest("the report is one page, in two forms, and names nobody"):
+                page = self.reports("html")[-1].read_text()
+                text = subprocess.run(["pdftotext", "-layout", self.reports("pdf")[-1], "-"], check=True, capture_output=True, text=True).stdout
+                self.assertEqual(text.count("\f"), 1)
+                for form in (page, text):
+                    self.assertIn("1 missing there", form)
+                    self.assertIn("2 changed", form)
+                    self.assertIn("self-sealed (1 of 1)", " ".join(form.split()))
+                    self.assertIn(pixels, form)
+                    for name in names:
+                        self.assertNotIn(name, form)
+                again = self.archive.run("shadow", "report", "--report", self.folder / "again", codes=(10,))
+                self.assertEqual({k: v for k, v in again.items() if k != "reports"}, {k: v for k, v in third.items() if k != "reports"})
+        self.assertEqual(self.archive.run("fsck", timeout=300)["findings"], [])
+
+    def test_it_goes_on_where_it_was_stopped(self):
+        studies = [make_image(self.folder / f"{n}.dcm", f"1.2.826.0.1.3680043.8.498.88.{n}", f"1.2.826.0.1.3680043.8.498.88.{n}.1", n, patient=f"S{n}", size=256) for n in range(24)]
+        self.put(*studies)
+        with self.archive.serving():
+            slow = subprocess.Popen([FIDUCIAL, "--json", "--site", self.archive.folder, *map(str, self.command(rate="0.5"))], env={**os.environ, **self.archive.environment()},
+                                    stdout=subprocess.PIPE, text=True)
+            self.addCleanup(slow.kill)
+            wait_for(lambda: self.count_here() >= 3, 60, "some are copied")
+            slow.send_signal(signal.SIGINT)
+            begun = json.loads(slow.communicate(timeout=60)[0])
+            self.assertEqual((slow.returncode, begun["findings"]), (8, 0))
+            self.assertFalse(begun["complete"])
+            self.assertLess(begun["copied"], len(studies))
+            done = self.archive.run(*self.command(), timeout=300)
+            self.assertEqual((done["run"], done["complete"], done["copied"], done["outcomes"]["same"]), (begun["run"], True, len(studies), len(studies)))
+            with self.subTest("an archive that is away is said to be"):
+                self.orthanc.stop()
+                self.assertIn("127.0.0.1", json.dumps(self.archive.run(*self.command(), codes=(7,))))
+
+    def test_what_it_is_given_is_checked(self):
+        self.assertIn("nothing ran yet", json.dumps(self.archive.run("shadow", "report", codes=(5,))))
+        self.token_file.chmod(0o644)
+        with self.archive.serving():
+            self.assertIn("chmod 600", json.dumps(self.archive.run(*self.command(), codes=tuple(range(1, 16)))))
+            self.token_file.chmod(0o600)
+            self.assertIn("20-6", json.dumps(self.archive.run(*self.command("--hours", "late"), codes=tuple(range(1, 16)))))
+            self.token_file.write_text("nonsense\n")
+            self.put(make_image(self.folder / "one.dcm", "1.2.826.0.1.3680043.8.498.99", "1.2.826.0.1.3680043.8.498.99.1", 1))
+            refused = self.archive.run(*self.command(), codes=tuple(range(1, 16)))
+            self.assertIn("401", json.dumps(refused))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
