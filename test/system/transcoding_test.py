@@ -13,7 +13,7 @@ from pynetdicom import evt
 
 from dimse_query_test import keys
 from dimse_retrieve_test import GET, RetrieveTest
-from harness import files_of, wait_for
+from harness import SHARED, SystemTest, files_of, wait_for
 from http_test import parts_of
 
 # How a file is compressed, and who is asked what is in it.
@@ -219,6 +219,50 @@ class Transcoding(RetrieveTest):
             scp.wait(20)
         got = [pydicom.dcmread(file) for file in files_of(out)]
         self.assertEqual(sorted(d.SOPInstanceUID for d in got), sorted(self.truth))
+
+
+class SharedImages(SystemTest):
+    """Every image of the shared data, where it is: what others compressed is what pydicom decodes of it, or what they did not compress."""
+    SAME = [("693_UNCR", "693_J2KR"), ("MR2_UNCR", "MR2_J2KR"), ("US1_UNCR", "US1_J2KR"), ("emri_small", "emri_small_jpeg_ls_lossless"), ("emri_small", "emri_small_jpeg_2k_lossless")]
+
+    def test_every_image(self):
+        source, folder = SHARED / "data/dicom/pydicom", self.folder / "images"
+        if not source.exists():
+            self.skipTest("no shared data here")
+        folder.mkdir()
+        images = {}
+        for file in sorted(source.glob("*.dcm")):
+            try:
+                data_set = pydicom.dcmread(file)
+            except pydicom.errors.InvalidDicomError:
+                continue
+            if "PixelData" not in data_set or "StudyInstanceUID" not in data_set or "bad" in file.name or "too_short" in file.name:
+                continue
+            data_set.SOPInstanceUID = data_set.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            data_set.save_as(folder / file.name)
+            images[file.stem] = data_set
+        site = self.site()
+        site.run("import", folder, codes=(0, 1))
+        site.run("person", "add", "ada", "--role", "doctor")
+        headers = {"Authorization": "Bearer " + site.token("ada"), "Accept": f"application/dicom; transfer-syntax={ExplicitVRLittleEndian}"}
+        pixels = {}
+        with site.serving():
+            for name, data_set in images.items():
+                with self.subTest(name, syntax=data_set.file_meta.TransferSyntaxUID.name):
+                    answer = requests.get(f"{site.url}/studies/{data_set.StudyInstanceUID}/series/{data_set.SeriesInstanceUID}/instances/{data_set.SOPInstanceUID}", headers=headers, timeout=60)
+                    if data_set.BitsAllocated == 1 and data_set.file_meta.TransferSyntaxUID.is_encapsulated or answer.status_code == 404:
+                        self.assertIn(answer.status_code, (404, 406))
+                        continue
+                    self.assertEqual(answer.status_code, 200, answer.text[:300])
+                    pixels[name] = pydicom.dcmread(io.BytesIO(answer.content)).pixel_array
+                    try:
+                        wanted = data_set.pixel_array
+                    except (RuntimeError, NotImplementedError):
+                        continue  # pydicom alone does not decode it
+                    self.assertTrue(numpy.array_equal(pixels[name], wanted))
+        self.assertGreater(len(pixels), 50)
+        for plain, coded in self.SAME:
+            self.assertTrue(numpy.array_equal(pixels[plain], pixels[coded]), coded)
 
 
 def storing_into(received):
