@@ -43,7 +43,7 @@ Bytes everything() {
         .item()
         .end_item()
         .end_sequence();
-    b.text(0x00181050, "DS", "0.25\\-3\\0.125").text(0x00200013, "IS", "-12").head(0x00209165, "AT", 4).number(0x0018, 2).number(0x9074, 2);
+    b.text(0x00181050, "DS", "25\\-3\\125").text(0x00200013, "IS", "-12").head(0x00209165, "AT", 4).number(0x0018, 2).number(0x9074, 2);
     b.head(0x00209170, "UL", 8).number(1, 4).number(0xfffffffe, 4).head(0x00280106, "SS", 2).number(0xfffe, 2);
     b.text(0x00280004, "CS", "MONOCHROME2").head(0x00409225, "FD", 8).number(0x3ff8'0000'0000'0000, 8);
     b.head(0x00720072, "FL", 4).number(0x3fc0'0000, 4).raw(0x00291001, "UN", Bytes{1, 2, 3, 4}).head(0x00404071, "SQ", 0);
