@@ -397,6 +397,20 @@ TEST_F(ReencryptionTest, WhatCameSinceIsNotTakenUnderAFormerSecret) {
     EXPECT_TRUE(secret_of_stream(secrets, 8, id, "fid.object1", derive_stream_key(secrets.d, id, "fid.object1").commitment));
 }
 
+TEST_F(ReencryptionTest, ASegmentThatWasNeverBegunDoesNotHoldItUp) {
+    open();
+    put(numbered(0, 0));
+    store_.reset();
+    ASSERT_TRUE(write_file_atomically(segment_path(2), random_bytes(100, 7)));  // killed while it was made
+    open();
+    put(numbered(0, 1));
+    change_root(1, 2);
+    finish();
+    expect_stored(numbered(0, 0));
+    expect_stored(numbered(0, 1));
+    expect_clean();
+}
+
 TEST_F(ReencryptionTest, InTheBackgroundItComesToItsEnd) {
     open();
     for (int n = 0; n < 16; ++n) put(numbered(n % 2, n));

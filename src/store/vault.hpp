@@ -234,7 +234,7 @@ public:
     Result<void> remove_segment(std::uint32_t number);
 
     // Compaction. Spec: docs/formats/segments.md#compaction
-    /// All but those of large objects that still come.
+    /// All but those of large objects that still come, and those that nothing was ever written to.
     Result<std::vector<SegmentInfo>> segments() const;
     /// Begins a new segment with what comes next, where this one is the open one.
     Result<void> close_segment(std::uint32_t number);

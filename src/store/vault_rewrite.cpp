@@ -291,6 +291,8 @@ Result<std::vector<SegmentInfo>> Vault::segments() const {
         const auto segment = state_->segment(name.number);
         if (!segment && segment.error().code == ErrorCode::not_found) continue;  // given up meanwhile
         if (!segment) return fail(segment.error());
+        FID_TRY(const bool begun, state_->is_begun(**segment));
+        if (!begun) continue;
         FID_TRY(const auto size, (*segment)->size());
         segments.push_back({name.number, name.place, size, name.number == open});
     }

@@ -41,6 +41,12 @@ def data_set_of(file):
     return data[144 + struct.unpack("<I", data[140:144])[0]:]
 
 
+def ready(association):
+    """For its next request. pynetdicom's reactor, which waits while answers are read, may only now wake up after the request before, and would take one of this one's answers."""
+    wait_for(lambda: not association._is_paused, 10, "pynetdicom is ready for the next request")
+    return association
+
+
 def digest(data):
     return hashlib.sha256(data).hexdigest()
 
