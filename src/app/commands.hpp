@@ -19,18 +19,19 @@ using Action = std::function<Result<int>()>;
 
 /// Each adds its commands to the parser; when one is named, `action` becomes what to do.
 /// To add a command: declare it in the file of its group, with a description, an example in the footer, and its exit codes.
-void add_site_commands(CLI::App& cli, Globals& globals, Action& action);      // init, serve, config, completion, version
-void add_key_commands(CLI::App& cli, Globals& globals, Action& action);       // key
-void add_image_commands(CLI::App& cli, Globals& globals, Action& action);     // import, export, list, show, set-aside, quarantine
-void add_proof_commands(CLI::App& cli, Globals& globals, Action& action);     // verify, evidence, fsck, ledger
-void add_trust_commands(CLI::App& cli, Globals& globals, Action& action);     // trust
-void add_backup_commands(CLI::App& cli, Globals& globals, Action& action);    // backup, restore
-void add_people_commands(CLI::App& cli, Globals& globals, Action& action);    // person, token
-void add_peer_commands(CLI::App& cli, Globals& globals, Action& action);      // peer
-void add_device_commands(CLI::App& cli, Globals& globals, Action& action);    // device
-void add_worklist_commands(CLI::App& cli, Globals& globals, Action& action);  // worklist
-void add_consent_commands(CLI::App& cli, Globals& globals, Action& action);   // consent, break-glass, emergency
-void add_shadow_commands(CLI::App& cli, Globals& globals, Action& action);    // shadow
+void add_site_commands(CLI::App& cli, Globals& globals, Action& action);        // init, serve, config, completion, version
+void add_key_commands(CLI::App& cli, Globals& globals, Action& action);         // key
+void add_image_commands(CLI::App& cli, Globals& globals, Action& action);       // import, export, list, show, set-aside, quarantine
+void add_proof_commands(CLI::App& cli, Globals& globals, Action& action);       // verify, evidence, fsck, ledger
+void add_trust_commands(CLI::App& cli, Globals& globals, Action& action);       // trust
+void add_backup_commands(CLI::App& cli, Globals& globals, Action& action);      // backup, restore
+void add_people_commands(CLI::App& cli, Globals& globals, Action& action);      // person, token
+void add_peer_commands(CLI::App& cli, Globals& globals, Action& action);        // peer
+void add_device_commands(CLI::App& cli, Globals& globals, Action& action);      // device
+void add_worklist_commands(CLI::App& cli, Globals& globals, Action& action);    // worklist
+void add_consent_commands(CLI::App& cli, Globals& globals, Action& action);     // consent, break-glass, emergency
+void add_shadow_commands(CLI::App& cli, Globals& globals, Action& action);      // shadow
+void add_correction_commands(CLI::App& cli, Globals& globals, Action& action);  // remove, put-back, correct, hold
 void add_demo_command(CLI::App& cli, Globals& globals, Action& action);
 
 /// Recovery shares, one in each file. Errors: malformed, naming the file and the group that is mistyped.

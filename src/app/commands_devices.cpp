@@ -17,7 +17,8 @@ void add_device_add(CLI::App& device, Globals& globals, Action& action) {
     auto options = std::make_shared<Options>();
     auto* command = device.add_subcommand("add", "Register a device, here and on the ledger");
     command->add_option("NAME", options->name, "Unique at the site; letters, digits, dots, dashes, underscores")->required();
-    command->add_option("--may", options->may, "store, query, retrieve; several joined by commas")->capture_default_str();
+    command->add_option("--may", options->may, "store, query, retrieve, correct (by rejection notes); several joined by commas")
+        ->capture_default_str();
     command->footer(
         "A peer of [dimse] peers acts as the device that its line names (device=NAME). Who queries or retrieves needs it twice:\nhere, "
         "which "

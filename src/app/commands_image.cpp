@@ -132,15 +132,17 @@ void add_export(CLI::App& cli, Globals& globals, Action& action) {
     struct Options {
         std::vector<std::string> studies;
         std::string to;
-        bool all = false, set_aside = false, superseded = false, dicom = false;
+        bool all = false, set_aside = false, superseded = false, dicom = false, original = false;
     };
     auto options = std::make_shared<Options>();
-    auto* command = cli.add_subcommand("export", "Write images out, bit for bit as they came; each is checked as it is read");
+    auto* command = cli.add_subcommand(
+        "export", "Write images out, bit for bit as they came, but for what was corrected since; each is checked as it is read");
     command->add_option("STUDY", options->studies, "Study Instance UIDs");
     command->add_option("--to", options->to, "Folder to write into")->required();
     command->add_flag("--all", options->all, "Every study");
     command->add_flag("--set-aside", options->set_aside, "Only the objects that were set aside (for a custodian)");
     command->add_flag("--superseded", options->superseded, "Only the objects of earlier versions, which newer ones took the place of");
+    command->add_flag("--original", options->original, "As they were stored, whatever was corrected since: what evidence covers");
     command->add_flag("--dicom", options->dicom,
                       "PNG and JPEG X-rays as the DICOM images they were made into, bare data sets with a file header");
     command->footer(
@@ -153,6 +155,7 @@ void add_export(CLI::App& cli, Globals& globals, Action& action) {
                                          {"all", options->all},
                                          {"setAside", options->set_aside},
                                          {"superseded", options->superseded},
+                                         {"original", options->original},
                                          {"dicom", options->dicom}};
             FID_TRY(const auto report, perform(globals, "export", arguments, [](const json::object&) {}));
             const auto& damaged = report.at("damaged").get_array();

@@ -78,6 +78,7 @@ int main(int argc, char** argv) {
                kExitCodes);
     app::add_site_commands(cli, globals, action);
     app::add_image_commands(cli, globals, action);
+    app::add_correction_commands(cli, globals, action);
     app::add_proof_commands(cli, globals, action);
     app::add_trust_commands(cli, globals, action);
     app::add_backup_commands(cli, globals, action);

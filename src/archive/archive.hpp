@@ -72,6 +72,7 @@ struct RetrievedInstance {
     std::uint64_t data_set_size = 0;  // bytes of the data set
     std::uint64_t prefix_size = 0;    // bytes of preamble and group 0002 as the file came, or as made for a bare data set
     Bytes32 object_id{};              // of these bytes and no others: they never change under it
+    Hash overlay_sha256{};            // of the correction by which they are not those that were stored; zeros: they are
     std::uint64_t file_size() const { return data_set_size + prefix_size; }
 };
 
@@ -88,6 +89,7 @@ class Look {
 public:
     virtual ~Look() = default;
     std::optional<StudyEvidence> evidence;  // nothing: the study has no version yet
+    Hash overlay_sha256{};                  // of the correction that is applied to what is given out; zeros: none
 };
 
 /// Bytes that read() gives are decrypted and checked against the anchored leaf already.
@@ -153,6 +155,24 @@ enum class Level : std::uint8_t { study, series, instance };
 struct Selector {
     Level level = Level::study;
     std::string study_uid, series_uid, sop_uid;  // as far as the level needs them
+    bool original = false;                       // as it was stored, whatever was corrected: for who may correct
+};
+
+/// Why something is corrected.
+struct CorrectionGround {
+    std::string reason;  // of a removal, one of a list: archive/corrections.hpp
+    std::string text;    // in words, without a patient's name
+};
+/// Whose a study is. What is not said stays as it is known of that patient.
+struct PatientCorrection {
+    PatientText patient_id, issuer;
+    std::optional<PatientText> name, birth_date;  // PN; YYYYMMDD
+    std::optional<std::string> sex;
+};
+struct Corrected {
+    std::uint64_t instances = 0;       // that it was about
+    std::uint64_t version = 0;         // the study's newest, which says so
+    std::vector<std::string> remarks;  // what could not be done to each of them
 };
 
 /// Why a doctor breaks the glass.
@@ -221,6 +241,19 @@ public:
     /// and for an hour, also with the ledger's node away. Written down first, here and in the trace. Errors: denied; not_found;
     /// invalid_argument for a ground that says nothing.
     virtual Result<OpenedEmergency> break_glass(const Requester& who, std::string_view study_uid, const EmergencyGround& ground) = 0;
+
+    /// Takes instances out of their study, which gets a new version without them: no list and no retrieval has them any more. Their bytes
+    /// and the earlier versions stay. All of them, or none. Errors: denied; not_found; invalid_argument for a ground that says nothing;
+    /// conflict: the study is under a legal hold, or is to be kept for longer; unavailable.
+    virtual Result<Corrected> remove(const Requester& who, const Selector& what, const CorrectionGround& ground) = 0;
+    /// Takes a removal back. Errors: as of remove(); conflict: another object stands in its place by now.
+    virtual Result<Corrected> put_back(const Requester& who, const Selector& what, const CorrectionGround& ground) = 0;
+    /// The study is another patient's than its data sets say: from here on it is found, decided and given out as that patient's.
+    /// Nobody who was let in by the former patient is let in by that any more. Errors: as of remove().
+    virtual Result<Corrected> correct_patient(const Requester& who, std::string_view study_uid, const PatientCorrection& right,
+                                              const CorrectionGround& ground) = 0;
+    /// The study is again the patient's whom its data sets name. Errors: as of remove(); not_found: nothing is corrected.
+    virtual Result<Corrected> take_correction_back(const Requester& who, std::string_view study_uid, const CorrectionGround& ground) = 0;
 
     /// A JSON document on a study: versions, states, instances with their fingerprints. Errors: denied, not_found.
     virtual Result<std::string> describe_study(const Requester& who, std::string_view study_uid) = 0;

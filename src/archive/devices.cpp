@@ -18,7 +18,8 @@ struct Duty {
     Operation operation;
     std::string_view name;
 };
-constexpr std::array<Duty, 3> kDuties{{{Operation::store, "store"}, {Operation::identify, "query"}, {Operation::read, "retrieve"}}};
+constexpr std::array<Duty, 4> kDuties{
+    {{Operation::store, "store"}, {Operation::identify, "query"}, {Operation::read, "retrieve"}, {Operation::correct, "correct"}}};
 
 constexpr std::uint32_t bit_of(Operation operation) {
     return 1U << static_cast<unsigned>(operation);

@@ -22,6 +22,7 @@ evidence::ManifestInstance manifest_instance(const store::InstanceRow& row) {
     instance.sha256 = row.object.sha256;
     instance.chunk_root = row.object.ref.chunk_root;
     instance.source_sha256 = row.object.source_sha256;
+    instance.overlay_sha256 = row.overlay_sha256;
     instance.prefix_sha256 = row.object.prefix_sha256;
     instance.fragment_sha256 = row.object.fragment_sha256;
     instance.pixel_sha256 = row.object.pixel_sha256;
@@ -88,11 +89,12 @@ Result<bool> Exams::complete(const Uid& study_uid) {
         }
         FID_TRY(const auto rows, index.instances_of_study(transaction, study_uid));
         for (const auto& row : rows) manifest.instances.push_back(manifest_instance(row));
-        if (manifest.instances.empty()) return false;
+        if (manifest.instances.empty() && !latest) return false;
     }
     if (latest) {
         FID_TRY(const auto before, versions_.read(*latest));
         manifest.reasons = reasons_of(before->manifest.instances, manifest.instances);
+        if (manifest.instances.empty()) manifest.reasons |= evidence::kReasonRemoved;
         if ((manifest.reasons & evidence::kReasonRemoved) != 0) FID_CHECK(check_removed(*before, manifest));
     }
 
@@ -137,8 +139,8 @@ Result<bool> Exams::complete(const Uid& study_uid) {
     return true;
 }
 
-/// An instance leaves a study when another one under its UID was accepted elsewhere; its row then stays. What left no row was
-/// lost, and no version may make that official.
+/// An instance leaves a study when it is removed, or another one under its UID was accepted elsewhere; its row then stays. What left no row
+/// was lost, and no version may make that official.
 Result<void> Exams::check_removed(const CheckedVersion& before, const evidence::Manifest& now) const {
     std::set<std::string_view> here;
     for (const auto& instance : now.instances) here.insert(instance.sop_instance_uid.text());
@@ -160,8 +162,18 @@ Result<evidence::StudyRecord> Exams::record_of(const store::StudyRow& study, con
                                                ByteView manifest_bytes) const {
     FID_TRY(const auto pair, store_.secrets().study_secrets(study.slot));
     const evidence::StudySecrets secrets(pair.k);
-    FID_TRY(const auto p, store_.secrets().patient_secret(study.patient.slot));
-    FID_TRY(const auto patient, evidence::patient_key(p, study.patient.issuer, study.patient.patient_id));
+    // An earlier version may be of another patient than the study is by now.
+    auto owner = study.patient;
+    const auto same = [](const PatientText& a, const PatientText& b) { return a.value == b.value; };
+    if (manifest.patient && !(same(manifest.patient->patient_id, owner.patient_id) && same(manifest.patient->issuer, owner.issuer))) {
+        FID_TRY(const auto known, store_.database().read([&](database::Transaction& t) {
+            return store_.index().find_patient(t, manifest.patient->patient_id, manifest.patient->issuer, study.study_uid);
+        }));
+        if (!known) return fail(ErrorCode::corrupt, "the patient of an earlier version is not in the index");
+        owner = *known;
+    }
+    FID_TRY(const auto p, store_.secrets().patient_secret(owner.slot));
+    FID_TRY(const auto patient, evidence::patient_key(p, owner.issuer, owner.patient_id));
     FID_TRY(const auto tree, evidence::study_tree(secrets, manifest.bodies()));
     evidence::StudyRecord record;
     record.chain_id = facts_.chain_id;

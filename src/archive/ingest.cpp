@@ -67,8 +67,9 @@ std::string_view name_of(Outcome outcome) {
     return "refused";
 }
 
-StoreSession::StoreSession(store::Store& store, Exams& exams, dicom::ScanLimits limits, std::string source, const Clock& clock)
-    : store_(store), exams_(exams), limits_(limits), source_(std::move(source)), clock_(clock) {}
+StoreSession::StoreSession(store::Store& store, Exams& exams, dicom::ScanLimits limits, std::string source, Reject reject,
+                           const Clock& clock)
+    : store_(store), exams_(exams), limits_(limits), source_(std::move(source)), reject_(std::move(reject)), clock_(clock) {}
 
 Result<void> StoreSession::begin_instance(const InstanceFormat& format) {
     FID_INVARIANT(!incoming_, "an instance is begun before the last one was finished");
@@ -182,7 +183,20 @@ Result<InstanceOutcome> StoreSession::finish_instance() {
     outcome.error = std::move(committed->error);
     outcome.warnings = header->warnings;
     if (outcome.outcome != Outcome::duplicate) touched_.insert(header->identity.study);
+    FID_CHECK(apply_rejection(*header, outcome));
     return outcome;
+}
+
+/// Acknowledged only when what it names is out: sent again after a failure, as a duplicate, it is applied again.
+Result<void> StoreSession::apply_rejection(const dicom::InstanceHeader& header, InstanceOutcome& outcome) {
+    const bool is_here =
+        outcome.outcome == Outcome::stored || outcome.outcome == Outcome::new_version || outcome.outcome == Outcome::duplicate;
+    if (!reject_ || !is_here || header.identity.sop_class.text() != kKeyObjectSelection) return {};
+    const auto note = rejection_note_of(header.identity.sop_instance.text(), header.dicom_json);
+    if (!note) return {};
+    FID_TRY(const auto remarks, reject_(*note));
+    outcome.warnings.insert(outcome.warnings.end(), remarks.begin(), remarks.end());
+    return {};
 }
 
 store::ObjectDescription StoreSession::describe(const dicom::InstanceHeader& header) const {
@@ -240,6 +254,9 @@ Result<InstanceOutcome> StoreSession::commit(const dicom::InstanceHeader& header
         if (state == store::ObjectState::set_aside) {
             outcome.outcome = Outcome::set_aside;
             outcome.error = Error{ErrorCode::conflict, "these bytes were set aside before and wait for a custodian"};
+        } else if (state == store::ObjectState::removed) {
+            outcome.outcome = Outcome::set_aside;
+            outcome.error = Error{ErrorCode::conflict, "this instance was removed from its study; it is kept and can be put back"};
         } else if (state == store::ObjectState::discarded) {
             outcome.outcome = Outcome::refused;
             outcome.error = Error{ErrorCode::conflict, "these bytes were set aside before, and a custodian discarded them"};

@@ -35,6 +35,12 @@ Result<Bytes> read_fragment(const store::ObjectReader& reader, const store::Inst
     return fragment;
 }
 
+/// As it was stored, with what was corrected since.
+Result<std::string> shown_header(ByteView fragment, const AppliedOverlay* overlay) {
+    if (overlay == nullptr) return std::string(as_text(fragment));
+    return overlay->apply_to_json(as_text(fragment));
+}
+
 template <std::size_t Size>
 std::uint64_t little_endian(ByteView bytes) {
     std::uint64_t value = 0;
@@ -61,12 +67,14 @@ std::string text_in(const boost::json::object& object, std::string_view tag) {
 }  // namespace
 
 StoreMetadataLook::StoreMetadataLook(store::Store& store, std::vector<store::InstanceRow> instances,
-                                     std::shared_ptr<const CheckedVersion> version, std::uint64_t study_revision, OnDamage on_damage)
+                                     std::shared_ptr<const CheckedVersion> version, std::uint64_t study_revision, OnDamage on_damage,
+                                     std::shared_ptr<const AppliedOverlay> overlay)
     : store_(store),
       instances_(std::move(instances)),
       version_(std::move(version)),
       study_revision_(study_revision),
-      on_damage_(std::move(on_damage)) {}
+      on_damage_(std::move(on_damage)),
+      overlay_(std::move(overlay)) {}
 
 Result<Bytes> StoreMetadataLook::fragment_of(const store::InstanceRow& row) {
     FID_TRY(auto reader, open_checked(store_, row, version_.get(), study_revision_));
@@ -82,7 +90,8 @@ Result<std::optional<MetadataLook::Document>> StoreMetadataLook::next() {
             on_damage_(row, fragment.error());
         return fail(fragment.error());
     }
-    return Document{row.series_uid.text(), row.sop_uid.text(), std::string(as_text(*fragment))};
+    FID_TRY(auto json, shown_header(*fragment, overlay_.get()));
+    return Document{row.series_uid.text(), row.sop_uid.text(), std::move(json)};
 }
 
 /// What an image's header says of its pixels.
@@ -93,7 +102,7 @@ struct StoreValueLook::Pixels {
 
 Result<std::unique_ptr<StoreValueLook>> StoreValueLook::open(store::Store& store, store::InstanceRow instance,
                                                              const CheckedVersion* version, std::uint64_t study_revision,
-                                                             OnDamage on_damage) {
+                                                             OnDamage on_damage, std::shared_ptr<const AppliedOverlay> overlay) {
     const auto* syntax = dicom::find_transfer_syntax(instance.transfer_syntax_uid.text());
     if (syntax == nullptr || syntax->deflated || syntax->big_endian) {
         return fail(ErrorCode::unsupported, "stored in transfer syntax " + instance.transfer_syntax_uid.text() +
@@ -105,7 +114,8 @@ Result<std::unique_ptr<StoreValueLook>> StoreValueLook::open(store::Store& store
             on_damage(instance, reader.error());
         return fail(reader.error());
     }
-    return std::unique_ptr<StoreValueLook>(new StoreValueLook(std::move(instance), *std::move(reader), std::move(on_damage)));
+    return std::unique_ptr<StoreValueLook>(
+        new StoreValueLook(std::move(instance), *std::move(reader), std::move(on_damage), std::move(overlay)));
 }
 
 Result<std::size_t> StoreValueLook::read(std::uint64_t offset, MutableByteView out) {
@@ -126,7 +136,7 @@ Result<std::string> StoreValueLook::header() {
         }
         return fail(fragment.error());
     }
-    return std::string(as_text(*fragment));
+    return shown_header(*fragment, overlay_.get());
 }
 
 Result<Bytes> StoreValueLook::read_whole(const ValuePlace& place) {
@@ -156,6 +166,7 @@ Result<ValuePlace> StoreValueLook::find(std::string_view path) {
     if (path.find('/') != std::string_view::npos) return find_nested(path);
     const auto tag = path.size() == 8 ? dicom::parse_tag(path) : std::nullopt;
     if (!tag) return fail(ErrorCode::not_found, "there is no such value");
+    if (overlay_ && overlay_->names(*tag)) return fail(ErrorCode::not_found, "the value was corrected; it stands in the metadata");
     std::optional<dicom::DataSetScanner> scanner;
     FID_TRY(const auto found, look_for(*tag, scanner));
     if (!found) return fail(ErrorCode::not_found, "there is no such value");
@@ -303,16 +314,17 @@ std::vector<store::InstanceRow> image_rows(std::vector<store::InstanceRow> rows,
 }
 
 StoreImageLook::StoreImageLook(store::Store& store, std::vector<store::InstanceRow> images, std::shared_ptr<const CheckedVersion> version,
-                               std::uint64_t study_revision, OnDamage on_damage)
+                               std::uint64_t study_revision, OnDamage on_damage, std::shared_ptr<const AppliedOverlay> overlay)
     : store_(store),
       images_(std::move(images)),
       version_(std::move(version)),
       study_revision_(study_revision),
-      on_damage_(std::move(on_damage)) {}
+      on_damage_(std::move(on_damage)),
+      overlay_(std::move(overlay)) {}
 
 Result<std::unique_ptr<ValueLook>> StoreImageLook::next() {
     if (next_ == images_.size()) return std::unique_ptr<ValueLook>();
-    FID_TRY(auto opened, StoreValueLook::open(store_, images_[next_++], version_.get(), study_revision_, on_damage_));
+    FID_TRY(auto opened, StoreValueLook::open(store_, images_[next_++], version_.get(), study_revision_, on_damage_, overlay_));
     return std::unique_ptr<ValueLook>(std::move(opened));
 }
 

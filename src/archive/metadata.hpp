@@ -16,7 +16,7 @@ namespace fiducial::archive {
 class StoreMetadataLook final : public MetadataLook {
 public:
     StoreMetadataLook(store::Store& store, std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version,
-                      std::uint64_t study_revision, OnDamage on_damage);
+                      std::uint64_t study_revision, OnDamage on_damage, std::shared_ptr<const AppliedOverlay> overlay);
     Result<std::optional<Document>> next() override;
 
 private:
@@ -27,6 +27,7 @@ private:
     const std::shared_ptr<const CheckedVersion> version_;
     const std::uint64_t study_revision_;
     const OnDamage on_damage_;
+    const std::shared_ptr<const AppliedOverlay> overlay_;
     std::size_t next_ = 0;
 };
 
@@ -35,7 +36,8 @@ class StoreValueLook final : public ValueLook {
 public:
     /// Errors: corrupt: in quarantine, or not what was anchored; unsupported for a deflated data set, in which places say nothing.
     static Result<std::unique_ptr<StoreValueLook>> open(store::Store& store, store::InstanceRow instance, const CheckedVersion* version,
-                                                        std::uint64_t study_revision, OnDamage on_damage);
+                                                        std::uint64_t study_revision, OnDamage on_damage,
+                                                        std::shared_ptr<const AppliedOverlay> overlay);
     const std::string& transfer_syntax_uid() const override { return instance_.transfer_syntax_uid.text(); }
     const std::string& series_uid() const override { return instance_.series_uid.text(); }
     const std::string& sop_uid() const override { return instance_.sop_uid.text(); }
@@ -45,8 +47,9 @@ public:
     Result<std::size_t> read(std::uint64_t offset, MutableByteView out) override;
 
 private:
-    StoreValueLook(store::InstanceRow instance, store::ObjectReader reader, OnDamage on_damage)
-        : instance_(std::move(instance)), reader_(std::move(reader)), on_damage_(std::move(on_damage)) {}
+    StoreValueLook(store::InstanceRow instance, store::ObjectReader reader, OnDamage on_damage,
+                   std::shared_ptr<const AppliedOverlay> overlay)
+        : instance_(std::move(instance)), reader_(std::move(reader)), on_damage_(std::move(on_damage)), overlay_(std::move(overlay)) {}
     using Frame = std::vector<ValuePlace>;
     struct Pixels;
     Result<std::optional<dicom::DataSetScanner::Passed>> look_for(dicom::Tag tag, std::optional<dicom::DataSetScanner>& scanner);
@@ -61,6 +64,7 @@ private:
     const store::InstanceRow instance_;
     store::ObjectReader reader_;
     const OnDamage on_damage_;
+    const std::shared_ptr<const AppliedOverlay> overlay_;
     bool damage_told_ = false;
     std::optional<std::vector<Frame>> frames_;
 };
@@ -72,7 +76,7 @@ std::vector<store::InstanceRow> image_rows(std::vector<store::InstanceRow> rows,
 class StoreImageLook final : public ImageLook {
 public:
     StoreImageLook(store::Store& store, std::vector<store::InstanceRow> images, std::shared_ptr<const CheckedVersion> version,
-                   std::uint64_t study_revision, OnDamage on_damage);
+                   std::uint64_t study_revision, OnDamage on_damage, std::shared_ptr<const AppliedOverlay> overlay);
     std::size_t image_count() const override { return images_.size(); }
     Result<std::unique_ptr<ValueLook>> next() override;
 
@@ -82,6 +86,7 @@ private:
     const std::shared_ptr<const CheckedVersion> version_;
     const std::uint64_t study_revision_;
     const OnDamage on_damage_;
+    const std::shared_ptr<const AppliedOverlay> overlay_;
     std::size_t next_ = 0;
 };
 

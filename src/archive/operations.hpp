@@ -129,6 +129,16 @@ private:
     Result<Target> target_of(const Arguments& arguments);
     Result<void> trace_consent(const Deciding& deciding, const Hash& item);
     Answer decided(const Deciding& deciding, const store::LocalChange& local);
+    // operations_corrections.cpp
+    Answer remove(const Arguments& arguments);
+    Answer put_back(const Arguments& arguments);
+    Answer correct_patient(const Arguments& arguments);
+    Answer take_correction_back(const Arguments& arguments);
+    Answer show_correction(const Arguments& arguments);
+    Answer merge_patients(const Arguments& arguments);
+    Answer set_hold(const Arguments& arguments);
+    Answer lift_hold(const Arguments& arguments);
+    Answer list_holds(const Arguments& arguments);
     // operations_trust.cpp
     Answer next_trust(const Arguments& arguments);
     Answer sign_trust(const Arguments& arguments);

@@ -79,7 +79,7 @@ Result<Operations::StudyCheck> Operations::check_study(const std::string& study_
     const auto& rows = selected.rows;
     if (const auto listed = check_listed(rows, what, version ? version->get() : nullptr, selected.study_revision); !listed) {
         check.damaged.push_back({{"studyInstanceUid", study_uid}, {"reason", listed.error().message}});
-    } else if (rows.empty()) {
+    } else if (rows.empty() && !(sop_uid.empty() && version && (*version)->manifest.instances.empty())) {
         return fail(ErrorCode::not_found, "there is no such study or instance");
     }
     Bytes buffer(kPiece);

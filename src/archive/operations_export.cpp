@@ -77,6 +77,7 @@ Result<void> skip_made_header(Retrieval& retrieval, const store::InstanceRow& ro
 struct Operations::Export {
     fs::path folder;
     bool as_brought = true;
+    bool original = false;  // whatever was corrected
     std::uint64_t files = 0, bytes = 0;
     json::array damaged;
 };
@@ -85,6 +86,7 @@ Result<json::object> Operations::export_files(const Arguments& arguments) {
     Export out;
     FID_TRY(out.folder, argument::required_text(arguments, "to"));
     out.as_brought = !argument::flag(arguments, "dicom");
+    out.original = argument::flag(arguments, "original");
     std::error_code ec;
     fs::create_directories(out.folder, ec);
     if (ec) return fail(error_from_errno(ec.value(), "making folder", out.folder));
@@ -167,6 +169,7 @@ Result<void> Operations::export_study(Export& out, const std::string& study_uid)
     for (const auto& row : rows) {
         if (stop_.load()) return {};
         Selector what{Level::instance, study_uid, row.series_uid.text(), row.sop_uid.text()};
+        what.original = out.original;
         const auto write_one = [&]() -> Result<std::uint64_t> {
             FID_TRY(const auto retrieval, service_.retrieve(who, what));
             return write_instance(out, out.folder / study_uid / row.series_uid.text() / row.sop_uid.text(), *retrieval, row);

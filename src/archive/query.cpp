@@ -123,6 +123,7 @@ Result<void> StoreQuery::next_page(std::size_t wanted) {
 }
 
 Result<void> StoreQuery::take(store::StudyRow row) {
+    if (row.instance_count == 0) return {};  // all of it was removed
     if (level_ == QueryLevel::patient && patients_.contains(row.patient.id)) return {};
     auto identity = identify_study(store_, row);
     if (!identity && identity.error().code == ErrorCode::not_found) return {};  // erased at this moment

@@ -18,6 +18,7 @@ evidence::InstanceBody body_of(const store::InstanceRow& row) {
     body.sha256 = row.object.sha256;
     body.chunk_root = row.object.ref.chunk_root;
     body.source_sha256 = row.object.source_sha256;
+    body.overlay_sha256 = row.overlay_sha256;
     return body;
 }
 
@@ -187,12 +188,14 @@ Result<void> Tracer::with_entry(const Requester& who, Operation operation, const
 }
 
 StoreRetrieval::StoreRetrieval(store::Store& store, std::vector<store::InstanceRow> instances,
-                               std::shared_ptr<const CheckedVersion> version, std::uint64_t study_revision, OnDamage on_damage)
+                               std::shared_ptr<const CheckedVersion> version, std::uint64_t study_revision, OnDamage on_damage,
+                               std::shared_ptr<const AppliedOverlay> overlay)
     : store_(store),
       instances_(std::move(instances)),
       version_(std::move(version)),
       study_revision_(study_revision),
-      on_damage_(std::move(on_damage)) {}
+      on_damage_(std::move(on_damage)),
+      overlay_(std::move(overlay)) {}
 
 Error StoreRetrieval::damaged(const Error& error) {
     const auto& row = instances_[next_ - 1];
@@ -208,6 +211,7 @@ Result<std::optional<RetrievedInstance>> StoreRetrieval::next_instance() {
     if (auto opened = open(row); !opened) return fail(damaged(opened.error()));
     auto instance = listed(next_ - 1);
     instance.prefix_size = prefix_.size();
+    if (edited_) instance.data_set_size = edited_->size();
     return instance;
 }
 
@@ -216,6 +220,10 @@ RetrievedInstance StoreRetrieval::listed(std::size_t index) const {
     RetrievedInstance instance{row.study_uid.text(),     row.series_uid.text(),          row.sop_uid.text(),
                                row.sop_class_uid.text(), row.transfer_syntax_uid.text(), row.object.ref.size};
     instance.object_id = row.object.ref.id;
+    if (overlay_) {
+        instance.overlay_sha256 = overlay_->sha256;
+        instance.object_id = crypto::sha256({row.object.ref.id, overlay_->sha256});
+    }
     return instance;
 }
 
@@ -233,6 +241,11 @@ Result<void> StoreRetrieval::open(const store::InstanceRow& row) {
     }
     position_ = 0;
     reader_.emplace(std::move(reader));
+    edited_.reset();
+    if (!overlay_) return {};
+    FID_TRY(edited_, overlay_->plan(row.transfer_syntax_uid.text(), *reader_).map_error([&](Error error) {
+        return error.code == ErrorCode::unsupported ? error.with("instance " + row.sop_uid.text() + ", of a corrected study") : error;
+    }));
     return {};
 }
 
@@ -245,7 +258,9 @@ Result<std::size_t> StoreRetrieval::read(MutableByteView out) {
         position_ += done;
     }
     if (done < out.size()) {
-        auto got = reader_->read(position_ - prefix_.size(), out.subspan(done));
+        const auto stored = [this](std::uint64_t offset, MutableByteView bytes) { return reader_->read(offset, bytes); };
+        const auto at = position_ - prefix_.size();
+        auto got = edited_ ? edited_->read(at, out.subspan(done), stored) : stored(at, out.subspan(done));
         if (!got) return fail(damaged(got.error()));
         done += *got;
         position_ += *got;

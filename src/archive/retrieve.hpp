@@ -9,6 +9,7 @@
 
 #include "archive/access.hpp"
 #include "archive/archive.hpp"
+#include "archive/overlays.hpp"
 #include "audit/trace.hpp"
 #include "evidence/manifest.hpp"
 #include "ledger/outbox.hpp"
@@ -86,7 +87,7 @@ using OnDamage = std::function<void(const store::InstanceRow& instance, const Er
 class StoreRetrieval final : public Retrieval {
 public:
     StoreRetrieval(store::Store& store, std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version,
-                   std::uint64_t study_revision, OnDamage on_damage);
+                   std::uint64_t study_revision, OnDamage on_damage, std::shared_ptr<const AppliedOverlay> overlay = {});
     std::size_t instance_count() const override { return instances_.size(); }
     RetrievedInstance listed(std::size_t index) const override;
     Result<std::optional<RetrievedInstance>> next_instance() override;
@@ -102,8 +103,10 @@ private:
     const std::shared_ptr<const CheckedVersion> version_;  // null: none yet
     const std::uint64_t study_revision_;
     const OnDamage on_damage_;
+    const std::shared_ptr<const AppliedOverlay> overlay_;  // null: as stored
     std::size_t next_ = 0;
     std::optional<store::ObjectReader> reader_;
+    std::optional<dicom::EditedDataSet> edited_;
     Bytes prefix_;
     std::uint64_t position_ = 0;  // in the file
 };

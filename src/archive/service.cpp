@@ -337,7 +337,8 @@ Result<std::unique_ptr<IngestSession>> Service::begin_ingest(const Requester& wh
     FID_CHECK(permit(who, nullptr, Operation::store));
     dicom::ScanLimits limits;
     limits.header_bytes = static_cast<std::uint64_t>(site_.configuration().ingest_header_mib) << 20;
-    return std::unique_ptr<IngestSession>(std::make_unique<StoreSession>(*store_, *exams_, limits, std::string(source)));
+    return std::unique_ptr<IngestSession>(std::make_unique<StoreSession>(
+        *store_, *exams_, limits, std::string(source), [this, who](const RejectionNote& note) { return reject(who, note); }));
 }
 
 Result<Service::Selected> Service::select(const Selector& what) {
@@ -377,7 +378,8 @@ Result<std::optional<StudyIdentity>> Service::identify_if_taken(const Uid& study
 
 Result<Service::Seen> Service::look(const Requester& who, const Selector& what) {
     FID_TRY(const auto study, identify(what.study_uid));
-    FID_TRY(const auto decision, permit(who, &study, Operation::read));
+    // Whom the data sets name by mistake is nobody's to know but of those who put it right.
+    FID_TRY(const auto decision, permit(who, &study, what.original ? Operation::correct : Operation::read));
     // The version first: what came since is then of a later revision than it covers, never the other way round.
     auto version = versions_->latest(study.row.study_uid);
     auto selected = select(what);
@@ -386,6 +388,16 @@ Result<Service::Seen> Service::look(const Requester& who, const Selector& what) 
             selected = fail(listed.error());
         else if (selected->rows.empty())
             selected = fail(ErrorCode::not_found, "there is no such study, series or instance");
+    }
+    std::shared_ptr<const AppliedOverlay> overlay;
+    if (selected && !what.original && selected->rows.front().overlay_sha256 != kZero32) {
+        auto in_force = overlay_in_force(study.row.study_uid);
+        if (!in_force)
+            selected = fail(in_force.error());
+        else if ((*in_force)->sha256 != selected->rows.front().overlay_sha256)
+            selected = fail(ErrorCode::unavailable, "the study is being corrected; try again");
+        else if ((*in_force)->changes_anything())
+            overlay = *in_force;
     }
     Bytes32 object{};
     if (selected && what.level == Level::instance) object = selected->rows.front().object.ref.id;
@@ -399,7 +411,7 @@ Result<Service::Seen> Service::look(const Requester& who, const Selector& what) 
         raise("damaged_version", version.error().message);
         return fail(version.error());
     }
-    Seen seen{std::move(selected->rows), version ? *version : nullptr, selected->study_revision, {}};
+    Seen seen{std::move(selected->rows), version ? *version : nullptr, selected->study_revision, {}, std::move(overlay)};
     if (seen.version) {
         const auto number = seen.version->row.record.version;
         const auto anchor = store_->database().read([&](database::Transaction& t) { return outbox_->anchor(t, study.study_key, number); });
@@ -414,36 +426,42 @@ Result<Service::Seen> Service::look(const Requester& who, const Selector& what) 
 Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const Selector& what) {
     FID_TRY(auto seen, look(who, what));
     retrieved_ += seen.rows.size();
-    auto out =
-        std::make_unique<StoreRetrieval>(*store_, std::move(seen.rows), std::move(seen.version), seen.study_revision,
-                                         [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); });
+    auto out = std::make_unique<StoreRetrieval>(
+        *store_, std::move(seen.rows), std::move(seen.version), seen.study_revision,
+        [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); }, seen.overlay);
     out->evidence = std::move(seen.evidence);
+    if (seen.overlay) out->overlay_sha256 = seen.overlay->sha256;
     return std::unique_ptr<Retrieval>(std::move(out));
 }
 
 Result<std::unique_ptr<MetadataLook>> Service::metadata(const Requester& who, const Selector& what) {
     FID_TRY(auto seen, look(who, what));
-    auto out =
-        std::make_unique<StoreMetadataLook>(*store_, std::move(seen.rows), std::move(seen.version), seen.study_revision,
-                                            [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); });
+    auto out = std::make_unique<StoreMetadataLook>(
+        *store_, std::move(seen.rows), std::move(seen.version), seen.study_revision,
+        [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); }, seen.overlay);
     out->evidence = std::move(seen.evidence);
+    if (seen.overlay) out->overlay_sha256 = seen.overlay->sha256;
     return std::unique_ptr<MetadataLook>(std::move(out));
 }
 
 Result<std::unique_ptr<ValueLook>> Service::values(const Requester& who, const Selector& instance) {
     FID_TRY(auto seen, look(who, instance));
-    FID_TRY(auto opened, StoreValueLook::open(*store_, std::move(seen.rows.front()), seen.version.get(), seen.study_revision,
-                                              [this](const store::InstanceRow& row, const Error& error) { damaged(row, error); }));
+    FID_TRY(auto opened, StoreValueLook::open(
+                             *store_, std::move(seen.rows.front()), seen.version.get(), seen.study_revision,
+                             [this](const store::InstanceRow& row, const Error& error) { damaged(row, error); }, seen.overlay));
     opened->evidence = std::move(seen.evidence);
+    if (seen.overlay) opened->overlay_sha256 = seen.overlay->sha256;
     return std::unique_ptr<ValueLook>(std::move(opened));
 }
 
 Result<std::unique_ptr<ImageLook>> Service::images(const Requester& who, const Selector& what, bool only_one) {
     FID_TRY(auto seen, look(who, what));
     auto rows = image_rows(std::move(seen.rows), only_one);
-    auto out = std::make_unique<StoreImageLook>(*store_, std::move(rows), std::move(seen.version), seen.study_revision,
-                                                [this](const store::InstanceRow& row, const Error& error) { damaged(row, error); });
+    auto out = std::make_unique<StoreImageLook>(
+        *store_, std::move(rows), std::move(seen.version), seen.study_revision,
+        [this](const store::InstanceRow& row, const Error& error) { damaged(row, error); }, seen.overlay);
     out->evidence = std::move(seen.evidence);
+    if (seen.overlay) out->overlay_sha256 = seen.overlay->sha256;
     return std::unique_ptr<ImageLook>(std::move(out));
 }
 
@@ -601,6 +619,18 @@ Result<std::string> Service::describe_study(const Requester& who, std::string_vi
         }
         versions.push_back(std::move(shown));
     }
+    FID_TRY(const auto removed_rows, store_->index().list_removed(transaction, row.study_uid));
+    boost::json::array removed;
+    for (const auto& one : removed_rows) {
+        removed.push_back({{"sopInstanceUid", one.instance.sop_uid.text()},
+                           {"seriesInstanceUid", one.instance.series_uid.text()},
+                           {"sha256", to_hex(one.instance.object.sha256)},
+                           {"objectId", to_hex(one.instance.object.ref.id)},
+                           {"reason", one.reason},
+                           {"at", to_rfc3339(SystemTime(std::chrono::milliseconds(one.at_ms)))}});
+    }
+    FID_TRY(const auto holds, holds_of(transaction, *store_, row.study_uid));
+    if (!holds.empty()) out["holds"] = shown_holds(holds);
     FID_TRY(const auto instance_rows, store_->index().instances_of_study(transaction, row.study_uid));
     for (const auto& instance : instance_rows) {
         instances.push_back({{"sopInstanceUid", instance.sop_uid.text()},
@@ -612,6 +642,7 @@ Result<std::string> Service::describe_study(const Requester& who, std::string_vi
     }
     out["versions"] = std::move(versions);
     out["objects"] = std::move(instances);
+    out["removed"] = std::move(removed);
     return boost::json::serialize(out);
 }
 

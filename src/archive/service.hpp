@@ -11,6 +11,7 @@
 #include "archive/accounts.hpp"
 #include "archive/archive.hpp"
 #include "archive/consents.hpp"
+#include "archive/corrections.hpp"
 #include "archive/exams.hpp"
 #include "archive/facts.hpp"
 #include "archive/ingest.hpp"
@@ -82,6 +83,11 @@ public:
     Worklist& worklist() override { return *scheduled_work_; }
     Result<std::string> evidence(const Requester& who, const Selector& instance) override;
     Result<OpenedEmergency> break_glass(const Requester& who, std::string_view study_uid, const EmergencyGround& ground) override;
+    Result<Corrected> remove(const Requester& who, const Selector& what, const CorrectionGround& ground) override;
+    Result<Corrected> put_back(const Requester& who, const Selector& what, const CorrectionGround& ground) override;
+    Result<Corrected> correct_patient(const Requester& who, std::string_view study_uid, const PatientCorrection& right,
+                                      const CorrectionGround& ground) override;
+    Result<Corrected> take_correction_back(const Requester& who, std::string_view study_uid, const CorrectionGround& ground) override;
     Result<std::string> describe_study(const Requester& who, std::string_view study_uid) override;
     Health health() override;
     std::vector<Metric> metrics() override;
@@ -132,12 +138,30 @@ private:
         std::uint64_t study_revision = 0;
     };
     Result<Selected> select(const Selector& what);
+    // corrections.cpp
+    /// Decides and traces a correction, whether it then goes on or not. `check`: what must hold first.
+    Result<void> begin_correction(const Requester& who, const StudyIdentity& study, const Bytes32& object,
+                                  const std::function<Result<void>()>& check);
+    Result<void> check_holds(const Uid& study_uid);
+    Result<void> check_retention(const store::StudyRow& study);
+    /// What was corrected gets its version. Errors: none that undo it: it stands, and the version is made later.
+    Corrected end_correction(const Uid& study_uid, std::uint64_t instances);
+    Result<std::shared_ptr<const AppliedOverlay>> overlay_in_force(const Uid& study_uid);
+    Result<Corrected> put_in_force(const Requester& who, const StudyIdentity& study, evidence::Overlay overlay,
+                                   const dicom::Attributes& attributes);
+    /// The same question about another patient, who is to have the study, or to have had it.
+    Result<void> permit_for(const Requester& who, StudyIdentity study, const store::PatientRow& patient);
+    Result<evidence::PatientIdentity> patient_in_data_sets(const StudyIdentity& study);
+    Result<dicom::Attributes> patient_attributes_in_data_sets(const Uid& study_uid);
+    /// Instances that a rejection note names are removed from their studies, where `who` may.
+    Result<std::vector<std::string>> reject(const Requester& who, const RejectionNote& note);
     /// A look that was decided and traced: what is there, and the version that vouches for it.
     struct Seen {
         std::vector<store::InstanceRow> rows;
         std::shared_ptr<const CheckedVersion> version;  // null: none yet
         std::uint64_t study_revision = 0;
         std::optional<StudyEvidence> evidence;
+        std::shared_ptr<const AppliedOverlay> overlay;  // null: none is to be applied
     };
     Result<Seen> look(const Requester& who, const Selector& what);
     Result<StudyIdentity> identify(std::string_view study_uid);
@@ -190,7 +214,8 @@ private:
     std::string trust_text_;
     std::unique_ptr<store::Compactor> compactor_;
 
-    std::mutex backup_mutex_;  // one backup at a time
+    std::mutex backup_mutex_;       // one backup at a time
+    std::mutex corrections_mutex_;  // one correction at a time: each names the one before it
     /// The machine's clock was set while the archive ran.
     struct ClockJump {
         SystemTime at;

@@ -24,9 +24,9 @@ struct Option {
     std::string_view text;
 };
 
-const std::array<Option, 36>& options() {
+const std::array<Option, 37>& options() {
     using C = Configuration;
-    static const std::array<Option, 36> table{{
+    static const std::array<Option, 37> table{{
         {"site", "name", &C::site_name, "What people call this archive."},
         {"http", "listen", &C::http_listen, "Address and port of DICOMweb and the other web doors. Anything but loopback needs TLS."},
         {"http", "tls_certificate", &C::http_tls_certificate, "PEM file with the certificate chain; empty: no TLS (loopback only)."},
@@ -84,6 +84,8 @@ const std::array<Option, 36>& options() {
          "How fast at most that reads and writes, MiB/s, so that nobody waits for it."},
         {"store", "compact_every_s", NumberMember{&C::store_compact_every_s, 0, 86400},
          "How often it is looked for, s; 0: only when asked (fiducial compact)."},
+        {"store", "retention_days", NumberMember{&C::store_retention_days, 1, 36525},
+         "Days from the study date on before which nothing is removed for the reason that it need not be kept any longer."},
         {"log", "level", &C::log_level, "debug, info, warning or error."},
         {"log", "file", &C::log_file, "A file that gets the log lines too; empty: standard error only."},
     }};

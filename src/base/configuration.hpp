@@ -51,6 +51,7 @@ struct Configuration {
     std::int64_t store_compact_dead_percent = 30;
     std::int64_t store_compact_mib_per_s = 32;
     std::int64_t store_compact_every_s = 600;
+    std::int64_t store_retention_days = 3653;
     std::vector<std::string> index_extra_attributes;
 
     std::string log_level = "info";

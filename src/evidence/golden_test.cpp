@@ -10,6 +10,7 @@
 #include "crypto/merkle.hpp"
 #include "evidence/evidence_test_support.hpp"
 #include "evidence/manifest.hpp"
+#include "evidence/overlay.hpp"
 #include "evidence/verifier.hpp"
 
 namespace fiducial::evidence {
@@ -145,6 +146,35 @@ TEST(Golden, Manifests) {
     const auto bare = Manifest::decode(second).value();
     EXPECT_FALSE(bare.patient);
     EXPECT_EQ(bare.encode().value(), second);
+}
+
+TEST(Golden, AManifestOfAnEmptiedStudy) {
+    const Bytes bytes = bytes_of(vectors().at("manifests").as_array().at(2));
+    const auto m = Manifest::decode(bytes).value();
+    EXPECT_EQ(m.encode().value(), bytes);
+    EXPECT_EQ(m.reasons, kReasonRemoved);
+    EXPECT_TRUE(m.instances.empty());
+}
+
+TEST(Golden, Overlay) {
+    const auto& vector = vectors().at("overlay").as_object();
+    const Bytes bytes = bytes_of(vector.at("bytes"));
+    const auto key = crypto::Secret::copy_of(bytes_of(vector.at("key")));
+    auto overlay = Overlay::decode(bytes).value();
+    EXPECT_EQ(overlay.encode().value(), bytes);
+    EXPECT_TRUE(overlay.check_signature(crypto::address_of(key).value()));
+    EXPECT_EQ(overlay.previous, named_hash("overlay before"));
+    EXPECT_EQ(overlay.person, named_hash("ada"));
+    EXPECT_EQ(overlay.at_ms, 1795377600123u);
+    EXPECT_EQ(overlay.patient_in_data_sets.patient_id.value, "\xD0\x96-7");
+    EXPECT_EQ(overlay.patient.patient_id.value, "4711");
+    ASSERT_EQ(overlay.edits.size(), 4u);
+    EXPECT_EQ(overlay.edits[0], (Overlay::Edit{0x00100010, "PN", "M\xC3\xBCller^Eva"}));
+    EXPECT_EQ(overlay.edits[2].value, "");
+    EXPECT_FALSE(overlay.edits[3].value);
+    overlay.signature = {};
+    ASSERT_TRUE(overlay.sign(key));
+    EXPECT_EQ(overlay.encode().value(), bytes) << "signatures are deterministic";
 }
 
 TEST(Golden, TrustFiles) {

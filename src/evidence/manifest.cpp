@@ -19,7 +19,7 @@ Result<void> check(const Manifest& m) {
         return bad("reasons are none, unknown or erased");
     if (m.patient && (bad_text(m.patient->issuer) || bad_text(m.patient->patient_id)))
         return bad("a patient's identifier is too long or not UTF-8");
-    if (m.instances.empty()) return bad("no instances");
+    if (m.instances.empty() && (m.reasons & kReasonRemoved) == 0) return bad("no instances, and none removed");
     for (std::size_t i = 0; i < m.instances.size(); ++i) {
         const auto& instance = m.instances[i];
         const auto bad_instance = [&](std::string_view what) { return bad(std::string(what) + " in instance " + std::to_string(i)); };

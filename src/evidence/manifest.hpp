@@ -42,7 +42,7 @@ struct Manifest {
     std::uint64_t version = 1;
     Hash previous{};  // record hash of the version before; zeros for version 1
     std::uint16_t reasons = kReasonNew;
-    std::optional<PatientIdentity> patient;
+    std::optional<PatientIdentity> patient;   // whose it is: after a correction not whom the data sets name
     Uid linked_study;                         // the study that this one replaces after a correction of its UID; else empty
     std::vector<ManifestInstance> instances;  // strictly ascending by SOP Instance UID bytes
 

@@ -130,7 +130,6 @@ Result<Hash> uploads_hash(const StudySecrets& secrets, std::span<const Upload> u
 }
 
 Result<StudyTree> study_tree(const StudySecrets& secrets, std::span<const InstanceBody> bodies) {
-    if (bodies.empty()) return fail(ErrorCode::invalid_argument, "a study version without instances has no tree");
     if (bodies.size() > 0xFFFFFFFFu) return fail(ErrorCode::limit_exceeded, "a study version of more than 2^32-1 instances");
     StudyTree tree;
     tree.leaves.reserve(bodies.size());
@@ -192,9 +191,11 @@ Result<void> check_record(const StudyRecord& record) {
     if (record.reasons == 0 || (record.reasons & ~kAllReasons) != 0)
         return bad("reasons " + std::to_string(record.reasons) + " are none or unknown");
     const bool erased = (record.reasons & kReasonErased) != 0;
-    if (erased != (record.count == 0)) return bad("count is 0 exactly when the study is erased");
-    if (erased != (record.root == crypto::merkle_empty_root()))
-        return bad("the root is that of no leaves exactly when the study is erased");
+    const bool may_be_empty = erased || (record.reasons & kReasonRemoved) != 0;
+    if ((record.count == 0 && !may_be_empty) || (erased && record.count != 0))
+        return bad("count is 0 exactly when the study is erased, or all of it was removed");
+    if ((record.count == 0) != (record.root == crypto::merkle_empty_root()))
+        return bad("the root is that of no leaves exactly when count is 0");
     if (erased != (record.meta == kZero32)) return bad("`meta` is zero exactly when the study is erased");
     return {};
 }

@@ -79,7 +79,7 @@ struct StudyTree {
     std::uint32_t count = 0;
 };
 /// Requires: bodies strictly ascending by the bytes of their SOP Instance UID.
-/// Errors: invalid_argument when they are not, or there are none; limit_exceeded beyond 2^32-1.
+/// Errors: invalid_argument when they are not; limit_exceeded beyond 2^32-1.
 Result<StudyTree> study_tree(const StudySecrets& secrets, std::span<const InstanceBody> bodies);
 
 /// Why a version was made. A version may have several reasons.
@@ -117,8 +117,8 @@ struct StudyRecord {
     Hash hash() const;
     bool operator==(const StudyRecord&) const = default;
 };
-/// Whether the fields fit together: version ≥ 1; previous zero exactly for version 1; erased exactly with count 0, the root
-/// of no leaves and meta zero; reasons known and not none. Errors: malformed, naming the field.
+/// Whether the fields fit together: version ≥ 1; previous zero exactly for version 1; count 0 with the root of no leaves, and only when
+/// erased or removed; erased exactly with meta zero; reasons known and not none. Errors: malformed, naming the field.
 Result<void> check_record(const StudyRecord& record);
 /// The last version of a study that is erased: signed before its secrets are destroyed.
 StudyRecord erasure_record(const StudyRecord& last);

@@ -139,6 +139,9 @@ TEST(StudyRecord, FieldsMustFitTogether) {
     EXPECT_TRUE(refused([](auto& r) { r.count = 0; }));
     EXPECT_TRUE(refused([](auto& r) { r.root = crypto::merkle_empty_root(); }));
     EXPECT_TRUE(refused([](auto& r) { r.meta = kZero32; }));
+    EXPECT_TRUE(refused([](auto& r) { r.count = 0, r.root = crypto::merkle_empty_root(); }));
+    EXPECT_FALSE(refused([](auto& r) { r.count = 0, r.root = crypto::merkle_empty_root(), r.reasons = kReasonRemoved; }));
+    EXPECT_TRUE(refused([](auto& r) { r.reasons = kReasonRemoved | kReasonErased; }));
 }
 
 TEST(StudyRecord, ErasureCarriesThePatientAndNothingElse) {

@@ -128,6 +128,7 @@ std::string Call::base_url() const {
 }
 
 void Call::say_evidence(const archive::Look& look, bool transcoded) {
+    if (look.overlay_sha256 != kZero32) response.set_header("Fiducial-Correction", "overlay=" + to_hex(look.overlay_sha256));
     std::string text;
     if (look.evidence) {
         const auto& evidence = *look.evidence;

@@ -125,6 +125,23 @@ public:
         if (ground.text.empty()) return fail(ErrorCode::invalid_argument, "say in words why");
         return archive::OpenedEmergency{1'800'000'000, true};
     }
+    Result<archive::Corrected> remove(const archive::Requester&, const archive::Selector& what,
+                                      const archive::CorrectionGround& ground) override {
+        removals.push_back(what.study_uid + " " + what.series_uid + " " + what.sop_uid + " " + ground.reason + ": " + ground.text);
+        return archive::Corrected{1, 2, {}};
+    }
+    Result<archive::Corrected> put_back(const archive::Requester&, const archive::Selector&, const archive::CorrectionGround&) override {
+        return archive::Corrected{1, 3, {}};
+    }
+    Result<archive::Corrected> correct_patient(const archive::Requester&, std::string_view, const archive::PatientCorrection& right,
+                                               const archive::CorrectionGround&) override {
+        return archive::Corrected{1, 2, {"now of " + right.patient_id.value}};
+    }
+    Result<archive::Corrected> take_correction_back(const archive::Requester&, std::string_view,
+                                                    const archive::CorrectionGround&) override {
+        return fail(ErrorCode::not_found, "nothing is corrected");
+    }
+    std::vector<std::string> removals;
     Result<std::string> describe_study(const archive::Requester&, std::string_view study_uid) override {
         return "{\"study\":\"" + std::string(study_uid) + "\"}";
     }
@@ -532,9 +549,9 @@ TEST_F(BrowserTest, PagesRunOurScriptsOnlyAndStandInNoFrame) {
 
 TEST_F(HttpGatewayTest, Rfc9110UnknownPathsMethodsAndUids) {
     EXPECT_EQ(code_of(get("/nothing/here")), "not_found");
-    const auto method = ask("DELETE", "/studies/1.2");
+    const auto method = ask("PUT", "/studies/1.2");
     EXPECT_EQ(method.status, 405u);
-    EXPECT_EQ(method.headers.find("Allow").value_or(""), "GET, HEAD, POST");
+    EXPECT_EQ(method.headers.find("Allow").value_or(""), "GET, HEAD, POST, DELETE");
     const auto uid = get("/studies/not-a-uid");
     EXPECT_EQ(uid.status, 400u);
     EXPECT_EQ(code_of(uid), "malformed");
@@ -650,6 +667,24 @@ TEST_F(HttpGatewayTest, TheGlassIsBrokenWithAGround) {
     EXPECT_EQ(open("/studies/1.2/emergency", R"({"reason":"other"})").status, 400u);
     for (const char* body : {"", "x", "[]", "{}", R"({"reason":1})"}) EXPECT_EQ(open("/studies/1.2/emergency", body).status, 400u) << body;
     EXPECT_EQ(open("/studies/1.2/emergency", std::string(5000, ' ').c_str()).status, 413u);
+}
+
+TEST_F(HttpGatewayTest, WhatIsTakenOutSaysWhyInTheBodyOrTheHeader) {
+    const auto removed = ask("DELETE", "/studies/1.2/series/1.2.1", {}, R"({"reason":"quality","text":"blurred"})");
+    EXPECT_EQ(removed.status, 200u);
+    EXPECT_EQ(removed.body, R"({"instances":1,"version":2,"remarks":[]})");
+    net::HeaderFields headers;
+    headers.add("Fiducial-Reason", "worklist: wrong entry: the next one");
+    EXPECT_EQ(ask("DELETE", "/studies/1.2/series/1.2.1/instances/1.2.1.1", std::move(headers)).status, 200u);
+    EXPECT_EQ(archive_.removals,
+              (std::vector<std::string>{"1.2 1.2.1  quality: blurred", "1.2 1.2.1 1.2.1.1 worklist: wrong entry: the next one"}));
+    for (const char* body : {"", "x", "[]"}) EXPECT_EQ(ask("DELETE", "/studies/1.2", {}, body).status, 400u) << body;
+    EXPECT_EQ(ask("DELETE", "/studies/1.2", {}, std::string(20'000, ' ')).status, 413u);
+    EXPECT_EQ(ask("POST", "/studies/1.2/put-back", {}, R"({"text":"it was right"})").status, 200u);
+    const auto corrected = ask("PUT", "/studies/1.2/patient", {}, R"({"patientId":"4711","text":"the line above"})");
+    EXPECT_EQ(corrected.body, R"({"instances":1,"version":2,"remarks":["now of 4711"]})");
+    EXPECT_EQ(ask("DELETE", "/studies/1.2/patient", {}, R"({"text":"again"})").status, 404u);
+    EXPECT_EQ(archive_.removals.size(), 2u);
 }
 
 TEST_F(HttpGatewayTest, CorruptionFoundOnTheWayBreaksTheAnswer) {

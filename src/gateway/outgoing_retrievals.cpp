@@ -87,8 +87,10 @@ std::optional<dimse::OutgoingObject> OutgoingRetrievals::next() {
         object.error = Error{ErrorCode::internal, "a retrieval ends before its last instance"};
     else if (object.sop_class.empty())
         object.error = Error{ErrorCode::unsupported, "it has no SOP class, without which it cannot be sent"};
-    else
+    else {
+        object.size = (*opened)->data_set_size;  // that of a corrected one is not listed
         retrieval.skip((*opened)->prefix_size);
+    }
     return object;
 }
 

@@ -62,6 +62,16 @@ constexpr Route kRoutes[] = {
     // An emergency is opened first, and looked at with "Fiducial-Purpose: emergency"
     {"POST", "/studies/{uid}/emergency", Access::person, serve_break_glass},
 
+    // What is taken out of a study, and whose it is
+    {"DELETE", "/studies/{uid}", Access::person, serve_remove_study},
+    {"DELETE", "/studies/{uid}/series/{uid}", Access::person, serve_remove_series},
+    {"DELETE", "/studies/{uid}/series/{uid}/instances/{uid}", Access::person, serve_remove_instance},
+    {"POST", "/studies/{uid}/put-back", Access::person, serve_put_back_study},
+    {"POST", "/studies/{uid}/series/{uid}/put-back", Access::person, serve_put_back_series},
+    {"POST", "/studies/{uid}/series/{uid}/instances/{uid}/put-back", Access::person, serve_put_back_instance},
+    {"PUT", "/studies/{uid}/patient", Access::person, serve_correct_patient},
+    {"DELETE", "/studies/{uid}/patient", Access::person, serve_take_correction_back},
+
     // What is to be done at the modalities
     {"GET", "/worklist", Access::person, serve_worklist},
     {"POST", "/worklist", Access::person, serve_schedule},

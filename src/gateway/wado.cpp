@@ -295,6 +295,7 @@ net::Task<Result<void>> give(Call& call, archive::Selector what, Acceptable acce
 }
 
 net::Task<Result<void>> serve_retrieve(Call& call, archive::Selector what) {
+    what.original = call.request.target().query_value("original") == "true";
     auto acceptable = negotiate(call.request, what.level);
     if (!acceptable) co_return co_await call.refuse(acceptable.error(), acceptable.error().code == ErrorCode::unsupported ? 406 : 400);
     co_return co_await give(call, std::move(what), *std::move(acceptable));

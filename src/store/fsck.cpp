@@ -252,6 +252,37 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
     return report;
 }
 
+// A correction that is lost is in force all the same: nothing of its study is served until it is there again.
+Result<void> Store::miss_corrections(database::Transaction& transaction, const StoredObject& manifest, const evidence::Manifest& listed) {
+    std::set<Hash> wanted;
+    for (const auto& instance : listed.instances) wanted.insert(instance.overlay_sha256);
+    wanted.erase(kZero32);
+    if (wanted.empty()) return {};
+    FID_TRY(const auto there, index_->objects_of_study(transaction, listed.study_instance_uid, ObjectKind::overlay));
+    for (const auto& row : there) wanted.erase(row.sha256);
+    for (const auto& sha256 : wanted) {
+        StoredObject object;
+        object.ref.id = crypto::sha256({manifest.ref.id, sha256});
+        object.ref.slot = manifest.ref.slot;
+        object.sha256 = sha256;
+        auto& d = object.description;
+        d.kind = ObjectKind::overlay;
+        d.study_uid = listed.study_instance_uid;
+        d.arrival_ms = manifest.description.arrival_ms;
+        d.patient_slot = manifest.description.patient_slot;
+        if (listed.patient) {
+            d.patient_id = listed.patient->patient_id;
+            d.issuer = listed.patient->issuer;
+        }
+        FID_CHECK(index_->insert(transaction, {&object, 1}, 0));
+        for (const auto state : {ObjectState::current, ObjectState::quarantined}) {
+            FID_CHECK(index_->apply(transaction,
+                                    {object.ref.id, manifest.ref.slot, state, d.arrival_ms, "lost with the segment that held it"}, &d));
+        }
+    }
+    return {};
+}
+
 // Done where the manifest stands among the records: what came later is judged by what stood there then.
 Result<void> Store::miss_what_is_lost(database::Transaction& transaction, const StoredObject& manifest, std::vector<std::string>& faults) {
     const auto read = [&]() -> Result<evidence::Manifest> {
@@ -265,6 +296,7 @@ Result<void> Store::miss_what_is_lost(database::Transaction& transaction, const 
         faults.push_back("a manifest of study " + manifest.description.study_uid.text() + " is not readable: " + listed.error().message);
         return {};
     }
+    FID_CHECK(miss_corrections(transaction, manifest, *listed));
     for (const auto& instance : listed->instances) {
         FID_TRY(const auto known, index_->find_all_instances(transaction, instance.sop_instance_uid));
         if (std::any_of(known.begin(), known.end(), [&](const InstanceRow& row) { return row.object.sha256 == instance.sha256; })) continue;
@@ -346,8 +378,9 @@ Result<std::uint64_t> Store::rebuild_index(bool force, const std::function<void(
         for (const auto& one : manifests) faults.push_back("the manifest of " + one + " is lost");
         FID_TRY(const auto quarantined, index_->list_quarantined(t));
         for (const auto& row : quarantined) {
-            if (is_lost(row.object))
-                faults.push_back("instance " + row.sop_uid.text() + " of study " + row.object.study_uid.text() + " is lost");
+            if (!is_lost(row.object)) continue;
+            const auto what = row.object.kind == ObjectKind::overlay ? "the correction" : "instance " + row.sop_uid.text();
+            faults.push_back(what + " of study " + row.object.study_uid.text() + " is lost");
         }
         for (const auto& fault : faults) log::error("store", fault);
         if (!faults.empty() && !force) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/hex.hpp"
+#include "base/log.hpp"
 #include "crypto/hash.hpp"
 #include "store/impl/convert.hpp"
 
@@ -28,10 +29,22 @@ dicom::Attributes of_level(const dicom::Attributes& attributes, QueryLevel level
     return out;
 }
 
+void describe_patient(PatientColumns& patient, const dicom::Attributes& attributes) {
+    patient.name = attributes.first(tags::kPatientName);
+    patient.name_normal = dicom::normalise_person_name(patient.name);
+    patient.birth_date = dicom::normalise_date(attributes.first(tags::kPatientBirthDate)).value_or("");
+    patient.sex = attributes.first(tags::kPatientSex);
+    patient.attributes = attributes_text(attributes);
+}
+
 std::string parts_text(std::span<const SegmentPart> parts) {
     std::string text;
     for (const auto& part : parts) text += (text.empty() ? "" : " ") + std::to_string(part.segment) + ":" + std::to_string(part.bytes);
     return text;
+}
+
+bool is_one_patient(std::string_view id, std::string_view issuer, std::string_view other_id, std::string_view other_issuer) {
+    return !id.empty() && id == other_id && (issuer == other_issuer || issuer.empty() || other_issuer.empty());
 }
 
 long long number_of(const std::string& text) {
@@ -43,12 +56,15 @@ long long number_of(const std::string& text) {
 // One call of Index::insert or apply: rows that several objects share are read and written once.
 class Insertion {
 public:
-    Insertion(database::Transaction& transaction, const crypto::Secret& row_key, ShredStore& secrets, std::uint64_t now_ms)
-        : transaction_(transaction), row_key_(row_key), secrets_(secrets), now_ms_(now_ms) {}
+    Insertion(database::Transaction& transaction, const crypto::Secret& row_key, ShredStore& secrets, std::uint64_t now_ms,
+              const Index::ReadOverlay& read_overlay)
+        : transaction_(transaction), row_key_(row_key), secrets_(secrets), now_ms_(now_ms), read_overlay_(read_overlay) {}
 
     Result<void> insert(StoredObject& object);
     Result<void> accept(ObjectColumns& object, const ObjectDescription& description);
     Result<void> withdraw(const ObjectColumns& object);
+    Result<void> remove(const ObjectColumns& object);
+    Result<void> correct(ObjectColumns& overlay, const ObjectDescription& description);
     Result<StudyColumns*> study(const Uid& study_uid, std::optional<Slot> slot);
     Result<PatientColumns> patient(const ObjectDescription& d);
     Result<void> touch(StudyColumns& study, std::uint64_t at_ms) {
@@ -70,6 +86,7 @@ private:
         std::optional<InstanceAndObject> replaced;
     };
     Result<bool> is_same_patient(const StudyColumns& study, const PatientColumns& patient);
+    Result<bool> is_corrected_away(const StudyColumns& study, const PatientColumns& patient);
     Result<Verdict> judge(const StoredObject& object, const StudyColumns& study, const PatientColumns& patient);
     Result<void> supersede(InstanceAndObject& former);
     Result<void> make_current(StudyColumns& study, const PatientColumns& patient, const ObjectDescription& d, InstanceColumns& instance,
@@ -81,6 +98,7 @@ private:
     const crypto::Secret& row_key_;
     ShredStore& secrets_;
     std::uint64_t now_ms_;
+    const Index::ReadOverlay& read_overlay_;
     std::map<std::string, std::unique_ptr<StudyColumns>> studies_;
     std::map<long long, StudyColumns*> by_id_;
     std::set<long long> changed_;
@@ -161,8 +179,24 @@ InstanceColumns Insertion::instance_columns(const ObjectDescription& d, const st
 Result<bool> Insertion::is_same_patient(const StudyColumns& study, const PatientColumns& patient) {
     if (study.patient == 0 || study.patient == patient.id) return true;
     FID_TRY(const auto known, select_row<PatientColumns>(transaction_, row_key_, "WHERE t.id = :id", {std::to_string(study.patient)}));
-    return known && !patient.patient_id.empty() && known->patient_id == patient.patient_id &&
-           (known->issuer.empty() || patient.issuer.empty());
+    if (known && is_one_patient(known->patient_id, known->issuer, patient.patient_id, patient.issuer)) return true;
+    return is_corrected_away(study, patient);
+}
+
+/// Whether it is the patient that the study's data sets name, and that a correction says is another: more of the study may still come so.
+Result<bool> Insertion::is_corrected_away(const StudyColumns& study, const PatientColumns& patient) {
+    FID_TRY(const auto overlay, select_overlay(transaction_, row_key_, study.id));
+    if (!overlay || !read_overlay_) return false;
+    FID_TRY(const auto row, object_row(*overlay, {}));
+    const auto read = read_overlay_(row.ref);
+    if (!read) {  // what comes is then set aside, and nothing else hindered
+        log::error("store", "a correction cannot be read", {{"study", study.study_uid}, {"why", read.error().message}});
+        return false;
+    }
+    const auto& named = read->patient_in_data_sets;
+    if (named.patient_id.value.empty())
+        return patient.patient_key == patient_key_text(named.patient_id.value, named.issuer.value, study.study_uid);
+    return is_one_patient(named.patient_id.value, named.issuer.value, patient.patient_id, patient.issuer);
 }
 
 Result<Insertion::Verdict> Insertion::judge(const StoredObject& object, const StudyColumns& study, const PatientColumns& patient) {
@@ -183,6 +217,14 @@ Result<Insertion::Verdict> Insertion::judge(const StoredObject& object, const St
         return verdict;
     };
     if (standing.empty()) {
+        FID_TRY(const auto apart, select_instances(transaction_, row_key_, "WHERE i.sop_uid = :uid AND i.is_current = 0",
+                                                   {object.description.sop_uid.text()}));
+        for (const auto& other : apart) {
+            if (other.object.state != number(ObjectState::removed) || other.object.sha256 != to_hex(object.sha256)) continue;
+            verdict.admission = Admission::duplicate;  // it stays removed
+            verdict.state = ObjectState::duplicate;
+            return verdict;
+        }
         if (!same_patient) return set_aside("another patient than the study's");
         return verdict;
     }
@@ -259,14 +301,11 @@ Result<void> Insertion::make_current(StudyColumns& study, const PatientColumns& 
     }
     if (study.patient == patient.id) {
         auto& known = patients_.at(patient.patient_key);
-        const auto attributes = attributes_text(of_level(d.attributes, QueryLevel::patient));
+        const auto attributes = of_level(d.attributes, QueryLevel::patient);
         // A name is never lost to an instance without one.
-        if (known.attributes != attributes && (known.attributes.empty() || !d.attributes.first(tags::kPatientName).empty())) {
-            known.name = d.attributes.first(tags::kPatientName);
-            known.name_normal = dicom::normalise_person_name(known.name);
-            known.birth_date = dicom::normalise_date(d.attributes.first(tags::kPatientBirthDate)).value_or("");
-            known.sex = d.attributes.first(tags::kPatientSex);
-            known.attributes = attributes;
+        if (known.attributes != attributes_text(attributes) &&
+            (known.attributes.empty() || !d.attributes.first(tags::kPatientName).empty())) {
+            describe_patient(known, attributes);
             FID_CHECK(update_row(transaction_, row_key_, known));
         }
     }
@@ -313,6 +352,7 @@ Result<void> Insertion::insert(StoredObject& object) {
     c.source = d.source.value;
     if (d.kind != ObjectKind::instance) {
         object.admission = Admission::stored;
+        if (d.kind == ObjectKind::overlay) c.state = number(ObjectState::set_aside);  // until it is accepted
         return insert_row(transaction_, row_key_, c);
     }
     FID_TRY(const auto patient, this->patient(d));
@@ -371,6 +411,50 @@ Result<void> Insertion::withdraw(const ObjectColumns& object) {
     return touch(*study, now_ms_);
 }
 
+// An instance leaves its study, and its series the lists where it was the last one. (For what is no instance the state says it all.)
+Result<void> Insertion::remove(const ObjectColumns& object) {
+    FID_TRY(auto instance,
+            select_row<InstanceColumns>(transaction_, row_key_, "WHERE t.object_id = :id AND t.is_current = 1", {object.object_id}));
+    if (!instance) return {};
+    instance->is_current = 0;
+    FID_CHECK(update_row(transaction_, row_key_, *instance));
+    const std::vector<std::string> of_series{std::to_string(instance->study), instance->series_uid};
+    FID_TRY(const auto left,
+            select_row<InstanceColumns>(transaction_, row_key_,
+                                        "WHERE t.study = :study AND t.series_uid = :uid AND t.is_current = 1 LIMIT 1", of_series));
+    if (!left) {
+        FID_TRY(const auto series,
+                select_row<SeriesColumns>(transaction_, row_key_, "WHERE t.study = :study AND t.series_uid = :uid", of_series));
+        if (series) FID_CHECK(execute(transaction_, "DELETE FROM series WHERE id = " + std::to_string(series->id)));
+    }
+    FID_TRY(auto* study, study_by_id(instance->study));
+    mark_broken_chain(*study);
+    return touch(*study, now_ms_);
+}
+
+// A correction comes into force in the place of the one before it: the study is its patient's.
+Result<void> Insertion::correct(ObjectColumns& overlay, const ObjectDescription& d) {
+    FID_TRY(auto* study, study_by_id(overlay.study));
+    FID_TRY(auto former, select_overlay(transaction_, row_key_, overlay.study));
+    if (former) {
+        (former->state == number(ObjectState::quarantined) ? former->state_before : former->state) = number(ObjectState::superseded);
+        FID_CHECK(update_row(transaction_, row_key_, *former));
+    }
+    FID_TRY(const auto patient, this->patient(d));
+    auto& known = patients_.at(patient.patient_key);
+    dicom::Attributes attributes;
+    FID_CHECK(add_attributes(attributes, known.attributes));
+    for (const auto& [tag, values] : d.attributes) attributes.set(tag, values);
+    if (const auto text = attributes_text(attributes); text != known.attributes) {
+        describe_patient(known, attributes);
+        FID_CHECK(update_row(transaction_, row_key_, known));
+    }
+    study->patient = patient.id;
+    overlay.state = number(ObjectState::current);
+    FID_CHECK(update_row(transaction_, row_key_, overlay));
+    return touch(*study, now_ms_);
+}
+
 Result<void> Insertion::finish() {
     for (const auto id : rechain_) {
         FID_TRY(auto* study, study_by_id(id));
@@ -412,14 +496,14 @@ dicom::Attributes Index::keep_indexed(const dicom::Attributes& attributes) const
 
 Result<Slot> Index::study_slot(database::Transaction& transaction, const Uid& study_uid) {
     if (study_uid.empty()) return fail(ErrorCode::invalid_argument, "an object without a Study Instance UID");
-    Insertion insertion(transaction, row_key_, *secrets_, 0);
+    Insertion insertion(transaction, row_key_, *secrets_, 0, read_overlay_);
     FID_TRY(const auto* study, insertion.study(study_uid, std::nullopt));
     return static_cast<Slot>(study->slot);
 }
 
 Result<Slot> Index::patient_slot(database::Transaction& transaction, const PatientText& patient_id, const PatientText& issuer,
                                  const Uid& study_uid, std::optional<Slot> known) {
-    Insertion insertion(transaction, row_key_, *secrets_, 0);
+    Insertion insertion(transaction, row_key_, *secrets_, 0, read_overlay_);
     ObjectDescription d;
     d.patient_id = patient_id;
     d.issuer = issuer;
@@ -430,7 +514,7 @@ Result<Slot> Index::patient_slot(database::Transaction& transaction, const Patie
 }
 
 Result<void> Index::insert(database::Transaction& transaction, std::span<StoredObject> objects, std::uint64_t now_ms) {
-    Insertion insertion(transaction, row_key_, *secrets_, now_ms);
+    Insertion insertion(transaction, row_key_, *secrets_, now_ms, read_overlay_);
     for (auto& object : objects) FID_CHECK(insertion.insert(object));
     return insertion.finish();
 }
@@ -442,7 +526,7 @@ Result<void> Index::apply(database::Transaction& transaction, const Mark& mark, 
     const bool leaves_quarantine =
         before == ObjectState::quarantined && mark.state != ObjectState::torn && mark.state != ObjectState::discarded;
     if (before == mark.state || (!leaves_quarantine && !may_become(before, mark.state))) return {};
-    Insertion insertion(transaction, row_key_, *secrets_, mark.at_ms);
+    Insertion insertion(transaction, row_key_, *secrets_, mark.at_ms, read_overlay_);
     object->reason = mark.reason;
     object->state_ms = static_cast<long long>(mark.at_ms);
     if (leaves_quarantine) {
@@ -452,12 +536,14 @@ Result<void> Index::apply(database::Transaction& transaction, const Mark& mark, 
     object->state_before = number(before);
     if (mark.state == ObjectState::current) {
         if (description == nullptr) return fail(ErrorCode::internal, "an object is accepted without its description");
-        FID_CHECK(insertion.accept(*object, *description));
+        const bool is_overlay = object->kind == static_cast<long long>(ObjectKind::overlay);
+        FID_CHECK(is_overlay ? insertion.correct(*object, *description) : insertion.accept(*object, *description));
         return insertion.finish();
     }
     object->state = number(mark.state);
     FID_CHECK(update_row(transaction, row_key_, *object));
     if (mark.state == ObjectState::torn) FID_CHECK(insertion.withdraw(*object));
+    if (mark.state == ObjectState::removed) FID_CHECK(insertion.remove(*object));
     return insertion.finish();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "database/database.hpp"
 #include "dicom/attributes.hpp"
 #include "dicom/matching.hpp"
+#include "evidence/overlay.hpp"
 #include "evidence/study_record.hpp"
 #include "store/keyring.hpp"
 #include "store/shred_store.hpp"
@@ -77,12 +79,15 @@ struct InstanceRow {
     Uid study_uid, series_uid, sop_uid, sop_class_uid, transfer_syntax_uid;
     std::string number;  // Instance Number, as text
     std::uint64_t rows = 0, columns = 0, frames = 0;
+    Hash overlay_sha256{};         // of the correction in force; zeros: none. Not in lists
     dicom::Attributes attributes;  // in lists: the indexed ones of this level
 };
 
+/// What is kept apart from its study: set aside, or removed from it.
 struct SetAsideRow {
     InstanceRow instance;
     std::string reason;
+    std::uint64_t at_ms = 0;  // when it was removed
 };
 
 struct QuarantineRow {
@@ -121,6 +126,9 @@ struct IndexCounts {
 class Index {
 public:
     Index(const Keyring& keyring, ShredStore& secrets, std::vector<dicom::Tag> extra_attributes = {});
+    /// How a correction is read, to know for whom else its study was taken. Without it: for nobody.
+    using ReadOverlay = std::function<Result<evidence::Overlay>(const ObjectRef& ref)>;
+    void set_overlay_reader(ReadOverlay read) { read_overlay_ = std::move(read); }
 
     /// The slot of a study's secrets, allocated where the study is new. Races end with one slot.
     Result<Slot> study_slot(database::Transaction& transaction, const Uid& study_uid);
@@ -131,8 +139,8 @@ public:
     /// The slot of a patient's secret, allocated where the patient is new.
     Result<Slot> patient_slot(database::Transaction& transaction, const PatientText& patient_id, const PatientText& issuer,
                               const Uid& study_uid, std::optional<Slot> known = {});
-    /// `description` is wanted when an object that was set aside is accepted. Marks on unknown objects, and those that make no sense
-    /// for what the object is by now (blocks may be looked at again), are let pass.
+    /// `description` is wanted when an object that was set aside or removed becomes current. Marks on unknown objects, and those that make
+    /// no sense for what the object is by now (blocks may be looked at again), are let pass.
     Result<void> apply(database::Transaction& transaction, const Mark& mark, const ObjectDescription* description);
     /// How far the segments are indexed; all zeros where nothing is.
     struct Known {
@@ -148,8 +156,15 @@ public:
     Result<std::optional<InstanceRow>> find_instance_of(database::Transaction& transaction, const ObjectId& object) const;
     Result<std::optional<ObjectRow>> find_object(database::Transaction& transaction, const ObjectId& object) const;
     Result<std::optional<StudyRow>> find_study(database::Transaction& transaction, const Uid& study_uid) const;
+    /// study_uid: whose patient it is where there is no Patient ID.
     Result<std::optional<PatientRow>> find_patient(database::Transaction& transaction, const PatientText& patient_id,
-                                                   const PatientText& issuer) const;
+                                                   const PatientText& issuer, const Uid& study_uid = {}) const;
+    /// Whoever has this Patient ID, of whichever issuer.
+    Result<std::vector<PatientRow>> patients_with_id(database::Transaction& transaction, const PatientText& patient_id) const;
+    /// Indexed attributes of the patient level, as they came last.
+    Result<dicom::Attributes> attributes_of_patient(database::Transaction& transaction, std::int64_t patient) const;
+    /// The correction in force, be it in quarantine.
+    Result<std::optional<ObjectRow>> overlay_of_study(database::Transaction& transaction, const Uid& study_uid) const;
 
     /// Current instances, ascending by SOP Instance UID bytes. Errors: corrupt also when one is missing or was put back.
     Result<std::vector<InstanceRow>> instances_of_study(database::Transaction& transaction, const Uid& study_uid) const;
@@ -174,6 +189,10 @@ public:
                                                     const dicom::Criteria& criteria) const;
     Result<std::vector<SetAsideRow>> list_set_aside(database::Transaction& transaction, const std::string& after_object_id,
                                                     std::uint32_t limit) const;
+    /// Instances that were taken out of a study, by SOP Instance UID.
+    Result<std::vector<SetAsideRow>> list_removed(database::Transaction& transaction, const Uid& study_uid) const;
+    /// Holds in force, of all studies.
+    Result<std::vector<ObjectRow>> list_holds(database::Transaction& transaction) const;
     Result<std::vector<QuarantineRow>> list_quarantined(database::Transaction& transaction) const;
     /// All objects, ascending by id. For fsck and export.
     Result<std::vector<ObjectRow>> list_objects(database::Transaction& transaction, const std::string& after_object_id,
@@ -232,6 +251,7 @@ private:
     crypto::Secret row_key_;
     ShredStore* secrets_;
     std::vector<dicom::Tag> extra_;
+    ReadOverlay read_overlay_;
 };
 
 }  // namespace fiducial::store

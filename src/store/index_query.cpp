@@ -24,15 +24,29 @@ Result<Uid> study_uid_of(database::Transaction& transaction, const crypto::Secre
     return uid_of(row->study_uid);
 }
 
+/// Of the correction in force; zeros: none.
+Result<Hash> overlay_hash(database::Transaction& transaction, const crypto::Secret& row_key, long long study) {
+    FID_TRY(const auto overlay, select_overlay(transaction, row_key, study));
+    if (!overlay) return Hash{};
+    return hash_of(overlay->sha256, "overlay");
+}
+
 Result<std::vector<InstanceRow>> with_study_uids(database::Transaction& transaction, const crypto::Secret& row_key,
                                                  const std::vector<InstanceAndObject>& found) {
+    struct Study {
+        Uid uid;
+        Hash overlay_sha256{};
+    };
     std::vector<InstanceRow> rows;
-    std::map<long long, Uid> uids;
+    std::map<long long, Study> studies;
     for (const auto& one : found) {
-        if (!uids.contains(one.instance.study)) {
-            FID_TRY(uids[one.instance.study], study_uid_of(transaction, row_key, one.instance.study));
+        auto& study = studies[one.instance.study];
+        if (study.uid.empty()) {
+            FID_TRY(study.uid, study_uid_of(transaction, row_key, one.instance.study));
+            FID_TRY(study.overlay_sha256, overlay_hash(transaction, row_key, one.instance.study));
         }
-        FID_TRY(auto row, instance_row(one.instance, one.object, uids[one.instance.study]));
+        FID_TRY(auto row, instance_row(one.instance, one.object, study.uid));
+        row.overlay_sha256 = study.overlay_sha256;
         rows.push_back(std::move(row));
     }
     return rows;
@@ -218,11 +232,35 @@ Result<std::optional<ObjectRow>> Index::find_object(database::Transaction& trans
 }
 
 Result<std::optional<PatientRow>> Index::find_patient(database::Transaction& transaction, const PatientText& patient_id,
-                                                      const PatientText& issuer) const {
+                                                      const PatientText& issuer, const Uid& study_uid) const {
     FID_TRY(const auto found, select_row<PatientColumns>(transaction, row_key_, "WHERE t.patient_key = :key",
-                                                         {patient_key_text(patient_id.value, issuer.value, "")}));
+                                                         {patient_key_text(patient_id.value, issuer.value, study_uid.text())}));
     if (!found) return std::optional<PatientRow>();
     return std::optional<PatientRow>(patient_row(*found));
+}
+
+Result<std::vector<PatientRow>> Index::patients_with_id(database::Transaction& transaction, const PatientText& patient_id) const {
+    FID_TRY(const auto found,
+            select_rows<PatientColumns>(transaction, row_key_, "WHERE t.patient_id = :id ORDER BY t.id", {patient_id.value}));
+    std::vector<PatientRow> rows;
+    for (const auto& columns : found) rows.push_back(patient_row(columns));
+    return rows;
+}
+
+Result<dicom::Attributes> Index::attributes_of_patient(database::Transaction& transaction, std::int64_t patient) const {
+    FID_TRY(const auto found, select_row<PatientColumns>(transaction, row_key_, "WHERE t.id = :id", {std::to_string(patient)}));
+    dicom::Attributes attributes;
+    if (found) FID_CHECK(add_attributes(attributes, found->attributes));
+    return attributes;
+}
+
+Result<std::optional<ObjectRow>> Index::overlay_of_study(database::Transaction& transaction, const Uid& study_uid) const {
+    FID_TRY(const auto study, study_columns(transaction, row_key_, study_uid));
+    if (!study) return std::optional<ObjectRow>();
+    FID_TRY(const auto overlay, select_overlay(transaction, row_key_, study->id));
+    if (!overlay) return std::optional<ObjectRow>();
+    FID_TRY(auto row, object_row(*overlay, study_uid));
+    return std::optional<ObjectRow>(std::move(row));
 }
 
 Result<std::vector<InstanceRow>> Index::instances_of_study(database::Transaction& transaction, const Uid& study_uid) const {
@@ -231,9 +269,11 @@ Result<std::vector<InstanceRow>> Index::instances_of_study(database::Transaction
     FID_TRY(auto found,
             select_instances(transaction, row_key_, "WHERE i.study = :study AND i.is_current = 1", {std::to_string(study->id)}));
     FID_CHECK(check_chain(row_key_, *study, found));
+    FID_TRY(const auto overlay, overlay_hash(transaction, row_key_, study->id));
     std::vector<InstanceRow> rows;
     for (const auto& one : found) {
         FID_TRY(auto row, instance_row(one.instance, one.object, study_uid));
+        row.overlay_sha256 = overlay;
         rows.push_back(std::move(row));
     }
     std::sort(rows.begin(), rows.end(), [](const InstanceRow& a, const InstanceRow& b) { return a.sop_uid.text() < b.sop_uid.text(); });
@@ -312,6 +352,34 @@ Result<std::vector<SetAsideRow>> Index::list_set_aside(database::Transaction& tr
     FID_TRY(auto instances, with_study_uids(transaction, row_key_, found));
     std::vector<SetAsideRow> rows;
     for (std::size_t i = 0; i < found.size(); ++i) rows.push_back({std::move(instances[i]), found[i].object.reason});
+    return rows;
+}
+
+Result<std::vector<SetAsideRow>> Index::list_removed(database::Transaction& transaction, const Uid& study_uid) const {
+    std::vector<SetAsideRow> rows;
+    FID_TRY(const auto study, study_columns(transaction, row_key_, study_uid));
+    if (!study) return rows;
+    FID_TRY(const auto found, select_instances(transaction, row_key_,
+                                               "WHERE i.study = :study AND i.is_current = 0 AND o.state = " +
+                                                   number_text(ObjectState::removed) + " ORDER BY i.sop_uid",
+                                               {std::to_string(study->id)}));
+    for (const auto& one : found) {
+        FID_TRY(auto row, instance_row(one.instance, one.object, study_uid));
+        rows.push_back({std::move(row), one.object.reason, static_cast<std::uint64_t>(one.object.state_ms)});
+    }
+    return rows;
+}
+
+Result<std::vector<ObjectRow>> Index::list_holds(database::Transaction& transaction) const {
+    FID_TRY(const auto found, select_rows<ObjectColumns>(transaction, row_key_,
+                                                         "WHERE t.kind = 5 AND t.state = " + number_text(ObjectState::current) +
+                                                             " ORDER BY t.arrival_ms, t.object_id"));
+    std::vector<ObjectRow> rows;
+    for (const auto& columns : found) {
+        FID_TRY(const auto uid, study_uid_of(transaction, row_key_, columns.study));
+        FID_TRY(auto row, object_row(columns, uid));
+        rows.push_back(std::move(row));
+    }
     return rows;
 }
 

@@ -141,6 +141,12 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
     const auto known_segment = std::max(known.segment, store->secrets_->former_until());
     FID_TRY(store->vault_,
             Vault::open(std::move(segments), *store->secrets_, store->keyring_->site_id(), vault_options, known.block, known_segment));
+    store->index_->set_overlay_reader([vault = store->vault_.get()](const ObjectRef& ref) -> Result<evidence::Overlay> {
+        FID_TRY(auto reader, vault->open_object(ref));
+        Bytes bytes(reader.size());
+        FID_TRY(const auto size, reader.read(0, bytes));
+        return evidence::Overlay::decode(ByteView(bytes).first(size));
+    });
     store->disk_ = options.disk;
     FID_TRY(const auto to_reencrypt, store->segments_to_reencrypt());
     for (const auto& segment : to_reencrypt) {
@@ -160,7 +166,8 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& folder, 
 Result<void> Store::apply_mark(database::Transaction& transaction, const Mark& mark) {
     if (mark.state != ObjectState::current) return index_->apply(transaction, mark, nullptr);
     FID_TRY(const auto object, index_->find_object(transaction, mark.object));
-    if (!object || object->state != ObjectState::set_aside) return index_->apply(transaction, mark, nullptr);
+    const bool comes_in = object && (object->state == ObjectState::set_aside || object->state == ObjectState::removed);
+    if (!comes_in) return index_->apply(transaction, mark, nullptr);
     FID_TRY(const auto reader, vault_->open_object(object->ref));
     return index_->apply(transaction, mark, &reader.description());
 }
@@ -298,6 +305,9 @@ Result<std::vector<StoredObject>> Store::commit_many(std::vector<PendingObject> 
     for (auto& object : objects) {
         auto& d = object.description;
         if (d.study_uid.empty()) return fail(ErrorCode::invalid_argument, "an object without a Study Instance UID");
+        if (d.kind == ObjectKind::overlay) {
+            FID_TRY(d.patient_slot, patient_slot(d));
+        }
         if (d.kind != ObjectKind::instance) continue;
         if (d.sop_uid.empty()) return fail(ErrorCode::invalid_argument, "an instance without a SOP Instance UID");
         d.attributes = index_->keep_indexed(d.attributes);
@@ -306,17 +316,37 @@ Result<std::vector<StoredObject>> Store::commit_many(std::vector<PendingObject> 
     return vault_->commit_many(std::move(objects));
 }
 
-Result<void> Store::change_state(const ObjectId& object, ObjectState state, std::string reason) {
-    const std::lock_guard lock(states_mutex_);
-    FID_TRY(const auto row, database_->read([&](database::Transaction& t) { return index_->find_object(t, object); }));
+/// Nothing where the object is that already.
+Result<std::optional<Mark>> Store::change_of(const ObjectId& object, ObjectState state, const std::string& reason) {
+    FID_TRY(auto transaction, database_->begin_read());
+    FID_TRY(const auto row, index_->find_object(transaction, object));
     if (!row) return fail(ErrorCode::not_found, "there is no object " + to_hex(object));
-    if (row->state == state) return {};
+    if (row->state == state) return std::optional<Mark>();
     const bool back = row->state == ObjectState::quarantined && row->state_before == state;
     if (!back && (row->state == ObjectState::quarantined || !may_become(row->state, state))) {
         return fail(ErrorCode::conflict, "object " + to_hex(object) + " is " + std::string(name_of(row->state)) + " and cannot become " +
                                              std::string(name_of(state)));
     }
-    return vault_->commit_mark({object, row->ref.slot, state, now_ms(), std::move(reason)});
+    if (row->state == ObjectState::removed) {
+        FID_TRY(const auto instance, index_->find_instance_of(transaction, object));
+        FID_TRY(const auto standing, instance ? index_->find_instance(transaction, instance->sop_uid) : std::optional<InstanceRow>());
+        if (standing)
+            return fail(ErrorCode::conflict, "another object stands under SOP Instance UID " + instance->sop_uid.text() + " by now");
+    }
+    return std::optional<Mark>(Mark{object, row->ref.slot, state, now_ms(), reason});
+}
+
+Result<void> Store::change_states(std::span<const ObjectId> objects, ObjectState state, const std::string& reason) {
+    constexpr std::size_t kAtOnce = 4096;  // marks in a block
+    const std::lock_guard lock(states_mutex_);
+    std::vector<Mark> marks;
+    for (const auto& object : objects) {
+        FID_TRY(auto mark, change_of(object, state, reason));
+        if (mark) marks.push_back(*std::move(mark));
+    }
+    for (std::span<const Mark> left(marks); !left.empty(); left = left.subspan(std::min(left.size(), kAtOnce)))
+        FID_CHECK(vault_->commit_marks(left.first(std::min(left.size(), kAtOnce))));
+    return {};
 }
 
 Result<void> Store::restore(const ObjectId& object) {

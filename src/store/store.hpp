@@ -14,6 +14,7 @@
 
 #include "base/file.hpp"
 #include "database/database.hpp"
+#include "evidence/manifest.hpp"
 #include "store/compaction.hpp"
 #include "store/disk_watch.hpp"
 #include "store/index.hpp"
@@ -101,11 +102,15 @@ public:
     Result<ObjectReader> open_object(const ObjectRef& ref) const;
 
     /// Changes what an object is, in the segments and in the index. Durable when it returns.
-    /// set_aside → current (accepted: takes the place of what stood there) or discarded; any → quarantined and back.
+    /// set_aside → current (accepted: takes the place of what stood there) or discarded; current → removed and back; any → quarantined and
+    /// back. Up to 4096 are changed together or not at all.
     /// Errors: not_found; conflict for a change that makes no sense.
-    Result<void> change_state(const ObjectId& object, ObjectState state, std::string reason);
-    Result<void> quarantine(const ObjectId& object, std::string reason) {
-        return change_state(object, ObjectState::quarantined, std::move(reason));
+    Result<void> change_states(std::span<const ObjectId> objects, ObjectState state, const std::string& reason);
+    Result<void> change_state(const ObjectId& object, ObjectState state, const std::string& reason) {
+        return change_states({&object, 1}, state, reason);
+    }
+    Result<void> quarantine(const ObjectId& object, const std::string& reason) {
+        return change_state(object, ObjectState::quarantined, reason);
     }
     /// After a check of every chunk. Errors: corrupt when it is still damaged.
     Result<void> restore(const ObjectId& object);
@@ -179,6 +184,8 @@ private:
     Result<std::vector<SegmentInfo>> segments_to_reencrypt() const;
     Result<void> name_headers_anew();
     Result<std::uint64_t> compact_segment(const SegmentInfo& segment, const CompactionOptions& options, std::vector<std::string>& left);
+    Result<std::optional<Mark>> change_of(const ObjectId& object, ObjectState state, const std::string& reason);
+    Result<void> miss_corrections(database::Transaction& transaction, const StoredObject& manifest, const evidence::Manifest& listed);
     Result<void> miss_what_is_lost(database::Transaction& transaction, const StoredObject& manifest, std::vector<std::string>& faults);
     Result<void> apply_mark(database::Transaction& transaction, const Mark& mark);
     Result<void> index_group(Group& group, Location block);

@@ -8,6 +8,7 @@ std::string_view name_of(ObjectKind kind) {
         case ObjectKind::manifest: return "manifest";
         case ObjectKind::source: return "source";
         case ObjectKind::overlay: return "overlay";
+        case ObjectKind::hold: return "hold";
     }
     return "unknown";
 }
@@ -21,14 +22,16 @@ std::string_view name_of(ObjectState state) {
         case ObjectState::quarantined: return "quarantined";
         case ObjectState::discarded: return "discarded";
         case ObjectState::torn: return "torn";
+        case ObjectState::removed: return "removed";
     }
     return "unknown";
 }
 
 bool may_become(ObjectState from, ObjectState to) {
     switch (to) {
-        case ObjectState::current:
+        case ObjectState::current: return from == ObjectState::set_aside || from == ObjectState::removed;
         case ObjectState::discarded: return from == ObjectState::set_aside;
+        case ObjectState::removed: return from == ObjectState::current;
         case ObjectState::quarantined:
         case ObjectState::torn: return from != ObjectState::discarded && from != ObjectState::torn;
         default: return false;

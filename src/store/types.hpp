@@ -19,7 +19,8 @@ enum class ObjectKind : std::uint8_t {
     instance = 1,  // a data set as it came
     manifest = 2,  // of a study version
     source = 3,    // the file as it was brought, where that was not DICOM
-    overlay = 4,   // a correction
+    overlay = 4,   // a correction: of no effect until it is accepted, which the one before it is superseded by
+    hold = 5,      // nothing may be taken out of the study while it is current
 };
 std::string_view name_of(ObjectKind kind);
 
@@ -32,6 +33,7 @@ enum class ObjectState : std::uint8_t {
     quarantined = 5,  // found damaged; never served
     discarded = 6,    // a custodian said no
     torn = 7,         // never acknowledged, and a power cut left it in pieces; the same bytes sent again are new
+    removed = 8,      // taken out of its study, which earlier versions still hold; a hold that was lifted
 };
 std::string_view name_of(ObjectState state);
 /// Whether a mark may make this of an object that is not in quarantine. (From quarantine it goes back to what it was, or is torn.)

@@ -203,6 +203,14 @@ Result<std::vector<InstanceAndObject>> select_instances(database::Transaction& t
     }
 }
 
+Result<std::optional<ObjectColumns>> select_overlay(database::Transaction& transaction, const crypto::Secret& row_key, long long study) {
+    const auto current = number_text(ObjectState::current);
+    return select_row<ObjectColumns>(transaction, row_key,
+                                     "WHERE t.study = :study AND t.kind = 4 AND (t.state = " + current + " OR (t.state = " +
+                                         number_text(ObjectState::quarantined) + " AND t.state_before = " + current + "))",
+                                     {std::to_string(study)});
+}
+
 std::string chain_next(const crypto::Secret& row_key, const std::string& chain, const std::string& instance_mac) {
     Bytes input;
     append_lp(input, as_bytes(chain));

@@ -41,6 +41,8 @@ struct InstanceAndObject {
 /// … FROM instances i JOIN objects o <rest>.
 Result<std::vector<InstanceAndObject>> select_instances(database::Transaction& transaction, const crypto::Secret& row_key,
                                                         const std::string& rest, std::vector<std::string> texts);
+/// The correction in force of a study, be it in quarantine.
+Result<std::optional<ObjectColumns>> select_overlay(database::Transaction& transaction, const crypto::Secret& row_key, long long study);
 /// HMAC(row key, tag "fid.chain1" ‖ chain so far ‖ MAC of the next instance), in hex.
 std::string chain_next(const crypto::Secret& row_key, const std::string& chain, const std::string& instance_mac);
 

@@ -60,7 +60,7 @@ Result<SealedDescription> decode_description(ByteView bytes) {
     SealedDescription sealed;
     auto& d = sealed.description;
     FID_TRY(const auto kind, reader.u8("kind"));
-    if (kind < 1 || kind > 4) return fail(ErrorCode::malformed, "object kind " + std::to_string(kind));
+    if (kind < 1 || kind > 5) return fail(ErrorCode::malformed, "object kind " + std::to_string(kind));
     d.kind = static_cast<ObjectKind>(kind);
     FID_TRY(d.study_uid, take_uid(reader, "study UID"));
     FID_TRY(d.series_uid, take_uid(reader, "series UID"));
@@ -118,7 +118,7 @@ Result<Mark> decode_mark(ByteView bytes) {
     Mark mark;
     FID_TRY(mark.object, reader.array<32>("object id"));
     FID_TRY(const auto state, reader.u8("state"));
-    if (state < 1 || state > 7) return fail(ErrorCode::malformed, "object state " + std::to_string(state));
+    if (state < 1 || state > 8) return fail(ErrorCode::malformed, "object state " + std::to_string(state));
     mark.state = static_cast<ObjectState>(state);
     FID_TRY(mark.at_ms, reader.u64("time"));
     FID_TRY(mark.reason, take_text(reader, "reason"));

@@ -103,8 +103,13 @@ CREATE TABLE performed_steps (
   mac {text} NOT NULL);
 )sql";
 
-constexpr database::Migration kMigrations[] = {
-    {"store", 1, kFirst}, {"store", 2, kRights}, {"store", 3, kLocalChanges}, {"store", 4, kLists}, {"worklist", 1, kWorklist}};
+constexpr std::string_view kOverlays = R"sql(
+CREATE INDEX objects_overlays ON objects (study) WHERE kind = 4;
+CREATE INDEX objects_holds ON objects (study) WHERE kind = 5;
+)sql";
+
+constexpr database::Migration kMigrations[] = {{"store", 1, kFirst}, {"store", 2, kRights},   {"store", 3, kLocalChanges},
+                                               {"store", 4, kLists}, {"store", 5, kOverlays}, {"worklist", 1, kWorklist}};
 
 }  // namespace
 

@@ -95,7 +95,7 @@ Result<ObjectHeader> ObjectHeader::decode(ByteView bytes) {
                                                 ", chunk size 2^" + std::to_string(chunk_size));
     }
     FID_TRY(const auto kind, reader.u8("object kind"));
-    if (kind < 1 || kind > 4) return fail(ErrorCode::malformed, "object kind " + std::to_string(kind));
+    if (kind < 1 || kind > 5) return fail(ErrorCode::malformed, "object kind " + std::to_string(kind));
     FID_TRY(const auto zeros, reader.array<3>("reserved bytes"));
     if (zeros != std::array<std::uint8_t, 3>{}) return fail(ErrorCode::malformed, "reserved bytes of an object header are not zero");
     ObjectHeader header;

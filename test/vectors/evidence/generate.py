@@ -346,6 +346,16 @@ def manifest_bytes(m):
     return out
 
 
+def overlay_bytes(o, key):
+    out = b"fid.overlay1" + lp(o["study_instance_uid"]) + o["previous"] + o["person"] + u(o["at_ms"], 8) + lp(o["reason"])
+    for issuer, patient_id in (o["patient_in_data_sets"], o["patient"]):
+        out += lp(issuer) + lp(patient_id)
+    out += u(len(o["edits"]), 2)
+    for number, vr, value in o["edits"]:
+        out += u(number, 4) + vr.encode() + (b"\0" if value is None else b"\x01" + lp(value))
+    return out + sign(key, sha(tag("fid.overlay1") + out))
+
+
 # ------------------------------------------------------------------------------------------------------- a small chain
 
 EMPTY_OMMERS = keccak256(rlp([]))
@@ -478,7 +488,12 @@ def vectors():
                                "pixel": sha(b"px"), "arrival_ms": 1795377600123, "source": "AE MODALITY1"},
                               {"body": bodies[1], "series": "", "sop_class": "", "prefix": ZERO, "fragment": sha(b"g"), "pixel": ZERO, "arrival_ms": 0, "source": ""}]}
     bare = {**manifest, "version": 1, "previous": ZERO, "reasons": 1, "patient": None, "linked_study": ""}
-    out["manifests"] = [h(manifest_bytes(manifest)), h(manifest_bytes(bare))]
+    emptied = {**manifest, "reasons": 8, "instances": []}
+    out["manifests"] = [h(manifest_bytes(manifest)), h(manifest_bytes(bare)), h(manifest_bytes(emptied))]
+    overlay = {"study_instance_uid": uid, "previous": sha(b"overlay before"), "person": sha(b"ada"), "at_ms": 1795377600123,
+               "reason": "picked the line above in the worklist", "patient_in_data_sets": ("Klinik", "\u0416-7"), "patient": ("", "4711"),
+               "edits": [(0x00100010, "PN", "M\u00fcller^Eva"), (0x00100020, "LO", "4711"), (0x00100030, "DA", ""), (0x00101000, "LO", None)]}
+    out["overlay"] = {"key": h(private_key("gateway")), "bytes": h(overlay_bytes(overlay, private_key("gateway")))}
 
     keys = secp_sets(3)
     trust = make_trust(keys, sha(b"contract")[:20], b"the code of Studies", 3, sha(b"institution"), 4242424242, 1)
