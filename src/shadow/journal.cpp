@@ -73,14 +73,14 @@ Value one(Transaction& transaction, const std::string& query, long long run) {
 
 void note(Transaction& transaction, const Run& run, Side side, const ListedInstance& instance) {
     const std::string column = side == Side::old ? "old_run" : "here_run";
-    const long long current = run.number;
+    const long long old_run = side == Side::old ? run.number : 0, here_run = side == Side::here ? run.number : 0;
     transaction.sql() << "INSERT INTO instances (study_uid, sop_uid, series_uid, sop_class, old_run, here_run, copied_run, copied_bytes, "
                          "copy_problem, compared_ms, compared_run, outcome, detail, old_sha256, here_sha256, old_us, here_us) "
                          "VALUES (:study, :sop, :series, :class, :old, :here, 0, 0, '', 0, 0, 0, '', '', '', 0, 0) "
                          "ON CONFLICT (study_uid, sop_uid) DO UPDATE SET " +
                              column + " = excluded." + column + ", series_uid = excluded.series_uid, sop_class = excluded.sop_class",
         soci::use(instance.study_uid), soci::use(instance.sop_uid), soci::use(instance.series_uid), soci::use(instance.sop_class_uid),
-        soci::use(side == Side::old ? current : 0LL), soci::use(side == Side::here ? current : 0LL);
+        soci::use(old_run), soci::use(here_run);
 }
 
 /// The newest run, or the newest of those.
@@ -111,7 +111,8 @@ Result<Run> Journal::begin_or_continue(SystemTime now) {
         return attempt(kWhat, [&]() -> Run {
             if (auto run = read_run(transaction, "WHERE ended_ms = 0")) return *run;
             long long id = 0;
-            transaction.sql() << "INSERT INTO runs (begun_ms, ended_ms, listed) VALUES (:begun, 0, 0) RETURNING id", soci::use(ms(now)),
+            const long long begun_ms = ms(now);
+            transaction.sql() << "INSERT INTO runs (begun_ms, ended_ms, listed) VALUES (:begun, 0, 0) RETURNING id", soci::use(begun_ms),
                 soci::into(id);
             return {id, now, false, false};
         });
@@ -122,12 +123,11 @@ Result<void> Journal::note_study(const Run& run, Side side, const ListedStudy& s
     return database_->write(Durability::rebuildable, [&](Transaction& transaction) {
         return attempt(kWhat, [&] {
             const std::string column = side == Side::old ? "old_run" : "here_run";
-            const long long current = run.number;
+            const long long old_run = side == Side::old ? run.number : 0, here_run = side == Side::here ? run.number : 0;
             transaction.sql() << "INSERT INTO studies (study_uid, study_date, modalities, old_run, here_run, looked_run, state) "
                                  "VALUES (:uid, :date, :modalities, :old, :here, 0, '') ON CONFLICT (study_uid) DO UPDATE SET " +
                                      column + " = excluded." + column,
-                soci::use(study.study_uid), soci::use(study.date), soci::use(study.modalities),
-                soci::use(side == Side::old ? current : 0LL), soci::use(side == Side::here ? current : 0LL);
+                soci::use(study.study_uid), soci::use(study.date), soci::use(study.modalities), soci::use(old_run), soci::use(here_run);
         });
     });
 }
@@ -208,10 +208,11 @@ Result<void> Journal::note_failed_copy(const Run&, const ListedInstance& instanc
 Result<std::optional<ListedInstance>> Journal::next_comparison(const Run& run, SystemTime before) {
     return database_->read([&](Transaction& transaction) {
         return attempt(kWhat, [&]() -> std::optional<ListedInstance> {
+            const long long before_ms = ms(before);
             soci::rowset<soci::row> rows =
                 (transaction.sql().prepare << "SELECT study_uid, series_uid, sop_uid, sop_class FROM instances WHERE compared_ms < :before "
                                               "AND old_run = :run AND here_run = :run ORDER BY compared_ms, study_uid, sop_uid LIMIT 1",
-                 soci::use(ms(before), "before"), soci::use(run.number, "run"));
+                 soci::use(before_ms, "before"), soci::use(run.number, "run"));
             for (const auto& row : rows)
                 return ListedInstance{row.get<std::string>(0), row.get<std::string>(1), row.get<std::string>(2), row.get<std::string>(3)};
             return std::nullopt;
@@ -236,11 +237,13 @@ Result<void> Journal::note_comparison(const Run& run, const ListedInstance& inst
         return attempt(kWhat, [&] {
             const auto sha = [](const Seen* seen) { return seen == nullptr ? std::string() : to_hex(seen->data_set_sha256); };
             const auto took = [](const Seen* seen) { return seen == nullptr ? 0LL : static_cast<long long>(seen->took.count()); };
+            const long long now_ms = ms(now), outcome = static_cast<long long>(comparison.outcome);
+            const long long old_us = took(old), here_us = took(here);
+            const std::string old_sha = sha(old), here_sha = sha(here);
             transaction.sql() << "UPDATE instances SET compared_ms = :now, compared_run = :run, outcome = :outcome, detail = :detail, "
                                  "old_sha256 = :a, here_sha256 = :b, old_us = :c, here_us = :d WHERE study_uid = :study AND sop_uid = :sop",
-                soci::use(ms(now)), soci::use(run.number), soci::use(static_cast<long long>(comparison.outcome)),
-                soci::use(comparison.detail), soci::use(sha(old)), soci::use(sha(here)), soci::use(took(old)), soci::use(took(here)),
-                soci::use(instance.study_uid), soci::use(instance.sop_uid);
+                soci::use(now_ms), soci::use(run.number), soci::use(outcome), soci::use(comparison.detail), soci::use(old_sha),
+                soci::use(here_sha), soci::use(old_us), soci::use(here_us), soci::use(instance.study_uid), soci::use(instance.sop_uid);
         });
     });
 }
@@ -271,7 +274,8 @@ Result<void> Journal::note_state(const std::string& study_uid, const std::string
 Result<void> Journal::end(const Run& run, SystemTime now) {
     return database_->write(Durability::full, [&](Transaction& transaction) {
         return attempt(kWhat, [&] {
-            transaction.sql() << "UPDATE runs SET ended_ms = :now WHERE id = :id", soci::use(ms(now)), soci::use(run.number);
+            const long long now_ms = ms(now);
+            transaction.sql() << "UPDATE runs SET ended_ms = :now WHERE id = :id", soci::use(now_ms), soci::use(run.number);
         });
     });
 }
