@@ -11,7 +11,7 @@ from pynetdicom import AE
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 from pynetdicom.sop_class import (PatientRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelGet)
 
-from dimse_test import ready, DimseTest
+from dimse_test import DimseTest
 from harness import wait_for
 from qido_test import INSTANCE_RULES, RULES, SERIES_RULES, exams
 
@@ -79,7 +79,7 @@ class Find(DimseTest):
 
     def find(self, association, query, model=STUDY_ROOT):
         """The rows, and every status."""
-        answers = list(ready(association).send_c_find(query, model))
+        answers = list(association.send_c_find(query, model))
         statuses = [s.Status for s, _ in answers]
         self.last = answers[-1][0]
         return [row for _, row in answers if row is not None], statuses

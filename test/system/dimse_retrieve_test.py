@@ -15,7 +15,7 @@ from pynetdicom.sop_class import (CTImageStorage, MRImageStorage, PatientRootQue
                                   StudyRootQueryRetrieveInformationModelMove)
 
 from dimse_query_test import BY_A_DEVICE, DEVICE_LISTED, READ, keys, looks
-from dimse_test import ready, DATA, DimseTest, data_set_of, digest, make_image
+from dimse_test import DATA, DimseTest, data_set_of, digest, make_image
 from harness import files_of, free_port, wait_for
 
 FIND, GET, MOVE = StudyRootQueryRetrieveInformationModelFind, StudyRootQueryRetrieveInformationModelGet, StudyRootQueryRetrieveInformationModelMove
@@ -77,7 +77,7 @@ class RetrieveTest(DimseTest):
             return status(event) if callable(status) else status
         association = self.contexts([model], storage, title, [(evt.EVT_C_STORE, store)])
         self.assertTrue(association.is_established)
-        answers = list(ready(association).send_c_get(query, model))
+        answers = list(association.send_c_get(query, model))
         association.release()
         return received, answers, came
 
@@ -145,7 +145,7 @@ class Peers(RetrieveTest):
             self.assertIn("does not take SOP class", status.ErrorComment)
         with self.subTest("roles decide: a context of our own storing is none for being sent to"):
             association = self.contexts([GET], [])
-            answers = list(ready(association).send_c_get(keys("STUDY", StudyInstanceUID=self.other), GET))
+            answers = list(association.send_c_get(keys("STUDY", StudyInstanceUID=self.other), GET))
             association.release()
             self.assertEqual(self.counts(answers[-1][0])[2], len(self.others))
         with self.subTest("the peer's refusals and warnings are counted"):
@@ -162,12 +162,12 @@ class Peers(RetrieveTest):
                     came.set()
                 return 0x0000
             association = self.contexts([GET], self.ct, handlers=[(evt.EVT_C_STORE, store)])
-            answers = list(ready(association).send_c_get(keys("STUDY", StudyInstanceUID=self.study), GET, msg_id=1))
+            answers = list(association.send_c_get(keys("STUDY", StudyInstanceUID=self.study), GET, msg_id=1))
             self.assertEqual(answers[-1][0].Status, 0xFE00)
             remaining, completed, failed, warned = self.counts(answers[-1][0])
             self.assertEqual((remaining + completed, failed, warned), (len(self.images), 0, 0))
             self.assertGreater(remaining, 0)
-            answers = list(ready(association).send_c_get(keys("STUDY", StudyInstanceUID=self.other), GET, msg_id=2))
+            answers = list(association.send_c_get(keys("STUDY", StudyInstanceUID=self.other), GET, msg_id=2))
             self.assertEqual(answers[-1][0].Status, 0x0000, "the association goes on")
             association.release()
 
@@ -185,7 +185,7 @@ class Peers(RetrieveTest):
 
         def move(query, model=MOVE, to="SCP"):
             receiver.received.clear()
-            return list(ready(association).send_c_move(query, to, model))
+            return list(association.send_c_move(query, to, model))
         with self.subTest("a study, two series, a patient"):
             for query, model, files in ((keys("STUDY", StudyInstanceUID=self.study), MOVE, self.images), (keys("SERIES", StudyInstanceUID=self.study, SeriesInstanceUID=self.series), MOVE, self.images),
                                         (keys("PATIENT", PatientID="DIMSE1"), PATIENT_MOVE, self.images + self.others)):
@@ -214,7 +214,7 @@ class Peers(RetrieveTest):
                     cancelled.set()
                 return 0x0000
             receiver = Receiver(self.scp_port, [ExplicitVRLittleEndian], status=status)
-            answers = list(ready(association).send_c_move(keys("STUDY", StudyInstanceUID=self.study), "SCP", MOVE, msg_id=7))
+            answers = list(association.send_c_move(keys("STUDY", StudyInstanceUID=self.study), "SCP", MOVE, msg_id=7))
             remaining, completed, failed, warned = self.counts(answers[-1][0])
             self.assertEqual((answers[-1][0].Status, remaining + completed, failed + warned), (0xFE00, len(self.images), 0))
             receiver.close()
@@ -289,8 +289,8 @@ class Peers(RetrieveTest):
         for why, query in (("no level", keys("")), ("patients of the study root", keys("PATIENT", PatientID="DIMSE1")), ("no UID", keys("STUDY")), ("two studies above series", keys("SERIES", StudyInstanceUID=["1.2", "1.3"], SeriesInstanceUID="1.4")),
                            ("no series above images", keys("IMAGE", StudyInstanceUID=self.study, SOPInstanceUID="1.2")), ("a UID that is none", keys("STUDY", StudyInstanceUID="1.2.*"))):
             with self.subTest(why):
-                self.assertEqual([s.Status for s, _ in ready(association).send_c_get(query, GET)], [0xA900])
-                self.assertEqual([s.Status for s, _ in ready(association).send_c_move(query, "SCP", MOVE)], [0xA900])
+                self.assertEqual([s.Status for s, _ in association.send_c_get(query, GET)], [0xA900])
+                self.assertEqual([s.Status for s, _ in association.send_c_move(query, "SCP", MOVE)], [0xA900])
         association.release()
 
     def check_damage(self):
@@ -339,7 +339,7 @@ class OverTls(RetrieveTest):
         for _ in range(2):
             rows = [row.StudyInstanceUID for _, row in association.send_c_find(keys("STUDY", StudyInstanceUID=""), FIND) if row is not None]
             self.assertEqual(rows, [study])
-            answers = list(ready(association).send_c_get(keys("STUDY", StudyInstanceUID=study), GET))
+            answers = list(association.send_c_get(keys("STUDY", StudyInstanceUID=study), GET))
             self.assertEqual((answers[-1][0].Status, received.pop()), (0x0000, digest(data_set_of(image))))
         association.release()
 
@@ -383,7 +383,7 @@ class SharedData(RetrieveTest):
             receiver = Receiver(self.scp_port, sorted({t for _, t in taken}), sorted({a for a, _ in taken})[:128])
             association = self.contexts([MOVE])
             for start in range(0, len(uids), 25):
-                answers = list(ready(association).send_c_move(keys("STUDY", StudyInstanceUID=uids[start:start + 25]), "SCP", MOVE))
+                answers = list(association.send_c_move(keys("STUDY", StudyInstanceUID=uids[start:start + 25]), "SCP", MOVE))
                 self.assertEqual(answers[-1][0].Status, 0x0000)
             association.release()
             receiver.close()

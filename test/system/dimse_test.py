@@ -22,6 +22,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification
 
+import patient_pynetdicom  # noqa: F401 (mends it)
 from harness import FIDUCIAL, ROOT, SHARED, SystemTest, files_of, sockets_of, wait_for
 
 pynetdicom._config.STORE_SEND_CHUNKED_DATASET = True  # a file's data set is sent as it stands in the file
@@ -39,12 +40,6 @@ def data_set_of(file):
     data = pathlib.Path(file).read_bytes()
     assert data[128:132] == b"DICM" and data[132:138] == b"\x02\0\0\0UL", file
     return data[144 + struct.unpack("<I", data[140:144])[0]:]
-
-
-def ready(association):
-    """For its next request. pynetdicom's reactor, which waits while answers are read, may only now wake up after the request before, and would take one of this one's answers."""
-    wait_for(lambda: not association._is_paused, 10, "pynetdicom is ready for the next request")
-    return association
 
 
 def digest(data):

@@ -13,6 +13,7 @@ from pynetdicom import evt
 
 from dimse_query_test import keys
 from dimse_retrieve_test import GET, RetrieveTest
+import patient_pynetdicom  # noqa: F401 (mends it)
 from harness import SHARED, SystemTest, files_of, wait_for
 from http_test import parts_of
 
