@@ -203,6 +203,20 @@ TEST(Transcoding, Ps33SectionC7_6_3ColoursFollow) {
     EXPECT_EQ(transcoded(by_plane.out, kJpegLs).value_or(Bytes()), wanted.out);
 }
 
+TEST(Transcoding, WhatStandsInTheWrongOrderStaysInIt) {
+    const auto rgb = colour(16, 16);
+    const auto frame = noise(rgb.sample_count());
+    const auto turned_round = [](Builder& b, std::string_view photometric, bool planar) -> Builder& {
+        identity(b).us(0x00280006, planar ? 1 : 0).us(0x00280002, 3).text(0x00280004, "CS", std::string(photometric));
+        b.us(0x00280010, 16).us(0x00280011, 16).us(0x00280100, 8).us(0x00280101, 8);
+        return b.us(0x00280102, 7).us(0x00280103, 0);
+    };
+    Builder from(Form::explicit_le), wanted(Form::explicit_le);
+    fragments(turned_round(from, "YBR_RCT", true), {{}, by_openjpeg(rgb, frame)});
+    turned_round(wanted, "RGB", false).raw(0x7fe00010, "OB", frame);
+    EXPECT_EQ(transcoded(from.out, kJpeg2000).value_or(Bytes()), wanted.out);
+}
+
 TEST(Transcoding, Ps33SectionC7_6_1_1_6IconsAreDecodedToo) {
     const auto image = grey(4, 4, 8, 8);
     const auto frame = noise(16);

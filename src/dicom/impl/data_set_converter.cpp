@@ -364,16 +364,23 @@ void DataSetConverter::release(std::size_t index, bool decoded) {
         append(out, held.subspan(at, end - at));
         at = end;
     };
-    if (level.photometric_at) {
+    const auto put_photometric = [&] {
+        if (!level.photometric_at) return;
         up_to(*level.photometric_at);
         const auto photometric = decoded ? native_photometric(level.image, from_.uid) : level.image.photometric;
         put_element(out, level.to, kPhotometric, Vr::of("CS"), as_bytes(photometric));
-    }
-    if (level.planar_at) {
+    };
+    const auto put_planar = [&] {
+        if (!level.planar_at) return;
         up_to(*level.planar_at);
         const std::uint8_t planar[] = {static_cast<std::uint8_t>(!decoded && level.image.is_planar ? 1 : 0), 0};
         put_element(out, level.to, kPlanar, Vr::of("US"), planar);
-    }
+    };
+    // Where they stand the wrong way round, they stay so.
+    const bool planar_first = level.photometric_at && level.planar_at && *level.planar_at < *level.photometric_at;
+    if (planar_first) put_planar();
+    put_photometric();
+    if (!planar_first) put_planar();
     up_to(held.size());
     level.held = {};
     level.photometric_at.reset();
