@@ -70,7 +70,12 @@ TEST(Secret, MemoryIsLockedAndLeftOutOfCoreDumps) {
             locked = line.find(" lo") != std::string::npos;
             excluded = line.find(" dd") != std::string::npos;  // MADV_DONTDUMP
         }
+#if !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)  // they answer mlock themselves; test/system/secrets_test.py looks at the program
         EXPECT_TRUE(locked);
+#else
+        static_cast<void>(locked);
+#endif
         EXPECT_TRUE(excluded);
     }
 }
