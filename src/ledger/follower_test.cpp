@@ -358,6 +358,18 @@ public:
         }
         genesis_hash = must(rpcs[0]->block(std::uint64_t{0}))->hash;
     }
+    /// What each node has, for a test that waited in vain.
+    std::string seen() const {
+        std::string text;
+        for (const auto& rpc : rpcs) {
+            for (const auto* method : {"eth_blockNumber", "net_peerCount", "eth_syncing"}) {
+                const auto answer = rpc->raw(method, "[]");
+                text += std::string(method) + " " + (answer ? boost::json::serialize(*answer) : answer.error().message) + "; ";
+            }
+            text += "\n";
+        }
+        return text;
+    }
     NetworkReport network;
     std::vector<std::shared_ptr<Rpc>> rpcs;
     Hash genesis_hash{};
@@ -388,7 +400,8 @@ TEST(Follower, ThreeSignersSettleAfterTheirMajorityAndAsManyBlocksMore) {
     Follower follower(*database, *signers.rpcs[0], settings, {&journal});
     must(follower.start());
     ASSERT_TRUE(follower.wait_until([](const FollowerStatus& status) { return status.settled >= 4; }, seconds(120)))
-        << follower.status().problem;
+        << follower.status().problem << "; head " << follower.status().head << "\n"
+        << signers.seen();
     follower.stop();
     const auto status = follower.status();
     // Two distinct signers stand on a block with its child at the earliest, then two more blocks.
