@@ -55,6 +55,7 @@ CREATE INDEX instances_by_turn ON instances (compared_ms);
 )"}};
 
 constexpr std::string_view kWhat = "the shadow's journal";
+constexpr const char* kStudiesDue = "studies WHERE looked_run < :run AND (old_run = :run OR here_run = :run)";
 
 long long ms(SystemTime time) {
     return time.time_since_epoch().count();
@@ -144,13 +145,21 @@ Result<std::optional<Journal::Due>> Journal::next_study(const Run& run) {
         return attempt(kWhat, [&]() -> std::optional<Due> {
             Due due;
             long long old_run = 0, here_run = 0;
-            transaction.sql() << "SELECT study_uid, old_run, here_run FROM studies WHERE looked_run < :run AND "
-                                 "(old_run = :run OR here_run = :run) ORDER BY study_date DESC, study_uid LIMIT 1",
+            transaction.sql() << "SELECT study_uid, old_run, here_run FROM " + std::string(kStudiesDue) +
+                                     " ORDER BY study_date DESC, study_uid LIMIT 1",
                 soci::use(run.number, "run"), soci::into(due.study_uid), soci::into(old_run), soci::into(here_run);
             if (!transaction.sql().got_data()) return std::nullopt;
             due.old = old_run == run.number;
             due.here = here_run == run.number;
             return due;
+        });
+    });
+}
+
+Result<std::uint64_t> Journal::studies_due(const Run& run) {
+    return database_->read([&](Transaction& transaction) {
+        return attempt(kWhat, [&] {
+            return static_cast<std::uint64_t>(one<long long>(transaction, "SELECT COUNT(*) FROM " + std::string(kStudiesDue), run.number));
         });
     });
 }
@@ -196,7 +205,7 @@ Result<void> Journal::note_copy(const Run& run, const ListedInstance& instance, 
     });
 }
 
-Result<void> Journal::note_failed_copy(const Run&, const ListedInstance& instance, const std::string& why) {
+Result<void> Journal::note_failed_copy(const ListedInstance& instance, const std::string& why) {
     return database_->write(Durability::rebuildable, [&](Transaction& transaction) {
         return attempt(kWhat, [&] {
             transaction.sql() << "UPDATE instances SET copy_problem = :why WHERE study_uid = :study AND sop_uid = :sop", soci::use(why),
@@ -290,7 +299,7 @@ Result<Figures> Journal::figures(const Run& run) {
             out.run = run;
             out.old = {count("studies WHERE old_run = :run"), count("instances WHERE old_run = :run")};
             out.here = {count("studies WHERE here_run = :run"), count("instances WHERE here_run = :run")};
-            out.studies_to_list = count("studies WHERE looked_run < :run AND (old_run = :run OR here_run = :run)");
+            out.studies_to_list = count(kStudiesDue);
             out.copied = count("instances WHERE copied_run = :run");
             out.copied_bytes = static_cast<std::uint64_t>(
                 one<long long>(transaction, "SELECT SUM(copied_bytes) FROM instances WHERE copied_run = :run", run.number));
@@ -302,7 +311,6 @@ Result<Figures> Journal::figures(const Run& run) {
             out.vanished = count("instances WHERE here_run = :run AND old_run < :run AND old_run > 0" + looked);
             out.missing_here = count("instances WHERE old_run = :run AND here_run < :run" + looked);
             out.settled = count("studies WHERE here_run = :run AND state = 'settled'");
-            out.with_version = count("studies WHERE here_run = :run AND state <> ''");
             long long outcome = 0, instances = 0;
             soci::statement outcomes = (transaction.sql().prepare << "SELECT outcome, COUNT(*) FROM instances WHERE old_run = :run AND "
                                                                      "here_run = :run GROUP BY outcome",

@@ -50,7 +50,7 @@ struct Figures {
     std::uint64_t missing_old = 0;   // here, and not listed by the old archive
     std::uint64_t vanished = 0;      // of these: it listed them once
     std::uint64_t missing_here = 0;
-    std::uint64_t settled = 0, with_version = 0;                  // studies here
+    std::uint64_t settled = 0;                                    // studies here
     std::vector<std::pair<std::int64_t, std::int64_t>> times_us;  // retrievals side by side: old, here; of this run, at most 100,000
 };
 
@@ -74,13 +74,14 @@ public:
         bool old = false, here = false;  // who lists it
     };
     Result<std::optional<Due>> next_study(const Run& run);
+    Result<std::uint64_t> studies_due(const Run& run);
     /// What both list of a study. Returns: instances that the old one lists and this one does not.
     Result<std::vector<ListedInstance>> note_instances(const Run& run, const std::vector<ListedInstance>& old,
                                                        const std::vector<ListedInstance>& here);
     /// All that was to be done with a study is done.
     Result<void> note_looked(const Run& run, const std::string& study_uid);
     Result<void> note_copy(const Run& run, const ListedInstance& instance, std::uint64_t bytes);
-    Result<void> note_failed_copy(const Run& run, const ListedInstance& instance, const std::string& why);
+    Result<void> note_failed_copy(const ListedInstance& instance, const std::string& why);
     /// The next instance that both list and that was not compared since; the one whose turn came longest ago.
     Result<std::optional<ListedInstance>> next_comparison(const Run& run, SystemTime before);
     Result<std::uint64_t> comparisons_due(const Run& run, SystemTime before);

@@ -63,6 +63,7 @@ TEST_F(JournalTest, ARunGoesOnAfterAStopAndEndsOnce) {
 
 TEST_F(JournalTest, WhatOneHasAndTheOtherHasNotIsFound) {
     auto run = begin(1000);
+    EXPECT_EQ(*journal_->studies_due(run), 1u);
     const auto due = journal_->next_study(run);
     ASSERT_TRUE(due && *due);
     EXPECT_TRUE((*due)->old && (*due)->here);

@@ -108,8 +108,7 @@ Result<void> Shadow::list_studies(Run& run) {
 
 /// Returns: whether all of them are listed.
 Result<bool> Shadow::list_instances(const Run& run) {
-    FID_TRY(const auto total, journal_.figures(run));
-    const auto to_list = total.studies_to_list;
+    FID_TRY(const auto to_list, journal_.studies_due(run));
     for (std::uint64_t done = 0;; ++done) {
         on_step_({settings_.copy ? "copying" : "listing", done, to_list});
         FID_TRY(const auto study, journal_.next_study(run));
@@ -154,7 +153,7 @@ Result<void> Shadow::copy(const Run& run, const ListedInstance& instance) {
     }
     const auto error = read_error && read_error->code != ErrorCode::cancelled ? *read_error : stored.error();
     log::warning("shadow", "an instance was not copied", {{"instance", instance.sop_uid}, {"problem", problem_of(error)}});
-    FID_CHECK(journal_.note_failed_copy(run, instance, problem_of(error)));
+    FID_CHECK(journal_.note_failed_copy(instance, problem_of(error)));
     if (is_of_the_instance(error)) return {};
     if (error.code == ErrorCode::denied || error.code == ErrorCode::unauthenticated || error.code == ErrorCode::no_space)
         return fail(error);
