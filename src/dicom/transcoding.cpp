@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "dicom/impl/data_set_converter.hpp"
+#include "dicom/impl/frame_encoder.hpp"
 #include "dicom/impl/inflater.hpp"
 #include "dicom/impl/native_frames.hpp"
 #include "dicom/transfer_syntax.hpp"
@@ -18,13 +19,15 @@ constexpr std::uint64_t kMostInflated = std::uint64_t{1} << 36;
 }  // namespace
 
 bool can_transcode(std::string_view from, std::string_view to) {
-    if (to != kExplicitVrLittleEndian && to != kImplicitVrLittleEndian) return false;
+    if (to != kExplicitVrLittleEndian && to != kImplicitVrLittleEndian && !impl::is_encoded(to)) return false;
     const auto* stored = find_transfer_syntax(from);
     return stored != nullptr && (!stored->encapsulated || impl::is_decoded(from));
 }
 
-Result<Bytes> decode_frame(const PixelDescription& image, std::string_view transfer_syntax, ByteView frame) {
-    return impl::native_frame(image, transfer_syntax, frame);
+Result<Bytes> transcode_frame(const PixelDescription& image, std::string_view from, std::string_view to, ByteView frame) {
+    FID_TRY(auto native, impl::native_frame(image, from, frame));
+    if (!impl::is_encoded(to)) return native;
+    return impl::encode_frame(impl::native_description(image, from), to, native);
 }
 
 struct Transcoding::State {

@@ -17,7 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                                      impl::kEncapsulatedUncompressed};
     if (size < 2) return 0;
     const auto from = kFrom[data[0] % kFrom.size()];
-    const auto to = (data[0] & 128) != 0 ? kImplicitVrLittleEndian : kExplicitVrLittleEndian;
+    constexpr std::array<std::string_view, 4> kTo{kExplicitVrLittleEndian, kJpegLsLossless, kJpeg2000Lossless, kHtj2kLossless};
+    const auto to = (data[0] & 128) != 0 ? kImplicitVrLittleEndian : kTo[data[0] / kFrom.size() % kTo.size()];
     const auto transcoded = [&](std::size_t stored_piece, std::size_t piece) -> std::optional<Bytes> {
         ByteView left(data + 1, size - 1);
         Transcoding transcoding(from, to, [&](MutableByteView out) -> Result<std::size_t> {

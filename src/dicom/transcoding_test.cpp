@@ -55,6 +55,18 @@ Builder& fragments(Builder& b, const std::vector<Bytes>& items) {
     return b.end_sequence();
 }
 
+/// Values that an image may hold: what is beyond the bits stored follows the sign.
+Bytes of_range(const PixelDescription& image, Bytes frame) {
+    const auto width = image.bits_allocated / 8;
+    for (std::size_t at = 0; at + width <= frame.size(); at += width) {
+        std::uint32_t value = width == 1 ? frame[at] : frame[at] | std::uint32_t{frame[at + 1]} << 8;
+        value &= (1u << image.bits_stored) - 1;
+        if (image.is_signed && (value >> image.high_bit & 1) != 0) value |= ~0u << image.bits_stored;
+        for (std::size_t i = 0; i < width; ++i) frame[at + i] = static_cast<std::uint8_t>(value >> (8 * i));
+    }
+    return frame;
+}
+
 Bytes four(std::initializer_list<std::uint32_t> numbers) {
     Bytes out;
     for (const auto number : numbers) put(out, number, 4, false);
@@ -181,6 +193,113 @@ TEST(Transcoding, Ps35AnnexAFramesAreDecodedOneAfterTheOther) {
     }
 }
 
+// What comes out compressed, and is decoded again, is the data set that went in.
+TEST(Transcoding, Ps35Section8_2FramesAreCompressedWithoutLoss) {
+    auto signed_12 = grey(33, 47, 16, 12, true);
+    for (const auto& image :
+         {grey(33, 47, 8, 8), grey(1, 1, 8, 8), grey(33, 47, 16, 7), grey(33, 47, 16, 12), grey(33, 47, 16, 16), grey(33, 47, 8, 8, true),
+          grey(33, 47, 16, 16, true), signed_12, colour(33, 47), colour(33, 47, "YBR_FULL"), colour(1, 300)}) {
+        Bytes frames;
+        for (unsigned i = 0; i < 3; ++i) append(frames, of_range(image, noise(image.sample_count() * image.bits_allocated / 8, i + 1)));
+        if (frames.size() % 2 != 0) frames.push_back(0);
+        const auto vr = image.bits_allocated > 8 ? "OW" : "OB";
+        for (const auto to : kLosslessEncodings) {
+            Builder native(Form::explicit_le), implicit(Form::implicit_le);
+            layout(identity(native), image, 3).raw(0x7fe00010, vr, frames).raw(0xfffcfffc, "OB", Bytes(4));
+            layout(identity(implicit), image, 3).raw(0x7fe00010, "OW", frames).raw(0xfffcfffc, "OB", Bytes(4));
+            const auto coded = transcoded(native.out, kExplicitVrLittleEndian, to);
+            ASSERT_TRUE(coded) << to << " " << coded.error().message;
+            EXPECT_TRUE(transcoded(implicit.out, kImplicitVrLittleEndian, to).value_or(Bytes()) == *coded);
+            EXPECT_TRUE(transcoded(native.out, kExplicitVrLittleEndian, to, 7, 99).value_or(Bytes()) == *coded);
+            const auto header = scan_data_set(*coded, to);
+            ASSERT_TRUE(header) << header.error().message;
+            EXPECT_TRUE(header->warnings.empty());
+            EXPECT_TRUE(transcoded(*coded, to).value_or(Bytes()) == native.out) << to << " " << image.bits_stored << image.is_signed;
+            for (const auto other : kLosslessEncodings) {  // and from one to the other
+                if (other == to) continue;
+                const auto again = transcoded(*coded, to, other);
+                ASSERT_TRUE(again) << again.error().message;
+                EXPECT_TRUE(transcoded(*again, other).value_or(Bytes()) == native.out) << to << " " << other;
+            }
+        }
+    }
+}
+
+TEST(Transcoding, Ps35AnnexAWhatIsCompressedStandsInFragmentsOfOneFrame) {
+    const auto image = grey(16, 16, 16, 12);
+    const auto frames = of_range(image, noise(1'024));
+    Builder native(Form::explicit_be), wanted(Form::explicit_le);
+    layout(identity(native), image, 2).head(0x7fe00010, "OW", 1'024);
+    for (std::size_t i = 0; i < 1'024; i += 2) native.number(frames[i] | std::uint64_t{frames[i + 1]} << 8, 2);
+    const auto all = ByteView(frames);
+    fragments(layout(identity(wanted), image, 2), {{}, by_charls(image, all.first(512)), by_charls(image, all.subspan(512))});
+    EXPECT_EQ(transcoded(native.out, kExplicitVrBigEndian, kJpegLsLossless).value_or(Bytes()), wanted.out);
+}
+
+TEST(Transcoding, Ps35Section8_2_4ColoursOfWhatIsCompressed) {
+    const auto rgb = colour(16, 16);
+    const auto frame = noise(rgb.sample_count());
+    Bytes planes(frame.size());
+    for (std::size_t i = 0; i < frame.size(); ++i) planes[i % 3 * 256 + i / 3] = frame[i];
+    Builder by_plane(Form::explicit_le), by_pixel(Form::explicit_le), mixed(Form::explicit_le), kept(Form::explicit_le);
+    layout(identity(by_plane), rgb, 1, true).raw(0x7fe00010, "OB", planes);
+    layout(identity(by_pixel), rgb).raw(0x7fe00010, "OB", frame);
+    auto stored = rgb;
+    stored.photometric = "YBR_RCT";
+    layout(identity(mixed), stored);
+    layout(identity(kept), rgb);
+    for (const auto to : kLosslessEncodings) {
+        const auto coded = transcoded(by_plane.out, kExplicitVrLittleEndian, to).value_or(Bytes());
+        const auto& head = to == kJpegLsLossless ? kept.out : mixed.out;
+        ASSERT_GT(coded.size(), head.size());
+        EXPECT_TRUE(std::equal(head.begin(), head.end(), coded.begin())) << to;
+        EXPECT_TRUE(transcoded(coded, to).value_or(Bytes()) == by_pixel.out) << to;
+    }
+}
+
+TEST(Transcoding, Ps33SectionC7_6_1_1_6IconsAreNotCompressed) {
+    const auto image = grey(4, 4, 8, 8);
+    const auto frame = noise(16);
+    Builder native(Form::explicit_le), wanted(Form::explicit_le);
+    for (auto* b : {&native, &wanted}) {
+        layout(identity(*b), image).head(0x00880200, "SQ", 0xffffffff).item();
+        layout(*b, image).raw(0x7fe00010, "OB", frame).end_item().end_sequence();
+        b == &native ? b->raw(0x7fe00010, "OB", frame) : fragments(*b, {{}, by_charls(image, frame)});
+    }
+    EXPECT_EQ(transcoded(native.out, kExplicitVrLittleEndian, kJpegLsLossless).value_or(Bytes()), wanted.out);
+    EXPECT_EQ(transcoded(wanted.out, kJpegLsLossless).value_or(Bytes()), native.out);
+}
+
+TEST(Transcoding, WhatWouldLoseSomethingIsNotCompressed) {
+    const auto why = [](const PixelDescription& image, const Bytes& pixels, std::uint64_t frames = 1) {
+        Builder b(Form::explicit_le);
+        layout(identity(b), image, frames).raw(0x7fe00010, image.bits_allocated > 8 ? "OW" : "OB", pixels);
+        std::string error;
+        for (const auto to : kLosslessEncodings) {
+            const auto result = transcoded(b.out, kExplicitVrLittleEndian, to);
+            EXPECT_FALSE(result);
+            if (!result) error = result.error().message;
+        }
+        return error;
+    };
+    Bytes overlaid(32, 0);
+    overlaid[1] = 0x80;  // an overlay in the highest bit
+    EXPECT_NE(why(grey(4, 4, 16, 12), overlaid).find("in bits beyond those stored"), std::string::npos);
+    auto shifted = grey(4, 4, 16, 12);
+    shifted.high_bit = 15;
+    EXPECT_EQ(why(shifted, Bytes(32)), "the image's values are of a width that is not compressed");
+    EXPECT_EQ(why(grey(4, 4, 32, 32), Bytes(64)), "the image's values are of a width that is not compressed");
+    EXPECT_EQ(why(colour(4, 4, "YBR_PARTIAL_420"), Bytes(48)), "the image's colours are of a kind that is not compressed");
+    EXPECT_NE(why(grey(4, 4, 8, 8), Bytes(14)).find("pixel data of another length than its header says"), std::string::npos);
+    EXPECT_NE(why(grey(4, 4, 8, 8), Bytes(34), 2).find("pixel data of another length than its header says"), std::string::npos);
+    EXPECT_NE(why(grey(4, 4, 8, 8), Bytes(32)).find("pixel data of another length than its header says"), std::string::npos);
+    EXPECT_EQ(why(grey(8, 16, 1, 1), Bytes(16)), "the image's pixels are of a kind that is not decoded");
+    Builder no_image(Form::explicit_le);
+    identity(no_image);
+    const auto none = transcoded(no_image.out, kExplicitVrLittleEndian, kJpegLsLossless);
+    EXPECT_EQ(none ? "" : none.error().message, "the instance has no pixel data that could be compressed");
+}
+
 TEST(Transcoding, Ps33SectionC7_6_3ColoursFollow) {
     const auto rgb = colour(16, 16);
     const auto frame = noise(rgb.sample_count());
@@ -304,6 +423,9 @@ TEST(Transcoding, CanBeAskedBefore) {
     EXPECT_TRUE(can_transcode(kExplicitVrBigEndian, kImplicitVrLittleEndian));
     EXPECT_FALSE(can_transcode("1.2.840.10008.1.2.4.102", kExplicitVrLittleEndian));  // video
     EXPECT_FALSE(can_transcode(kExplicitVrLittleEndian, kJpegBaseline));
+    EXPECT_TRUE(can_transcode(kImplicitVrLittleEndian, kJpeg2000Lossless));
+    EXPECT_TRUE(can_transcode(kJpegBaseline, kHtj2kLossless));
+    EXPECT_FALSE(can_transcode("1.2.840.10008.1.2.4.102", kJpegLsLossless));
     EXPECT_FALSE(can_transcode("1.2.3", kExplicitVrLittleEndian));
 }
 

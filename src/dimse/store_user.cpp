@@ -1,5 +1,7 @@
 #include "dimse/store_user.hpp"
 
+#include <array>
+
 #include "dicom/dimse_message.hpp"
 #include "dicom/transcoding.hpp"
 #include "dicom/transfer_syntax.hpp"
@@ -8,6 +10,10 @@ namespace fiducial::dimse {
 namespace {
 
 constexpr std::size_t kPieceBytes = 262'144;
+
+/// What an object is given in where it is not taken as it is.
+constexpr std::array kInstead{dicom::kExplicitVrLittleEndian, dicom::kImplicitVrLittleEndian, dicom::kJpegLsLossless,
+                              dicom::kJpeg2000Lossless, dicom::kHtj2kLossless};
 
 /// An object with the next piece of its message, laid out.
 struct Prepared {
@@ -87,7 +93,7 @@ private:
     std::optional<std::uint8_t> choose_context(OutgoingObject& object) {
         transcoding_.reset();
         auto context = association_.find_context(object.sop_class, object.transfer_syntax);
-        for (const auto syntax : {dicom::kExplicitVrLittleEndian, dicom::kImplicitVrLittleEndian}) {
+        for (const auto syntax : kInstead) {
             if (context || !dicom::can_transcode(object.transfer_syntax, syntax)) continue;
             context = association_.find_context(object.sop_class, syntax);
             if (!context) continue;

@@ -49,7 +49,8 @@ struct StoreOptions {
 };
 
 /// Sends objects by C-STORE, each in a presentation context of its class and transfer syntax, as it is; without one, transcoded
-/// (dicom::Transcoding), where the peer takes the class in Explicit or Implicit VR Little Endian; else it is not sent.
+/// (dicom::Transcoding), where the peer takes the class in Explicit or Implicit VR Little Endian or in a compression without loss that is
+/// made here; else it is not sent.
 /// While one is on its way the next piece is read, and while its answer is waited for the beginning of the next object.
 /// `after_each` is told what became of each, in order, and says whether to go on; it may use the association.
 /// Spec:    PS3.7 §9.1.1, PS3.4 §B.2.1

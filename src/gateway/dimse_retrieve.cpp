@@ -17,7 +17,8 @@ constexpr std::chrono::milliseconds kPendingEvery{200};
 constexpr std::size_t kMostLogged = 20;           // failed objects of one retrieval
 constexpr std::size_t kMostFailedBytes = 60'000;  // of Failed SOP Instance UID List, which has to fit into a short value
 
-/// One for each class and transfer syntax that is stored, and one for each class in which it can be given to everyone.
+/// One for each class and transfer syntax that is stored, one for each class in which it can be given to everyone, and one in which it can
+/// be given to who takes compressed images only.
 std::vector<dicom::ProposedContext> contexts_for(const OutgoingRetrievals& retrievals) {
     std::vector<dicom::ProposedContext> out;
     const auto propose = [&](const std::string& sop_class, std::vector<std::string> syntaxes) {
@@ -31,6 +32,8 @@ std::vector<dicom::ProposedContext> contexts_for(const OutgoingRetrievals& retri
     }
     for (const auto& sop_class : transcoded)
         propose(sop_class, {std::string(dicom::kExplicitVrLittleEndian), std::string(dicom::kImplicitVrLittleEndian)});
+    const std::vector<std::string> compressed(dicom::kLosslessEncodings.begin(), dicom::kLosslessEncodings.end());
+    for (const auto& sop_class : transcoded) propose(sop_class, compressed);
     return out;
 }
 

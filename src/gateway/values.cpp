@@ -18,8 +18,10 @@ constexpr std::size_t kPieceBytes = 262'144;
 /// How the parts of an answer are given.
 struct PartForm {
     bool multipart = true;
-    std::string content_type;  // of each part
-    bool decoded = false;      // frames are not given as they are stored
+    std::string content_type;     // of each part
+    std::string transcoded_as{};  // the transfer syntax of frames that are not given as they are stored
+
+    bool transcodes() const { return !transcoded_as.empty(); }
 };
 
 /// Whether a range of Accept takes pixels of that type in that transfer syntax. Octets of a compressed image are given as they are to who
@@ -31,15 +33,18 @@ bool takes(const net::MediaType& range, std::string_view type, std::string_view 
     return type == "*/*" || net::equals_ignoring_case(type, media);
 }
 
-/// Whether it takes frames decoded. Spec: PS3.18 §8.7.3.3.2: octets are in Explicit VR Little Endian where nothing else is said.
-bool takes_decoded(const net::MediaType& range, std::string_view type) {
-    const auto wanted = range.parameter("transfer-syntax").value_or(dicom::kExplicitVrLittleEndian);
-    return net::equals_ignoring_case(type, kOctets) && wanted == dicom::kExplicitVrLittleEndian;
+/// The transfer syntax in which it takes frames that are stored in another one; empty: none. Spec: PS3.18 §8.7.3.3.2: where it names none,
+/// that media type's first.
+std::string transcoded_for(const net::MediaType& range, std::string_view type, std::string_view stored) {
+    std::string wanted(range.parameter("transfer-syntax").value_or(default_syntax_of(type)));
+    const bool native = media_of(stored) == kOctets && !dicom::find_transfer_syntax(stored)->encapsulated;
+    if (wanted == stored || (native && wanted == dicom::kExplicitVrLittleEndian)) return {};
+    return net::equals_ignoring_case(media_of(wanted), type) && dicom::can_transcode(stored, wanted) ? wanted : std::string();
 }
 
-/// Spec: PS3.18 §8.7.3.3, §8.7.5. single: whether the answer has one part, which may then stand by itself; decodable: whether it can be
-/// given decoded. Errors: malformed; unsupported (406), saying what is stored.
-Result<PartForm> negotiate(const net::Request& request, std::string_view media, std::string_view syntax, bool single, bool decodable) {
+/// Spec: PS3.18 §8.7.3.3, §8.7.5. single: whether the answer has one part, which may then stand by itself; transcodable: whether it can be
+/// given in another transfer syntax. Errors: malformed; unsupported (406), saying what is stored.
+Result<PartForm> negotiate(const net::Request& request, std::string_view media, std::string_view syntax, bool single, bool transcodable) {
     std::string wanted = request.headers().joined("Accept").value_or("");
     if (const auto in_query = request.target().query_value("accept")) wanted = *in_query;  // PS3.18 §8.3.3.1
     FID_TRY(const auto items, net::parse_accept(wanted));
@@ -52,11 +57,11 @@ Result<PartForm> negotiate(const net::Request& request, std::string_view media, 
         const bool multipart = range.type == "*" || (range.type == "multipart" && (range.subtype == "related" || range.subtype == "*"));
         if (!multipart && !single) continue;
         const auto type = multipart ? std::string(range.parameter("type").value_or("*/*")) : range.essence();
-        form.decoded = decodable && takes_decoded(range, type);
-        if (!form.decoded && !takes(range, type, media, syntax)) continue;
+        if (transcodable) form.transcoded_as = transcoded_for(range, type, syntax);
+        if (!form.transcodes() && !takes(range, type, media, syntax)) continue;
         form.multipart = multipart;
-        if (form.decoded) {
-            form.content_type = std::string(kOctets) + "; transfer-syntax=" + std::string(dicom::kExplicitVrLittleEndian);
+        if (form.transcodes()) {
+            form.content_type = std::string(media_of(form.transcoded_as)) + "; transfer-syntax=" + form.transcoded_as;
             return form;
         }
         if (net::equals_ignoring_case(type, kOctets)) form.content_type = std::string(kOctets) + "; transfer-syntax=" + std::string(syntax);
@@ -80,7 +85,7 @@ public:
     }
     /// Of a body without multipart, where it is known.
     std::optional<std::uint64_t> length() const {
-        if (form_.multipart || form_.decoded) return std::nullopt;
+        if (form_.multipart || form_.transcodes()) return std::nullopt;
         return length_of(parts_.front());
     }
 
@@ -90,7 +95,7 @@ public:
         while (!ended_ && out.size() < kPieceBytes) {
             if (place_ == 0 && done_ == 0) begin_part(out);
             if (ended_) break;
-            FID_CHECK(form_.decoded ? decode(out) : copy(out));
+            FID_CHECK(form_.transcodes() ? transcode(out) : copy(out));
         }
         return {};
     }
@@ -111,7 +116,7 @@ private:
         }
         net::HeaderFields headers;
         headers.add("Content-Type", form_.content_type);
-        if (!form_.decoded) headers.add("Content-Length", std::to_string(length_of(parts_[part_])));
+        if (!form_.transcodes()) headers.add("Content-Length", std::to_string(length_of(parts_[part_])));
         append(out, as_bytes(net::multipart_part_head(boundary_, part_ == 0, headers)));
     }
 
@@ -137,13 +142,13 @@ private:
     }
 
     /// A whole frame.
-    Result<void> decode(Bytes& out) {
+    Result<void> transcode(Bytes& out) {
         if (!image_) {
             FID_TRY(const auto header, look_.header());
             FID_TRY(image_, dicom::describe_layout(header));
         }
         FID_TRY(const auto coded, read_places(look_, parts_[part_], kMostFrameBytes));
-        FID_TRY(const auto frame, dicom::decode_frame(*image_, look_.transfer_syntax_uid(), coded));
+        FID_TRY(const auto frame, dicom::transcode_frame(*image_, look_.transfer_syntax_uid(), form_.transcoded_as, coded));
         append(out, frame);
         ++part_;
         return {};
@@ -193,13 +198,11 @@ net::Task<Result<void>> serve_values(Call& call, bool are_frames, Find find) {
     if (!parts && parts.error().code == ErrorCode::unsupported) co_return co_await call.refuse(parts.error(), 406);
     if (!parts) co_return fail(parts.error());
     const auto& syntax = (*look)->transfer_syntax_uid();
-    const auto* stored = dicom::find_transfer_syntax(syntax);
-    const bool decodable =
-        are_frames && stored != nullptr && stored->encapsulated && dicom::can_transcode(syntax, dicom::kExplicitVrLittleEndian);
-    auto form = negotiate(call.request, are_frames ? media_of(syntax) : kOctets, syntax, parts->size() == 1, decodable);
+    const bool transcodable = are_frames && dicom::can_transcode(syntax, dicom::kExplicitVrLittleEndian);
+    auto form = negotiate(call.request, are_frames ? media_of(syntax) : kOctets, syntax, parts->size() == 1, transcodable);
     if (!form) co_return co_await call.refuse(form.error(), form.error().code == ErrorCode::unsupported ? 406 : 400);
-    call.say_evidence(**look, form->decoded);
-    auto& pool = form->decoded ? call.door.rendering : call.door.retrieving;
+    call.say_evidence(**look, form->transcodes());
+    auto& pool = form->transcodes() ? call.door.rendering : call.door.retrieving;
     ValueBody body(**look, std::move(*parts), std::move(*form));
     co_return co_await send_values(call, body, pool);
 }

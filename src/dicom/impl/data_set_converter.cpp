@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "dicom/attributes.hpp"
+#include "dicom/impl/frame_encoder.hpp"
 #include "dicom/impl/text.hpp"
 
 namespace fiducial::dicom::impl {
@@ -62,7 +63,8 @@ void put_u32(Bytes& out, std::uint32_t value) {
 }  // namespace
 
 DataSetConverter::DataSetConverter(const TransferSyntax& from, const TransferSyntax& to) : from_(from) {
-    FID_INVARIANT(!to.big_endian && !to.encapsulated && !to.deflated, "data sets are converted to little-endian, uncompressed ones");
+    FID_INVARIANT(!to.big_endian && !to.deflated && (!to.encapsulated || is_encoded(to.uid)), "data sets are not converted to that");
+    if (to.encapsulated) encoding_ = to.uid;
     Level top;
     top.from = {from.explicit_vr, from.big_endian};
     top.to = {to.explicit_vr, false};
@@ -107,6 +109,7 @@ Result<std::size_t> DataSetConverter::feed(ByteView bytes, Bytes& out) {
         std::size_t taken = bytes.size();
         if (value_left_ > 0) {
             taken = static_cast<std::size_t>(std::min<std::uint64_t>(value_left_, bytes.size()));
+            if (target_ == Target::encode) taken = static_cast<std::size_t>(std::min<std::uint64_t>(taken, encoded_->wanted()));
             FID_CHECK(take_value(bytes.first(taken)));
             value_left_ -= taken;
             offset_ += taken;
@@ -163,7 +166,8 @@ Result<void> DataSetConverter::element(const ElementHead& head) {
     auto& level = levels_.back();
     const auto vr = vr_of(head, level);
     if (levels_.size() == 1 && group_of(head.tag) > 0x0028) release(0, true);
-    if (from_.encapsulated && group_of(head.tag) == 0x0028 && !level.is_held && head.tag <= kRepresentation) level.is_held = true;
+    const bool may_change = from_.encapsulated || encodes(levels_.size() - 1);
+    if (may_change && group_of(head.tag) == 0x0028 && !level.is_held && head.tag <= kRepresentation) level.is_held = true;
     if (head.length == kUndefinedLength && head.tag == tags::kPixelData && from_.encapsulated) return pixel_fragments(head);
     const bool is_sequence = vr == "SQ" || head.length == kUndefinedLength;
     return is_sequence ? sequence(head, vr) : value(head, vr);
@@ -212,7 +216,11 @@ Result<void> DataSetConverter::close_level() {
         frame_made_ = true;
         const auto& image = levels_[levels_.size() - 2];
         FID_TRY(const auto bytes, native_frame_bytes(image.image));
-        if (bytes * image.frames % 2 != 0) sink().push_back(0);
+        if (encodes(levels_.size() - 2)) {
+            put_head(sink(), image.to, kSequenceDelimiter, {}, 0);
+        } else if (bytes * image.frames % 2 != 0) {
+            sink().push_back(0);
+        }
     } else {
         release(levels_.size() - 1, false);
         put_head(sink(), levels_.back().to, kind == Kind::sequence ? kSequenceDelimiter : kItemDelimiter, {}, 0);
@@ -226,6 +234,27 @@ Result<void> DataSetConverter::close_full_levels() {
     return {};
 }
 
+/// Begins fragments, with an offset table that says nothing. Spec: PS3.5 §A.4
+void DataSetConverter::put_fragments_head() {
+    put_head(sink(), levels_[0].to, tags::kPixelData, Vr::of("OB"), kUndefinedLength);
+    put_head(sink(), levels_[0].to, kItem, {}, 0);
+    pixels_given_ = true;
+}
+
+/// Native pixel data that is compressed.
+Result<void> DataSetConverter::native_pixels(const ElementHead& head, Vr vr) {
+    const auto& level = levels_.back();
+    FID_TRY(const auto frame_bytes, native_frame_bytes(level.image));
+    const auto bytes = level.frames <= head.length / frame_bytes ? level.frames * frame_bytes : std::uint64_t{0};
+    if (bytes == 0 || head.length > bytes + bytes % 2) return malformed("pixel data of another length than its header says");
+    release(0, true);
+    put_fragments_head();
+    encoded_.emplace(level.image, level.frames, encoding_, frame_bytes, level.from.big_endian ? number_bytes(vr) : 1);
+    target_ = Target::encode;
+    value_left_ = head.length;
+    return {};
+}
+
 /// Spec: PS3.5 §A.4. Pixel data that is decoded: how long it becomes is known from the image's header.
 Result<void> DataSetConverter::pixel_fragments(const ElementHead& head) {
     const auto index = levels_.size() - 1;
@@ -233,14 +262,19 @@ Result<void> DataSetConverter::pixel_fragments(const ElementHead& head) {
     const auto frames = levels_[index].frames;
     FID_TRY(const auto frame_bytes, native_frame_bytes(image));
     const auto most = std::numeric_limits<std::uint32_t>::max() - 2;
-    if (frames > most / frame_bytes)
+    if (frames > most / frame_bytes && !encodes(index))
         return fail(ErrorCode::unsupported,
                     "the image is too large for a transfer syntax without compression; its frames can be had one by one");
-    auto bytes = frames * frame_bytes;
-    bytes += bytes % 2;
     release(index, true);
-    put_head(sink(), levels_[index].to, head.tag, Vr::of(image.bits_allocated > 8 ? "OW" : "OB"), static_cast<std::uint32_t>(bytes));
-    native_.emplace(image, frames, from_.uid, index == 0 ? std::move(extended_offsets_) : std::vector<std::uint64_t>());
+    if (encodes(index)) {
+        put_fragments_head();
+    } else {
+        auto bytes = frames * frame_bytes;
+        bytes += bytes % 2;
+        put_head(sink(), levels_[index].to, head.tag, Vr::of(image.bits_allocated > 8 ? "OW" : "OB"), static_cast<std::uint32_t>(bytes));
+    }
+    native_.emplace(image, frames, from_.uid, index == 0 ? std::move(extended_offsets_) : std::vector<std::uint64_t>(),
+                    encodes(index) ? encoding_ : std::string_view());
     Level inner;
     inner.kind = Kind::fragments;
     inner.from = levels_[index].from;
@@ -265,6 +299,7 @@ Result<void> DataSetConverter::value(const ElementHead& head, Vr vr) {
     const bool is_pixels = head.tag == tags::kPixelData;
     const bool drops = element_of(head.tag) == 0 || (from_.encapsulated && is_of_fragments(head.tag));
     if (is_pixels && head.length > 0 && from_.encapsulated && levels_.size() == 1) return malformed("pixel data without fragments");
+    if (is_pixels && encodes(levels_.size() - 1)) return native_pixels(head, vr);
     if (is_pixels) release(levels_.size() - 1, false);
     tag_ = head.tag;
     vr_ = vr;
@@ -283,6 +318,10 @@ Result<void> DataSetConverter::value(const ElementHead& head, Vr vr) {
 Result<void> DataSetConverter::take_value(ByteView bytes) {
     if (target_ == Target::drop) return {};
     if (target_ == Target::frames) return native_->take(bytes);
+    if (target_ == Target::encode) {
+        FID_TRY(frame_made_, encoded_->take(bytes, sink()));
+        return {};
+    }
     if (target_ == Target::gather || swap_ > 1) append(gathered_, bytes);
     if (target_ == Target::gather) return {};
     auto& out = sink();
@@ -290,9 +329,7 @@ Result<void> DataSetConverter::take_value(ByteView bytes) {
         append(out, bytes);
         return {};
     }
-    const auto whole = gathered_.size() / swap_ * swap_;
-    for (std::size_t at = 0; at < whole; at += swap_)
-        std::reverse(gathered_.begin() + static_cast<std::ptrdiff_t>(at), gathered_.begin() + static_cast<std::ptrdiff_t>(at + swap_));
+    const auto whole = turn_round(gathered_, swap_);
     append(out, ByteView(gathered_).first(whole));
     gathered_.erase(gathered_.begin(), gathered_.begin() + static_cast<std::ptrdiff_t>(whole));
     return {};
@@ -305,6 +342,9 @@ Result<void> DataSetConverter::end_value() {
         auto& out = sink();
         append(out, gathered_);  // less than a number
         if (is_odd_) out.push_back(padding_of(vr_));
+    } else if (target_ == Target::encode) {
+        encoded_.reset();
+        put_head(sink(), levels_.back().to, kSequenceDelimiter, {}, 0);
     }
     gathered_.clear();
     return {};
@@ -314,8 +354,7 @@ Result<void> DataSetConverter::end_value() {
 void DataSetConverter::end_gathered() {
     auto& level = levels_.back();
     auto& image = level.image;
-    for (std::size_t at = 0; swap_ > 1 && at + swap_ <= gathered_.size(); at += swap_)
-        std::reverse(gathered_.begin() + static_cast<std::ptrdiff_t>(at), gathered_.begin() + static_cast<std::ptrdiff_t>(at + swap_));
+    turn_round(gathered_, swap_);
     const std::uint32_t number = gathered_.size() >= 2 ? read_u16(gathered_.data(), false) : 0;
     const auto text = trim(as_text(gathered_));
     switch (tag_) {
@@ -367,7 +406,8 @@ void DataSetConverter::release(std::size_t index, bool decoded) {
     const auto put_photometric = [&] {
         if (!level.photometric_at) return;
         up_to(*level.photometric_at);
-        const auto photometric = decoded ? native_photometric(level.image, from_.uid) : level.image.photometric;
+        auto photometric = decoded ? native_photometric(level.image, from_.uid) : level.image.photometric;
+        if (decoded && encodes(index)) photometric = encoded_photometric(photometric, encoding_);
         put_element(out, level.to, kPhotometric, Vr::of("CS"), as_bytes(photometric));
     };
     const auto put_planar = [&] {
@@ -393,6 +433,8 @@ Result<void> DataSetConverter::finish(Bytes& out) {
     FID_CHECK(close_full_levels());
     const bool zeros = levels_.size() == 1 && std::all_of(head_.begin(), head_.begin() + head_have_, [](std::uint8_t b) { return b == 0; });
     if (value_left_ != 0 || levels_.size() != 1 || (head_have_ != 0 && !zeros)) return malformed("the data set ends");
+    if (!encoding_.empty() && !pixels_given_)
+        return fail(ErrorCode::unsupported, "the instance has no pixel data that could be compressed");
     release(0, false);
     return {};
 }

@@ -11,11 +11,12 @@
 
 namespace fiducial::dicom::impl {
 
-/// Writes a data set in another encoding while it streams by: VRs and byte order, pixel data decoded frame by frame (also of icons).
+/// Writes a data set in another encoding while it streams by: VRs and byte order, pixel data decoded frame by frame (also of icons), and
+/// compressed (but not of icons) where the other encoding wants that.
 /// Sequences and items come out with undefined lengths, so that nothing has to be known before it was read. Group lengths and Extended
 /// Offset Tables, which would be wrong, are left out; odd lengths made even.
 /// Spec:     PS3.5 §7, §8, Annex A
-/// Requires: `from` is not deflated (or inflated before), `to` is Explicit or Implicit VR Little Endian.
+/// Requires: `from` is not deflated (or inflated before), `to` is Explicit or Implicit VR Little Endian, or is_encoded().
 /// Errors:   malformed, limit_exceeded, unsupported; what was written before is of no use then.
 class DataSetConverter {
 public:
@@ -27,7 +28,7 @@ public:
 
 private:
     enum class Kind : std::uint8_t { elements, sequence, fragments };
-    enum class Target : std::uint8_t { copy, gather, drop, frames };
+    enum class Target : std::uint8_t { copy, gather, drop, frames, encode };
 
     /// The data set, a sequence, an item, or pixel data.
     struct Level {
@@ -48,6 +49,10 @@ private:
     Result<void> sequence(const ElementHead& head, Vr vr);
     Result<void> sequence_item(const ElementHead& head);
     Result<void> pixel_fragments(const ElementHead& head);
+    Result<void> native_pixels(const ElementHead& head, Vr vr);
+    void put_fragments_head();
+    /// Whether pixel data that stands in this level is compressed.
+    bool encodes(std::size_t level) const { return level == 0 && !encoding_.empty(); }
     Result<void> fragment(const ElementHead& head);
     Result<void> close_level();
     Result<void> close_full_levels();
@@ -65,6 +70,7 @@ private:
     tl::unexpected<Error> malformed(std::string what) const;
 
     const TransferSyntax& from_;
+    std::string_view encoding_;  // how pixel data is compressed; empty: it is not
     Bytes* out_ = nullptr;
     std::vector<Level> levels_;
     std::uint64_t offset_ = 0;  // bytes taken
@@ -72,6 +78,7 @@ private:
     std::uint8_t head_have_ = 0, head_need_ = 0;  // need 0: not known yet
     bool trailing_zeros_ = false;
     bool frame_made_ = false;
+    bool pixels_given_ = false;  // compressed
     std::size_t elements_ = 0;
 
     // The value that is being taken.
@@ -84,6 +91,7 @@ private:
     Bytes gathered_;
 
     std::optional<NativeFrames> native_;
+    std::optional<EncodedFrames> encoded_;
     std::vector<std::uint64_t> extended_offsets_;
 };
 

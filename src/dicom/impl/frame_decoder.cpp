@@ -177,6 +177,20 @@ Result<RawFrame> rle(const PixelDescription& image, ByteView frame) {
     return frame_like(image, std::move(decoded), image.bits_allocated);
 }
 
+/// JPEG-LS knows no sign: the bits above a negative value's are set, as they are where it is not compressed.
+void extend_signs(Bytes& values, std::uint32_t sample_bits, std::uint32_t bits_stored) {
+    const std::size_t width = sample_bits / 8;
+    const auto above = bits_stored < sample_bits ? ~0u << bits_stored : 0u;
+    for (std::size_t at = 0; at < values.size(); at += width) {
+        std::uint32_t value = values[at];
+        if (width == 2) value |= std::uint32_t{values[at + 1]} << 8;
+        if ((value >> (bits_stored - 1) & 1u) == 0) continue;
+        value |= above;
+        values[at] = static_cast<std::uint8_t>(value);
+        if (width == 2) values[at + 1] = static_cast<std::uint8_t>(value >> 8);
+    }
+}
+
 Result<RawFrame> jpeg_ls(const PixelDescription& image, ByteView frame) {
     try {
         Bytes ended = to_bytes(frame);
@@ -191,6 +205,7 @@ Result<RawFrame> jpeg_ls(const PixelDescription& image, ByteView frame) {
         Bytes decoded(image.sample_count() * sample_bits / 8);
         if (decoder.destination_size() != decoded.size()) return other_size("JPEG-LS");
         decoder.decode(decoded.data(), decoded.size());
+        if (image.is_signed && image.bits_stored <= sample_bits) extend_signs(decoded, sample_bits, image.bits_stored);
         auto out = frame_like(image, std::move(decoded), sample_bits);
         out.is_planar = image.samples > 1 && decoder.interleave_mode() == charls::interleave_mode::none;
         return out;

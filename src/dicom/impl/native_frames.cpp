@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "dicom/impl/frame_decoder.hpp"
+#include "dicom/impl/frame_encoder.hpp"
 #include "dicom/impl/tokenizer.hpp"
 #include "dicom/rendering.hpp"
 #include "dicom/transfer_syntax.hpp"
@@ -41,7 +42,25 @@ Bytes laid_out(const PixelDescription& image, const RawFrame& raw) {
     return out;
 }
 
+/// Compresses a frame into a fragment of its own. Spec: PS3.5 table A.4-1
+Result<void> put_encoded(const PixelDescription& image, std::string_view encoding, ByteView frame, Bytes& out) {
+    FID_TRY(auto encoded, encode_frame(image, encoding, frame));
+    if (encoded.size() % 2 != 0) encoded.push_back(0);
+    constexpr std::uint8_t kItemTag[] = {0xfe, 0xff, 0x00, 0xe0};
+    append(out, kItemTag);
+    for (unsigned i = 0; i < 4; ++i) out.push_back(static_cast<std::uint8_t>(encoded.size() >> (8 * i)));
+    append(out, encoded);
+    return {};
+}
+
 }  // namespace
+
+std::size_t turn_round(Bytes& numbers, std::size_t width) {
+    const auto whole = numbers.size() / width * width;
+    for (std::size_t at = 0; width > 1 && at < whole; at += width)
+        std::reverse(numbers.begin() + static_cast<std::ptrdiff_t>(at), numbers.begin() + static_cast<std::ptrdiff_t>(at + width));
+    return whole;
+}
 
 bool is_decoded(std::string_view transfer_syntax) {
     constexpr std::string_view kOthers[] = {"1.2.840.10008.1.2.5",     "1.2.840.10008.1.2.4.80",  "1.2.840.10008.1.2.4.81",
@@ -55,6 +74,13 @@ std::string native_photometric(const PixelDescription& image, std::string_view t
     if (image.samples != 3 || !image.photometric.starts_with("YBR_")) return image.photometric;
     const bool by_jpeg_2000 = image.photometric == "YBR_RCT" || image.photometric == "YBR_ICT";
     return is_jpeg(transfer_syntax) || by_jpeg_2000 ? "RGB" : image.photometric;
+}
+
+PixelDescription native_description(const PixelDescription& image, std::string_view transfer_syntax) {
+    auto native = image;
+    native.photometric = native_photometric(image, transfer_syntax);
+    native.is_planar = false;
+    return native;
 }
 
 Result<std::uint64_t> native_frame_bytes(const PixelDescription& image) {
@@ -80,8 +106,12 @@ Result<Bytes> native_frame(const PixelDescription& image, std::string_view trans
 }
 
 NativeFrames::NativeFrames(PixelDescription image, std::uint64_t count, std::string_view transfer_syntax,
-                           std::vector<std::uint64_t> extended_offsets)
-    : image_(std::move(image)), count_(count), transfer_syntax_(transfer_syntax), offsets_(std::move(extended_offsets)) {}
+                           std::vector<std::uint64_t> extended_offsets, std::string_view encoding)
+    : image_(std::move(image)),
+      count_(count),
+      transfer_syntax_(transfer_syntax),
+      encoding_(encoding),
+      offsets_(std::move(extended_offsets)) {}
 
 /// A table that does not say where each frame begins says nothing.
 void NativeFrames::use_offset_table() {
@@ -125,7 +155,11 @@ Result<void> NativeFrames::take(ByteView bytes) {
 Result<void> NativeFrames::end_frame(Bytes& out) {
     if (done_ == count_) return fail(ErrorCode::malformed, "the pixel data has more frames than its header says");
     FID_TRY(const auto frame, native_frame(image_, transfer_syntax_, gathered_));
-    append(out, frame);
+    if (encoding_.empty()) {
+        append(out, frame);
+    } else {
+        FID_CHECK(put_encoded(native_description(image_, transfer_syntax_), encoding_, frame, out));
+    }
     gathered_.clear();
     ++done_;
     return {};
@@ -135,6 +169,22 @@ Result<void> NativeFrames::finish(Bytes& out) {
     if (items_ >= 2) FID_CHECK(end_frame(out));
     if (done_ != count_) return fail(ErrorCode::malformed, "the pixel data has fewer frames than its header says");
     return {};
+}
+
+EncodedFrames::EncodedFrames(PixelDescription image, std::uint64_t count, std::string_view encoding, std::uint64_t frame_bytes,
+                             std::size_t number_bytes)
+    : image_(std::move(image)), left_(count), encoding_(encoding), frame_bytes_(frame_bytes), number_bytes_(number_bytes) {}
+
+Result<bool> EncodedFrames::take(ByteView bytes, Bytes& out) {
+    if (left_ == 0) return false;
+    append(gathered_, bytes);
+    if (gathered_.size() < frame_bytes_) return false;
+    --left_;
+    if (frame_bytes_ % number_bytes_ != 0) return fail(ErrorCode::unsupported, "the image's frames begin within a number");
+    turn_round(gathered_, number_bytes_);
+    FID_CHECK(put_encoded(image_, encoding_, gathered_, out));
+    gathered_.clear();
+    return true;
 }
 
 }  // namespace fiducial::dicom::impl
