@@ -54,8 +54,9 @@ Paths paths_of(const Globals& globals, const Options& options) {
 json::object shown_figures(const shadow::Figures& f, bool complete, std::uint64_t findings) {
     json::object outcomes;
     for (std::size_t i = 0; i < std::size(f.outcomes); ++i) {
-        static constexpr std::array<std::string_view, 9> kNames{"notCompared",   "same", "rewritten", "recompressed", "headerChanged",
-                                                                "pixelsChanged", "gone", "absent",    "unread"};
+        static constexpr std::array<std::string_view, shadow::kOutcomes> kNames{
+            "notCompared",   "same", "rewritten", "recompressed", "headerChanged",
+            "pixelsChanged", "gone", "absent",    "unread",       "samePicture"};
         outcomes[kNames[i]] = f.outcomes[i];
     }
     return {{"run", f.run.number},

@@ -317,7 +317,8 @@ Result<Figures> Journal::figures(const Run& run) {
                                         soci::use(run.number, "run"), soci::into(outcome), soci::into(instances));
             outcomes.execute();
             while (outcomes.fetch()) {
-                if (outcome >= 0 && outcome < 9) out.outcomes[outcome] = static_cast<std::uint64_t>(instances);
+                if (outcome >= 0 && static_cast<std::size_t>(outcome) < kOutcomes)
+                    out.outcomes[outcome] = static_cast<std::uint64_t>(instances);
             }
             long long old_us = 0, here_us = 0;
             soci::statement times = (transaction.sql().prepare << "SELECT old_us, here_us FROM instances WHERE compared_run = :run AND "
@@ -341,39 +342,41 @@ Result<void> Journal::each_finding(const Run& run,
         };
         std::vector<Found> page;
         FID_CHECK(database_->read([&](Transaction& transaction) {
-            return attempt(kWhat, [&] {
-                JournalRow row;
-                std::string copy_problem;
-                long long outcome = 0, old_run = 0, here_run = 0;
-                soci::statement rows =
-                    (transaction.sql().prepare
-                         << "SELECT i.study_uid, i.series_uid, i.sop_uid, i.sop_class, i.outcome, i.detail, i.old_run, i.here_run, "
-                            "i.copy_problem "
-                            "FROM instances i JOIN studies s ON s.study_uid = i.study_uid WHERE s.looked_run = :run AND "
-                            "(i.study_uid, i.sop_uid) > (:study, :sop) AND ((i.old_run = :run AND i.here_run = :run AND i.outcome > 3) OR "
-                            "(i.old_run = :run AND i.here_run < :run) OR (i.here_run = :run AND i.old_run < :run)) "
-                            "ORDER BY i.study_uid, i.sop_uid LIMIT 1000",
-                     soci::use(run.number, "run"), soci::use(after_study, "study"), soci::use(after_sop, "sop"),
-                     soci::into(row.instance.study_uid), soci::into(row.instance.series_uid), soci::into(row.instance.sop_uid),
-                     soci::into(row.instance.sop_class_uid), soci::into(outcome), soci::into(row.detail), soci::into(old_run),
-                     soci::into(here_run), soci::into(copy_problem));
-                rows.execute();
-                while (rows.fetch()) {
-                    Found found{row, ""};
-                    found.row.outcome = static_cast<Outcome>(outcome);
-                    found.row.was_there = old_run != 0;
-                    if (old_run < run.number) {
-                        found.what =
-                            found.row.was_there ? "missing in the old archive, which listed it before" : "never listed by the old archive";
-                    } else if (here_run < run.number) {
-                        found.what = "missing here";
-                        found.row.detail = copy_problem;
-                    } else {
-                        found.what = std::string(text_of(found.row.outcome));
+            return attempt(
+                kWhat, [&] {
+                    JournalRow row;
+                    std::string copy_problem;
+                    long long outcome = 0, old_run = 0, here_run = 0;
+                    soci::statement rows =
+                        (transaction.sql().prepare
+                             << "SELECT i.study_uid, i.series_uid, i.sop_uid, i.sop_class, i.outcome, i.detail, i.old_run, i.here_run, "
+                                "i.copy_problem "
+                                "FROM instances i JOIN studies s ON s.study_uid = i.study_uid WHERE s.looked_run = :run AND "
+                                "(i.study_uid, i.sop_uid) > (:study, :sop) AND ((i.old_run = :run AND i.here_run = :run AND i.outcome "
+                                "BETWEEN 4 AND 8) OR "
+                                "(i.old_run = :run AND i.here_run < :run) OR (i.here_run = :run AND i.old_run < :run)) "
+                                "ORDER BY i.study_uid, i.sop_uid LIMIT 1000",
+                         soci::use(run.number, "run"), soci::use(after_study, "study"), soci::use(after_sop, "sop"),
+                         soci::into(row.instance.study_uid), soci::into(row.instance.series_uid), soci::into(row.instance.sop_uid),
+                         soci::into(row.instance.sop_class_uid), soci::into(outcome), soci::into(row.detail), soci::into(old_run),
+                         soci::into(here_run), soci::into(copy_problem));
+                    rows.execute();
+                    while (rows.fetch()) {
+                        Found found{row, ""};
+                        found.row.outcome = static_cast<Outcome>(outcome);
+                        found.row.was_there = old_run != 0;
+                        if (old_run < run.number) {
+                            found.what = found.row.was_there ? "missing in the old archive, which listed it before"
+                                                             : "never listed by the old archive";
+                        } else if (here_run < run.number) {
+                            found.what = "missing here";
+                            found.row.detail = copy_problem;
+                        } else {
+                            found.what = std::string(text_of(found.row.outcome));
+                        }
+                        page.push_back(std::move(found));
                     }
-                    page.push_back(std::move(found));
-                }
-            });
+                });
         }));
         if (page.empty()) return {};
         for (const auto& found : page) FID_CHECK(with(found.row, found.what));

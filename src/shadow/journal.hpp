@@ -46,9 +46,9 @@ struct Figures {
     std::uint64_t copied = 0, copied_bytes = 0, copies_failed = 0;  // by this run
     std::uint64_t compared = 0;                                     // by this run
     std::uint64_t never_compared = 0;
-    std::uint64_t outcomes[9] = {};  // by Outcome, of everything compared at any time and listed by either
-    std::uint64_t missing_old = 0;   // here, and not listed by the old archive
-    std::uint64_t vanished = 0;      // of these: it listed them once
+    std::uint64_t outcomes[kOutcomes] = {};  // by Outcome, of everything compared at any time and listed by either
+    std::uint64_t missing_old = 0;           // here, and not listed by the old archive
+    std::uint64_t vanished = 0;              // of these: it listed them once
     std::uint64_t missing_here = 0;
     std::uint64_t settled = 0;                                    // studies here
     std::vector<std::pair<std::int64_t, std::int64_t>> times_us;  // retrievals side by side: old, here; of this run, at most 100,000

@@ -96,7 +96,7 @@ Sheet make_sheet(const ReportInput& input, std::vector<Sheet::Line> findings) {
     using Tone = Sheet::Tone;
     const auto& f = input.figures;
     const auto changed = of(f, Outcome::header_changed) + of(f, Outcome::pixels_changed);
-    const auto same = of(f, Outcome::same) + of(f, Outcome::rewritten);
+    const auto same = of(f, Outcome::same) + of(f, Outcome::rewritten) + of(f, Outcome::same_picture);
     const auto missing_old = f.missing_old + of(f, Outcome::gone);
     const auto missing_here = f.missing_here + of(f, Outcome::absent);
     const auto total = finding_count(f);
@@ -123,7 +123,8 @@ Sheet make_sheet(const ReportInput& input, std::vector<Sheet::Line> findings) {
         {grouped(f.copied), "copied in this run, " + size_text(f.copied_bytes)},
         {grouped(f.compared), "compared in this run; " + grouped(f.never_compared) + " never yet"},
         {grouped(same),
-         "the same: " + grouped(of(f, Outcome::same)) + " byte for byte, " + grouped(of(f, Outcome::rewritten)) + " written anew",
+         "the same: " + grouped(of(f, Outcome::same)) + " byte for byte, " + grouped(of(f, Outcome::rewritten)) + " written anew, " +
+             grouped(of(f, Outcome::same_picture)) + " in another compression",
          same > 0 ? Tone::good : Tone::plain},
         {grouped(changed),
          "changed: " + grouped(of(f, Outcome::pixels_changed)) + " pixels, " + grouped(of(f, Outcome::header_changed)) + " header",
@@ -142,12 +143,13 @@ Sheet make_sheet(const ReportInput& input, std::vector<Sheet::Line> findings) {
                                 " studies here are settled on the ledger, " + input.sealed_by +
                                 ". Since then nobody can change an image unnoticed, whoever runs this archive.");
     std::string compared =
-        "Compared is what each archive gives when it is asked over DICOM: every value of the header and the pixel data. A header that was "
-        "only "
-        "encoded anew counts as the same.";
+        "Compared is what each archive gives when it is asked over DICOM: every value of the header and the pixel data, decoded where it "
+        "comes in another compression. A header that was only encoded anew counts as the same.";
     if (const auto n = of(f, Outcome::recompressed); n > 0)
-        compared += " " + grouped(n) +
-                    " images came in another compression than they have here: their headers were compared, their pixels were not.";
+        compared +=
+            " " + grouped(n) +
+            " images came in another compression than they have here, which loses something or cannot be decoded: their headers were "
+            "compared, their pixels cannot be.";
     if (const auto n = of(f, Outcome::unread); n > 0) compared += " " + grouped(n) + " could not be compared.";
     sheet.small_print.push_back(compared);
     sheet.small_print.push_back("Studies and images are named by their UIDs: this page names no patient.");

@@ -183,6 +183,7 @@ Result<void> Shadow::compare(const Run& run, const ListedInstance& instance) {
     Comparison comparison;
     if (old && here) {
         comparison = shadow::compare(*old, *here);
+        if (comparison.needs_decoding) comparison = compare_pixels(instance, *old, *here, std::move(comparison));
         failures_ = 0;
     } else {
         const bool of_old = !old;
@@ -192,6 +193,18 @@ Result<void> Shadow::compare(const Run& run, const ListedInstance& instance) {
         if (!is_of_the_instance(error) && ++failures_ >= kMostFailures) return fail(error);
     }
     return journal_.note_comparison(run, instance, system_clock().now(), comparison, old ? &*old : nullptr, here ? &*here : nullptr);
+}
+
+/// Both archives are asked once more. Returns: `otherwise` where one of the two cannot be decoded, and why.
+Comparison Shadow::compare_pixels(const ListedInstance& instance, const Seen& old, const Seen& here, Comparison otherwise) {
+    const auto old_decoded = look_at_decoded(old_, instance, old.transfer_syntax);
+    const auto here_decoded = look_at_decoded(here_, instance, here.transfer_syntax);
+    wait_after(old.bytes + here.bytes);
+    if (old_decoded && here_decoded) return compare_decoded(old, here, *old_decoded, *here_decoded);
+    const auto& error = old_decoded ? here_decoded.error() : old_decoded.error();
+    if (!is_of_the_instance(error)) return {Outcome::unread, problem_of(error)};
+    otherwise.detail += "; not decoded: " + problem_of(error);
+    return otherwise;
 }
 
 /// How far the ledger vouches for what is here. What was copied last gets a while to be settled.

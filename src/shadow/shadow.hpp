@@ -75,6 +75,7 @@ private:
     Result<void> copy(const Run& run, const ListedInstance& instance);
     Result<bool> compare_what_is_due(const Run& run);
     Result<void> compare(const Run& run, const ListedInstance& instance);
+    Comparison compare_pixels(const ListedInstance& instance, const Seen& old, const Seen& here, Comparison otherwise);
     Result<void> ask_for_states(const Run& run);
     Result<std::size_t> ask_for_unsettled(const Run& run);
 

@@ -13,10 +13,12 @@ import unittest
 
 import pydicom
 import requests
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLosslessSV1, JPEGLSLossless
 
 from dimse_test import make_image
 from harness import FIDUCIAL, SystemTest, files_of, wait_for
 from orthanc_test import ORTHANC, Orthanc
+from transcoding_test import image
 
 PLUGIN = pathlib.Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
@@ -34,8 +36,8 @@ class Shadow(SystemTest):
         self.token_file.touch(0o600)
         self.token_file.write_text(self.archive.token("operator") + "\n")
 
-    def start_orthanc(self):
-        self.orthanc.start(Plugins=[str(PLUGIN)], DicomWeb={"Enable": True, "Root": "/dicom-web/"}, OverwriteInstances=True)
+    def start_orthanc(self, **more):
+        self.orthanc.start(Plugins=[str(PLUGIN)], DicomWeb={"Enable": True, "Root": "/dicom-web/"}, OverwriteInstances=True, **more)
 
     def command(self, *more, rate="0"):
         return ["shadow", "run", "--once", "--old", f"http://127.0.0.1:{self.orthanc.http}/dicom-web", "--here", self.archive.url, "--token-file", self.token_file,
@@ -114,6 +116,41 @@ class Shadow(SystemTest):
                 again = self.archive.run("shadow", "report", "--report", self.folder / "again", codes=(10,))
                 self.assertEqual({k: v for k, v in again.items() if k != "reports"}, {k: v for k, v in third.items() if k != "reports"})
         self.assertEqual(self.archive.run("fsck", timeout=300)["findings"], [])
+
+    def test_images_that_the_old_archive_compressed(self):
+        """It compresses what comes to it: decoded, that is the same picture, or another one."""
+        files = []
+        for frames, colours, bits in ((3, 1, 12), (1, 3, 8), (1, 1, 8), (1, 1, 16), (2, 1, 16)):
+            files.append(self.folder / f"{frames} {colours} {bits}.dcm")
+            image(frames, colours, bits).save_as(files[-1], enforce_file_format=True)
+        for file in files:
+            self.archive.run("import", file)
+        self.orthanc.stop()
+        for syntax in (JPEGLSLossless, JPEGLosslessSV1):
+            with self.subTest(syntax.name):
+                self.start_orthanc(IngestTranscoding=syntax)
+                self.put(*files)
+                stored = self.orthanc.ask("/instances").json()
+                kept = [self.orthanc.ask(f"/instances/{one}/metadata/TransferSyntax").text for one in stored]
+                self.assertEqual(kept, [syntax] * len(files))
+                with self.archive.serving():
+                    same = self.archive.run(*self.command("--again", "0", "--no-copy"), timeout=300)
+                    self.assertEqual((same["findings"], same["outcomes"]["samePicture"], same["outcomes"]["recompressed"]), (0, len(files), 0), same)
+                    changed, renamed = (pydicom.dcmread(file) for file in files[:2])
+                    pixels = changed.pixel_array.copy()
+                    pixels[-1, 5, 7] ^= 1
+                    changed.PixelData = pixels.tobytes()
+                    renamed.PatientName = "Roe^Jane"
+                    for n, data_set in enumerate((changed, renamed)):
+                        data_set.save_as(self.folder / f"behind its back {n}")
+                        self.put(self.folder / f"behind its back {n}")
+                    other = self.archive.run(*self.command("--again", "0", "--no-copy"), codes=(10,), timeout=300)
+                    self.assertEqual((other["findings"], other["outcomes"]["pixelsChanged"], other["outcomes"]["headerChanged"]), (2, 1, 1), other)
+                    found = self.findings()
+                    self.assertEqual(found[changed.SOPInstanceUID]["detail"], f"PixelData; decoded: {syntax} there, {ExplicitVRLittleEndian} here")
+                    self.assertEqual(found[renamed.SOPInstanceUID]["detail"], "PatientName; the same picture, in another compression")
+                self.orthanc.stop()
+                shutil.rmtree(self.orthanc.folder / "storage")
 
     def test_it_goes_on_where_it_was_stopped(self):
         studies = [make_image(self.folder / f"{n}.dcm", f"1.2.826.0.1.3680043.8.498.88.{n}", f"1.2.826.0.1.3680043.8.498.88.{n}.1", n, patient=f"S{n}", size=256) for n in range(24)]
