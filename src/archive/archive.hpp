@@ -122,7 +122,7 @@ public:
 
 /// Where a value, or a frame of pixel data, lies in an instance.
 struct ValuePlace {
-    std::uint64_t offset = 0, length = 0;  // in the data set
+    std::uint64_t offset = 0, length = 0;  // in the data set; where that is deflated or big-endian, in it as Explicit VR Little Endian
 };
 
 /// One instance, at any place. Bytes are checked as those of a Retrieval.

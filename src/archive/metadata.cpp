@@ -6,6 +6,7 @@
 #include "base/json.hpp"
 #include "crypto/hash.hpp"
 #include "dicom/data_set_scanner.hpp"
+#include "dicom/transcoding.hpp"
 #include "dicom/transfer_syntax.hpp"
 
 namespace fiducial::archive {
@@ -14,6 +15,7 @@ namespace {
 constexpr std::size_t kPieceBytes = 262'144;
 constexpr std::uint64_t kMostFragments = 1'000'000;
 constexpr std::uint64_t kMostTableBytes = 16 * kMostFragments;
+constexpr std::uint64_t kMostReadThrough = std::uint64_t{2} << 30;
 constexpr std::size_t kMostHeaderJson = std::size_t{256} << 20;
 constexpr std::uint32_t kItem = 0xfffee000, kSequenceDelimiter = 0xfffee0dd;
 constexpr dicom::Tag kExtendedOffsetTable = 0x7fe00001;
@@ -100,11 +102,54 @@ struct StoreValueLook::Pixels {
     bool is_subsampled = false;
 };
 
+/// A data set whose places say nothing, as one in which they do: read through from its beginning.
+struct StoreValueLook::Transcoded {
+    explicit Transcoded(dicom::Transcoding::Read read_) : read(std::move(read_)) {}
+
+    Result<std::size_t> read_at(const std::string& stored, std::uint64_t offset, MutableByteView out) {
+        if (offset + out.size() > kMostReadThrough)
+            return fail(ErrorCode::unsupported, "the value stands too far in an instance that is stored in transfer syntax " + stored +
+                                                    "; retrieve the whole instance");
+        if (!transcoding || offset < at) {
+            stored_at = at = 0;
+            transcoding.emplace(stored, dicom::kExplicitVrLittleEndian, [this](MutableByteView piece) -> Result<std::size_t> {
+                FID_TRY(const auto got, read(piece));
+                stored_at += got;
+                return got;
+            });
+        }
+        Bytes skipped;
+        while (at < offset) {
+            skipped.resize(static_cast<std::size_t>(std::min<std::uint64_t>(offset - at, kPieceBytes)));
+            FID_TRY(const auto got, transcoding->read(skipped));
+            if (got == 0) return got;
+            at += got;
+        }
+        FID_TRY(const auto got, transcoding->read(out));
+        at += got;
+        return got;
+    }
+
+    dicom::Transcoding::Read read;
+    std::uint64_t stored_at = 0;  // how far in what is stored
+    std::optional<dicom::Transcoding> transcoding;
+    std::uint64_t at = 0;  // how far in what becomes of it
+};
+
+StoreValueLook::StoreValueLook(store::InstanceRow instance, store::ObjectReader reader, OnDamage on_damage,
+                               std::shared_ptr<const AppliedOverlay> overlay)
+    : instance_(std::move(instance)), reader_(std::move(reader)), on_damage_(std::move(on_damage)), overlay_(std::move(overlay)) {
+    const auto* syntax = dicom::find_transfer_syntax(instance_.transfer_syntax_uid.text());
+    if (syntax == nullptr || !(syntax->deflated || syntax->big_endian)) return;
+    transcoded_ = std::make_unique<Transcoded>([this](MutableByteView out) { return read_stored(transcoded_->stored_at, out); });
+}
+StoreValueLook::~StoreValueLook() = default;
+
 Result<std::unique_ptr<StoreValueLook>> StoreValueLook::open(store::Store& store, store::InstanceRow instance,
                                                              const CheckedVersion* version, std::uint64_t study_revision,
                                                              OnDamage on_damage, std::shared_ptr<const AppliedOverlay> overlay) {
     const auto* syntax = dicom::find_transfer_syntax(instance.transfer_syntax_uid.text());
-    if (syntax == nullptr || syntax->deflated || syntax->big_endian) {
+    if (syntax == nullptr) {
         return fail(ErrorCode::unsupported, "stored in transfer syntax " + instance.transfer_syntax_uid.text() +
                                                 ", out of which no parts are given; retrieve the whole instance");
     }
@@ -119,6 +164,10 @@ Result<std::unique_ptr<StoreValueLook>> StoreValueLook::open(store::Store& store
 }
 
 Result<std::size_t> StoreValueLook::read(std::uint64_t offset, MutableByteView out) {
+    return transcoded_ ? transcoded_->read_at(transfer_syntax_uid(), offset, out) : read_stored(offset, out);
+}
+
+Result<std::size_t> StoreValueLook::read_stored(std::uint64_t offset, MutableByteView out) {
     auto got = reader_.read(offset, out);
     if (!got && got.error().code == ErrorCode::corrupt && on_damage_ && !damage_told_) {
         damage_told_ = true;
@@ -149,9 +198,9 @@ Result<Bytes> StoreValueLook::read_whole(const ValuePlace& place) {
 /// Scans from where the scanner stands to where the value begins. Returns: nothing where the data set has none.
 Result<std::optional<dicom::DataSetScanner::Passed>> StoreValueLook::look_for(dicom::Tag tag,
                                                                               std::optional<dicom::DataSetScanner>& scanner) {
-    FID_TRY(scanner, dicom::DataSetScanner::for_data_set(transfer_syntax_uid()));
+    FID_TRY(scanner, dicom::DataSetScanner::for_data_set(transcoded_ ? dicom::kExplicitVrLittleEndian : transfer_syntax_uid()));
     Bytes piece(kPieceBytes / 4);
-    for (std::uint64_t at = 0; at < reader_.size();) {
+    for (std::uint64_t at = 0; transcoded_ || at < reader_.size();) {
         FID_TRY(const auto got, read(at, piece));
         if (got == 0) break;
         FID_CHECK(scanner->feed(ByteView(piece).first(got)));

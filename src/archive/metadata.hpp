@@ -34,10 +34,12 @@ private:
 /// One instance of a decided look, at any place.
 class StoreValueLook final : public ValueLook {
 public:
-    /// Errors: corrupt: in quarantine, or not what was anchored; unsupported for a deflated data set, in which places say nothing.
+    /// What is stored deflated or big-endian is read through, as Explicit VR Little Endian (dicom::Transcoding): places are those in that.
+    /// Errors: corrupt: in quarantine, or not what was anchored.
     static Result<std::unique_ptr<StoreValueLook>> open(store::Store& store, store::InstanceRow instance, const CheckedVersion* version,
                                                         std::uint64_t study_revision, OnDamage on_damage,
                                                         std::shared_ptr<const AppliedOverlay> overlay);
+    ~StoreValueLook() override;
     const std::string& transfer_syntax_uid() const override { return instance_.transfer_syntax_uid.text(); }
     const std::string& series_uid() const override { return instance_.series_uid.text(); }
     const std::string& sop_uid() const override { return instance_.sop_uid.text(); }
@@ -48,10 +50,11 @@ public:
 
 private:
     StoreValueLook(store::InstanceRow instance, store::ObjectReader reader, OnDamage on_damage,
-                   std::shared_ptr<const AppliedOverlay> overlay)
-        : instance_(std::move(instance)), reader_(std::move(reader)), on_damage_(std::move(on_damage)), overlay_(std::move(overlay)) {}
+                   std::shared_ptr<const AppliedOverlay> overlay);
     using Frame = std::vector<ValuePlace>;
     struct Pixels;
+    struct Transcoded;
+    Result<std::size_t> read_stored(std::uint64_t offset, MutableByteView out);
     Result<std::optional<dicom::DataSetScanner::Passed>> look_for(dicom::Tag tag, std::optional<dicom::DataSetScanner>& scanner);
     Result<ValuePlace> find_nested(std::string_view path);
     Result<void> find_frames();
@@ -66,6 +69,7 @@ private:
     const OnDamage on_damage_;
     const std::shared_ptr<const AppliedOverlay> overlay_;
     bool damage_told_ = false;
+    std::unique_ptr<Transcoded> transcoded_;  // none: places are those of what is stored
     std::optional<std::vector<Frame>> frames_;
 };
 

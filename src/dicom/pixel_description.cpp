@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kMostJson = std::size_t{256} << 20;
 constexpr std::size_t kMostEntries = 65'536;
+constexpr std::size_t kMostOverlayBytes = std::size_t{64} << 20;
 
 constexpr std::string_view kSharedGroups = "52009229", kFrameGroups = "52009230";
 constexpr std::string_view kTransformation = "00289145", kFrameWindow = "00289132";
@@ -65,6 +66,17 @@ Reader place_of(const Reader& header, std::string_view group, std::uint64_t fram
     return header;
 }
 
+/// A binary value, wherever it stands; nothing where there is none. Errors: those of read_value.
+Result<Bytes> read_binary(const boost::json::object& element, std::size_t most, const ReadValue& read_value) {
+    if (const auto* inlined = element.if_contains("InlineBinary"); inlined != nullptr && inlined->is_string())
+        return impl::decode_base64(inlined->get_string());
+    const auto* uri = element.if_contains("BulkDataURI");
+    if (uri == nullptr || !uri->is_string()) return Bytes();
+    std::string_view path = uri->get_string();
+    if (path.starts_with("bulk/")) path.remove_prefix(5);
+    return read_value(path, most);
+}
+
 /// Numbers of a table, in bytes or in words, however the header writes them: at most so many.
 Result<std::vector<std::uint16_t>> table_numbers(const Reader& place, std::string_view tag, std::size_t most, bool bytes_suffice,
                                                  std::size_t count, const ReadValue& read_value) {
@@ -75,14 +87,7 @@ Result<std::vector<std::uint16_t>> table_numbers(const Reader& place, std::strin
             entries.push_back(
                 static_cast<std::uint16_t>(static_cast<std::int32_t>(std::clamp(place.number(tag, i).value_or(0), -65'536.0, 65'535.0))));
     } else if (element != nullptr) {
-        Bytes bytes;
-        if (const auto* inlined = element->if_contains("InlineBinary"); inlined != nullptr && inlined->is_string()) {
-            FID_TRY(bytes, impl::decode_base64(inlined->get_string()));
-        } else if (const auto* uri = element->if_contains("BulkDataURI"); uri != nullptr && uri->is_string()) {
-            std::string_view path = uri->get_string();
-            if (path.starts_with("bulk/")) path.remove_prefix(5);
-            FID_TRY(bytes, read_value(path, 2 * kMostEntries));
-        }
+        FID_TRY(const auto bytes, read_binary(*element, 2 * kMostEntries, read_value));
         const std::size_t width = bytes_suffice && bytes.size() < 2 * count ? 1 : 2;
         for (std::size_t i = 0; (i + 1) * width <= bytes.size() && i < most; ++i)
             entries.push_back(static_cast<std::uint16_t>(width == 1 ? bytes[i] : bytes[2 * i] | bytes[2 * i + 1] << 8));
@@ -187,6 +192,38 @@ std::optional<Window> first_window(const Reader& place) {
     return is_usable(window) ? std::optional(window) : std::nullopt;
 }
 
+/// One of the overlay planes, as far as it belongs to this frame. What does not add up is not drawn.
+/// Spec: PS3.3 §C.9.2, §C.9.3. Errors: those of read_value.
+Result<std::optional<OverlayPlane>> read_overlay(const Reader& header, unsigned group, std::uint64_t frame, const ReadValue& read_value) {
+    std::optional<OverlayPlane> none;
+    const auto tag = [&](Tag element) { return tag_text(group << 16 | element); };
+    OverlayPlane plane;
+    plane.rows = header.small(tag(0x0010), 0);
+    plane.columns = header.small(tag(0x0011), 0);
+    if (header.text(tag(0x0040)) == "R" || plane.rows == 0 || plane.columns == 0 || plane.rows > 65'535 || plane.columns > 65'535)
+        return none;
+    plane.top = static_cast<std::int64_t>(std::clamp(header.number(tag(0x0050), 0).value_or(1), -32'768.0, 32'767.0));
+    plane.left = static_cast<std::int64_t>(std::clamp(header.number(tag(0x0050), 1).value_or(1), -32'768.0, 32'767.0));
+    std::uint64_t index = 0;  // of its own frames
+    if (const auto frames = header.number(tag(0x0015))) {
+        const auto first = std::max<std::uint64_t>(1, header.small(tag(0x0051), 1));
+        if (frame < first || static_cast<double>(frame - first) >= *frames) return none;
+        index = frame - first;
+    }
+    const auto* data = header.element(tag(0x3000));
+    if (data == nullptr) {
+        plane.in_value = header.small(tag(0x0102), 32);
+        return header.small(tag(0x0100), 1) == 1 ? none : std::optional(std::move(plane));
+    }
+    FID_TRY(const auto bytes, read_binary(*data, kMostOverlayBytes, read_value));
+    const auto count = std::uint64_t{plane.rows} * plane.columns;
+    const auto begin = index * count, end = begin + count;
+    if (index > 1'000'000 || end > 8 * std::uint64_t{bytes.size()}) return none;
+    plane.bits = to_bytes(ByteView(bytes).subspan(begin / 8, (end + 7) / 8 - begin / 8));
+    plane.first = static_cast<std::uint32_t>(begin % 8);
+    return std::optional(std::move(plane));
+}
+
 std::optional<std::int64_t> whole(std::optional<double> value) {
     return value && std::abs(*value) < 1e15 ? std::optional(static_cast<std::int64_t>(*value)) : std::nullopt;
 }
@@ -257,6 +294,10 @@ Result<PixelDescription> describe_pixels(std::string_view dicom_json, std::uint6
             FID_TRY(out.palette[i], read_table(header, kDescriptors[i], kData[i], out.is_signed, read_value, kSegments[i]));
             if (!out.palette[i]) return fail(ErrorCode::unsupported, "the image has a palette of a kind that is not shown");
         }
+    }
+    for (unsigned group = 0x6000; group <= 0x601e; group += 2) {
+        FID_TRY(auto plane, read_overlay(header, group, frame, read_value));
+        if (plane) out.overlays.push_back(*std::move(plane));
     }
     return out;
 }

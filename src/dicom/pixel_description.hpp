@@ -30,6 +30,15 @@ struct LookUpTable {
     double largest() const { return static_cast<double>((1u << bits) - 1); }
 };
 
+/// Lines, letters and the like that are drawn over a frame. Spec: PS3.3 §C.9.2
+struct OverlayPlane {
+    std::uint32_t rows = 0, columns = 0;
+    std::int64_t top = 1, left = 1;         // of its first pixel in the image, counted from 1; may lie outside
+    std::optional<std::uint32_t> in_value;  // where it stands in a bit of the image's values (retired); else in `bits`
+    Bytes bits{};                           // the lowest of each byte first
+    std::uint32_t first = 0;                // of the bits
+};
+
 /// What an image's header says of how one of its frames is to be shown.
 struct PixelDescription {
     std::uint32_t rows = 0, columns = 0;
@@ -46,6 +55,7 @@ struct PixelDescription {
     bool is_inverse = false;  // the presentation's shape
     std::optional<std::int64_t> padding, padding_end;
     std::optional<LookUpTable> palette[3];
+    std::vector<OverlayPlane> overlays;  // graphics alone; a region of interest (type R) is not drawn
 
     std::uint64_t sample_count() const { return std::uint64_t{rows} * columns * samples; }
 };

@@ -202,9 +202,28 @@ Result<Picture> picture_of(const PixelDescription& image, const RawFrame& frame,
     return grey_picture(image, frame, wanted);
 }
 
-}  // namespace
-
-namespace {
+/// White, whatever is below it. Spec: PS3.3 §C.9.2
+void draw(const OverlayPlane& plane, const RawFrame& frame, Picture& picture) {
+    // In the values themselves: only where these are as they were stored, and of one piece.
+    const bool in_values = frame.decoded.empty() && picture.columns == plane.columns && picture.rows == plane.rows &&
+                           frame.values.size() == std::size_t{plane.rows} * plane.columns * frame.sample_bits / 8 &&
+                           frame.sample_bits >= 8 && plane.in_value.value_or(0) < frame.sample_bits;
+    if (plane.in_value && !in_values) return;
+    for (std::uint64_t row = 0; row < plane.rows; ++row) {
+        const auto y = plane.top - 1 + static_cast<std::int64_t>(row);
+        if (y < 0 || y >= picture.rows) continue;
+        for (std::uint64_t column = 0; column < plane.columns; ++column) {
+            const auto x = plane.left - 1 + static_cast<std::int64_t>(column);
+            if (x < 0 || x >= picture.columns) continue;
+            const auto index = row * plane.columns + column;
+            const auto at = plane.in_value ? index * frame.sample_bits + *plane.in_value : index + plane.first;
+            const auto& bits = plane.in_value ? frame.values : ByteView(plane.bits);
+            if ((bits[at / 8] >> (at % 8) & 1u) == 0) continue;
+            const auto place = (static_cast<std::size_t>(y) * picture.columns + static_cast<std::size_t>(x)) * picture.channels;
+            std::fill_n(picture.samples.begin() + static_cast<std::ptrdiff_t>(place), picture.channels, std::uint8_t{255});
+        }
+    }
+}
 
 /// The viewport with that part of the picture. Spec: PS3.18 §9.1.2.2.7
 Viewport with_region(const Picture& picture, const std::optional<Viewport>& viewport, const std::array<double, 4>& region) {
@@ -226,6 +245,7 @@ Result<Bytes> render_frame(const PixelDescription& image, std::string_view trans
     if (image.sample_count() > kMostShownSamples) return fail(ErrorCode::limit_exceeded, "the image is too large to be shown as a picture");
     FID_TRY(const auto raw, impl::decode_frame(image, transfer_syntax, frame));
     FID_TRY(auto picture, picture_of(image, raw, options.window));
+    for (const auto& plane : image.overlays) draw(plane, raw, picture);
     auto viewport = options.viewport;
     if (options.region) viewport = with_region(picture, viewport, *options.region);
     if (viewport) {

@@ -30,8 +30,8 @@ struct RenderOptions {
 inline constexpr std::uint64_t kMostShownSamples = std::uint64_t{64} << 20;  // of one frame
 inline constexpr std::uint32_t kMostViewport = 8'192;                        // pixels a side
 
-/// One frame as a picture for eyes: values mapped (PS3.3 §C.11.1, §C.11.2), colours made RGB, cut, scaled, encoded with 8 bits.
-/// Overlays, shutters and colour profiles are not applied.
+/// One frame as a picture for eyes: values mapped (PS3.3 §C.11.1, §C.11.2), colours made RGB, overlays drawn in white (PS3.3 §C.9.2), cut,
+/// scaled, encoded with 8 bits. Shutters and colour profiles are not applied.
 /// Units:    `frame` holds the frame's bytes as they are stored
 /// Errors:   malformed: damaged; unsupported: a kind of image that is not shown; limit_exceeded: too large to be shown
 /// Threads:  safe. Needs about 8 bytes a sample while it works

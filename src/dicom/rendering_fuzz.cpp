@@ -24,6 +24,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     image.high_bit = (data[6] & 1) != 0 ? image.bits_allocated - 1 : image.bits_stored - 1;
     image.is_signed = (data[6] & 2) != 0;
     image.is_planar = (data[6] & 4) != 0;
+    if ((data[6] & 32) != 0) {
+        OverlayPlane plane;
+        plane.rows = 1 + data[2];
+        plane.columns = 1 + data[1] / 2;
+        plane.top = static_cast<std::int8_t>(data[7]);
+        plane.left = static_cast<std::int8_t>(data[5]);
+        plane.first = data[7] % 8;
+        plane.bits.assign((std::size_t{plane.rows} * plane.columns + plane.first + 7) / 8, data[4]);
+        image.overlays.push_back(plane);
+        plane.in_value = data[5] % 40;
+        plane.rows = image.rows;
+        plane.columns = image.columns;
+        image.overlays.push_back(plane);
+    }
     RenderOptions options;
     options.format = (data[6] & 8) != 0 ? PictureFormat::png : PictureFormat::jpeg;
     if ((data[6] & 16) != 0) options.viewport = Viewport{1u + data[7], 50, data[7] % 8, 0, (data[7] & 64) != 0 ? -9 : 9, 0};

@@ -101,6 +101,50 @@ TEST(Rendering, Ps35Section8NativeLayouts) {
     EXPECT_EQ(shown(deep, Bytes{0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}), (Bytes{0, 255}));
 }
 
+TEST(Rendering, Ps33SectionC9_2OverlaysAreDrawnInWhite) {
+    auto image = grey(2, 4, 8, 8);
+    image.photometric = "MONOCHROME1";
+    image.window = Window{128, 256, WindowShape::linear_exact};
+    const Bytes frame(8, 100);
+    const auto below = shown(image, frame)[0];
+    OverlayPlane plane{2, 3, 1, 2, {}, {0b1010'1000, 0b1}, 3};  // 1 0 1, 0 1 1
+    image.overlays = {plane};
+    const auto with = [&](std::initializer_list<int> white) {
+        Bytes out(8, below);
+        for (const auto at : white) out[static_cast<std::size_t>(at)] = 255;
+        return out;
+    };
+    EXPECT_EQ(shown(image, frame), with({1, 3, 6, 7}));
+    image.overlays[0].top = 0;  // partly outside
+    image.overlays[0].left = -1;
+    EXPECT_EQ(shown(image, frame), with({0}));
+    image.overlays[0].top = 9;
+    EXPECT_EQ(shown(image, frame), with({}));
+    auto rgb = colour(1, 2);
+    rgb.overlays = {OverlayPlane{1, 2, 1, 1, {}, {0b10}, 0}};
+    EXPECT_EQ(shown(rgb, Bytes{1, 2, 3, 4, 5, 6}), (Bytes{1, 2, 3, 255, 255, 255}));
+    // In the values themselves, above those that are shown; not where a decoder made them.
+    auto wide = grey(1, 3, 16, 12);
+    wide.window = Window{2'048, 4'096, WindowShape::linear_exact};
+    wide.overlays = {OverlayPlane{1, 3, 1, 1, 14, {}, 0}};
+    EXPECT_EQ(shown(wide, words({0x4000, 0x8000, 0x4fff})), (Bytes{255, 0, 255}));
+    wide.overlays[0].in_value = 40;
+    EXPECT_EQ(shown(wide, words({0x4000, 0x8000, 0x4fff})), (Bytes{0, 0, 255}));
+    wide.overlays[0].in_value = 3;
+    EXPECT_EQ(shown(wide, by_charls(wide, words({8, 8, 8})), kJpegLs), (Bytes{0, 0, 0}));
+}
+
+TEST(Rendering, Ps35AnnexGSingleBitsInRle) {
+    const auto image = grey(2, 5, 1, 1);
+    Bytes frame(64);
+    frame[0] = 1;
+    frame[4] = 64;
+    append(frame, Bytes{1, 0b00100001, 0b10});
+    EXPECT_EQ(shown(image, frame, kRle), (Bytes{255, 0, 0, 0, 0, 255, 0, 0, 0, 255}));
+    frame.pop_back();
+    EXPECT_FALSE(render_frame(image, kRle, frame, {}));
+}
+
 TEST(Rendering, Ps318Section8_3_5_1_3Viewports) {
     auto image = grey(2, 4, 8, 8);
     image.window = Window{128, 256, WindowShape::linear_exact};
@@ -240,6 +284,46 @@ TEST(PixelDescription, Ps33SectionC7_9_2PalettesInSegments) {
     for (const auto& bad : {words({}), words({0}), words({0, 9, 1}), words({1, 9, 5}), words({2, 1, 0, 0}), words({7, 1, 1}),
                             words({0, 1, 5, 2, 9, 3, 0}), words({0, 1, 5, 2, 65535, 0, 0})})
         EXPECT_EQ(with(bad).error().code, ErrorCode::unsupported);
+}
+
+TEST(PixelDescription, Ps33SectionC9_2Overlays) {
+    const auto overlays = [](const std::string& overlay, std::uint64_t frame = 1) {
+        const ReadValue value = [](std::string_view path, std::size_t) -> Result<Bytes> {
+            if (path != "60023000") return fail(ErrorCode::not_found, "none");
+            return Bytes{1, 2, 3};
+        };
+        const auto image =
+            describe_pixels(R"({"00280010":{"vr":"US","Value":[2]},"00280011":{"vr":"US","Value":[3]},"00280100":{"vr":"US","Value":[16]},)"
+                            R"("60020010":{"vr":"US","Value":[2]},"60020011":{"vr":"US","Value":[5]},)" +
+                                overlay + "}",
+                            frame, value);
+        EXPECT_TRUE(image) << image.error().message;
+        return image ? image->overlays : std::vector<OverlayPlane>();
+    };
+    const std::string data = R"("60023000":{"vr":"OW","BulkDataURI":"bulk/60023000"})",
+                      origin = R"("60020050":{"vr":"SS","Value":[-3,7]},)";
+    const auto one = overlays(origin + data);
+    ASSERT_EQ(one.size(), 1u);
+    EXPECT_EQ(one[0].rows, 2u);
+    EXPECT_EQ(one[0].columns, 5u);
+    EXPECT_EQ(one[0].top, -3);
+    EXPECT_EQ(one[0].left, 7);
+    EXPECT_EQ(one[0].bits, (Bytes{1, 2}));
+    EXPECT_EQ(one[0].first, 0u);
+    EXPECT_EQ(overlays(data, 9).size(), 1u);  // of every frame
+    const std::string two = R"("60020015":{"vr":"IS","Value":[2]},"60020051":{"vr":"US","Value":[3]},)";
+    const auto second = overlays(two + data, 4);
+    ASSERT_EQ(second.size(), 1u);
+    EXPECT_EQ(second[0].bits, (Bytes{2, 3}));
+    EXPECT_EQ(second[0].first, 2u);
+    for (const std::uint64_t frame : {1, 2, 5}) EXPECT_TRUE(overlays(two + data, frame).empty()) << frame;
+    EXPECT_TRUE(overlays(R"("60020040":{"vr":"CS","Value":["R"]},)" + data).empty());
+    EXPECT_EQ(overlays(R"("60023000":{"vr":"OB","InlineBinary":"AQI="})").size(), 1u);
+    EXPECT_TRUE(overlays(R"("60023000":{"vr":"OB","InlineBinary":"AQ=="})").empty());  // too short
+    EXPECT_TRUE(overlays(R"("60020102":{"vr":"US","Value":[12]})").empty());
+    const auto embedded = overlays(R"("60020100":{"vr":"US","Value":[16]},"60020102":{"vr":"US","Value":[12]})");
+    ASSERT_EQ(embedded.size(), 1u);
+    EXPECT_EQ(embedded[0].in_value, 12u);
 }
 
 TEST(PixelDescription, Ps33SectionC7_6_16FunctionalGroups) {

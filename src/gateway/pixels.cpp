@@ -1,9 +1,17 @@
 #include "gateway/impl/pixels.hpp"
 
+#include "dicom/transfer_syntax.hpp"
+
 namespace fiducial::gateway::impl {
 
 bool is_of_pixels(const Error& error) {
     return error.code == ErrorCode::unsupported || error.code == ErrorCode::malformed || error.code == ErrorCode::limit_exceeded;
+}
+
+std::string_view syntax_of_parts(const archive::ValueLook& look) {
+    const auto* stored = dicom::find_transfer_syntax(look.transfer_syntax_uid());
+    if (stored != nullptr && (stored->deflated || stored->big_endian)) return dicom::kExplicitVrLittleEndian;
+    return look.transfer_syntax_uid();
 }
 
 Result<Bytes> read_places(archive::ValueLook& look, const std::vector<archive::ValuePlace>& places, std::uint64_t most) {

@@ -82,7 +82,7 @@ private:
         FID_TRY(const auto description, dicom::describe_pixels(header_, frame, read_value));
         FID_TRY(const auto places, image_->find_frame(frame));
         FID_TRY(const auto bytes, read_places(*image_, places, kMostFrameBytes));
-        return dicom::render_frame(description, image_->transfer_syntax_uid(), bytes, options_);
+        return dicom::render_frame(description, syntax_of_parts(*image_), bytes, options_);
     }
 
     const std::unique_ptr<archive::ImageLook> look_;

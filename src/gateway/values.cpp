@@ -148,7 +148,7 @@ private:
             FID_TRY(image_, dicom::describe_layout(header));
         }
         FID_TRY(const auto coded, read_places(look_, parts_[part_], kMostFrameBytes));
-        FID_TRY(const auto frame, dicom::transcode_frame(*image_, look_.transfer_syntax_uid(), form_.transcoded_as, coded));
+        FID_TRY(const auto frame, dicom::transcode_frame(*image_, syntax_of_parts(look_), form_.transcoded_as, coded));
         append(out, frame);
         ++part_;
         return {};
@@ -197,12 +197,13 @@ net::Task<Result<void>> serve_values(Call& call, bool are_frames, Find find) {
     auto parts = co_await call.door.retrieving.run(places);
     if (!parts && parts.error().code == ErrorCode::unsupported) co_return co_await call.refuse(parts.error(), 406);
     if (!parts) co_return fail(parts.error());
-    const auto& syntax = (*look)->transfer_syntax_uid();
+    const auto syntax = syntax_of_parts(**look);
+    const bool read_through = syntax != (*look)->transfer_syntax_uid();
     const bool transcodable = are_frames && dicom::can_transcode(syntax, dicom::kExplicitVrLittleEndian);
     auto form = negotiate(call.request, are_frames ? media_of(syntax) : kOctets, syntax, parts->size() == 1, transcodable);
     if (!form) co_return co_await call.refuse(form.error(), form.error().code == ErrorCode::unsupported ? 406 : 400);
-    call.say_evidence(**look, form->transcodes());
-    auto& pool = form->transcodes() ? call.door.rendering : call.door.retrieving;
+    call.say_evidence(**look, form->transcodes() || read_through);
+    auto& pool = form->transcodes() || read_through ? call.door.rendering : call.door.retrieving;
     ValueBody body(**look, std::move(*parts), std::move(*form));
     co_return co_await send_values(call, body, pool);
 }

@@ -7,7 +7,7 @@ import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate, encapsulate_extended
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, MultiFrameGrayscaleByteSecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, MultiFrameGrayscaleByteSecondaryCaptureImageStorage, generate_uid
 
 from harness import SystemTest
 from http_test import parts_of
@@ -61,6 +61,8 @@ class Values(SystemTest):
             "extended offset table": (image(4, JPEGBaseline8Bit, (extended := encapsulate_extended(coded))[0], extended=extended[1:]), coded),
             "offset table": (image(4, JPEGBaseline8Bit, table), coded),
             "single frame": (image(1, JPEGBaseline8Bit, item(b"") + item(coded[0][:600]) + item(coded[0][600:])), coded[:1]),
+            "big endian": (image(3, ExplicitVRBigEndian, b"".join(b"".join(w[i + 1:i + 2] + w[i:i + 1] for i in range(0, len(w), 2)) for w in wide[:3]), bits=16), wide[:3]),
+            "deflated": (image(5, DeflatedExplicitVRLittleEndian, b"".join(native)), native),
             "no table": (image(4, JPEGBaseline8Bit, no_table), None),
             "too short": (image(7, ExplicitVRLittleEndian, b"".join(native)), None),
         }
@@ -126,6 +128,11 @@ class Values(SystemTest):
         uri = metadata["7FE00010"]["BulkDataURI"]
         self.assertEqual(self.ask(uri, "application/octet-stream").content, data_set.PixelData)
         self.assertEqual(parts_of(self.ask(uri)), [data_set.PixelData])
+        for name in ("big endian", "deflated"):  # read through, as Explicit VR Little Endian
+            data_set, frames = self.images[name]
+            answer = self.ask(self.path_of(data_set) + "/bulkdata/7FE00010", "application/octet-stream")
+            self.assertEqual((answer.status_code, answer.content), (200, b"".join(frames)))
+            self.assertIn("transcoded", answer.headers["Fiducial-Evidence"])
         self.assertEqual(self.ask(self.path_of(data_set) + "/bulkdata/00091001").status_code, 404)
         self.assertEqual(self.ask(self.path_of(data_set) + "/bulkdata/nonsense/1").status_code, 404)
 

@@ -154,11 +154,12 @@ bool unpack(ByteView segment, std::uint8_t* out, std::size_t count, std::size_t 
     return done == count;
 }
 
-/// Spec: PS3.5 Annex G: a segment for each byte of each sample, the highest first.
+/// Spec: PS3.5 Annex G: a segment for each byte of each sample, the highest first. Single bits are packed into bytes before.
 Result<RawFrame> rle(const PixelDescription& image, ByteView frame) {
     constexpr std::size_t kHeader = 64;
-    const std::size_t width = image.bits_allocated / 8, segments = image.samples * width;
-    if (image.bits_allocated % 8 != 0 || segments > 15)
+    const bool are_bits = image.bits_allocated == 1 && image.samples == 1;
+    const std::size_t width = are_bits ? 1 : image.bits_allocated / 8, segments = image.samples * width;
+    if ((image.bits_allocated % 8 != 0 && !are_bits) || segments > 15)
         return fail(ErrorCode::unsupported, "the image's pixels are of a kind that is not shown");
     const auto number = [&](std::size_t index) {
         const auto* at = frame.data() + 4 * index;
@@ -166,7 +167,8 @@ Result<RawFrame> rle(const PixelDescription& image, ByteView frame) {
     };
     if (frame.size() < kHeader) return damaged("RLE");
     if (number(0) != segments) return other_size("RLE");
-    const std::size_t pixels = std::size_t{image.rows} * image.columns;
+    std::size_t pixels = std::size_t{image.rows} * image.columns;
+    if (are_bits) pixels = (pixels + 7) / 8;
     Bytes decoded(pixels * segments);
     for (std::size_t i = 0; i < segments; ++i) {
         const std::size_t begin = number(i + 1), end = i + 1 < segments ? number(i + 2) : frame.size();

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "archive/archive.hpp"
@@ -12,6 +13,10 @@ inline constexpr std::uint64_t kMostFrameBytes = 4 * dicom::kMostShownSamples;  
 /// Whether pixels that cannot be decoded or shown are the reason, and not the archive: nothing is wrong with the request then, and nothing
 /// else of the answer helps: 406.
 bool is_of_pixels(const Error& error);
+
+/// The transfer syntax in which an instance's values and frames are read: Explicit VR Little Endian where it is stored deflated or
+/// big-endian, else the stored one.
+std::string_view syntax_of_parts(const archive::ValueLook& look);
 
 /// What stands in these places of an instance. Errors: limit_exceeded beyond `most`; malformed; those of the look.
 Result<Bytes> read_places(archive::ValueLook& look, const std::vector<archive::ValuePlace>& places, std::uint64_t most);
