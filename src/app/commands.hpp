@@ -25,6 +25,7 @@ void add_image_commands(CLI::App& cli, Globals& globals, Action& action);       
 void add_proof_commands(CLI::App& cli, Globals& globals, Action& action);       // verify, evidence, fsck, ledger
 void add_trust_commands(CLI::App& cli, Globals& globals, Action& action);       // trust
 void add_backup_commands(CLI::App& cli, Globals& globals, Action& action);      // backup, restore
+void add_audit_commands(CLI::App& cli, Globals& globals, Action& action);       // audit
 void add_people_commands(CLI::App& cli, Globals& globals, Action& action);      // person, token
 void add_peer_commands(CLI::App& cli, Globals& globals, Action& action);        // peer
 void add_device_commands(CLI::App& cli, Globals& globals, Action& action);      // device

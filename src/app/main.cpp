@@ -82,6 +82,7 @@ int main(int argc, char** argv) {
     app::add_proof_commands(cli, globals, action);
     app::add_trust_commands(cli, globals, action);
     app::add_backup_commands(cli, globals, action);
+    app::add_audit_commands(cli, globals, action);
     app::add_people_commands(cli, globals, action);
     app::add_device_commands(cli, globals, action);
     app::add_worklist_commands(cli, globals, action);

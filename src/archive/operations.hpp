@@ -38,6 +38,7 @@ struct Target;
 class BackupWriter;
 class Retrieval;
 class Service;
+struct StudyIdentity;
 
 /// The operations of one archive. To add one: a member function, a row of the table in operations.cpp, a command in `app`.
 /// Security: they act for the custodian that `init` made, ask for a decision and leave a trace like everybody else.
@@ -161,7 +162,20 @@ private:
     Result<OnLedger> look_for_unknown_versions();
     Result<void> mend_local_rows();
     Result<void> mend_outbox(std::span<const ledger::AlteredRow> altered);
-    Result<void> check_trace_and_people(boost::json::array& findings, bool repair);
+    Result<void> check_people(boost::json::array& findings, bool repair);
+    // operations_audit.cpp
+    Answer search_trace(const Arguments& arguments);
+    Answer show_entry(const Arguments& arguments);
+    Answer prove_entry(const Arguments& arguments);
+    Answer prove_growth(const Arguments& arguments);
+    Answer check_whole_trace(const Arguments& arguments);
+    Answer publish_checkpoint(const Arguments& arguments);
+    /// Decides and traces a look into the trace, on behalf of whose token is given; else of the custodian.
+    Result<void> look_into_trace(const Arguments& arguments, const StudyIdentity* study = nullptr);
+    /// The trace by itself and by what the index keeps of it. Returns: how many entries it has.
+    Result<std::uint64_t> check_trace(boost::json::array& findings, bool repair);
+    /// Errors: unavailable, timeout: the ledger does not answer.
+    Result<boost::json::array> check_trace_on_ledger(bool repair);
 
     Service& service_;
     const EmitEvent& emit_;

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "archive/arguments.hpp"
+#include "archive/finding.hpp"
 #include "archive/operations.hpp"
 #include "archive/service.hpp"
 #include "base/hex.hpp"
@@ -21,10 +22,6 @@ Result<Hash> record_on_ledger(ledger::Rpc& rpc, const evidence::StudyRecord& rec
             rpc.call({record.contract, ledger::contracts::record_of_call(record.institution, record.study_key, record.version), {}}));
     if (answer.reverted) return fail(ErrorCode::internal, "the contract Studies reverted");
     return ledger::contracts::decode_hash(answer.data);
-}
-
-json::object finding(std::string_view kind, std::string subject, std::string what, std::string advice) {
-    return {{"kind", kind}, {"subject", std::move(subject)}, {"what", std::move(what)}, {"advice", std::move(advice)}};
 }
 
 }  // namespace
@@ -321,6 +318,8 @@ Result<json::object> Operations::settle_restored(std::uint64_t chain_head, bool 
     FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::inventory, Decision{.allowed = true}, nullptr, {}, {},
                                       audit::people));
     FID_CHECK(service_.accounts_->repair(true));
+    // What was looked at between the backup and the last checkpoint is not in this trace: it goes on under a name of its own.
+    FID_CHECK(check_trace_on_ledger(true));
     json::array lost;
     for (const auto& one : on_ledger.versions)
         lost.push_back(
@@ -358,20 +357,9 @@ Result<void> Operations::mend_outbox(std::span<const ledger::AlteredRow> altered
     return {};
 }
 
-/// Each by the other: the index keeps the trace's head, the trace tells of each change to people and tokens.
-Result<void> Operations::check_trace_and_people(json::array& findings, bool repair) {
+/// The index by the trace, which tells of each change to people and tokens.
+Result<void> Operations::check_people(json::array& findings, bool repair) {
     auto& accounts = *service_.accounts_;
-    if (!service_.lost_trace_.empty()) {
-        findings.push_back(finding("lost_trace", "the trace", "a new one was begun " + service_.lost_trace_,
-                                   "tell the privacy officer; what is left of the old one lies beside it, keep it; give out tokens again"));
-        service_.lost_trace_.clear();
-    }
-    if (const auto problem = service_.trace_witness_->problem(); !problem.empty()) {
-        findings.push_back(finding(
-            "older_trace", "the trace", problem,
-            "find out who can write to it and put the newest trace/ there is back; fsck --repair goes on from the one that is there"));
-        if (repair) FID_CHECK(service_.trace_witness_->accept(*service_.trace_));
-    }
     if (const auto devices = service_.devices_->all(); !devices) {
         if (devices.error().code != ErrorCode::corrupt) return fail(devices.error());
         findings.push_back(finding("damaged_row", "devices", devices.error().message,
@@ -472,12 +460,8 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
                             {"what", item.what},
                             {"advice", item.advice}});
     }
-    FID_TRY(const auto trace, service_.trace_->check());
-    for (const auto& fault : trace.faults) {
-        findings.push_back(finding("trace", "entry " + std::to_string(fault.index), fault.message,
-                                   "the trace was altered behind our back: keep the file and tell the privacy officer"));
-    }
-    FID_CHECK(check_trace_and_people(findings, options.repair));
+    FID_TRY(const auto trace_entries, check_trace(findings, options.repair));
+    FID_CHECK(check_people(findings, options.repair));
     // Not only what is still to be sent: a row that was altered afterwards would be sent again after a reorganisation.
     FID_TRY(const auto altered,
             service_.store_->database().read([&](database::Transaction& t) { return service_.outbox_->altered_rows(t); }));
@@ -530,6 +514,10 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     if (!ledger) ledger = fail(service_.with_nodes_reason(std::move(ledger.error())));
     if (ledger) {
         for (auto& item : *ledger) findings.push_back(std::move(item));
+        ledger = check_trace_on_ledger(options.repair);
+    }
+    if (ledger) {
+        for (auto& item : *ledger) findings.push_back(std::move(item));
     } else if (ledger.error().code == ErrorCode::conflict) {
         findings.push_back(finding("foreign_ledger", "ledger", ledger.error().message,
                                    "until it is put right nothing is anchored and nothing is compared: docs/operating/node.md"));
@@ -546,7 +534,7 @@ Result<json::object> Operations::fsck(const Arguments& arguments) {
     answer["rows"] = report.rows;
     answer["healed"] = report.healed;
     answer["deadBytes"] = report.dead_bytes;
-    answer["traceEntries"] = trace.size;
+    answer["traceEntries"] = trace_entries;
     answer["interrupted"] = stop_.load();
     answer["clean"] = findings.empty() && !stop_.load() && !answer.contains("ledger");
     answer["findings"] = std::move(findings);

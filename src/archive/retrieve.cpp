@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "archive/trace_reader.hpp"
 #include "crypto/hash.hpp"
 #include "dicom/data_set_scanner.hpp"
 
@@ -172,17 +173,15 @@ Result<void> Tracer::with_entry(const Requester& who, Operation operation, const
 
     audit::EntryKeys keys;
     entry.staff = audit::StaffPart{who.subject, who.address.substr(0, 255)};
-    const auto staff_key = crypto::Secret::copy_of(crypto::tagged_hmac_sha256(staff_key_.view(), "fid.trace-staff-key1", {who.subject}));
-    keys.staff.id = crypto::tagged_hmac_sha256(staff_key_.view(), "fid.trace-staff-id1", {who.subject});
-    keys.staff.key = &staff_key;
+    const auto staff = trace_staff_key(staff_key_, who.subject);
+    keys.staff = {staff.id, &staff.key};
 
-    crypto::Secret patient_key;
+    TracePartKey patient;
     if (study != nullptr) {
         FID_TRY(const auto p, store_.secrets().patient_secret(study->row.patient.slot));
         entry.patient = audit::PatientPart{study->patient_key, study->study_key, object};
-        patient_key = crypto::Secret::copy_of(crypto::tagged_hmac_sha256(p.view(), "fid.trace-patient1", {}));
-        keys.patient.id = crypto::tagged_hmac_sha256(p.view(), "fid.trace-patient-id1", {});
-        keys.patient.key = &patient_key;
+        patient = trace_patient_key(p);
+        keys.patient = {patient.id, &patient.key};
     }
     return take(entry, keys);
 }

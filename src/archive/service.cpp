@@ -86,6 +86,8 @@ Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger, Repla
     FID_CHECK(service->open_trace_and_people(replacing.lost_trace));
     service->versions_ = std::make_unique<CheckedVersions>(*service->store_);
     service->tracer_ = std::make_unique<Tracer>(*service->trace_, *service->store_, site.derive(kTraceStaffLabel));
+    service->checkpoints_ = std::make_unique<Checkpoints>(*service->trace_, service->store_->database(), site.derive(kAccountsLabel),
+                                                          site.derive(kTraceNoteLabel), site.layout().trace_tiles());
     FID_CHECK(service->tell_of_lost_trace());
     FID_TRY(const auto trust, read_file(site.layout().trust_file(), kMaxTrustBytes));
     service->trust_text_ = as_text(trust);
@@ -208,6 +210,7 @@ Result<void> Service::open_ledger(Ledger how) {
     outbox_ =
         std::make_unique<ledger::Outbox>(store_->database(), *outbox_rpc_, outbox_settings, std::move(gateway), site_.derive(kOutboxLabel));
     outbox_->on_incident([this](const ledger::LedgerIncident& incident) { raise("ledger_incident", incident.text); });
+    checkpoints_->set_ledger({rpc_.get(), outbox_.get(), facts.checkpoints, facts.institution});
     consents_ = std::make_unique<Consents>(store_->database(), *rights_, *access_, *outbox_, facts);
     exams_ = std::make_unique<Exams>(*store_, *versions_, *outbox_, facts, std::chrono::seconds(configuration.ingest_quiet_s));
     FID_CHECK(exams_->recover_versions());
@@ -275,6 +278,9 @@ void Service::watch_clock_and_disks(const std::stop_token& stop) {
 void Service::start_upkeep() {
     upkeep_ = std::jthread([this](const std::stop_token& stop) { watch_clock_and_disks(stop); });
     const auto& configuration = site_.configuration();
+    checkpoints_->start({std::chrono::seconds(configuration.trace_checkpoint_every_s),
+                         static_cast<std::uint64_t>(configuration.trace_checkpoint_every_entries)},
+                        [this](const std::string& problem) { raise("damaged_trace", "the trace: " + problem); });
     store::Compactor::Settings settings;
     settings.compact = configuration.store_compact_every_s != 0;
     if (!settings.compact && !is_reencrypting()) return;
@@ -286,6 +292,7 @@ void Service::start_upkeep() {
 
 Service::~Service() {
     upkeep_.request_stop();
+    if (checkpoints_) checkpoints_->stop();
     compactor_.reset();
     if (exams_) exams_->stop();
     if (outbox_) outbox_->stop();
@@ -674,6 +681,7 @@ Health Service::health() {
                                    (clock_jump_->by.count() > 0 ? "ahead" : "back"));
         }
     }
+    if (const auto problem = checkpoints_->problem(); !problem.empty()) health.notes.push_back("trace: " + problem + "; run fsck");
     if (const auto problem = store_->compaction_status().problem; !problem.empty()) health.notes.push_back("compaction: " + problem);
     if (is_reencrypting()) {
         const auto left = store_->reencryption_status();

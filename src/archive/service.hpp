@@ -10,6 +10,7 @@
 #include "archive/access.hpp"
 #include "archive/accounts.hpp"
 #include "archive/archive.hpp"
+#include "archive/checkpoints.hpp"
 #include "archive/consents.hpp"
 #include "archive/corrections.hpp"
 #include "archive/exams.hpp"
@@ -205,6 +206,7 @@ private:
     std::unique_ptr<RightsSink> rights_sink_;
     std::unique_ptr<Access> access_;
     std::unique_ptr<ledger::Outbox> outbox_;
+    std::unique_ptr<Checkpoints> checkpoints_;
     std::unique_ptr<Consents> consents_;
     std::unique_ptr<ledger::Follower> follower_;
     std::unique_ptr<Exams> exams_;

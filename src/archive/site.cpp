@@ -176,6 +176,13 @@ audit::TraceKeys Site::trace_keys() const {
     return keys;
 }
 
+std::vector<crypto::Secret> Site::trace_staff_keys() const {
+    std::vector<crypto::Secret> keys;
+    keys.push_back(derive(kTraceStaffLabel));
+    for (const auto& era : former_.eras) keys.push_back(era.trace_staff.clone());
+    return keys;
+}
+
 std::vector<crypto::Secret> Site::former_backup_keys() const {
     std::vector<crypto::Secret> keys;
     for (const auto& era : former_.eras) keys.push_back(era.backup.clone());

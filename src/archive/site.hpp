@@ -30,6 +30,7 @@ struct SiteLayout {
     std::filesystem::path ledger() const { return root / "ledger"; }
     std::filesystem::path genesis() const { return ledger() / "genesis.json"; }
     std::filesystem::path trace() const { return root / "trace"; }
+    std::filesystem::path trace_tiles() const { return trace() / "tiles"; }
     std::filesystem::path working() const { return root / "working"; }  // what is made on the way; may be removed whenever nothing runs
     std::filesystem::path control_socket() const { return root / "control.sock"; }
 };
@@ -64,6 +65,7 @@ inline constexpr std::string_view kControlLabel = "fid.control1";             //
 inline constexpr std::string_view kNodePasswordLabel = "fid.node-password1";  // of the local node's sealer
 inline constexpr std::string_view kTraceLabel = "fid.trace1";                 // MAC of the trace's head
 inline constexpr std::string_view kTraceStaffLabel = "fid.trace-staff1";      // seals the staff's part of trace entries
+inline constexpr std::string_view kTraceNoteLabel = "fid.trace-note1";        // signs the trace's checkpoints
 inline constexpr std::string_view kImageUidLabel = "fid.image-uid1";          // UIDs of images that bring none
 inline constexpr std::string_view kAccountsLabel = "fid.accounts1";           // MACs of people and tokens
 inline constexpr std::string_view kOutboxLabel = "fid.outbox1";               // MACs of the outbox's rows
@@ -106,6 +108,8 @@ public:
     crypto::Secret node_password() const;
     crypto::Secret image_uid_key() const;
     audit::TraceKeys trace_keys() const;
+    /// Under which staff's parts of trace entries may be: the present one first.
+    std::vector<crypto::Secret> trace_staff_keys() const;
     /// Under which earlier backups may be.
     std::vector<crypto::Secret> former_backup_keys() const;
 

@@ -390,6 +390,10 @@ void Trace::State::tell_head() {
     options.on_head({size, durable.tree.root()});
 }
 
+const Bytes32& Trace::id() const {
+    return state_->key.log_id;
+}
+
 std::uint64_t Trace::size() const {
     const std::lock_guard lock(state_->mutex);
     return state_->head.tree.size();

@@ -104,6 +104,7 @@ public:
 
     /// Why the log takes no entries at present; nothing while all is well.
     std::optional<Error> failure() const;
+    const Bytes32& id() const;   // random, made with the log
     std::uint64_t size() const;  // durable entries
     Hash root() const;           // of the durable entries
     TraceHead head() const;      // both, of one moment

@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 
+#include "base/base64.hpp"
 #include "base/bytes.hpp"
 #include "base/clock.hpp"
 #include "base/file.hpp"
@@ -18,6 +19,17 @@ TEST(Hex, RoundTripAndRejections) {
     EXPECT_EQ(from_hex("0x00Ff1A").value(), (Bytes{0x00, 0xff, 0x1a}));
     EXPECT_EQ(from_hex("abc").error().code, ErrorCode::malformed);
     EXPECT_EQ(from_hex("zz").error().code, ErrorCode::malformed);
+}
+
+TEST(Base64, Rfc4648Section10AndRejections) {
+    const std::pair<std::string_view, std::string_view> vectors[] = {
+        {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+    for (const auto& [plain, encoded] : vectors) {
+        EXPECT_EQ(to_base64(as_bytes(plain)), encoded);
+        EXPECT_EQ(from_base64(encoded, "text"), to_bytes(as_bytes(plain)));
+    }
+    for (const auto* text : {"Z", "Zg", "Zg=", "Zh==", "Zm9=", "Zg==Zg==", "====", "Z===", "Zm9v\n", "Zm-_"})
+        EXPECT_EQ(from_base64(text, "text").error().code, ErrorCode::malformed) << text;
 }
 
 TEST(ClockWatch, NoticesAJumpEitherWayAndNoSlowDrift) {

@@ -24,9 +24,9 @@ struct Option {
     std::string_view text;
 };
 
-const std::array<Option, 37>& options() {
+const std::array<Option, 39>& options() {
     using C = Configuration;
-    static const std::array<Option, 37> table{{
+    static const std::array<Option, 39> table{{
         {"site", "name", &C::site_name, "What people call this archive."},
         {"http", "listen", &C::http_listen, "Address and port of DICOMweb and the other web doors. Anything but loopback needs TLS."},
         {"http", "tls_certificate", &C::http_tls_certificate, "PEM file with the certificate chain; empty: no TLS (loopback only)."},
@@ -67,6 +67,10 @@ const std::array<Option, 37>& options() {
         {"ledger", "away_limit_s", NumberMember{&C::ledger_away_limit_s, 1, 86400},
          "With the node away so long, own staff and administration no longer go on by what was last settled; doctors can still break the "
          "glass."},
+        {"trace", "checkpoint_every_s", NumberMember{&C::trace_checkpoint_every_s, 1, 86400},
+         "The head of the trace is signed and taken to the ledger this often, s, where it has grown."},
+        {"trace", "checkpoint_every_entries", NumberMember{&C::trace_checkpoint_every_entries, 1, 1000000},
+         "The same, where it has grown by so many entries."},
         {"ingest", "quiet_s", NumberMember{&C::ingest_quiet_s, 1, 3600},
          "Seconds without a new object after which an exam counts as complete."},
         {"ingest", "header_mib", NumberMember{&C::ingest_header_mib, 1, 1024}, "Largest header (all but bulk data) of an object, MiB."},

@@ -40,6 +40,9 @@ struct Configuration {
     std::int64_t ledger_batch_size = 100;
     std::int64_t ledger_away_limit_s = 86400;
 
+    std::int64_t trace_checkpoint_every_s = 600;
+    std::int64_t trace_checkpoint_every_entries = 10'000;
+
     std::int64_t ingest_quiet_s = 10;
     std::int64_t ingest_header_mib = 64;
 

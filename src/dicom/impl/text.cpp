@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/base64.hpp"
 #include "base/utf8.hpp"
 #include "dicom/impl/character_sets.hpp"
 
@@ -118,16 +119,7 @@ void append_json_string(std::string& out, std::string_view text) {
 }
 
 void append_base64(std::string& out, ByteView bytes) {
-    static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        const std::size_t rest = bytes.size() - i;
-        const std::uint32_t group =
-            (std::uint32_t{bytes[i]} << 16) | (rest > 1 ? std::uint32_t{bytes[i + 1]} << 8 : 0u) | (rest > 2 ? bytes[i + 2] : 0u);
-        out += kDigits[group >> 18];
-        out += kDigits[(group >> 12) & 63];
-        out += rest > 1 ? kDigits[(group >> 6) & 63] : '=';
-        out += rest > 2 ? kDigits[group & 63] : '=';
-    }
+    out += to_base64(bytes);
 }
 
 Result<Bytes> decode_base64(std::string_view text) {

@@ -1,0 +1,257 @@
+"""Who looked at what: searched, proved to strangers, checked by programs that we did not write; and what is done to the trace behind our back is found and named."""
+import contextlib
+import json
+import pathlib
+import shutil
+import struct
+import subprocess
+import tempfile
+import unittest
+import urllib.error
+import urllib.request
+
+import pydicom
+
+from harness import FAKETIME, ROOT, Site, SystemTest, flip_bit, wait_for
+
+DAMAGED, DENIED = 10, 4
+TOOLS = ROOT / "build/transparency"
+FRAME, MAC = 16, 16  # of a record: docs/formats/trace.md
+
+
+def fsck(folder, key):
+    """github.com/transparency-dev/tessera/cmd/fsck. Returns: whether it says that all is well; of a damaged log it does not, and may not end (v1.0.4)."""
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(key)
+        file.flush()
+        process = subprocess.Popen([TOOLS / "fsck", "--storage_url", f"file://{folder}", "--public_key", file.name, "--ui=false"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            said = process.communicate(timeout=3)[1]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            said = process.communicate()[1]
+    return "Successfully fsck'd log" in said
+
+
+def tlogcheck(*arguments):
+    """filippo.io/torchwood and golang.org/x/mod/sumdb. Returns: whether it holds."""
+    return subprocess.run([TOOLS / "tlogcheck", *map(str, arguments)], capture_output=True, text=True, timeout=60).returncode == 0
+
+
+class Audit(SystemTest):
+    """Each test works on a copy of one prepared site, on which some people looked at some things."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.prepared = pathlib.Path(tempfile.mkdtemp(prefix="fiducial-test-"))
+        self = cls()
+        by_study = {}
+        for file in sorted(self.samples().rglob("*.dcm")):
+            by_study.setdefault(pydicom.dcmread(file, stop_before_pixels=True).StudyInstanceUID, []).append(file)
+        cls.study, cls.other = sorted(by_study)[:2]
+        site = Site(cls.prepared / "site")
+        site.init()
+        site.run("import", by_study[cls.study][0], by_study[cls.other][0])
+        cls.patient = pydicom.dcmread(by_study[cls.study][0], stop_before_pixels=True).PatientID
+        with site.serving():
+            for name, role in (("ada", "doctor"), ("eve", "auditor")):
+                site.run("person", "add", name, "--role", role)
+            cls.tokens = {name: site.token(name) for name in ("ada", "eve")}
+            for token, study in (("ada", cls.study), ("ada", cls.other), ("eve", cls.study)):
+                cls.look(site, token, study)
+            for _ in range(300):  # more than a tile holds
+                cls.look(site, "ada", cls.other, "/metadata")
+            cls.checkpoint = site.run("audit", "checkpoint")
+            cls.before = len(list(site.trace()))
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.prepared, ignore_errors=True)
+
+    @classmethod
+    def look(cls, site, person, study, what="/metadata"):
+        request = urllib.request.Request(f"{site.url}/studies/{study}{what}", headers={"Authorization": f"Bearer {cls.tokens[person]}"})
+        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(request) as answer:
+            answer.read()
+
+    def copy(self, name="site"):
+        site = self.site(name, init=False)
+        shutil.copytree(self.prepared / "site", site.folder)
+        return site
+
+    def file(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(0o600)
+        return path
+
+    def records(self, site):
+        """Where each record of the log begins and ends."""
+        log = (site.folder / "trace/trace.log").read_bytes()
+        at, records = 1 + log[0] + 32 + 8 + 16, []
+        while at < len(log):
+            end = at + FRAME + struct.unpack_from(">I", log, at)[0] + MAC
+            records.append((at, end))
+            at = end
+        return log, records
+
+    def check(self, site, *names, code=DAMAGED):
+        """Found by `audit check`, which names it."""
+        found = site.raw("audit", "check", codes=(code,))
+        text = found.stdout + found.stderr
+        for name in names:
+            self.assertIn(name, text)
+
+    def test_searches_say_who_looked_at_what(self):
+        site = self.copy()
+        with site.serving():
+            def search(*arguments):
+                return site.run("audit", "search", *arguments)["entries"]
+            by_ada = search("--person", "ada", "--limit", "1000")
+            self.assertEqual({(e["who"], e["action"], e["result"]) for e in by_ada}, {("ada", "read", "success")})
+            self.assertEqual(len(by_ada), 302)
+            of_study = search("--study", self.study)
+            looks = [e for e in of_study if e["action"] == "read"]
+            self.assertEqual([(e["who"], e["allowed"]) for e in looks], [("ada", True), ("eve", False)])
+            self.assertTrue(all(e["studyInstanceUid"] == self.study and e["patientId"] == self.patient for e in looks))
+            denied = search("--patient", self.patient, "--result", "denied")
+            self.assertEqual([(e["who"], e["reason"]) for e in denied], [("eve", "the role does not allow it")])
+            # Whoever looks into a patient's trace stands in it.
+            self.assertEqual([e["action"] for e in search("--study", self.study)][-1], "trace")
+            pages, before = [], self.before
+            while before > self.before - 40:
+                page = site.run("audit", "search", "--limit", "16", "--before", before)
+                pages = [e["index"] for e in page["entries"]] + pages
+                before = page["before"]
+            self.assertEqual(pages, list(range(before, self.before)))
+            self.assertEqual(search("--to", "2001-01-01"), [])
+            self.assertEqual(len(search("--from", "2001-01-01", "--action", "trace", "--limit", "1")), 1)
+            shown = site.raw("audit", "show", looks[1]["index"]).stdout
+            self.assertIn("eve", shown)
+            self.assertIn("was denied: looked at images", shown)
+
+            # An auditor's right is asked of the ledger's contracts, as anybody's.
+            auditor, doctor = (self.file(name, self.tokens[name]) for name in ("eve", "ada"))
+            self.assertEqual(site.run("audit", "search", "--person", "eve", "--token-file", auditor)["entries"][-1]["action"], "trace")
+            refused = site.raw("audit", "search", "--token-file", doctor, codes=(DENIED,))
+            self.assertIn("role", refused.stderr)
+            self.assertEqual([(e["who"], e["action"], e["result"]) for e in search("--limit", "2")][0], ("ada", "trace", "denied"))
+
+    def test_strangers_check_tiles_and_proofs(self):
+        self.need(None if TOOLS.exists() else "the checkers of transparency logs are not built (deploy/dependencies test)")
+        site = self.copy()
+        with site.serving():
+            before = self.file("earlier", self.checkpoint["checkpoint"])
+            self.look(site, "ada", self.study)
+            now = site.run("audit", "checkpoint")
+            key, tiles = now["key"], site.folder / "trace/tiles"
+            self.assertEqual(key, self.checkpoint["key"])
+            self.assertGreater(now["size"], 256)
+            self.assertEqual(now["onLedger"], now["size"])
+            self.assertTrue(fsck(tiles, key))
+            self.assertTrue(tlogcheck("log", tiles, key))
+
+            entry, growth = self.folder / "entry.tlog-proof", self.folder / "growth"
+            site.run("audit", "prove", "270", "--out", entry)
+            self.assertGreater(site.run("audit", "prove", "--since", before, "--out", growth)["size"], now["size"])
+        # Offline: no site, no ledger.
+        nowhere = Site(self.folder / "nowhere")
+        self.assertEqual(nowhere.run("audit", "verify", entry, "--key", key)["index"], 270)
+        self.assertEqual(nowhere.run("audit", "verify", growth, "--since", before, "--key", self.file("key", key))["oldSize"], self.checkpoint["size"])
+        self.assertTrue(tlogcheck("entry", entry, key))
+        self.assertTrue(tlogcheck("growth", growth, before, key))
+        for proof, arguments in ((entry, ()), (growth, ("--since", before))):
+            text = proof.read_text()
+            at = text.index("\n", text.index("index" if proof == entry else "old")) + 1  # of the first hash
+            changed = self.file("changed", text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1:])
+            nowhere.raw("audit", "verify", changed, *arguments, "--key", key, codes=(11,))
+            self.assertFalse(tlogcheck(*(("entry", changed, key) if proof == entry else ("growth", changed, before, key))))
+        # The tiles are only a copy: one that was changed is found by everybody, and made anew from the trace.
+        flip_bit(tiles / "tile/0/000", 1000)
+        self.assertFalse(fsck(tiles, key))
+        self.assertFalse(tlogcheck("log", tiles, key))
+        self.check(site, "tile/0/000")
+        shutil.rmtree(tiles)
+        key = site.run("audit", "checkpoint")["key"]
+        self.assertTrue(fsck(tiles, key))
+        self.check(site, code=0)
+
+    def test_whatever_is_done_to_entries_is_named(self):
+        def altered(log, records):
+            return log[:records[100][0] + 60] + bytes([log[records[100][0] + 60] ^ 1]) + log[records[100][0] + 61:]
+
+        def back_dated(log, records):
+            time_at = records[100][0] + FRAME + 1 + len("fid.entry1")
+            return log[:time_at] + struct.pack(">Q", struct.unpack_from(">Q", log, time_at)[0] - 86_400_000) + log[time_at + 8:]
+
+        def reordered(log, records):
+            (a, b), (_, c) = records[100], records[101]
+            return log[:a] + log[b:c] + log[a:b] + log[c:]
+
+        def doubled(log, records):
+            (a, b), (_, c) = records[100], records[101]
+            return log[:b] + log[a:b] + log[c:]
+        for change in (altered, back_dated, reordered, doubled):
+            with self.subTest(change=change.__name__):
+                site = self.copy(change.__name__)
+                (site.folder / "trace/trace.log").write_bytes(change(*self.records(site)))
+                self.check(site, "entry 10")
+        # One that is taken out, or the last ones cut off: then it does not even open.
+        for name, change in (("dropped", lambda log, records: log[:records[100][0]] + log[records[100][1]:]), ("cut", lambda log, records: log[:records[250][0]])):
+            with self.subTest(change=name):
+                site = self.copy(name)
+                (site.folder / "trace/trace.log").write_bytes(change(*self.records(site)))
+                self.check(site, "the log ends at byte", f"but {self.before} entries")
+
+    def test_a_clock_set_back_is_named(self):
+        self.need(None if FAKETIME else "faketime: not installed (deploy/dependencies test)")
+        site = self.copy()
+        site.raw("audit", "show", "0", environment={"LD_PRELOAD": str(FAKETIME), "FAKETIME": "+30s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+        self.check(site, "back_dated", f"entry {self.before + 1}")
+
+    def test_a_trace_cut_back_to_an_older_checkpoint_is_found_against_the_ledger(self):
+        """By somebody who has the site's keys: log, head, index and tiles all fit each other, as they stood before."""
+        site, earlier = self.copy(), self.prepared / "site"
+        with site.serving():
+            self.look(site, "ada", self.study)
+            newest = site.run("audit", "checkpoint")["size"]
+        kept = {name: (site.folder / name).read_bytes() for name in ("trace/trace.log", "trace/trace.head")}
+        shutil.rmtree(site.folder / "trace")
+        shutil.rmtree(site.folder / "store")
+        shutil.copytree(earlier / "trace", site.folder / "trace")
+        shutil.copytree(earlier / "store", site.folder / "store")
+        cut_back = f"checkpoint of {newest} entries"
+        with site.serving():
+            wait_for(lambda: cut_back in site.serve_log(), 20, "the alarm at the start of the archive")
+            self.check(site, cut_back, "cut back")
+            self.assertIn(cut_back, site.raw("--json", "fsck", "--quick", codes=(DAMAGED,)).stdout)
+            for _ in range(10):  # it grows beyond that size, with other entries
+                self.look(site, "ada", self.other)
+            self.assertGreater(len(list(site.trace())), newest)
+            refused = site.raw("audit", "checkpoint", codes=None)
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertIn("its first entries are others", refused.stderr)
+            self.check(site, "its first entries are others")
+            # A person has looked into it: the trace goes on under another name, and the ledger keeps both.
+            site.raw("fsck", "--quick", "--repair", codes=(DAMAGED,))
+            again = site.run("audit", "checkpoint")
+            self.assertEqual(again["key"].split("+")[0], self.checkpoint["key"].split("+")[0] + "/2")
+            self.assertEqual(again["onLedger"], again["size"])
+            self.check(site, code=0)
+        # The true one put back no longer fits what was signed since.
+        for name, content in kept.items():
+            (site.folder / name).write_bytes(content)
+        self.check(site, "checkpoint of", code=DAMAGED)
+
+    def test_checkpoints_reach_the_ledger_by_themselves(self):
+        site = self.copy()
+        settings = site.folder / "fiducial.toml"
+        settings.write_text(settings.read_text().replace("checkpoint_every_s = 600", "checkpoint_every_s = 1"))
+        with site.serving():
+            self.look(site, "ada", self.study)
+            wanted = len(list(site.trace()))
+            wait_for(lambda: site.run("audit", "check")["ledger"]["size"] >= wanted, 20, "the newest entries are under a checkpoint on the ledger")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
