@@ -208,6 +208,56 @@ void add_verify(CLI::App& audit, Globals& globals, Action& action) {
     });
 }
 
+void add_export(CLI::App& audit, Globals& globals, Action& action) {
+    struct Options {
+        std::string format, out, token_file;
+        std::int64_t from = 0, to = -1;
+    };
+    auto options = std::make_shared<Options>();
+    auto* command = audit.add_subcommand("export", "Entries for other systems: one document a line");
+    command
+        ->add_option("--format", options->format, "fhir: AuditEvent of HL7 FHIR R4, in JSON; dicom: audit messages of PS3.15 A.5, in XML")
+        ->required()
+        ->check(CLI::IsMember({"fhir", "dicom"}));
+    command->add_option("--from", options->from, "The first entry's number")->capture_default_str();
+    command->add_option("--to", options->to, "Up to this one, not included; default: all there are");
+    command->add_option("--out", options->out, "Where to; default: standard output");
+    command->add_option("--token-file", options->token_file, std::string(kAsWhom));
+    command->footer(
+        "To a syslog server over TLS the archive brings new entries by itself ([trace] syslog in the settings).\n\nExample:\n  fiducial "
+        "audit "
+        "export --site clinic --format fhir --out events.ndjson");
+    command->callback([&globals, &action, options] {
+        action = [&globals, options]() -> Result<int> {
+            FID_TRY(const auto token, read_token(options->token_file));
+            File file;
+            if (!options->out.empty()) {
+                FID_TRY(file, File::open(options->out, File::Mode::create_new));
+            }
+            Result<void> written;
+            const auto on_event = [&](const json::object& event) {
+                const auto* entries = event.if_contains("entries");
+                if (entries == nullptr || !written) return;
+                std::string text;
+                for (const auto& line : entries->get_array()) text += std::string(line.get_string()) + "\n";
+                if (file.is_open())
+                    written = file.append(as_bytes(text));
+                else
+                    std::fwrite(text.data(), 1, text.size(), stdout);
+            };
+            const json::object arguments{{"format", options->format}, {"from", options->from}, {"to", options->to}, {"token", token}};
+            FID_TRY(const auto answer, perform(globals, "audit export", arguments, on_event));
+            FID_CHECK(written);
+            if (file.is_open()) FID_CHECK(file.sync());
+            if (file.is_open() && globals.json) print_json(answer);
+            if (file.is_open() && !globals.json)
+                std::printf("%s: %s\n", options->out.c_str(),
+                            shown::counted(shown::number(answer, "exported"), "entry", "entries").c_str());
+            return answer.at("interrupted").get_bool() ? 8 : 0;
+        };
+    });
+}
+
 void add_check(CLI::App& audit, Globals& globals, Action& action) {
     auto token_file = std::make_shared<std::string>();
     auto* command =
@@ -270,7 +320,8 @@ void add_checkpoint(CLI::App& audit, Globals& globals, Action& action) {
                 print_json(answer);
                 return code;
             }
-            std::printf("%s\nkey    %s\ntiles  %s\n", shown::text(answer, "checkpoint").c_str(), shown::text(answer, "key").c_str(),
+            std::printf("%s\nkey    %s\nas a witness %s\ntiles  %s\n", shown::text(answer, "checkpoint").c_str(),
+                        shown::text(answer, "key").c_str(), shown::text(answer, "witnessKey").c_str(),
                         shown::text(answer, "folder").c_str());
             if (code != 0)
                 std::printf("%s\n", bad("not on the ledger: " + not_sent).c_str());
@@ -290,6 +341,7 @@ void add_audit_commands(CLI::App& cli, Globals& globals, Action& action) {
     add_show(*audit, globals, action);
     add_prove(*audit, globals, action);
     add_verify(*audit, globals, action);
+    add_export(*audit, globals, action);
     add_check(*audit, globals, action);
     add_checkpoint(*audit, globals, action);
 }

@@ -13,6 +13,10 @@
 #include "base/identifiers.hpp"
 #include "base/result.hpp"
 
+namespace fiducial::audit {
+struct WitnessAnswer;
+}
+
 namespace fiducial::archive {
 
 class Worklist;
@@ -257,6 +261,12 @@ public:
 
     /// A JSON document on a study: versions, states, instances with their fingerprints. Errors: denied, not_found.
     virtual Result<std::string> describe_study(const Requester& who, std::string_view study_uid) = 0;
+
+    /// A door has turned somebody away who did not say who they are. Quick, and never an error: they are counted, and the trace tells of
+    /// them together.
+    virtual void turned_away(std::string_view door, std::string_view peer);
+    /// Another member's log asks for a cosignature: C2SP tlog-witness, add-checkpoint. Errors: not_found: this archive is no witness; io, …
+    virtual Result<audit::WitnessAnswer> cosign(std::string_view request);
 
     virtual Health health() = 0;
     virtual std::vector<Metric> metrics() = 0;

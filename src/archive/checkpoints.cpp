@@ -3,15 +3,18 @@
 #include <charconv>
 
 #include "archive/facts.hpp"
+#include "base/file.hpp"
 #include "base/hex.hpp"
 #include "base/log.hpp"
 #include "crypto/hash.hpp"
 #include "crypto/merkle.hpp"
+#include "crypto/timestamp.hpp"
 
 namespace fiducial::archive {
 namespace {
 
 constexpr std::string_view kBranchFact = "trace-branch", kSentFact = "trace-checkpoint";
+constexpr std::chrono::seconds kWitnessPatience{5};
 constexpr std::chrono::seconds kLookEvery{1}, kTryAgainAfter{10}, kFirstAfter{60};
 
 /// Whoever begins a trace anew, or goes on from an older one, does so under a name of its own.
@@ -117,6 +120,95 @@ Result<Checkpoints::Comparison> Checkpoints::compare() {
     return out;
 }
 
+Result<void> Checkpoints::set_others(const Others& others) {
+    others_ = others;
+    for (const auto& text : others.witnesses) {
+        const auto space = text.find(' ');
+        if (space == std::string::npos) return fail(ErrorCode::invalid_argument, "[trace] witnesses: wanted is \"KEY URL\"");
+        auto key = audit::NoteKey::parse(text.substr(0, space));
+        if (!key) return fail(key.error().with("[trace] witnesses"));
+        auto url = text.substr(text.find_first_not_of(' ', space));
+        while (url.ends_with('/')) url.pop_back();
+        if (key->algorithm != audit::NoteAlgorithm::cosignature)
+            return fail(ErrorCode::invalid_argument, "[trace] witnesses: " + key->name + " is no witness's key");
+        witnesses_.push_back({std::move(*key), std::move(url)});
+    }
+    return {};
+}
+
+Result<void> Checkpoints::ask_witness(WitnessPeer& witness, audit::Note& note, const audit::TraceHead& head) {
+    const auto doubt = [&](const std::string& what) {
+        return fail(ErrorCode::conflict,
+                    "the witness " + witness.key.name + " " + what + ": the trace was cut back, put back, or rewritten");
+    };
+    for (int attempt = 0; attempt < 2; ++attempt) {
+        audit::ConsistencyProof proof;
+        proof.old_size = witness.cosigned;
+        FID_TRY(proof.path, audit::consistency_path(witness.cosigned, head.size, tiles_.hashes()));
+        proof.checkpoint = note.serialise();
+        net::HttpClientRequest request{"POST", witness.url + "/add-checkpoint", {}, proof.text()};
+        request.headers.add("Content-Type", "text/plain; charset=utf-8");
+        FID_TRY(const auto answer, http_.send(request, kWitnessPatience));
+        if (answer.status == 200) {
+            FID_TRY(const auto lines, audit::Note::parse_signatures(answer.body));
+            auto more = note;
+            for (const auto& line : lines) {
+                if (line.name == witness.key.name && line.key_id == witness.key.id()) more.signatures.push_back(line);
+            }
+            FID_CHECK(more.verify(witness.key));
+            note = std::move(more);
+            witness.cosigned = head.size;
+            return {};
+        }
+        std::uint64_t size = 0;
+        const auto* end = answer.body.data() + answer.body.size();
+        const bool tells = answer.status == 409 && std::from_chars(answer.body.data(), end, size).ec == std::errc();
+        if (!tells && answer.status != 422) return fail(ErrorCode::unavailable, "it answers with status " + std::to_string(answer.status));
+        if (answer.status == 422) return doubt("has cosigned entries that are no longer there");
+        if (size > head.size) return doubt("has cosigned " + std::to_string(size) + " entries, and there are " + std::to_string(head.size));
+        if (size == witness.cosigned) return doubt("has cosigned other entries of the same number");
+        witness.cosigned = size;
+    }
+    return fail(ErrorCode::unavailable, "it goes on with this log elsewhere");
+}
+
+Result<std::string> Checkpoints::cosigned(const std::string& text, const audit::TraceHead& head) {
+    if (witnesses_.empty()) return text;
+    FID_TRY(auto note, audit::Note::parse(text));
+    const auto before = note.signatures.size();
+    for (auto& witness : witnesses_) {
+        if (note.verify(witness.key)) continue;
+        const auto asked = ask_witness(witness, note, head);
+        if (!asked && asked.error().code == ErrorCode::conflict) return fail(asked.error());
+        if (!asked && !witness.away)
+            log::warning("archive", "a witness does not cosign", {{"witness", witness.key.name}, {"why", asked.error().message}});
+        witness.away = !asked;
+    }
+    auto out = note.serialise();
+    if (note.signatures.size() != before) FID_CHECK(tiles_.set_checkpoint(out));
+    return out;
+}
+
+Result<void> Checkpoints::stamp(const std::string& note, std::uint64_t size) {
+    if (others_.timestamp_url.empty()) return {};
+    const auto folder = tiles_.path() / "stamped";
+    const auto file = folder / std::to_string(size), token = folder / (std::to_string(size) + ".tsr");
+    std::error_code ec;
+    if (std::filesystem::exists(token, ec)) return {};
+    const auto hash = crypto::sha256(as_bytes(note));
+    const auto nonce = read_be<std::uint64_t>(crypto::random_bytes32()) >> 1;
+    net::HttpClientRequest request{"POST", others_.timestamp_url, {}, std::string(as_text(crypto::timestamp_request(hash, nonce)))};
+    request.headers.add("Content-Type", "application/timestamp-query");
+    FID_TRY(const auto answer, http_.send(request, kWitnessPatience));
+    if (answer.status != 200)
+        return fail(ErrorCode::unavailable, "the time stamping authority answers with status " + std::to_string(answer.status));
+    FID_CHECK(crypto::verify_timestamp(as_bytes(answer.body), hash, nonce, others_.authorities));
+    std::filesystem::create_directories(folder, ec);
+    if (ec) return fail(error_from_errno(ec.value(), "making folder", folder));
+    FID_CHECK(write_file_atomically(file, as_bytes(note)));
+    return write_file_atomically(token, as_bytes(answer.body));
+}
+
 /// The one before must be in a block first: the proof goes on from what the ledger holds.
 Result<bool> Checkpoints::is_on_its_way(database::Transaction& transaction) {
     FID_TRY(const auto tag, read_fact(transaction, row_key_, kSentFact));
@@ -130,9 +222,12 @@ Result<bool> Checkpoints::is_on_its_way(database::Transaction& transaction) {
 Result<Checkpoints::Published> Checkpoints::publish() {
     const std::lock_guard lock(mutex_);
     FID_TRY(const auto name, origin());
-    FID_TRY(const auto note, sign_now(name));
-    FID_TRY(const auto checkpoint, audit::open_checkpoint(note, audit::log_key(name, seed_)));
+    FID_TRY(const auto signed_note, sign_now(name));
+    FID_TRY(const auto checkpoint, audit::open_checkpoint(signed_note, audit::log_key(name, seed_)));
     const auto& head = checkpoint.head;
+    FID_TRY(const auto note, cosigned(signed_note, head));
+    if (const auto stamped = stamp(note, head.size); !stamped)
+        log::warning("archive", "a checkpoint of the trace got no time stamp", {{"why", stamped.error().message}});
     FID_TRY(const auto kept, on_ledger(name));
     Published out{head, kept.size, false};
     FID_TRY(auto problem, find_problem(kept, head));

@@ -14,6 +14,7 @@
 #include "ledger/contracts.hpp"
 #include "ledger/outbox.hpp"
 #include "ledger/rpc.hpp"
+#include "net/client.hpp"
 
 namespace fiducial::archive {
 
@@ -32,10 +33,18 @@ public:
     };
     /// Requires: what is referred to outlives it. `row_key`: of the facts that it keeps in the index; `seed` signs.
     Checkpoints(const audit::Trace& trace, database::Database& database, crypto::Secret row_key, crypto::Secret seed,
-                const std::filesystem::path& folder)
-        : trace_(trace), database_(database), row_key_(std::move(row_key)), seed_(std::move(seed)), tiles_(folder) {}
+                const std::filesystem::path& folder, const net::HttpClientSettings& http = {})
+        : trace_(trace), database_(database), row_key_(std::move(row_key)), seed_(std::move(seed)), tiles_(folder), http_(http) {}
     ~Checkpoints() { stop(); }
     void set_ledger(const Ledger& ledger) { ledger_ = ledger; }
+    /// Who else vouches for the checkpoints that are published.
+    struct Others {
+        std::vector<std::string> witnesses;  // "KEY URL": C2SP tlog-witness
+        std::string timestamp_url;           // RFC 3161; empty: none
+        std::filesystem::path authorities;   // PEM; empty: the system's
+    };
+    /// Errors: invalid_argument, malformed: a witness that is none.
+    Result<void> set_others(const Others& others);
 
     /// By what everybody checks the checkpoints. Errors: corrupt: the index was altered.
     Result<audit::NoteKey> key();
@@ -84,6 +93,18 @@ private:
     Result<ledger::contracts::Checkpoint> on_ledger(const std::string& origin);
     /// Whether the trace, of whose head the tiles are, goes on from what the ledger holds. Returns: why not.
     Result<std::string> find_problem(const ledger::contracts::Checkpoint& kept, const audit::TraceHead& head);
+    struct WitnessPeer {
+        audit::NoteKey key;
+        std::string url;
+        std::uint64_t cosigned = 0;  // entries, as far as is known
+        bool away = false;
+    };
+    /// Adds what the witnesses sign, and keeps it. One that is away is named in the log, and left out.
+    /// Errors: conflict: a witness has cosigned what the trace does not go on from; corrupt, io.
+    Result<std::string> cosigned(const std::string& note, const audit::TraceHead& head);
+    Result<void> ask_witness(WitnessPeer& witness, audit::Note& note, const audit::TraceHead& head);
+    /// Keeps checkpoint and stamp. Errors: those of the authority.
+    Result<void> stamp(const std::string& note, std::uint64_t size);
     Result<bool> is_on_its_way(database::Transaction& transaction);
     void run(const std::stop_token& stop, const Times& times, const std::function<void(const std::string&)>& raise);
 
@@ -93,6 +114,9 @@ private:
     std::mutex mutex_;  // one at a time
     audit::TileFolder tiles_;
     Ledger ledger_;
+    std::vector<WitnessPeer> witnesses_;
+    Others others_;
+    net::HttpClient http_;
     mutable std::mutex problem_mutex_;
     std::string problem_;
     std::condition_variable_any wakes_;

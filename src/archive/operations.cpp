@@ -102,6 +102,7 @@ const Operations::Row* Operations::find(std::string_view name) {
         {"audit show", &Operations::show_entry},
         {"audit prove", &Operations::prove_entry},
         {"audit growth", &Operations::prove_growth},
+        {"audit export", &Operations::export_trace},
         {"audit check", &Operations::check_whole_trace},
         {"audit checkpoint", &Operations::publish_checkpoint},
         {"trust next", &Operations::next_trust},

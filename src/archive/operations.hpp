@@ -168,6 +168,7 @@ private:
     Answer show_entry(const Arguments& arguments);
     Answer prove_entry(const Arguments& arguments);
     Answer prove_growth(const Arguments& arguments);
+    Answer export_trace(const Arguments& arguments);
     Answer check_whole_trace(const Arguments& arguments);
     Answer publish_checkpoint(const Arguments& arguments);
     /// Decides and traces a look into the trace, on behalf of whose token is given; else of the custodian.

@@ -18,7 +18,7 @@ namespace {
 namespace json = boost::json;
 constexpr std::int64_t kMostShown = 100'000;
 constexpr std::chrono::seconds kClockTolerance{5};
-constexpr std::size_t kMostBackDated = 100;
+constexpr std::size_t kMostBackDated = 100, kExportedAtOnce = 256;
 
 /// A day, or a moment. `until`: the end of it.
 Result<SystemTime> read_time(const std::string& text, bool until) {
@@ -134,7 +134,7 @@ Result<json::object> Operations::search_trace(const Arguments& arguments) {
     filter.limit = static_cast<std::size_t>(limit);
     FID_TRY(const auto before, argument::number(arguments, "before", -1, -1, std::numeric_limits<std::int64_t>::max()));
     if (before >= 0) filter.before = static_cast<std::uint64_t>(before);
-    FID_TRY(auto reader, TraceReader::open(service_.site_, *service_.store_, *service_.accounts_, *service_.devices_));
+    FID_TRY(auto reader, service_.open_trace_reader());
     FID_TRY(const auto found, reader.search(*service_.trace_, filter));
     json::array entries;
     for (const auto& entry : found) entries.push_back(shown(entry));
@@ -148,7 +148,7 @@ Result<json::object> Operations::show_entry(const Arguments& arguments) {
     FID_TRY(const auto number, argument::number(arguments, "index", -1, 0, std::numeric_limits<std::int64_t>::max()));
     FID_CHECK(look_into_trace(arguments));
     FID_TRY(const auto entry, service_.trace_->read(static_cast<std::uint64_t>(number)));
-    FID_TRY(auto reader, TraceReader::open(service_.site_, *service_.store_, *service_.accounts_, *service_.devices_));
+    FID_TRY(auto reader, service_.open_trace_reader());
     FID_TRY(const auto read, reader.read(static_cast<std::uint64_t>(number), entry));
     auto answer = shown(read);
     answer["leafHash"] = to_hex(audit::entry_leaf_hash(entry.bytes));
@@ -192,6 +192,39 @@ Result<json::object> Operations::prove_growth(const Arguments& arguments) {
                                             : "the trace does not go on from that checkpoint: its first entries are others");
     }
     return json::object{{"proof", proof.text()}, {"key", key.text()}, {"oldSize", old.head.size}, {"size", now.head.size}};
+}
+
+/// In pieces, each of its own event: an export may be long.
+Result<json::object> Operations::export_trace(const Arguments& arguments) {
+    FID_TRY(const auto format, argument::required_text(arguments, "format"));
+    if (format != "fhir" && format != "dicom") return fail(ErrorCode::invalid_argument, "formats are: fhir, dicom");
+    FID_TRY(const auto from, argument::number(arguments, "from", 0, 0, std::numeric_limits<std::int64_t>::max()));
+    FID_TRY(const auto to, argument::number(arguments, "to", -1, -1, std::numeric_limits<std::int64_t>::max()));
+    FID_CHECK(look_into_trace(arguments));
+    FID_TRY(auto reader, service_.open_trace_reader());
+    const auto source = service_.audit_source();
+    std::uint64_t count = 0;
+    json::array lines;
+    const auto give = [&] {
+        if (!lines.empty()) emit_({{"entries", std::move(lines)}});
+        lines = json::array();
+    };
+    Result<void> done;
+    FID_CHECK(service_.trace_->for_each(static_cast<std::uint64_t>(from), [&](std::uint64_t index, const audit::StoredEntry& entry) {
+        if (stop_.load() || (to >= 0 && index >= static_cast<std::uint64_t>(to))) return false;
+        const auto read = reader.read(index, entry);
+        if (!read) {
+            done = fail(read.error());
+            return false;
+        }
+        lines.emplace_back(format == "fhir" ? fhir_audit_event(*read, source) : dicom_audit_message(*read, source));
+        ++count;
+        if (lines.size() == kExportedAtOnce) give();
+        return true;
+    }));
+    FID_CHECK(done);
+    give();
+    return json::object{{"exported", count}, {"interrupted", stop_.load()}};
 }
 
 Result<std::uint64_t> Operations::check_trace(json::array& findings, bool repair) {
@@ -263,7 +296,8 @@ Result<json::object> Operations::publish_checkpoint(const Arguments& arguments) 
     FID_CHECK(administer({}, false));
     FID_TRY(const auto wait_seconds, argument::number(arguments, "waitSeconds", 30, 0, 3600));
     FID_TRY(const auto key, service_.checkpoints_->key());
-    json::object answer{{"key", key.text()}, {"folder", service_.site_.layout().trace_tiles().string()}};
+    json::object answer{
+        {"key", key.text()}, {"witnessKey", service_.witness_->key().text()}, {"folder", service_.site_.layout().trace_tiles().string()}};
     const auto published = service_.checkpoints_->publish();
     const bool away = !published && (published.error().code == ErrorCode::unavailable || published.error().code == ErrorCode::timeout);
     if (!published && !away) return fail(published.error());

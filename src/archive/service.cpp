@@ -1,12 +1,16 @@
 #include "archive/service.hpp"
 
+#include <unistd.h>
+
 #include <boost/json.hpp>
+#include <charconv>
 
 #include "archive/metadata.hpp"
 #include "archive/trust.hpp"
 #include "base/file.hpp"
 #include "base/hex.hpp"
 #include "base/log.hpp"
+#include "crypto/hash.hpp"
 #include "ethereum/clique.hpp"
 #include "evidence/bundle.hpp"
 #include "evidence/trust_file.hpp"
@@ -19,6 +23,7 @@ namespace {
 constexpr std::size_t kMostAlarms = 1000;
 constexpr std::uint64_t kClockTolerance = 2;  // s
 constexpr std::chrono::hours kJumpIsNews{1};
+constexpr std::chrono::minutes kStrangersEvery{1};
 constexpr std::uint64_t kReserveBytes = std::uint64_t{256} << 20;  // for index, trace and ledger; geth ends by itself at 128 MiB
 
 Result<store::StudyRow> find_study(store::Store& store, const Uid& study_uid) {
@@ -86,8 +91,7 @@ Result<std::unique_ptr<Service>> Service::open(Site opened, Ledger ledger, Repla
     FID_CHECK(service->open_trace_and_people(replacing.lost_trace));
     service->versions_ = std::make_unique<CheckedVersions>(*service->store_);
     service->tracer_ = std::make_unique<Tracer>(*service->trace_, *service->store_, site.derive(kTraceStaffLabel));
-    service->checkpoints_ = std::make_unique<Checkpoints>(*service->trace_, service->store_->database(), site.derive(kAccountsLabel),
-                                                          site.derive(kTraceNoteLabel), site.layout().trace_tiles());
+    FID_CHECK(service->prepare_checkpoints());
     FID_CHECK(service->tell_of_lost_trace());
     FID_TRY(const auto trust, read_file(site.layout().trust_file(), kMaxTrustBytes));
     service->trust_text_ = as_text(trust);
@@ -120,6 +124,93 @@ Result<std::unique_ptr<audit::Trace>> Service::open_trace(bool replace_lost) {
     const auto kept = trace_witness_->kept();
     lost_trace_ = "after a lost trace (size and root, as the index knew them): " + (kept && !kept->empty() ? *kept : "unknown");
     return audit::Trace::create(folder, site_.trace_keys(), std::move(options));
+}
+
+Result<void> Service::prepare_checkpoints() {
+    const auto& configuration = site_.configuration();
+    net::HttpClientSettings http;
+    http.ca_file = configuration.trace_authorities;
+    http.max_answer_bytes = std::size_t{1} << 20;
+    checkpoints_ = std::make_unique<Checkpoints>(*trace_, store_->database(), site_.derive(kAccountsLabel), site_.derive(kTraceNoteLabel),
+                                                 site_.layout().trace_tiles(), http);
+    FID_CHECK(
+        checkpoints_->set_others({configuration.trace_witnesses, configuration.trace_timestamp_url, configuration.trace_authorities}));
+    std::vector<audit::NoteKey> logs;
+    for (const auto& text : configuration.trace_witness_for) {
+        auto key = audit::NoteKey::parse(text);
+        if (!key) return fail(key.error().with("[trace] witness_for"));
+        logs.push_back(std::move(*key));
+    }
+    witness_ = std::make_unique<audit::Witness>("fiducial/witness/" + to_hex(site_.facts().site_id), site_.derive(kTraceWitnessLabel),
+                                                std::move(logs));
+    if (!configuration.trace_syslog.empty()) FID_CHECK(SyslogFeed::parse_server(configuration.trace_syslog));
+    return {};
+}
+
+void Archive::turned_away(std::string_view, std::string_view) {}
+
+Result<audit::WitnessAnswer> Archive::cosign(std::string_view) {
+    return fail(ErrorCode::not_found, "this archive is no witness");
+}
+
+/// Anybody may ask: nothing is written for who has no key of a log that is known here.
+Result<audit::WitnessAnswer> Service::cosign(std::string_view request) {
+    if (site_.configuration().trace_witness_for.empty()) return Archive::cosign(request);
+    const auto row_key = site_.derive(kAccountsLabel);
+    const auto name_of_fact = [](const std::string& origin) { return "witnessed-" + to_hex(crypto::sha256(as_bytes(origin))); };
+    const auto answer = [&](database::Transaction& t, bool keeping) {
+        audit::Witness::Memory memory;
+        memory.read = [&](const std::string& origin) -> Result<audit::TraceHead> {
+            FID_TRY(const auto text, read_fact(t, row_key, name_of_fact(origin)));
+            audit::TraceHead head;
+            if (!text) return head;
+            std::from_chars(text->data(), text->data() + text->size(), head.size);
+            FID_TRY(head.root, fixed_from_hex<32>(text->substr(text->find(' ') + 1), "root"));
+            return head;
+        };
+        memory.keep = [&](const std::string& origin, const audit::TraceHead& head) -> Result<void> {
+            return keeping ? write_fact(t, row_key, name_of_fact(origin), std::to_string(head.size) + " " + to_hex(head.root))
+                           : Result<void>();
+        };
+        return witness_->add_checkpoint(request, memory, system_clock().now());
+    };
+    FID_TRY(auto first, store_->database().read([&](database::Transaction& t) { return answer(t, false); }));
+    if (first.status != 200) return first;
+    return store_->database().write(database::Durability::full, [&](database::Transaction& t) { return answer(t, true); });
+}
+
+Result<TraceReader> Service::open_trace_reader() {
+    return TraceReader::open(site_, *store_, *accounts_, *devices_);
+}
+
+AuditSource Service::audit_source() const {
+    return {site_.configuration().site_name, site_.configuration().dimse_ae_title, trace_->id()};
+}
+
+/// Those who did not say who they are, together.
+void Service::trace_strangers() {
+    Decision decision;
+    decision.reason = static_cast<std::uint16_t>(Reason::unknown_subject);
+    for (const auto& text : strangers_.take()) {
+        const Requester who{kZero32, Purpose::treatment, text, text.substr(0, text.find(':'))};
+        if (const auto written =
+                tracer_->write(who, Operation::ask, decision, nullptr, kZero32, ErrorCode::unauthenticated, audit::counted);
+            !written)
+            log::error("archive", "requests that were turned away could not be traced", {{"why", written.error().message}, {"what", text}});
+    }
+}
+
+void Service::start_syslog() {
+    const auto& configuration = site_.configuration();
+    if (configuration.trace_syslog.empty()) return;
+    auto server = SyslogFeed::parse_server(configuration.trace_syslog);
+    if (!server) return;  // was looked at when the site was opened
+    server->authorities = configuration.trace_authorities;
+    std::array<char, 256> host{};
+    ::gethostname(host.data(), host.size() - 1);
+    SyslogFeed::Settings settings{std::move(*server), audit_source(), host.data()};
+    syslog_ = std::make_unique<SyslogFeed>(*trace_, store_->database(), site_.derive(kAccountsLabel), std::move(settings),
+                                           [this] { return open_trace_reader(); });
 }
 
 /// Whoever reads the trace later learns that it does not go back to the beginning.
@@ -257,12 +348,17 @@ store::CompactionOptions Service::compaction_options() const {
 void Service::watch_clock_and_disks(const std::stop_token& stop) {
     constexpr std::chrono::seconds kEvery{1};
     ClockWatch watch(system_clock());
+    auto tell_of_strangers = system_clock().steady_now() + kStrangersEvery;
     while (!stop.stop_requested()) {
         {
             std::unique_lock lock(upkeep_mutex_);
             upkeep_wakes_.wait_for(lock, stop, kEvery, [] { return false; });
         }
         static_cast<void>(disks_->look());  // logs when a mark is passed
+        if (system_clock().steady_now() >= tell_of_strangers) {
+            trace_strangers();
+            tell_of_strangers = system_clock().steady_now() + kStrangersEvery;
+        }
         const auto jump = watch.look();
         if (jump.count() == 0) continue;
         raise("clock_jump", "the machine's clock was set " + std::to_string(std::chrono::abs(jump).count() / 1000) + " s " +
@@ -281,6 +377,7 @@ void Service::start_upkeep() {
     checkpoints_->start({std::chrono::seconds(configuration.trace_checkpoint_every_s),
                          static_cast<std::uint64_t>(configuration.trace_checkpoint_every_entries)},
                         [this](const std::string& problem) { raise("damaged_trace", "the trace: " + problem); });
+    start_syslog();
     store::Compactor::Settings settings;
     settings.compact = configuration.store_compact_every_s != 0;
     if (!settings.compact && !is_reencrypting()) return;
@@ -292,6 +389,9 @@ void Service::start_upkeep() {
 
 Service::~Service() {
     upkeep_.request_stop();
+    if (upkeep_.joinable()) upkeep_.join();
+    if (tracer_) trace_strangers();
+    syslog_.reset();
     if (checkpoints_) checkpoints_->stop();
     compactor_.reset();
     if (exams_) exams_->stop();
@@ -681,6 +781,8 @@ Health Service::health() {
                                    (clock_jump_->by.count() > 0 ? "ahead" : "back"));
         }
     }
+    if (const auto problem = syslog_ ? syslog_->problem() : std::string(); !problem.empty())
+        health.notes.push_back("trace: " + std::to_string(syslog_->waiting()) + " entries wait for the syslog server: " + problem);
     if (const auto problem = checkpoints_->problem(); !problem.empty()) health.notes.push_back("trace: " + problem + "; run fsck");
     if (const auto problem = store_->compaction_status().problem; !problem.empty()) health.notes.push_back("compaction: " + problem);
     if (is_reencrypting()) {
@@ -737,6 +839,11 @@ std::vector<Metric> Service::metrics() {
     gauge("fiducial_chain_settled", "Number of the newest settled block.", static_cast<double>(status.chain.settled));
     counter("fiducial_node_restarts_total", "Restarts of the local node.", static_cast<double>(status.node_restarts));
     gauge("fiducial_trace_entries", "Entries of the trace.", static_cast<double>(trace_->size()));
+    counter("fiducial_turned_away_total", "Requests of nobody known, by which nothing was looked at.",
+            static_cast<double>(strangers_.total()));
+    if (syslog_)
+        gauge("fiducial_syslog_waiting_entries", "Entries of the trace that the syslog server has not taken.",
+              static_cast<double>(syslog_->waiting()));
     gauge("fiducial_decisions_cached", "Access decisions remembered.", static_cast<double>(access_->cached()));
     counter("fiducial_instances_retrieved_total", "Instances whose retrieval was allowed.", static_cast<double>(retrieved_.load()));
     counter("fiducial_denied_total", "Requests that were denied.", static_cast<double>(denied_.load()));

@@ -21,7 +21,10 @@
 #include "archive/rights_sink.hpp"
 #include "archive/scheduled_work.hpp"
 #include "archive/site.hpp"
+#include "archive/strangers.hpp"
+#include "archive/syslog_feed.hpp"
 #include "audit/trace.hpp"
+#include "audit/witness.hpp"
 #include "ledger/follower.hpp"
 #include "ledger/node/local_node.hpp"
 #include "ledger/outbox.hpp"
@@ -90,6 +93,8 @@ public:
                                       const CorrectionGround& ground) override;
     Result<Corrected> take_correction_back(const Requester& who, std::string_view study_uid, const CorrectionGround& ground) override;
     Result<std::string> describe_study(const Requester& who, std::string_view study_uid) override;
+    void turned_away(std::string_view door, std::string_view peer) override { strangers_.add(door, peer); }
+    Result<audit::WitnessAnswer> cosign(std::string_view request) override;
     Health health() override;
     std::vector<Metric> metrics() override;
 
@@ -131,6 +136,11 @@ private:
     Result<void> open_trace_and_people(bool replace_lost_trace);
     Result<std::unique_ptr<audit::Trace>> open_trace(bool replace_lost);
     Result<void> tell_of_lost_trace();
+    Result<void> prepare_checkpoints();
+    Result<TraceReader> open_trace_reader();
+    AuditSource audit_source() const;
+    void trace_strangers();
+    void start_syslog();
     Result<void> restore_operator();
     Result<void> open_ledger(Ledger ledger);
     /// Current instances, and the revision of their study at the same moment. None: the rows are empty.
@@ -207,6 +217,8 @@ private:
     std::unique_ptr<Access> access_;
     std::unique_ptr<ledger::Outbox> outbox_;
     std::unique_ptr<Checkpoints> checkpoints_;
+    std::unique_ptr<audit::Witness> witness_;  // null: of nobody
+    std::unique_ptr<SyslogFeed> syslog_;       // null: none
     std::unique_ptr<Consents> consents_;
     std::unique_ptr<ledger::Follower> follower_;
     std::unique_ptr<Exams> exams_;
@@ -215,6 +227,8 @@ private:
     std::string lost_trace_;  // what is known of a trace in whose place a new one was begun just now
     std::string trust_text_;
     std::unique_ptr<store::Compactor> compactor_;
+
+    Strangers strangers_;
 
     std::mutex backup_mutex_;       // one backup at a time
     std::mutex corrections_mutex_;  // one correction at a time: each names the one before it

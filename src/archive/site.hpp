@@ -66,6 +66,7 @@ inline constexpr std::string_view kNodePasswordLabel = "fid.node-password1";  //
 inline constexpr std::string_view kTraceLabel = "fid.trace1";                 // MAC of the trace's head
 inline constexpr std::string_view kTraceStaffLabel = "fid.trace-staff1";      // seals the staff's part of trace entries
 inline constexpr std::string_view kTraceNoteLabel = "fid.trace-note1";        // signs the trace's checkpoints
+inline constexpr std::string_view kTraceWitnessLabel = "fid.trace-witness1";  // cosigns other members' checkpoints
 inline constexpr std::string_view kImageUidLabel = "fid.image-uid1";          // UIDs of images that bring none
 inline constexpr std::string_view kAccountsLabel = "fid.accounts1";           // MACs of people and tokens
 inline constexpr std::string_view kOutboxLabel = "fid.outbox1";               // MACs of the outbox's rows

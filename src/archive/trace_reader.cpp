@@ -77,6 +77,7 @@ std::string ReadEntry::sentence() const {
     if ((clear.flags & audit::node_away) != 0) out += "; the ledger's node was away";
     if ((clear.flags & audit::emergency) != 0) out += "; emergency";
     if ((clear.flags & audit::people) != 0) out += "; people or tokens changed";
+    if ((clear.flags & audit::counted) != 0) out += "; counted together";
     if ((clear.flags & audit::begun_anew) != 0) out += "; first entry after a trace that was lost";
     if (!succeeded()) out += "; " + std::string(result());
     return out;

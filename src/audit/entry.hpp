@@ -18,6 +18,7 @@ enum Flag : std::uint32_t {
     deidentified = 1U << 4,  // what was given out had its identity removed
     people = 1U << 5,        // a change to the site's people or to who holds tokens follows
     begun_anew = 1U << 6,    // the first entry after a trace that was lost; the staff part says how long that one was
+    counted = 1U << 7,       // many refusals of nobody known, counted; the staff part says how many, and from where
 };
 
 /// Who asked, and from where. Encrypted under a key of that person or device.

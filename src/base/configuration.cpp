@@ -24,9 +24,9 @@ struct Option {
     std::string_view text;
 };
 
-const std::array<Option, 39>& options() {
+const std::array<Option, 44>& options() {
     using C = Configuration;
-    static const std::array<Option, 39> table{{
+    static const std::array<Option, 44> table{{
         {"site", "name", &C::site_name, "What people call this archive."},
         {"http", "listen", &C::http_listen, "Address and port of DICOMweb and the other web doors. Anything but loopback needs TLS."},
         {"http", "tls_certificate", &C::http_tls_certificate, "PEM file with the certificate chain; empty: no TLS (loopback only)."},
@@ -71,6 +71,17 @@ const std::array<Option, 39>& options() {
          "The head of the trace is signed and taken to the ledger this often, s, where it has grown."},
         {"trace", "checkpoint_every_entries", NumberMember{&C::trace_checkpoint_every_entries, 1, 1000000},
          "The same, where it has grown by so many entries."},
+        {"trace", "witnesses", &C::trace_witnesses,
+         "Who cosigns the trace's checkpoints, as \"KEY URL\" each (C2SP tlog-witness): another member's key as its audit checkpoint "
+         "shows it, and https://its.address/witness."},
+        {"trace", "witness_for", &C::trace_witness_for,
+         "Keys of other members' traces whose checkpoints this archive cosigns, under /witness; none: it is no witness."},
+        {"trace", "timestamp_url", &C::trace_timestamp_url,
+         "A time stamping authority (RFC 3161) that stamps each checkpoint; empty: none."},
+        {"trace", "syslog", &C::trace_syslog,
+         "HOST:PORT of a syslog server over TLS that gets every new entry as a DICOM audit message (PS3.15 A.5, RFC 5425); empty: none."},
+        {"trace", "authorities", &C::trace_authorities,
+         "PEM file: whom to believe of witnesses, time stamping authority and syslog server. Empty: the system's (not for time stamps)."},
         {"ingest", "quiet_s", NumberMember{&C::ingest_quiet_s, 1, 3600},
          "Seconds without a new object after which an exam counts as complete."},
         {"ingest", "header_mib", NumberMember{&C::ingest_header_mib, 1, 1024}, "Largest header (all but bulk data) of an object, MiB."},

@@ -42,6 +42,11 @@ struct Configuration {
 
     std::int64_t trace_checkpoint_every_s = 600;
     std::int64_t trace_checkpoint_every_entries = 10'000;
+    std::vector<std::string> trace_witnesses;
+    std::vector<std::string> trace_witness_for;
+    std::string trace_timestamp_url;
+    std::string trace_syslog;
+    std::string trace_authorities;
 
     std::int64_t ingest_quiet_s = 10;
     std::int64_t ingest_header_mib = 64;

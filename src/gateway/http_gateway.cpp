@@ -182,6 +182,7 @@ public:
         auto outcome = co_await dispatch(call, match);
         std::string why = outcome ? std::string() : outcome.error().message;
         const bool broken = !outcome && response.begun();
+        if (!outcome && outcome.error().code == ErrorCode::unauthenticated) door_->archive.turned_away("http", request.peer());
         if (!outcome && !broken) outcome = co_await call.refuse(outcome.error());
         const std::string_view route = match.route ? match.route->pattern : std::string_view("none");
         door_->counts.add(route, call.status, call.body_bytes);

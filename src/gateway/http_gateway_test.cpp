@@ -388,8 +388,8 @@ protected:
     net::HttpClient client_;
 };
 
-TEST_F(HttpGatewayTest, OnlyLivenessPagesAndLogInAreAnsweredWithoutAToken) {
-    const std::set<std::string_view> open{"/healthz", "/", "/login", "/web/{rest}", "/ohif", "/ohif/{rest}"};
+TEST_F(HttpGatewayTest, OnlyLivenessPagesWitnessAndLogInAreAnsweredWithoutAToken) {
+    const std::set<std::string_view> open{"/healthz", "/witness/add-checkpoint", "/", "/login", "/web/{rest}", "/ohif", "/ohif/{rest}"};
     EXPECT_EQ(ask("GET", "/healthz", {}, {}, false).status, 200u);
     for (const auto& route : impl::routes()) {
         const bool log_in_or_out = route.pattern == "/session" && route.method != "GET";

@@ -10,6 +10,7 @@ namespace {
 // docs/reference/http.md.
 constexpr Route kRoutes[] = {
     {"GET", "/healthz", Access::anonymous, serve_liveness},
+    {"POST", "/witness/add-checkpoint", Access::anonymous, serve_witness},
     {"GET", "/readyz", Access::person, serve_readiness},
     {"GET", "/metrics", Access::person, serve_metrics},
 

@@ -1,18 +1,28 @@
 """Who looked at what: searched, proved to strangers, checked by programs that we did not write; and what is done to the trace behind our back is found and named."""
+import base64
 import contextlib
+import http.client
+import http.server
 import json
+import os
 import pathlib
+import random
+import re
 import shutil
+import signal
+import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import unittest
 import urllib.error
 import urllib.request
 
 import pydicom
+from fhir.resources.R4B.auditevent import AuditEvent
 
-from harness import FAKETIME, ROOT, Site, SystemTest, flip_bit, wait_for
+from harness import FAKETIME, ROOT, Site, SystemTest, flip_bit, free_port, missing, wait_for
 
 DAMAGED, DENIED = 10, 4
 TOOLS = ROOT / "build/transparency"
@@ -26,7 +36,7 @@ def fsck(folder, key):
         file.flush()
         process = subprocess.Popen([TOOLS / "fsck", "--storage_url", f"file://{folder}", "--public_key", file.name, "--ui=false"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
-            said = process.communicate(timeout=3)[1]
+            said = process.communicate(timeout=2)[1]
         except subprocess.TimeoutExpired:
             process.kill()
             said = process.communicate()[1]
@@ -36,6 +46,10 @@ def fsck(folder, key):
 def tlogcheck(*arguments):
     """filippo.io/torchwood and golang.org/x/mod/sumdb. Returns: whether it holds."""
     return subprocess.run([TOOLS / "tlogcheck", *map(str, arguments)], capture_output=True, text=True, timeout=60).returncode == 0
+
+
+def openssl(*arguments, cwd=None):
+    subprocess.run(["openssl", *map(str, arguments)], cwd=cwd, check=True, capture_output=True)
 
 
 class Audit(SystemTest):
@@ -243,14 +257,219 @@ class Audit(SystemTest):
             (site.folder / name).write_bytes(content)
         self.check(site, "checkpoint of", code=DAMAGED)
 
+    def set(self, site, **settings):
+        """Settings of [trace]."""
+        path = site.folder / "fiducial.toml"
+        lines = path.read_text().split("\n")
+        section = lines.index("[trace]")
+        for name, value in settings.items():
+            at = next(n for n in range(section, len(lines)) if lines[n].removeprefix("# ").startswith(f"{name} ="))
+            lines[at] = f"{name} = {json.dumps(value)}"
+        path.write_text("\n".join(lines))
+
+    def certificate(self, name, *more):
+        """Of this machine, and whom to believe for it."""
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem", *more, cwd=self.folder)
+        return self.folder / f"{name}.pem", self.folder / f"{name}.key"
+
     def test_checkpoints_reach_the_ledger_by_themselves(self):
         site = self.copy()
-        settings = site.folder / "fiducial.toml"
-        settings.write_text(settings.read_text().replace("checkpoint_every_s = 600", "checkpoint_every_s = 1"))
+        self.set(site, checkpoint_every_s=1)
         with site.serving():
             self.look(site, "ada", self.study)
             wanted = len(list(site.trace()))
             wait_for(lambda: site.run("audit", "check")["ledger"]["size"] >= wanted, 20, "the newest entries are under a checkpoint on the ledger")
+
+
+    def test_killed_during_looks_no_answered_one_is_without_its_entry(self):
+        """FIDUCIAL_FAULTS: 10,000 looks, else 600."""
+        site, wanted, answered = self.copy(), 10_000 if os.environ.get("FIDUCIAL_FAULTS") else 600, []
+        dice, before, kills = random.Random(4711), site.looks()[0], 0
+
+        def look(ends):
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                connection = http.client.HTTPConnection(site.url.removeprefix("http://"), timeout=30)
+                while not ends.is_set():
+                    connection.request("GET", f"/studies/{self.study}/metadata", headers={"Authorization": f"Bearer {self.tokens['ada']}"})
+                    answer = connection.getresponse()
+                    if answer.status == 200 and answer.read():
+                        answered.append(1)
+
+        while len(answered) < wanted:
+            site.start()
+            ends, first = threading.Event(), len(answered)
+            lookers = [threading.Thread(target=look, args=(ends,)) for _ in range(4)]
+            for thread in lookers:
+                thread.start()
+            until = min(wanted, first + dice.randrange(wanted // 6, wanted // 3))
+            wait_for(lambda: len(answered) >= until, 120, "looks are answered")
+            site.stop(signal.SIGKILL)
+            kills += 1
+            ends.set()
+            for thread in lookers:
+                thread.join()
+        self.assertGreaterEqual(site.looks()[0] - before, len(answered), "a look was answered and has no entry")
+        self.check(site, code=0)
+        print(f"{kills} kills, {len(answered)} looks answered, each with its entry")
+
+    def test_a_flood_of_strangers_is_a_few_entries(self):
+        site, flood = self.copy(), 2_000
+        with site.serving():
+            address = tuple(site.url.removeprefix("http://").split(":"))
+            with socket.create_connection(address) as stream, stream.makefile("rb") as answers:
+                for n in range(flood):
+                    bearer = "Authorization: Bearer nobody\r\n" if n % 2 else ""
+                    stream.sendall(f"GET /studies/{self.study}/metadata HTTP/1.1\r\nHost: localhost\r\n{bearer}\r\n".encode())
+                    self.assertIn(b" 401 ", answers.readline())
+                    length = 0
+                    while (line := answers.readline()) != b"\r\n":
+                        length = int(line.split(b":")[1]) if line.lower().startswith(b"content-length") else length
+                    answers.read(length)
+        added = list(site.trace())[self.before:]
+        self.assertEqual([(entry["allowed"], entry["flags"] & 128) for entry in added], [(0, 128)])  # counted together
+        told = site.run("audit", "search", "--limit", "2")["entries"][0]
+        self.assertIn(f"http: {flood} requests of nobody known, from 1 address, most from 127.0.0.1 ({flood})", told["from"])
+
+    def test_witnesses_cosign_and_find_a_trace_that_was_cut_back(self):
+        site, witness = self.copy(), self.site("witness")
+        self.set(witness, witness_for=[self.checkpoint["key"]])
+        earlier = shutil.copytree(site.folder / "trace", self.folder / "earlier-trace")
+        with witness.serving():
+            key = witness.run("audit", "checkpoint")["witnessKey"]
+            self.set(site, witnesses=[f"{key} {witness.url}/witness"])
+            with site.serving():
+                for _ in range(2):  # the first time, and from there on
+                    self.look(site, "ada", self.study)
+                    note = site.run("audit", "checkpoint")["checkpoint"]
+                    self.assertEqual([line.split()[1] for line in note.split("\n\n")[1].splitlines()], [self.checkpoint["key"].split("+")[0], key.split("+")[0]])
+                self.assertTrue(tlogcheck("cosigned", self.file("note", note), site.run("audit", "checkpoint")["key"], key))
+            # No ledger and no index tell of it, but the witness does.
+            shutil.rmtree(site.folder / "trace")
+            shutil.copytree(earlier, site.folder / "trace")
+            for index in (site.folder / "store").glob("index.db*"):
+                index.unlink()
+            for index in (self.prepared / "site/store").glob("index.db*"):
+                shutil.copy(index, site.folder / "store")
+            with site.serving():
+                refused = site.raw("audit", "checkpoint", codes=None)
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertIn("has cosigned", refused.stderr)
+
+    def test_time_stamps_of_an_authority_of_ours(self):
+        """RFC 3161, by `openssl ts`."""
+        authority, key = self.certificate("tsa", "-addext", "extendedKeyUsage=critical,timeStamping", "-addext", "keyUsage=critical,digitalSignature")
+        (self.folder / "serial").write_text("01\n")
+        (self.folder / "tsa.conf").write_text(f"""[tsa]
+default_tsa = ours
+[ours]
+serial = {self.folder}/serial
+crypto_device = builtin
+signer_cert = {authority}
+signer_key = {key}
+signer_digest = sha256
+default_policy = 1.2.3.4
+digests = sha256
+accuracy = secs:1
+ess_cert_id_chain = no
+""")
+
+        class Authority(http.server.BaseHTTPRequestHandler):
+            folder = self.folder
+
+            def do_POST(self):
+                (self.folder / "query").write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
+                openssl("ts", "-reply", "-queryfile", "query", "-config", "tsa.conf", "-section", "ours", "-out", "reply", cwd=self.folder)
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write((self.folder / "reply").read_bytes())
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Authority)
+        self.addCleanup(server.server_close)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.shutdown)
+        site = self.copy()
+        self.set(site, timestamp_url=f"http://127.0.0.1:{server.server_port}/", authorities=str(authority))
+        size = site.run("audit", "checkpoint")["size"]
+        stamped = site.folder / "trace/tiles/stamped"
+        openssl("ts", "-verify", "-data", stamped / str(size), "-in", stamped / f"{size}.tsr", "-CAfile", authority)
+        self.assertEqual((stamped / str(size)).read_text(), (site.folder / "trace/tiles/checkpoint").read_text())
+        # One that nobody vouches for is not kept.
+        other, _ = self.certificate("other")
+        self.set(site, authorities=str(other))
+        size = site.run("audit", "checkpoint")["size"]
+        self.assertFalse((stamped / f"{size}.tsr").exists())
+        self.assertIn("no time stamp", site.log[-1])
+
+    def test_exports_are_what_their_standards_say(self):
+        self.need(missing("xmllint"))
+        site = self.copy()
+        with site.serving():
+            entries = site.run("audit", "search", "--limit", "1000")["entries"]
+            events = site.raw("audit", "export", "--format", "fhir").stdout.splitlines()
+            messages = site.raw("audit", "export", "--format", "dicom", "--to", "40").stdout.splitlines()
+        self.assertGreaterEqual(len(events), len(entries))
+        parsed = [AuditEvent.model_validate_json(event) for event in events[:40]]
+        self.assertEqual(len(messages), 40)
+        for n, message in enumerate(messages):
+            (self.folder / f"{n:03}.xml").write_text(message)
+        checked = subprocess.run(["xmllint", "--noout", "--relaxng", ROOT / "test/vectors/audit/audit_message.rng", *sorted(self.folder.glob("*.xml"))], capture_output=True, text=True)
+        self.assertEqual(checked.returncode, 0, checked.stderr[-3000:])
+        denied = next(e for e in entries if e["result"] == "denied")
+        event, message = parsed[denied["index"]], messages[denied["index"]]
+        self.assertEqual((event.type.code, event.action, event.outcome, event.agent[0].altId), ("110103", "R", "4", "eve"))
+        self.assertEqual(event.agent[0].network.address, "127.0.0.1")
+        self.assertEqual([e.what.identifier.value for e in event.entity], [f"urn:oid:{self.study}", self.patient])
+        for part in ('csd-code="110103"', 'EventOutcomeIndicator="4"', 'UserID="eve"', f'ParticipantObjectID="{self.study}"', f'ParticipantObjectID="{self.patient}"'):
+            self.assertIn(part, message)
+
+    def test_syslog_over_tls_loses_nothing_that_was_not_taken(self):
+        """rsyslog, as a hospital's log server: away, there, and away and there again."""
+        self.need(missing("rsyslogd"))
+        certificate, key = self.certificate("logs", "-addext", "subjectAltName=IP:127.0.0.1")
+        port, received = free_port(), self.folder / "received"
+        (self.folder / "rsyslog.conf").write_text(f"""global(workDirectory="{self.folder}" maxMessageSize="64k" DefaultNetstreamDriver="ossl" DefaultNetstreamDriverCAFile="{certificate}"
+       DefaultNetstreamDriverCertFile="{certificate}" DefaultNetstreamDriverKeyFile="{key}")
+module(load="imtcp" StreamDriver.Name="ossl" StreamDriver.Mode="1" StreamDriver.AuthMode="anon")
+input(type="imtcp" address="127.0.0.1" port="{port}")
+template(name="whole" type="string" string="%pri% %app-name% %msgid% %msg%\n")
+action(type="omfile" file="{received}" template="whole")
+""")
+
+        @contextlib.contextmanager
+        def log_server():
+            process = subprocess.Popen(["rsyslogd", "-n", "-f", self.folder / "rsyslog.conf", "-i", self.folder / "rsyslog.pid"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                yield
+            finally:
+                process.terminate()
+                process.wait(10)
+
+        def numbers():
+            """Of the entries that came, as their messages name them."""
+            found = re.findall(r'type="entry" value="([^"]+)"', received.read_text()) if received.exists() else []
+            return [int(base64.b64decode(number)) for number in found]
+
+        site = self.copy()
+        self.set(site, syslog=f"127.0.0.1:{port}", authorities=str(certificate))
+        with site.serving():
+            with log_server():
+                self.look(site, "ada", self.study)
+                wait_for(lambda: len(numbers()) > 0, 20, "the first entries are with the log server")
+            for _ in range(20):  # while it is away
+                self.look(site, "ada", self.other)
+            wait_for(lambda: "wait for the syslog server" in str(self.ready(site)), 20, "health says that entries wait")
+            with log_server():
+                size = len(list(site.trace()))
+                wait_for(lambda: set(numbers()) >= set(range(self.before, size)), 40, "all the others are there, too")
+        self.assertTrue(received.read_text().startswith("85 fiducial DICOM+RFC3881 "))
+
+    def ready(self, site):
+        request = urllib.request.Request(f"{site.url}/readyz", headers={"Authorization": f"Bearer {self.tokens['ada']}"})
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)["notes"]
 
 
 if __name__ == "__main__":

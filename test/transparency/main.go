@@ -3,6 +3,7 @@
 //	tlogcheck log FOLDER KEY                   every entry, by every tile, up to the signed checkpoint
 //	tlogcheck entry PROOF KEY                  that the proof's entry stands in the log of its checkpoint
 //	tlogcheck growth PROOF EARLIER KEY         that its checkpoint goes on from the earlier one
+//	tlogcheck cosigned CHECKPOINT KEY WITNESS  that the witness has signed it, too
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 	"strings"
 
 	"filippo.io/torchwood"
+	f_note "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -163,14 +165,32 @@ func checkGrowth(path, earlier, key string) error {
 	return tlog.CheckTree(tlog.TreeProof(hashes), checkpoint.N, checkpoint.Hash, old.N, old.Hash)
 }
 
+func checkCosigned(path, key, witness string) error {
+	signed, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if _, err := open(signed, key); err != nil {
+		return err
+	}
+	verifier, err := f_note.NewVerifierForCosignatureV1(strings.TrimSpace(witness))
+	if err != nil {
+		return err
+	}
+	_, err = note.Open(signed, note.VerifierList(verifier))
+	return err
+}
+
 func main() {
-	err := errors.New("usage: tlogcheck log FOLDER KEY | entry PROOF KEY | growth PROOF EARLIER KEY")
+	err := errors.New("usage: tlogcheck log FOLDER KEY | entry PROOF KEY | growth PROOF EARLIER KEY | cosigned CHECKPOINT KEY WITNESS")
 	arguments := os.Args[1:]
 	switch {
 	case len(arguments) == 3 && arguments[0] == "log":
 		err = checkLog(arguments[1], arguments[2])
 	case len(arguments) == 3 && arguments[0] == "entry":
 		err = checkEntry(arguments[1], arguments[2])
+	case len(arguments) == 4 && arguments[0] == "cosigned":
+		err = checkCosigned(arguments[1], arguments[2], arguments[3])
 	case len(arguments) == 4 && arguments[0] == "growth":
 		err = checkGrowth(arguments[1], arguments[2], arguments[3])
 	}

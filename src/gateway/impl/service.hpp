@@ -117,6 +117,7 @@ using Service = net::Task<Result<void>> (*)(Call& call);
 // One file a service.
 net::Task<Result<void>> serve_liveness(Call& call);              // health.cpp
 net::Task<Result<void>> serve_readiness(Call& call);             // health.cpp
+net::Task<Result<void>> serve_witness(Call& call);               // witness.cpp
 net::Task<Result<void>> serve_metrics(Call& call);               // metrics.cpp
 net::Task<Result<void>> serve_log_in(Call& call);                // log_in.cpp
 net::Task<Result<void>> serve_log_out(Call& call);               // log_in.cpp
