@@ -100,7 +100,7 @@ void drop_shared(const benchmark::State&) {
 }
 
 BENCHMARK(write_and_fdatasync)->UseRealTime();
-BENCHMARK(append_durable)->Setup(make_shared)->Teardown(drop_shared)->Threads(1)->Threads(8)->Threads(64)->UseRealTime();
+BENCHMARK(append_durable)->Setup(make_shared)->Teardown(drop_shared)->Threads(1)->Threads(8)->Threads(16)->Threads(64)->UseRealTime();
 BENCHMARK(append_queued)->UseRealTime();
 BENCHMARK(encode);
 BENCHMARK(check)->UseRealTime();

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IConsents} from "../src/interfaces/IConsents.sol";
 import {IMembers, Roles} from "../src/interfaces/IMembers.sol";
 import {IStudies} from "../src/interfaces/IStudies.sol";
+import {Rfc6962} from "../src/libraries/Rfc6962.sol";
 import {World} from "./World.sol";
 import {Tree} from "./Checkpoints.t.sol";
 
@@ -78,6 +79,15 @@ contract GasTest is World {
         vm.snapshotGasLastCall("Consents.decide, outsider (a call)");
     }
 
+    // calldata for the library
+    function consistency(uint64 m, bytes32 oldRoot, uint64 n, bytes32 newRoot, bytes32[] calldata proof)
+        external
+        pure
+        returns (bool)
+    {
+        return Rfc6962.verifyConsistency(m, oldRoot, n, newRoot, proof);
+    }
+
     function test_gas_checkpoints() public {
         bytes32 root = Tree.root(0, 600);
         vm.prank(GATEWAY_A);
@@ -88,6 +98,8 @@ contract GasTest is World {
         vm.prank(GATEWAY_A);
         checkpoints.submit(keccak256("log"), 1000, root, proof);
         vm.snapshotGasLastCall("Checkpoints.submit, 600 to 1000 entries");
+        this.consistency(600, Tree.root(0, 600), 1000, root, proof);
+        vm.snapshotGasLastCall("Checkpoints.submit: the proof alone, 600 to 1000 entries (a call)");
     }
 
     function test_gas_members() public {

@@ -165,7 +165,7 @@ void add_verify(CLI::App& audit, Globals& globals, Action& action) {
     command->add_option("FILE", options->file, "The proof")->required();
     command->add_option("--key", options->key, "The trace's key, as audit checkpoint shows it, or a file with it")->required();
     command->add_option("--since", options->since, "The earlier checkpoint, where the proof is of the trace's growth");
-    command->footer("Exit codes: 0 it holds; 5 it does not");
+    command->footer("Exit codes: 0 it holds; 11 nothing proves it");
     command->callback([&globals, &action, options] {
         action = [&globals, options]() -> Result<int> {
             auto text = options->key;
