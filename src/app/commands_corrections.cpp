@@ -104,7 +104,7 @@ json::object arguments_of(const CLI::App& command, const Patient& patient) {
 }
 
 void add_correct(CLI::App& cli, Globals& globals, Action& action) {
-    auto* correct = cli.add_subcommand("correct", "Whose a study is, put right; the stored bytes stay as they are");
+    auto* correct = cli.add_subcommand("correct", "Whose a study is and what belongs to it, put right; the stored bytes stay as they are");
     correct->require_subcommand(1);
 
     auto wrong = std::make_shared<Patient>();
@@ -121,6 +121,32 @@ void add_correct(CLI::App& cli, Globals& globals, Action& action) {
         action = [&globals, wrong, patient]() -> Result<int> {
             FID_TRY(const auto answer, perform(globals, "correct patient", arguments_of(*patient, *wrong), [](const json::object&) {}));
             return show_corrected(globals, answer, "corrected");
+        };
+    });
+
+    struct Move : What {
+        std::string to;
+    };
+    auto moved = std::make_shared<Move>();
+    auto* move =
+        correct->add_subcommand("move", "Images belong to another study: a series that was stored with the wrong one, a study to be split");
+    move->add_option("STUDY", moved->study, "Study Instance UID of where they are")->required();
+    move->add_option("--series", moved->series, "Only this series");
+    move->add_option("--instance", moved->instance, "Only this image (SOP Instance UID)");
+    move->add_option("--to", moved->to, "Study Instance UID of where they belong; default: a new study of the same patient");
+    move->add_option("--text", moved->text, kTextHelp)->required();
+    move->footer(
+        "Copies that name the other study, and its patient, are stored there under new UIDs; then the originals are taken out of this "
+        "one,\n"
+        "where they stay as what is removed stays. Taken back by: fiducial remove (there) and fiducial put-back (here).\nExample:\n  "
+        "fiducial correct move --site clinic 1.2.840.1 --series 1.2.840.1.4 --to 1.2.840.2 --text 'the second exam of the day'\n" +
+        std::string(kExitCodes));
+    move->callback([&globals, &action, moved] {
+        action = [&globals, moved]() -> Result<int> {
+            auto arguments = moved->arguments();
+            arguments["to"] = moved->to;
+            FID_TRY(const auto answer, perform(globals, "correct move", arguments, [](const json::object&) {}));
+            return show_corrected(globals, answer, ("moved to study " + shown::text(answer, "studyInstanceUid")).c_str());
         };
     });
 

@@ -11,6 +11,9 @@
 #include "base/clock.hpp"
 #include "base/file.hpp"
 #include "evidence/trust_file.hpp"
+#include "gateway/dimse_gateway.hpp"
+#include "shadow/dicomweb_source.hpp"
+#include "shadow/dimse_source.hpp"
 #include "shadow/report.hpp"
 #include "shadow/shadow.hpp"
 
@@ -21,7 +24,7 @@ namespace json = boost::json;
 using std::chrono::milliseconds;
 
 struct Options {
-    std::string old_url, old_user, old_secret_file, old_ca, here_url, here_ca, token_file, hours = "0-0", report;
+    std::string old_url, old_peer, old_user, old_secret_file, old_ca, here_url, here_ca, token_file, hours = "0-0", report;
     double rate = 10;  // MiB/s
     unsigned again_days = 30;
     bool no_copy = false, once = false;
@@ -81,8 +84,14 @@ Result<std::uint64_t> report_on(const Globals& globals, const Options& options, 
     FID_TRY(figures, journal.figures(run));
     FID_TRY(auto sealed, sealed_by(layout));
     const auto now = system_clock().now();
-    const shadow::ReportInput input{
-        configuration.site_name, options.old_url.empty() ? "the old archive" : options.old_url, std::move(sealed), now, complete, figures};
+    const shadow::ReportInput input{configuration.site_name,
+                                    !options.old_url.empty()    ? options.old_url
+                                    : !options.old_peer.empty() ? options.old_peer
+                                                                : "the old archive",
+                                    std::move(sealed),
+                                    now,
+                                    complete,
+                                    figures};
     return shadow::write_report(paths_of(globals, options).reports, to_rfc3339(now).substr(0, 10), input, journal);
 }
 
@@ -110,6 +119,24 @@ bool stopped() {
     return stop_requested();
 }
 
+/// Errors: not_found: no line of [dimse] peers has the title and a port
+Result<dimse::UserSettings> old_peer(const Configuration& configuration, const std::string& ae_title) {
+    std::optional<net::TlsSettings> shown_to_it;
+    if (!configuration.dimse_tls_certificate.empty())
+        shown_to_it = net::TlsSettings{configuration.dimse_tls_certificate, configuration.dimse_tls_key};
+    FID_TRY(const auto tls, net::TlsContext::client(shown_to_it));
+    for (const auto& line : configuration.dimse_peers) {
+        FID_TRY(const auto peer, gateway::parse_dimse_peer(line));
+        if (peer.port != 0 && peer.ae_title == ae_title) return gateway::user_settings(peer, configuration.dimse_ae_title, tls);
+    }
+    return fail(ErrorCode::not_found, "no line of [dimse] peers has the title " + ae_title + " with port=");
+}
+
+std::unique_ptr<shadow::Source> source_of(const shadow::DicomWebSettings& web, const std::optional<dimse::UserSettings>& peer) {
+    if (peer) return std::make_unique<shadow::DimseSource>(*peer);
+    return std::make_unique<shadow::DicomWebSource>(web);
+}
+
 /// Sleeps until the hours begin (again).
 void wait_for(const shadow::Hours& hours, bool begin) {
     while (!stopped() && hours.holds(shadow::hour_of(system_clock().now())) != begin) std::this_thread::sleep_for(milliseconds(500));
@@ -124,6 +151,10 @@ Result<int> run(const Globals& globals, const Options& options) {
     settings.again = std::chrono::hours(24) * options.again_days;
     settings.bytes_per_second = static_cast<std::uint64_t>(std::max(0.0, options.rate) * 1024 * 1024);
 
+    std::optional<dimse::UserSettings> peer;
+    if (!options.old_peer.empty()) {
+        FID_TRY(peer, old_peer(configuration, options.old_peer));
+    }
     shadow::DicomWebSettings old_settings;
     old_settings.url = options.old_url;
     old_settings.ca_file = options.old_ca;
@@ -150,7 +181,9 @@ Result<int> run(const Globals& globals, const Options& options) {
         if (!options.once) wait_for(settings.hours, true);
         if (stopped()) return 8;
         const auto begun = std::chrono::steady_clock::now();
-        shadow::DicomWebSource old(old_settings), here(here_settings);
+        shadow::DicomWebSource here(here_settings);
+        const auto old_archive = source_of(old_settings, peer);
+        auto& old = *old_archive;
         ProgressLine line(!globals.json && !globals.quiet);
         shadow::Shadow night(old, here, *journal, settings, stop_requested(), [&line](const shadow::Step& step) {
             line.show(step.done, step.total, step.done, step.total,
@@ -182,7 +215,10 @@ Result<int> run(const Globals& globals, const Options& options) {
 void add_run(CLI::App& parent, Globals& globals, Action& action) {
     auto options = std::make_shared<Options>();
     auto* command = parent.add_subcommand("run", "Copy what the old archive has, compare every image, and write a report a night");
-    command->add_option("--old", options->old_url, "DICOMweb address of the old archive, as https://pacs.example/dicom-web")->required();
+    auto* old = command->add_option_group("old archive", "How it is reached");
+    old->add_option("--old", options->old_url, "DICOMweb address of the old archive, as https://pacs.example/dicom-web");
+    old->add_option("--old-peer", options->old_peer, "Or its AE title, in a line of [dimse] peers with port=: by C-FIND and C-GET");
+    old->require_option(1);
     command->add_option("--old-user", options->old_user, "Name to log in there with");
     command->add_option("--old-secret-file", options->old_secret_file,
                         "File (mode 600) with the password there; without --old-user, a bearer token");

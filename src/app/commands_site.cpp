@@ -115,6 +115,8 @@ void add_config(CLI::App& cli, Globals& globals, Action& action) {
                 FID_CHECK(gateway::HttpGateway::check(http_door));
                 FID_TRY(const auto dimse_door, dimse_door_settings(configuration, {}));
                 if (dimse_door) FID_CHECK(gateway::DimseGateway::check(*dimse_door));
+                FID_TRY(const auto hl7_door, hl7_door_settings(configuration));
+                if (hl7_door) FID_CHECK(gateway::Hl7Gateway::check(*hl7_door));
                 FID_CHECK(archive::extra_attributes(configuration));
                 if (const auto facts = archive::Site::read_facts(globals.site))
                     FID_CHECK(archive::check_ledger_settings(*facts, configuration));

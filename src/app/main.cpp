@@ -86,6 +86,8 @@ int main(int argc, char** argv) {
     app::add_people_commands(cli, globals, action);
     app::add_device_commands(cli, globals, action);
     app::add_worklist_commands(cli, globals, action);
+    app::add_delivery_commands(cli, globals, action);
+    app::add_fetch_command(cli, globals, action);
     app::add_peer_commands(cli, globals, action);
     app::add_shadow_commands(cli, globals, action);
     app::add_consent_commands(cli, globals, action);

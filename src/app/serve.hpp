@@ -5,6 +5,7 @@
 
 #include "app/perform.hpp"
 #include "gateway/dimse_gateway.hpp"
+#include "gateway/hl7_gateway.hpp"
 #include "gateway/http_gateway.hpp"
 
 namespace fiducial::app {
@@ -16,8 +17,11 @@ struct ServeOptions {
     std::function<void(const std::string& url)> on_ready;  // says where it is, instead of the usual line
 };
 
-/// Answered by an archive that serves: who was not let in by the DIMSE door.
+/// Answered by an archive that serves DIMSE: who was not let in.
 inline constexpr std::string_view kKnocksOperation = "peer knocks";
+
+/// Answered by an archive that serves DIMSE: studies of another archive come here.
+inline constexpr std::string_view kFetchOperation = "fetch";
 
 /// Runs the archive with its doors until a signal says stop.
 /// Returns: the exit code.
@@ -28,5 +32,7 @@ Result<int> serve(const Globals& globals, const ServeOptions& options);
 Result<gateway::HttpGatewaySettings> http_door_settings(const Configuration& configuration, const std::string& listen);
 /// Returns: nothing where there is to be no DIMSE.
 Result<std::optional<gateway::DimseGatewaySettings>> dimse_door_settings(const Configuration& configuration, const std::string& listen);
+/// Returns: nothing where there is to be no HL7.
+Result<std::optional<gateway::Hl7GatewaySettings>> hl7_door_settings(const Configuration& configuration);
 
 }  // namespace fiducial::app

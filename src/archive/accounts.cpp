@@ -445,7 +445,7 @@ Result<std::uint64_t> Accounts::revoke_tokens(const Bytes32& person) {
 }
 
 std::span<const database::Migration> migrations() {
-    static constexpr std::array<database::Migration, 2> kMigrations{{
+    static constexpr std::array<database::Migration, 3> kMigrations{{
         {"archive", 1,
          "CREATE TABLE people (id {text} PRIMARY KEY, name {text} NOT NULL UNIQUE, roles {int} NOT NULL, created_ms {int} NOT NULL, "
          "token_epoch {int} NOT NULL,"
@@ -454,6 +454,13 @@ std::span<const database::Migration> migrations() {
          "expires_ms {int} NOT NULL, note {text} NOT NULL, mac {text} NOT NULL);\n"
          "CREATE INDEX tokens_person ON tokens (person);\n"},
         {"archive", 2, "CREATE TABLE archive_facts (name {text} PRIMARY KEY, value {text} NOT NULL, mac {text} NOT NULL);\n"},
+        {"archive", 3,
+         "CREATE TABLE deliveries (id {id}, kind {text} NOT NULL, peer {text} NOT NULL, study_uid {text} NOT NULL, subject {text} NOT "
+         "NULL, "
+         "content {text} NOT NULL, state {text} NOT NULL, since_ms {int} NOT NULL, refusals {int} NOT NULL, next_ms {int} NOT NULL, "
+         "problem {text} NOT NULL, mac {text} NOT NULL, UNIQUE (kind, peer, subject));\n"
+         "CREATE INDEX deliveries_due ON deliveries (state, peer, kind, id);\n"
+         "CREATE INDEX deliveries_study ON deliveries (state, peer, study_uid, id);\n"},
     }};
     return kMigrations;
 }

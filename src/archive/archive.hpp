@@ -19,6 +19,10 @@ struct WitnessAnswer;
 
 namespace fiducial::archive {
 
+class Deliveries;
+struct CommitmentAnswer;
+struct CommitmentRequest;
+struct Delivery;
 class Worklist;
 
 /// What became of one instance that was offered.
@@ -177,6 +181,7 @@ struct Corrected {
     std::uint64_t instances = 0;       // that it was about
     std::uint64_t version = 0;         // the study's newest, which says so
     std::vector<std::string> remarks;  // what could not be done to each of them
+    std::string study_uid{};           // that they were moved to
 };
 
 /// Why a doctor breaks the glass.
@@ -258,10 +263,33 @@ public:
                                               const CorrectionGround& ground) = 0;
     /// The study is again the patient's whom its data sets name. Errors: as of remove(); not_found: nothing is corrected.
     virtual Result<Corrected> take_correction_back(const Requester& who, std::string_view study_uid, const CorrectionGround& ground) = 0;
+    /// Instances belong to another study: copies that say so, under UIDs of their own, come into that, and they are taken out of this one.
+    /// to_study: its Study Instance UID; empty: a new one, of the same patient. Durable when it returns; cut off, it is done again.
+    /// Errors: not_found, denied, unavailable, invalid_argument; conflict: a legal hold, damage, or another patient's study of which the
+    /// data sets cannot be made; unsupported: a data set cannot be written anew
+    virtual Result<Corrected> move(const Requester& who, const Selector& what, std::string_view to_study,
+                                   const CorrectionGround& ground) = 0;
 
     /// A JSON document on a study: versions, states, instances with their fingerprints. Errors: denied, not_found.
     virtual Result<std::string> describe_study(const Requester& who, std::string_view study_uid) = 0;
 
+    /// Takes down, durably, that a peer is to be told what of these instances is kept for good, and completes their exams. What a peer did
+    /// not bring and may not know of is unknown to it. Returns: the delivery that the answer is.
+    /// Errors: denied; conflict: there is a transaction of this UID already. archive/commitments.hpp
+    virtual Result<Delivery> request_commitment(const Requester& who, CommitmentRequest request) = 0;
+    virtual Result<CommitmentAnswer> answer_commitment(const Delivery& delivery) = 0;
+
+    /// What waits to be brought to peers, by the door that reaches them: archive/deliveries.hpp
+    virtual Deliveries& deliveries() = 0;
+    /// A study that `who` says another archive has is fetched from there, by its AE title, when it can be. Durable when it returns.
+    /// Errors: denied, unavailable: who may store here; io
+    virtual Result<void> request_fetch(const Requester& who, std::string_view peer, const Uid& study_uid) = 0;
+    /// Decides and traces that `who` changes how this site works. Errors: denied, unavailable
+    virtual Result<void> administer(const Requester& who) = 0;
+    /// What a door keeps here of its own under a name, in whatever form. Empty: nothing yet. Errors: corrupt: it was changed behind our
+    /// back
+    virtual Result<std::string> kept(std::string_view name) = 0;
+    virtual Result<void> keep(std::string_view name, const std::string& text) = 0;
     /// A door has turned somebody away who did not say who they are. Quick, and never an error: they are counted, and the trace tells of
     /// them together.
     virtual void turned_away(std::string_view door, std::string_view peer);

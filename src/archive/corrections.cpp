@@ -354,12 +354,17 @@ Result<evidence::PatientIdentity> Service::patient_in_data_sets(const StudyIdent
 }
 
 /// As the study's first instance has them.
-Result<dicom::Attributes> Service::patient_attributes_in_data_sets(const Uid& study_uid) {
+Result<dicom::Attributes> Service::attributes_in_data_sets(const Uid& study_uid) {
     FID_TRY(const auto selected, select({Level::study, study_uid.text(), {}, {}}));
-    dicom::Attributes attributes;
-    if (selected.rows.empty()) return attributes;
+    if (selected.rows.empty()) return dicom::Attributes();
     FID_TRY(const auto reader, store_->open_object(selected.rows.front().object.ref));
-    for (const auto& [tag, values] : reader.description().attributes) {
+    return reader.description().attributes;
+}
+
+Result<dicom::Attributes> Service::patient_attributes_in_data_sets(const Uid& study_uid) {
+    FID_TRY(const auto all, attributes_in_data_sets(study_uid));
+    dicom::Attributes attributes;
+    for (const auto& [tag, values] : all) {
         const auto* known = dicom::find_query_attribute(tag);
         if (known != nullptr && known->level == dicom::QueryLevel::patient) attributes.set(tag, values);
     }

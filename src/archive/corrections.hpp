@@ -35,6 +35,9 @@ inline constexpr std::string_view kKeyObjectSelection = "1.2.840.10008.5.1.4.1.1
 /// Returns: nothing for a document that is no rejection note. `dicom_json`: as DataSetScanner makes it of a Key Object Selection.
 std::optional<RejectionNote> rejection_note_of(std::string_view sop_uid, std::string_view dicom_json);
 
+/// The study that an instance was moved from, by what its manifest says of its source; empty: from none.
+Uid moved_from(std::string_view source);
+
 /// While it stands nothing is taken out of its study.
 struct Hold {
     store::ObjectRow row;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "archive/corrections.hpp"
 #include "base/log.hpp"
 #include "evidence/manifest.hpp"
 
@@ -50,6 +51,15 @@ std::uint16_t reasons_of(const std::vector<evidence::ManifestInstance>& before, 
     return reasons == 0 ? std::uint16_t{evidence::kReasonCorrected} : reasons;
 }
 
+/// The study that this one replaces: all of it was moved from there. Empty: none.
+Uid moved_from_one(const std::vector<evidence::ManifestInstance>& instances) {
+    Uid from = instances.empty() ? Uid() : moved_from(instances.front().source.value);
+    for (const auto& instance : instances) {
+        if (moved_from(instance.source.value) != from) return {};
+    }
+    return from;
+}
+
 }  // namespace
 
 Exams::Exams(store::Store& store, CheckedVersions& versions, ledger::Outbox& outbox, const SiteFacts& facts, std::chrono::seconds quiet,
@@ -73,6 +83,7 @@ Result<bool> Exams::complete(const Uid& study_uid) {
     auto& index = store_.index();
 
     evidence::Manifest manifest;
+    std::vector<store::InstanceRow> added;  // than the version before had
     std::optional<store::StudyRow> study;
     std::optional<store::StudyVersionRow> latest;
     {
@@ -87,18 +98,23 @@ Result<bool> Exams::complete(const Uid& study_uid) {
                                                     found->second + "): no new one may take their place");
             }
         }
-        FID_TRY(const auto rows, index.instances_of_study(transaction, study_uid));
-        for (const auto& row : rows) manifest.instances.push_back(manifest_instance(row));
+        FID_TRY(added, index.instances_of_study(transaction, study_uid));
+        for (const auto& row : added) manifest.instances.push_back(manifest_instance(row));
         if (manifest.instances.empty() && !latest) return false;
     }
     if (latest) {
         FID_TRY(const auto before, versions_.read(*latest));
         manifest.reasons = reasons_of(before->manifest.instances, manifest.instances);
         if (manifest.instances.empty()) manifest.reasons |= evidence::kReasonRemoved;
+        std::erase_if(added, [&](const store::InstanceRow& row) {
+            const auto listed = before->by_uid.find(row.sop_uid.text());
+            return listed != before->by_uid.end() && before->manifest.instances[listed->second].body() == manifest_instance(row).body();
+        });
         if ((manifest.reasons & evidence::kReasonRemoved) != 0) FID_CHECK(check_removed(*before, manifest));
     }
 
     manifest.study_instance_uid = study_uid;
+    manifest.linked_study = moved_from_one(manifest.instances);
     manifest.version = latest ? latest->record.version + 1 : 1;
     if (latest) manifest.previous = latest->record.hash();
     manifest.patient = evidence::PatientIdentity{study->patient.issuer, study->patient.patient_id};
@@ -133,7 +149,7 @@ Result<bool> Exams::complete(const Uid& study_uid) {
     FID_CHECK(store_.database().write(database::Durability::full, [&](database::Transaction& transaction) -> Result<void> {
         FID_CHECK(index.insert_version(transaction, version));
         FID_CHECK(outbox_.enqueue(transaction, record));
-        return {};
+        return on_version_ ? on_version_(transaction, added) : Result<void>();
     }));
     outbox_.wake();
     return true;

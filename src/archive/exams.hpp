@@ -1,8 +1,10 @@
 #pragma once
 #include <array>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -27,6 +29,9 @@ public:
     /// Builds the next version of a study if its instances differ from the last one's.
     /// Returns: whether there is a new version. Errors: not_found; corrupt.
     Result<bool> complete(const Uid& study_uid);
+    /// Told of each new version, in its transaction: with the instances that are new in it, or are others than before. Set before start().
+    using NewVersion = std::function<Result<void>(database::Transaction& transaction, std::span<const store::InstanceRow> added)>;
+    void on_version(NewVersion callback) { on_version_ = std::move(callback); }
     /// All studies that wait for a version, whatever their quiet time.
     Result<std::uint64_t> complete_all();
 
@@ -57,6 +62,7 @@ private:
     const SiteFacts facts_;
     const std::chrono::seconds quiet_;
     const Clock& clock_;
+    NewVersion on_version_;
 
     std::array<std::mutex, 64> study_locks_;
     std::mutex mutex_;

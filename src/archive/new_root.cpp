@@ -4,6 +4,7 @@
 
 #include "archive/accounts.hpp"
 #include "archive/arguments.hpp"
+#include "archive/deliveries.hpp"
 #include "archive/service.hpp"
 #include "base/file.hpp"
 #include "base/overwrite.hpp"
@@ -48,6 +49,7 @@ private:
         FID_CHECK(store::Store::change_root(layout_.store(), keys_.change->former_root, keys_.root_key, keys_.change->used, options,
                                             [&](database::Database& database, database::Transaction& t) -> Result<void> {
                                                 FID_CHECK(Accounts::rekey(database, t, former(kAccountsLabel), now(kAccountsLabel)));
+                                                FID_CHECK(Deliveries::rekey(t, former(kAccountsLabel), now(kAccountsLabel)));
                                                 return ledger::rekey_outbox(t, former(kOutboxLabel), now(kOutboxLabel));
                                             }));
         done("index and secrets are under the new root key");

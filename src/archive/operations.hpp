@@ -115,6 +115,10 @@ private:
     Answer import_worklist(const Arguments& arguments);
     Answer list_worklist(const Arguments& arguments);
     Answer cancel_on_worklist(const Arguments& arguments);
+    // operations_deliveries.cpp
+    Answer list_deliveries(const Arguments& arguments);
+    Answer retry_deliveries(const Arguments& arguments);
+    Answer discard_deliveries(const Arguments& arguments);
     // operations_consents.cpp
     Answer break_glass(const Arguments& arguments);
     Answer list_emergencies(const Arguments& arguments);
@@ -133,6 +137,7 @@ private:
     // operations_corrections.cpp
     Answer remove(const Arguments& arguments);
     Answer put_back(const Arguments& arguments);
+    Answer move_instances(const Arguments& arguments);
     Answer correct_patient(const Arguments& arguments);
     Answer take_correction_back(const Arguments& arguments);
     Answer show_correction(const Arguments& arguments);

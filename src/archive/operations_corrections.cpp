@@ -26,7 +26,9 @@ CorrectionGround ground_of(const json::object& arguments) {
 }
 
 json::object shown(const Corrected& corrected) {
-    return {{"instances", corrected.instances}, {"version", corrected.version}, {"remarks", json::value_from(corrected.remarks)}};
+    json::object out{{"instances", corrected.instances}, {"version", corrected.version}, {"remarks", json::value_from(corrected.remarks)}};
+    if (!corrected.study_uid.empty()) out["studyInstanceUid"] = corrected.study_uid;
+    return out;
 }
 
 /// What is not given stays as it is known.
@@ -51,6 +53,12 @@ Result<json::object> Operations::remove(const Arguments& arguments) {
 Result<json::object> Operations::put_back(const Arguments& arguments) {
     FID_TRY(const auto what, selector_of(arguments));
     FID_TRY(const auto done, service_.put_back(service_.command_requester(), what, ground_of(arguments)));
+    return shown(done);
+}
+
+Result<json::object> Operations::move_instances(const Arguments& arguments) {
+    FID_TRY(const auto what, selector_of(arguments));
+    FID_TRY(const auto done, service_.move(service_.command_requester(), what, argument::text(arguments, "to"), ground_of(arguments)));
     return shown(done);
 }
 

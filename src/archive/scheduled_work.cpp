@@ -110,8 +110,10 @@ Result<ScheduledWork::Patient> ScheduledWork::patient_of(const Requester& who, c
     if (!row) return patient;
     StudyIdentity identity;
     identity.row.patient = *row;
-    FID_TRY(const auto secret, store_.secrets().patient_secret(row->slot));
-    FID_TRY(identity.patient_key, evidence::patient_key(secret, issuer, id));
+    const auto secret = store_.secrets().patient_secret(row->slot);
+    if (!secret && secret.error().code == ErrorCode::not_found) return patient;  // erased at this moment
+    if (!secret) return fail(secret.error());
+    FID_TRY(identity.patient_key, evidence::patient_key(*secret, issuer, id));
     FID_TRY(patient.look.decision, access_.decide_listed(who, {identity.patient_key, {}}, Operation::identify));
     patient.shown = patient.look.decision.allowed && patient.look.decision.obligation == 0;
     patient.look.study = std::move(identity);
@@ -240,6 +242,15 @@ Result<std::uint64_t> ScheduledWork::cancel(const Requester& who, std::string_vi
         return {};
     }));
     return cancelled;
+}
+
+Result<std::uint64_t> ScheduledWork::forget(std::chrono::days after) {
+    const auto before = system_clock().now() - after;
+    auto date = to_rfc3339(before).substr(0, 10);
+    std::erase(date, '-');
+    return store_.database().write(database::Durability::full, [&](database::Transaction& t) {
+        return rows_.forget(t, date, static_cast<std::uint64_t>(before.time_since_epoch().count()));
+    });
 }
 
 /// Entries that a performed step names follow its state. Those that it does not name, or that are over, stay.

@@ -26,6 +26,9 @@ public:
     Result<void> begin_performed(const Requester& who, const PerformedReport& report) override;
     Result<void> change_performed(const Requester& who, const PerformedReport& report) override;
 
+    /// Forgets what began so many days ago, and what modalities said and did not change since. Returns: how many rows.
+    Result<std::uint64_t> forget(std::chrono::days after);
+
 private:
     struct Patient;
     Result<Patient> patient_of(const Requester& who, const Decision& in_general, const dicom::Attributes& entry);

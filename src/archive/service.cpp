@@ -44,6 +44,16 @@ Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configurat
     return tags;
 }
 
+Result<std::vector<ForwardRule>> forward_rules(const Configuration& configuration) {
+    FID_TRY(const auto extra, extra_attributes(configuration));
+    std::vector<ForwardRule> rules;
+    for (const auto& line : configuration.dimse_forward) {
+        FID_TRY(auto rule, parse_forward_rule(line, extra));
+        rules.push_back(std::move(rule));
+    }
+    return rules;
+}
+
 std::shared_ptr<const store::DiskWatch> watch_disks(const Site& site) {
     const auto& configuration = site.configuration();
     const auto mark = [](std::int64_t mib, std::int64_t percent) {
@@ -232,6 +242,11 @@ Result<void> Service::open_trace_and_people(bool replace_lost_trace) {
     const bool begun = !lost_trace_.empty();
     accounts_ = std::make_unique<Accounts>(store_->database(), site_.derive(kAccountsLabel));
     devices_ = std::make_unique<Devices>(store_->database(), site_.derive(kAccountsLabel));
+    DeliveryLimits limits;
+    limits.refusals = static_cast<std::uint32_t>(site_.configuration().dimse_delivery_refusals);
+    limits.age = std::chrono::hours(site_.configuration().dimse_delivery_hours);
+    deliveries_ = std::make_unique<Deliveries>(store_->database(), site_.derive(kAccountsLabel), limits);
+    FID_TRY(forward_rules_, forward_rules(site_.configuration()));
     accounts_->set_trace_size([trace = trace_.get()] { return trace->size(); });
     FID_TRY(const bool index_is_new, accounts_->is_new());
     if (begun && !index_is_new)
@@ -308,6 +323,7 @@ Result<void> Service::open_ledger(Ledger how) {
     scheduled_work_ =
         std::make_unique<ScheduledWork>(*store_, *access_, *tracer_, *exams_,
                                         [this](const Requester& who, Operation operation) { return permit(who, nullptr, operation); });
+    exams_->on_version([this](database::Transaction& t, std::span<const store::InstanceRow> added) { return forward(t, added); });
 
     ledger::FollowerSettings settings;
     settings.chain_id = facts.chain_id;
@@ -347,6 +363,9 @@ store::CompactionOptions Service::compaction_options() const {
 
 void Service::watch_clock_and_disks(const std::stop_token& stop) {
     constexpr std::chrono::seconds kEvery{1};
+    constexpr std::chrono::hours kForgetEvery{1};
+    const std::chrono::days keep(site_.configuration().worklist_keep_days);
+    auto forget_at = system_clock().steady_now();
     ClockWatch watch(system_clock());
     auto tell_of_strangers = system_clock().steady_now() + kStrangersEvery;
     while (!stop.stop_requested()) {
@@ -355,6 +374,11 @@ void Service::watch_clock_and_disks(const std::stop_token& stop) {
             upkeep_wakes_.wait_for(lock, stop, kEvery, [] { return false; });
         }
         static_cast<void>(disks_->look());  // logs when a mark is passed
+        if (system_clock().steady_now() >= forget_at) {
+            forget_at += kForgetEvery;
+            if (const auto forgotten = scheduled_work_->forget(keep); !forgotten)
+                log::warning("archive", "old entries of the worklist could not be forgotten", {{"why", forgotten.error().message}});
+        }
         if (system_clock().steady_now() >= tell_of_strangers) {
             trace_strangers();
             tell_of_strangers = system_clock().steady_now() + kStrangersEvery;
@@ -572,6 +596,45 @@ Result<std::unique_ptr<ImageLook>> Service::images(const Requester& who, const S
     return std::unique_ptr<ImageLook>(std::move(out));
 }
 
+Result<void> Service::forward(database::Transaction& transaction, std::span<const store::InstanceRow> added) {
+    const auto& notified = site_.configuration().dimse_notify;
+    for (const auto& peer : added.empty() ? std::vector<std::string>() : notified) {
+        Delivery delivery;
+        delivery.kind = DeliveryKind::availability;
+        delivery.peer = peer;
+        delivery.study_uid = delivery.subject = added.front().study_uid.text();
+        FID_CHECK(deliveries_->add(transaction, delivery));
+    }
+    if (forward_rules_.empty()) return {};
+    for (const auto& row : added) {
+        FID_TRY(const auto attributes, store_->index().attributes_of(transaction, row.object.ref.id));
+        for (const auto& rule : forward_rules_) {
+            if (!rule.wants(row.object.source.value, attributes)) continue;
+            Delivery delivery;
+            delivery.kind = DeliveryKind::object;
+            delivery.peer = rule.peer;
+            delivery.study_uid = row.study_uid.text();
+            delivery.subject = row.sop_uid.text();
+            FID_CHECK(deliveries_->add(transaction, delivery));
+        }
+    }
+    return {};
+}
+
+void Service::count_deliveries(std::vector<Metric>& metrics) {
+    const auto counts = deliveries_->counts();
+    if (!counts) return;
+    const auto now_ms = static_cast<double>(system_clock().now().time_since_epoch().count());
+    for (const auto& one : *counts) {
+        const std::vector<std::pair<std::string, std::string>> labels{
+            {"peer", one.peer}, {"kind", std::string(name_of(one.kind))}, {"state", std::string(name_of(one.state))}};
+        metrics.push_back({"fiducial_deliveries", "What waits to be brought to a peer, or was given up (failed).", "gauge", labels,
+                           static_cast<double>(one.count)});
+        metrics.push_back({"fiducial_delivery_age_seconds", "For how long the oldest of them has waited.", "gauge", labels,
+                           std::max(0.0, now_ms - static_cast<double>(one.oldest_ms)) / 1000});
+    }
+}
+
 void Service::damaged(const store::InstanceRow& instance, const Error& error) {
     raise("damaged_object", "instance " + instance.sop_uid.text() + " was quarantined: " + error.message);
     quarantined_ += 1;
@@ -579,6 +642,35 @@ void Service::damaged(const store::InstanceRow& instance, const Error& error) {
         log::error("archive", "a damaged object could not be quarantined",
                    {{"object", instance.object.ref.id}, {"why", done.error().message}});
     }
+}
+
+Result<void> Service::administer(const Requester& who) {
+    FID_TRY(const auto decision, permit(who, nullptr, Operation::inventory));
+    FID_CHECK(tracer_->write(who, Operation::inventory, decision, nullptr, kZero32, {}));
+    return {};
+}
+
+Result<void> Service::request_fetch(const Requester& who, std::string_view peer, const Uid& study_uid) {
+    FID_CHECK(permit(who, nullptr, Operation::store));
+    Delivery delivery;
+    delivery.kind = DeliveryKind::fetch;
+    delivery.peer = peer;
+    delivery.study_uid = delivery.subject = study_uid.text();
+    return store_->database().write(database::Durability::full, [&](database::Transaction& t) { return deliveries_->add(t, delivery); });
+}
+
+/// Under the door's own names, apart from ours.
+Result<std::string> Service::kept(std::string_view name) {
+    FID_TRY(const auto text, store_->database().read([&](database::Transaction& t) {
+        return read_fact(t, site_.derive(kAccountsLabel), "door " + std::string(name));
+    }));
+    return text.value_or(std::string());
+}
+
+Result<void> Service::keep(std::string_view name, const std::string& text) {
+    return store_->database().write(database::Durability::full, [&](database::Transaction& t) {
+        return write_fact(t, site_.derive(kAccountsLabel), "door " + std::string(name), text);
+    });
 }
 
 void Service::raise(std::string kind, std::string text) {
@@ -746,6 +838,8 @@ Result<std::string> Service::describe_study(const Requester& who, std::string_vi
                              {"size", instance.object.ref.size},
                              {"sha256", to_hex(instance.object.sha256)},
                              {"objectId", to_hex(instance.object.ref.id)}});
+        if (const auto from = moved_from(instance.object.source.value); !from.empty())
+            instances.back().get_object()["movedFromStudy"] = from.text();
     }
     out["versions"] = std::move(versions);
     out["objects"] = std::move(instances);
@@ -875,6 +969,7 @@ std::vector<Metric> Service::metrics() {
           static_cast<double>(store_->reencryption_status().bytes_left));
     counter("fiducial_compaction_copied_bytes_total", "Bytes that compaction wrote since the start.",
             static_cast<double>(compaction.copied_bytes));
+    count_deliveries(metrics);
     if (const auto counts = counted_index()) {
         gauge("fiducial_patients", "Patients in the index.", static_cast<double>(counts->patients));
         gauge("fiducial_studies", "Studies in the index.", static_cast<double>(counts->studies));

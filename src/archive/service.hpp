@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -11,10 +12,13 @@
 #include "archive/accounts.hpp"
 #include "archive/archive.hpp"
 #include "archive/checkpoints.hpp"
+#include "archive/commitments.hpp"
 #include "archive/consents.hpp"
 #include "archive/corrections.hpp"
+#include "archive/deliveries.hpp"
 #include "archive/exams.hpp"
 #include "archive/facts.hpp"
+#include "archive/forward_rules.hpp"
 #include "archive/ingest.hpp"
 #include "archive/operations.hpp"
 #include "archive/retrieve.hpp"
@@ -39,6 +43,9 @@ Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configurat
 
 /// The disks that a site lies on, with the marks that its settings name.
 std::shared_ptr<const store::DiskWatch> watch_disks(const Site& site);
+
+/// The rules that a configuration forwards by. Errors: invalid_argument, quoting the line.
+Result<std::vector<ForwardRule>> forward_rules(const Configuration& configuration);
 
 /// How a site's store is opened, with the tables of this room and of the ledger's in its index.
 Result<store::StoreOptions> store_options(const Configuration& configuration);
@@ -92,7 +99,15 @@ public:
     Result<Corrected> correct_patient(const Requester& who, std::string_view study_uid, const PatientCorrection& right,
                                       const CorrectionGround& ground) override;
     Result<Corrected> take_correction_back(const Requester& who, std::string_view study_uid, const CorrectionGround& ground) override;
+    Result<Corrected> move(const Requester& who, const Selector& what, std::string_view to_study, const CorrectionGround& ground) override;
     Result<std::string> describe_study(const Requester& who, std::string_view study_uid) override;
+    Result<Delivery> request_commitment(const Requester& who, CommitmentRequest request) override;
+    Result<CommitmentAnswer> answer_commitment(const Delivery& delivery) override;
+    Deliveries& deliveries() override { return *deliveries_; }
+    Result<void> request_fetch(const Requester& who, std::string_view peer, const Uid& study_uid) override;
+    Result<void> administer(const Requester& who) override;
+    Result<std::string> kept(std::string_view name) override;
+    Result<void> keep(std::string_view name, const std::string& text) override;
     void turned_away(std::string_view door, std::string_view peer) override { strangers_.add(door, peer); }
     Result<audit::WitnessAnswer> cosign(std::string_view request) override;
     Health health() override;
@@ -164,6 +179,13 @@ private:
     Result<void> permit_for(const Requester& who, StudyIdentity study, const store::PatientRow& patient);
     Result<evidence::PatientIdentity> patient_in_data_sets(const StudyIdentity& study);
     Result<dicom::Attributes> patient_attributes_in_data_sets(const Uid& study_uid);
+    // corrections_move.cpp
+    /// Returns: the SOP Instance UIDs of the copies. target: null: the study is new. Where it fails, nothing of it is left to be seen.
+    Result<std::set<Uid>> copy_into(const Uid& target_uid, const StudyIdentity* target, const Selected& selected);
+    Result<Uid> copy_one(StoreSession& session, const store::InstanceRow& row, const Uid& target_uid,
+                         const std::map<dicom::Tag, dicom::AttributeEdit>& of_all);
+    Result<std::set<Uid>> show_again(const Uid& target_uid, const std::vector<store::InstanceRow>& rows);
+    Result<dicom::Attributes> attributes_in_data_sets(const Uid& study_uid);
     /// Instances that a rejection note names are removed from their studies, where `who` may.
     Result<std::vector<std::string>> reject(const Requester& who, const RejectionNote& note);
     /// A look that was decided and traced: what is there, and the version that vouches for it.
@@ -183,6 +205,13 @@ private:
                             ConsentChange change = ConsentChange::none);
     /// The decided, traced opening of a patient's studies. Requires: `patient` names a study of the patient's, whichever.
     Result<OpenedEmergency> open_emergency(Requester who, const StudyIdentity& patient, const EmergencyGround& ground);
+    // commitments.cpp
+    Result<std::set<Uid>> look_at_committed(const Requester& who, CommitmentRequest& request);
+    Result<bool> may_identify(const Requester& who, const Uid& study_uid);
+    Result<std::shared_ptr<const CheckedVersion>> settled_version(const Uid& study_uid);
+    /// Whatever a rule wants of what came waits for its peer from now on; so do notices for those who are told of every exam.
+    Result<void> forward(database::Transaction& transaction, std::span<const store::InstanceRow> added);
+    void count_deliveries(std::vector<Metric>& metrics);
     void damaged(const store::InstanceRow& instance, const Error& error);
     void raise(std::string kind, std::string text);
     /// An error of the node with what our own node's supervisor knows of it: better than "connection refused".
@@ -208,6 +237,8 @@ private:
     std::unique_ptr<audit::Trace> trace_;
     std::unique_ptr<Accounts> accounts_;
     std::unique_ptr<Devices> devices_;
+    std::unique_ptr<Deliveries> deliveries_;
+    std::vector<ForwardRule> forward_rules_;
     std::unique_ptr<CheckedVersions> versions_;
     std::unique_ptr<Tracer> tracer_;
     std::unique_ptr<ledger::LocalNode> node_;

@@ -24,9 +24,9 @@ struct Option {
     std::string_view text;
 };
 
-const std::array<Option, 44>& options() {
+const std::array<Option, 53>& options() {
     using C = Configuration;
-    static const std::array<Option, 44> table{{
+    static const std::array<Option, 53> table{{
         {"site", "name", &C::site_name, "What people call this archive."},
         {"http", "listen", &C::http_listen, "Address and port of DICOMweb and the other web doors. Anything but loopback needs TLS."},
         {"http", "tls_certificate", &C::http_tls_certificate, "PEM file with the certificate chain; empty: no TLS (loopback only)."},
@@ -46,7 +46,10 @@ const std::array<Option, 44>& options() {
         {"dimse", "peers", &C::dimse_peers,
          "Who may call: \"AE_TITLE ADDRESS\" each (* for any title, 192.0.2.0/24 for a network), then if need be plain (without TLS from "
          "beyond this machine), set-aside=success or set-aside=failure (instead of a warning), device=NAME (fiducial device add), query, "
-         "retrieve, worklist, port=N (objects can be moved to it)."},
+         "retrieve, worklist, port=N (objects can be moved to it), commitment=durable or commitment=settled (Storage Commitment is "
+         "answered when "
+         "instances are on the disk, or settled on the ledger), certificate=SHA256 (of the only TLS certificate with which it comes, and "
+         "which it shows when something is sent to it)."},
         {"dimse", "tls_certificate", &C::dimse_tls_certificate, "PEM file with the certificate chain; empty: no TLS."},
         {"dimse", "tls_key", &C::dimse_tls_key, "PEM file with its private key."},
         {"dimse", "max_associations", NumberMember{&C::dimse_max_associations, 1, 4096},
@@ -55,6 +58,25 @@ const std::array<Option, 44>& options() {
          "Seconds after which an association without a message is aborted."},
         {"dimse", "private_sop_classes", &C::dimse_private_sop_classes,
          "Storage classes of manufacturers to take as well; one that ends with a dot stands for all below it."},
+        {"dimse", "forward", &C::dimse_forward,
+         "What goes on to which peer as soon as its exam is complete: \"PEER\" each (a line of peers with device= and port=), then if need "
+         "be "
+         "from=AE_TITLE,… and KEYWORD=VALUE of attributes, as in \"WS3 from=CT1,CT2 Modality=CT\"."},
+        {"dimse", "notify", &C::dimse_notify,
+         "AE titles of peers (with device= and port= in their lines) that are told which instances are here when an exam is complete."},
+        {"dimse", "delivery_refusals", NumberMember{&C::dimse_delivery_refusals, 1, 1000},
+         "What a peer has refused so often is given up (fiducial delivery list)."},
+        {"dimse", "delivery_hours", NumberMember{&C::dimse_delivery_hours, 1, 8760},
+         "What could not be brought to a peer, or committed to, in so many hours is given up."},
+        {"hl7", "listen", &C::hl7_listen,
+         "Address and port for HL7 version 2 by MLLP (orders for the worklist), as 0.0.0.0:2575; empty: off."},
+        {"hl7", "senders", &C::hl7_senders,
+         "Who may send: an address or a network each, then if need be plain (without TLS from beyond this machine), device=NAME."},
+        {"hl7", "tls_certificate", &C::hl7_tls_certificate, "PEM file with the certificate chain; empty: no TLS."},
+        {"hl7", "tls_key", &C::hl7_tls_key, "PEM file with its private key."},
+        {"worklist", "keep_days", NumberMember{&C::worklist_keep_days, 1, 36500},
+         "Days after its start that an entry of the worklist is forgotten; also what modalities said of performed steps, since they last "
+         "did."},
         {"ledger", "url", &C::ledger_url,
          "JSON-RPC of an Ethereum node (http://…, https://… or the path of an IPC socket). Empty: the archive runs a local node of its "
          "own."},
@@ -207,6 +229,9 @@ Result<Configuration> Configuration::parse(std::string_view text, std::string_vi
     }
     if (configuration.dimse_tls_certificate.empty() != configuration.dimse_tls_key.empty()) {
         return fail(ErrorCode::invalid_argument, std::string(file) + ": [dimse] tls_certificate and tls_key go together");
+    }
+    if (configuration.hl7_tls_certificate.empty() != configuration.hl7_tls_key.empty()) {
+        return fail(ErrorCode::invalid_argument, std::string(file) + ": [hl7] tls_certificate and tls_key go together");
     }
     if (configuration.http_tls_certificate.empty() != configuration.http_tls_key.empty()) {
         return fail(ErrorCode::invalid_argument, std::string(file) + ": [http] tls_certificate and tls_key go together");

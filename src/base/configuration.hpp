@@ -32,6 +32,16 @@ struct Configuration {
     std::int64_t dimse_max_associations = 64;
     std::int64_t dimse_idle_timeout_s = 600;
     std::vector<std::string> dimse_private_sop_classes;
+    std::vector<std::string> dimse_forward;
+    std::vector<std::string> dimse_notify;
+    std::int64_t dimse_delivery_refusals = 10;
+    std::int64_t dimse_delivery_hours = 168;
+
+    std::string hl7_listen;  // empty: no HL7
+    std::vector<std::string> hl7_senders;
+    std::string hl7_tls_certificate;
+    std::string hl7_tls_key;
+    std::int64_t worklist_keep_days = 90;
 
     std::string ledger_url;   // empty: the archive's own local node
     std::string ledger_geth;  // empty: looked for

@@ -25,7 +25,7 @@ void put16(Bytes& out, std::uint32_t value, bool big_endian) {
 }
 
 Result<Bytes> element(const AttributeEdit& edit, std::string value, impl::Encoding encoding) {
-    if ((value.size() & 1) != 0) value.push_back(' ');
+    if ((value.size() & 1) != 0) value.push_back(edit.vr == "UI" ? '\0' : ' ');
     if (value.size() > kMostValueBytes) return fail(ErrorCode::unsupported, "a value of the correction is too long");
     Bytes out;
     put16(out, group_of(edit.tag), encoding.big_endian);

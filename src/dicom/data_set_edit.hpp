@@ -28,7 +28,7 @@ public:
     /// Reads the stored data set. Returns: bytes read, fewer than wanted only at its end.
     using ReadAt = std::function<Result<std::size_t>(std::uint64_t offset, MutableByteView out)>;
 
-    /// Requires: edits ascend by tag, and none is of a tag above (0020,000D).
+    /// Requires: edits ascend by tag, and none is of a tag above (0020,0010).
     /// Errors: unsupported where the data set cannot be written anew: deflated, or a value that its character set does not have; those of
     /// read.
     static Result<EditedDataSet> plan(std::uint64_t stored_size, std::string_view transfer_syntax, std::span<const AttributeEdit> edits,

@@ -158,9 +158,7 @@ auto with_data_set(ByteView data_set, std::string_view transfer_syntax, Take&& t
     return take(tokenizer, writer);
 }
 
-}  // namespace
-
-Result<Identifier> decode_identifier(ByteView data_set, std::string_view transfer_syntax) {
+Result<Identifier> decode(ByteView data_set, std::string_view transfer_syntax) {
     return with_data_set(data_set, transfer_syntax, [](const impl::Tokenizer& tokenizer, impl::JsonWriter& writer) -> Result<Identifier> {
         Identifier out;
         out.attributes = writer.attributes();
@@ -175,6 +173,24 @@ Result<Identifier> decode_identifier(ByteView data_set, std::string_view transfe
         }
         return out;
     });
+}
+
+}  // namespace
+
+bool is_character_set(std::string_view defined_term) {
+    if (defined_term.empty() || defined_term.find('\\') != std::string_view::npos) return false;
+    const auto read = impl::to_utf8("\xe9", defined_term, impl::TextKind::multi_valued);
+    return read.defect != impl::TextDefect::unknown_character_set;
+}
+
+Result<Identifier> decode_identifier(ByteView data_set, std::string_view transfer_syntax, std::string_view default_character_set) {
+    FID_TRY(auto read, decode(data_set, transfer_syntax));
+    if (!read.character_set.empty() || default_character_set.empty()) return read;
+    DataSetWriter named(transfer_syntax != kImplicitVrLittleEndian);
+    named.text(tags::kSpecificCharacterSet, "CS", default_character_set);
+    auto bytes = named.take();
+    append(bytes, data_set);
+    return decode(bytes, transfer_syntax);
 }
 
 Result<std::string> data_set_json(ByteView data_set, std::string_view transfer_syntax) {

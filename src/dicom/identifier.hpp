@@ -19,7 +19,10 @@ struct Identifier {
 
 /// Reads an identifier. Defects in a value cost that value.
 /// Errors: malformed, unsupported (transfer syntax), limit_exceeded: more than kMostIdentifierBytes, or nested too deep
-Result<Identifier> decode_identifier(ByteView data_set, std::string_view transfer_syntax);
+/// default_character_set: of one that names none, a defined term of (0008,0005); empty: ASCII
+Result<Identifier> decode_identifier(ByteView data_set, std::string_view transfer_syntax, std::string_view default_character_set = {});
+/// Whether text can be read in this character set alone. Spec: PS3.3 tables C.12-2, C.12-5
+bool is_character_set(std::string_view defined_term);
 inline constexpr std::size_t kMostIdentifierBytes = std::size_t{1} << 20;
 
 /// A data set of the same kinds and bounds as a DICOM JSON object. Spec: PS3.18 Annex F

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "dicom/data_set_writer.hpp"
 #include "dicom/test_data_sets.hpp"
 #include "dicom/transfer_syntax.hpp"
 
@@ -161,6 +162,23 @@ TEST(Identifier, Rejections) {
     Builder large(Form::explicit_le);
     large.text(0x00104000, "UT", std::string(kMostIdentifierBytes + 2, 'x'));
     EXPECT_EQ(code(large.out, kExplicitVrLittleEndian), ErrorCode::limit_exceeded);
+}
+
+TEST(Identifier, ACharacterSetThatNobodyNamedCanBeAssumed) {
+    for (const auto* term : {"ISO_IR 100", "ISO_IR 192", "ISO 2022 IR 87", "GB18030", "ISO_IR 13"})
+        EXPECT_TRUE(is_character_set(term)) << term;
+    for (const auto* none : {"", "KOI8", "ISO_IR 100\\ISO 2022 IR 87"}) EXPECT_FALSE(is_character_set(none)) << none;
+    for (const auto syntax : {kImplicitVrLittleEndian, kExplicitVrLittleEndian}) {
+        DataSetWriter keys(syntax == kExplicitVrLittleEndian);
+        keys.text(tags::kPatientName, "PN", "M\xfcller*");
+        const auto read = must(decode_identifier(keys.bytes(), syntax, "ISO_IR 100"));
+        EXPECT_EQ(read.attributes.first(tags::kPatientName), "Müller*");
+        EXPECT_EQ(read.character_set, "ISO_IR 100") << "it is answered in it, too";
+        DataSetWriter named(syntax == kExplicitVrLittleEndian);
+        named.text(tags::kSpecificCharacterSet, "CS", "ISO_IR 192");
+        named.text(tags::kPatientName, "PN", "Müller*");
+        EXPECT_EQ(must(decode_identifier(named.bytes(), syntax, "ISO_IR 100")).character_set, "ISO_IR 192");
+    }
 }
 
 }  // namespace

@@ -50,6 +50,7 @@ public:
     virtual const dicom::AssociateRq& request() const = 0;
     virtual const std::string& peer() const = 0;  // "192.0.2.1:4711"
     virtual bool secure() const = 0;
+    virtual const std::string& certificate() const = 0;  // of the peer, as net::Stream::certificate()
     /// The context in which the peer takes requests of a class in a transfer syntax; nothing where there is none.
     virtual std::optional<std::uint8_t> find_context(std::string_view abstract_syntax, std::string_view transfer_syntax) const = 0;
     /// Of the variable field of P-DATA-TF, as the peer takes it; 0: no limit.

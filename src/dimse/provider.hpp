@@ -26,12 +26,14 @@ struct Caller {
     const dicom::AssociateRq& request;
     const std::string& peer;  // "192.0.2.1:4711"
     bool secure = false;
+    const std::string& certificate;  // as net::Stream::certificate()
 };
 /// What of a request is accepted.
 struct Acceptance {
     std::vector<dicom::AnsweredContext> contexts;
     std::vector<dicom::RoleSelection> roles{};           // answered ones; of classes without an answer the default holds
     std::vector<dicom::ExtendedNegotiation> extended{};  // likewise
+    std::optional<AssociationLimits> limits{};           // of this association; nothing: those of all
 };
 using Admission = std::variant<Acceptance, dicom::AssociateRj>;
 

@@ -69,7 +69,7 @@ net::Task<Result<bool>> ProviderConnection::establish() {
 Admission ProviderConnection::decide() {
     if ((request_.protocol_versions & 1) == 0) return dicom::reject::kProtocolVersionNotSupported;
     if (request_.application_context != dicom::kApplicationContext) return dicom::reject::kApplicationContextNotSupported;
-    const Caller caller{request_, peer(), secure()};
+    const Caller caller{request_, peer(), secure(), certificate()};
     auto admission = shared_->service->admit(caller);
     if (std::holds_alternative<dicom::AssociateRj>(admission)) return admission;
     if (shared_->stopping) return dicom::reject::kTemporaryCongestion;
@@ -84,6 +84,7 @@ net::Task<Result<bool>> ProviderConnection::answer_request() {
     ++shared_->accepted;
     idle_since_ = 0;
     const auto& acceptance = std::get<Acceptance>(admission);
+    if (acceptance.limits) limits_ = *acceptance.limits;
     agree(acceptance);
     const auto answer = dicom::encode(answer_to(request_, acceptance, limits_.max_pdu_bytes));
     const auto accepted = machine_.on(Event::associate_accept);
@@ -110,7 +111,7 @@ net::Task<Result<bool>> ProviderConnection::reject(dicom::AssociateRj rejection)
 /// The peer, who asked for the association, takes requests only where it said so and was told that it may.
 /// Spec: PS3.7 §D.3.3.4
 void ProviderConnection::agree(const Acceptance& acceptance) {
-    peer_max_pdu_bytes_ = request_.user.max_pdu_bytes;
+    take_max_pdu(request_.user.max_pdu_bytes);
     for (const auto& answered : acceptance.contexts) {
         if (answered.result != dicom::ContextResult::acceptance) continue;
         const auto proposed = std::find_if(request_.contexts.begin(), request_.contexts.end(),

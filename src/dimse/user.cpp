@@ -20,6 +20,7 @@ dicom::AssociateRq request_of(const UserSettings& settings) {
     request.called_ae_title = settings.called_ae_title;
     request.calling_ae_title = settings.calling_ae_title;
     request.contexts = settings.contexts;
+    request.user.roles = settings.roles;
     request.user.max_pdu_bytes = settings.limits.max_pdu_bytes;
     request.user.implementation_class_uid = dicom::kImplementationClassUid;
     request.user.implementation_version = dicom::kImplementationVersion;
@@ -46,16 +47,25 @@ std::string reason_of(const dicom::AssociateRj& rejection) {
     return std::string(found == kRows.end() ? "no reason given" : found->text) + (rejection.result == 2 ? " (for now)" : "");
 }
 
+/// Whether the peer answered a role and left none.
+bool is_refused(const std::vector<dicom::RoleSelection>& roles, std::string_view sop_class) {
+    return std::any_of(roles.begin(), roles.end(),
+                       [&](const dicom::RoleSelection& one) { return one.sop_class == sop_class && !one.scu && !one.scp; });
+}
+
 }  // namespace
 
 UserConnection::UserConnection(const UserSettings& settings, std::shared_ptr<net::Stream> stream)
-    : AssociationConnection(dicom::UpperLayer::Role::requestor, settings.limits, std::move(stream)) {
+    : AssociationConnection(dicom::UpperLayer::Role::requestor, settings.limits, std::move(stream)),
+      wanted_certificate_(settings.certificate) {
     request_ = request_of(settings);
 }
 
 net::Task<Result<void>> UserConnection::establish() {
     stream_->set_deadline(SteadyClock::now() + limits_.artim);
     FID_CO_CHECK(co_await stream_->handshake());
+    if (stream_->certificate() != wanted_certificate_)
+        co_return fail(ErrorCode::denied, "the peer shows another certificate than the one that is listed: " + stream_->certificate());
     FID_CO_CHECK(machine_.on(Event::associate_request));
     FID_CO_CHECK(machine_.on(Event::connection_confirmed));
     const auto bytes = dicom::encode(request_);
@@ -70,11 +80,12 @@ net::Task<Result<void>> UserConnection::establish() {
 
 /// Spec: PS3.7 §D.3.3.4: who is asked is the SCP where nothing else was agreed on
 void UserConnection::agree(const dicom::AssociateAc& answer) {
-    peer_max_pdu_bytes_ = answer.user.max_pdu_bytes;
+    take_max_pdu(answer.user.max_pdu_bytes);
     for (const auto& answered : answer.contexts) {
         const auto proposed = std::find_if(request_.contexts.begin(), request_.contexts.end(),
                                            [&](const dicom::ProposedContext& one) { return one.id == answered.id; });
         if (answered.result != dicom::ContextResult::acceptance || proposed == request_.contexts.end()) continue;
+        if (is_refused(answer.user.roles, proposed->abstract_syntax)) continue;
         contexts_.emplace(answered.id, Context{proposed->abstract_syntax, answered.transfer_syntax, true});
     }
 }
@@ -110,6 +121,7 @@ net::Task<Result<std::unique_ptr<User>>> User::open(UserSettings settings) {
     where.port = settings.port;
     where.timeout = settings.limits.artim;
     where.quick_acknowledgements = true;
+    where.tls = settings.tls;
     FID_CO_TRY(auto stream, co_await net::connect(where));
     std::unique_ptr<User> user(new User);
     user->connection_ = std::make_shared<impl::UserConnection>(settings, std::move(stream));

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "dimse/association.hpp"
+#include "net/tls.hpp"
 
 namespace fiducial::dimse {
 
@@ -14,18 +15,22 @@ struct UserSettings {
     std::string called_ae_title;
     std::string calling_ae_title;
     std::vector<dicom::ProposedContext> contexts;  // at most dicom::kMaxPresentationContexts, with odd identifiers
-    AssociationLimits limits;
+    std::vector<dicom::RoleSelection> roles{};     // of classes in which this side is not just the SCU
+    std::shared_ptr<net::TlsContext> tls{};        // none: plain
+    std::string certificate{};                     // that the peer has to show (net::Stream::certificate()); with tls only
+    AssociationLimits limits{};
 };
 
 namespace impl {
 class UserConnection;
 }
 
-/// An association that this side asked for, plain over TCP. One that is not released breaks when it goes.
+/// An association that this side asked for. One that is not released breaks when it goes.
 class User {
 public:
     /// Connects and asks. Requires: awaited on a strand, on which the association lives.
-    /// Errors: invalid_argument (address); unavailable: nobody answers there; timeout; denied: rejected, with the reason; malformed
+    /// Errors: invalid_argument (address); unavailable: nobody answers there; timeout; denied: rejected, with the reason, or another
+    /// certificate than wanted; malformed
     static net::Task<Result<std::unique_ptr<User>>> open(UserSettings settings);
     ~User();
 

@@ -45,7 +45,8 @@ net::Task<Result<void>> serve_correction(Call& call, Act act) {
     FID_CO_TRY(const auto done, co_await call.door.ingesting.run(run));
     boost::json::array remarks;
     for (const auto& remark : done.remarks) remarks.emplace_back(remark);
-    const boost::json::object out{{"instances", done.instances}, {"version", done.version}, {"remarks", std::move(remarks)}};
+    boost::json::object out{{"instances", done.instances}, {"version", done.version}, {"remarks", std::move(remarks)}};
+    if (!done.study_uid.empty()) out["studyInstanceUid"] = done.study_uid;
     auto answer = boost::json::serialize(out);
     co_return co_await call.answer(200, "application/json", std::move(answer));
 }
@@ -62,7 +63,25 @@ net::Task<Result<void>> serve_put_back(Call& call, archive::Level level) {
     co_return co_await serve_correction(call, std::move(act));
 }
 
+net::Task<Result<void>> serve_move(Call& call, archive::Level level) {
+    const auto what = call.selector(level);
+    Act act = [&call, what](const boost::json::object& body) {
+        return call.door.archive.move(call.who, what, text_in(body, "study").value_or(""), ground_of(body));
+    };
+    co_return co_await serve_correction(call, std::move(act));
+}
+
 }  // namespace
+
+net::Task<Result<void>> serve_move_study(Call& call) {
+    return serve_move(call, archive::Level::study);
+}
+net::Task<Result<void>> serve_move_series(Call& call) {
+    return serve_move(call, archive::Level::series);
+}
+net::Task<Result<void>> serve_move_instance(Call& call) {
+    return serve_move(call, archive::Level::instance);
+}
 
 net::Task<Result<void>> serve_remove_study(Call& call) {
     return serve_removal(call, archive::Level::study);

@@ -13,8 +13,8 @@ constexpr std::size_t kFirstRows = 8, kMoreRows = 64;  // found, traced and sent
 /// A C-FIND under way. Blocking: runs in the pool.
 class Finding {
 public:
-    Finding(const DimseDoor& door, const dimse::Message& message, std::uint32_t peer_max_pdu_bytes)
-        : door_(door), message_(message), peer_max_pdu_bytes_(peer_max_pdu_bytes) {}
+    Finding(const DimseDoor& door, const DimsePeer& peer, const dimse::Message& message, std::uint32_t peer_max_pdu_bytes)
+        : door_(door), peer_(peer), message_(message), peer_max_pdu_bytes_(peer_max_pdu_bytes) {}
     virtual ~Finding() = default;
 
     /// Errors: malformed, limit_exceeded: the identifier; those of the archive and authenticate_device
@@ -34,6 +34,7 @@ protected:
     }
 
     const DimseDoor& door_;
+    const DimsePeer& peer_;
     const dimse::Message& message_;
     const std::uint32_t peer_max_pdu_bytes_;
     std::uint64_t count_ = 0;
@@ -44,7 +45,7 @@ public:
     using Finding::Finding;
     Result<void> begin(ByteView identifier, const dicom::QueryOptions& options, const archive::Requester& who) override {
         const auto* model = dicom::find_query_model(message_.abstract_syntax);
-        FID_TRY(auto read, dicom::decode_identifier(identifier, message_.transfer_syntax));
+        FID_TRY(auto read, dicom::decode_identifier(identifier, message_.transfer_syntax, peer_.character_set));
         FID_TRY(request_, read_find_request(std::move(read), model->root, options));
         FID_TRY(answer_, door_.archive.query(who, request_.query));
         ignored_ = request_.ignored;
@@ -68,10 +69,11 @@ private:
 
 class WorklistFinding final : public Finding {
 public:
-    WorklistFinding(const DimseDoor& door, const dimse::Message& message, std::uint32_t peer_max_pdu_bytes, std::string station)
-        : Finding(door, message, peer_max_pdu_bytes), station_(std::move(station)) {}
+    WorklistFinding(const DimseDoor& door, const DimsePeer& peer, const dimse::Message& message, std::uint32_t peer_max_pdu_bytes,
+                    std::string station)
+        : Finding(door, peer, message, peer_max_pdu_bytes), station_(std::move(station)) {}
     Result<void> begin(ByteView identifier, const dicom::QueryOptions&, const archive::Requester& who) override {
-        FID_TRY(auto read, dicom::decode_identifier(identifier, message_.transfer_syntax));
+        FID_TRY(auto read, dicom::decode_identifier(identifier, message_.transfer_syntax, peer_.character_set));
         FID_TRY(request_, dicom::read_worklist_request(std::move(read)));
         FID_TRY(entries_, door_.archive.worklist().find(who, request_.criteria, true));
         return {};
@@ -98,9 +100,9 @@ net::Task<Result<void>> DimseAssociation::find(const dimse::Message& message) {
     const auto peer_max = association_.peer_max_pdu_bytes();
     std::unique_ptr<Finding> finding;
     if (message.abstract_syntax == dicom::kModalityWorklistFind)
-        finding = std::make_unique<WorklistFinding>(door_, message, peer_max, association_.request().calling_ae_title);
+        finding = std::make_unique<WorklistFinding>(door_, peer_, message, peer_max, association_.request().calling_ae_title);
     else
-        finding = std::make_unique<StudyFinding>(door_, message, peer_max);
+        finding = std::make_unique<StudyFinding>(door_, peer_, message, peer_max);
     auto begin = [&]() -> Result<void> {
         if (!whole) return fail(ErrorCode::limit_exceeded, "the identifier is too long");
         FID_CHECK(check_model(message, dicom::CommandField::c_find_rq));

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <sstream>
 
+#include "base/hex.hpp"
+#include "dicom/identifier.hpp"
 #include "dicom/pdu.hpp"
 
 namespace fiducial::gateway {
@@ -14,6 +16,7 @@ namespace {
 
 using Address = std::array<std::uint8_t, 16>;
 
+constexpr std::uint32_t kLeastPdu = 4'096, kMostPdu = 131'072;
 constexpr unsigned kMappedBits = 96;  // of ::ffff:0:0, under which IPv4 lies
 
 Result<Address> parse_address(const std::string& text, bool* is_v4 = nullptr) {
@@ -53,27 +56,52 @@ Result<void> take_network(DimsePeer& peer, const std::string& text) {
     return {};
 }
 
-Result<void> take_port(DimsePeer& peer, std::string_view text) {
+/// A whole number. Errors: invalid_argument, naming it and what it is for.
+Result<std::uint32_t> number_of(std::string_view word, std::uint32_t least, std::uint32_t most) {
+    const auto text = word.substr(word.find('=') + 1);
+    std::uint32_t out = 0;
     const auto* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, peer.port);
-    if (error != std::errc() || stop != end || peer.port == 0)
-        return fail(ErrorCode::invalid_argument, "'" + std::string(text) + "' is no port");
+    const auto [stop, error] = std::from_chars(text.data(), end, out);
+    if (error != std::errc() || stop != end || out < least || out > most)
+        return fail(ErrorCode::invalid_argument,
+                    "'" + std::string(word) + "' is no number from " + std::to_string(least) + " to " + std::to_string(most));
+    return out;
+}
+
+/// A defined term, with _ for its spaces.
+Result<void> take_character_set(DimsePeer& peer, std::string term) {
+    std::replace(term.begin(), term.end(), '_', ' ');
+    if (term.starts_with("ISO IR")) term[3] = '_';
+    if (!dicom::is_character_set(term))
+        return fail(ErrorCode::invalid_argument, "'" + term + "' is no character set of (0008,0005) that stands alone, such as ISO_IR_100");
+    peer.character_set = std::move(term);
     return {};
 }
 
 Result<void> check(const DimsePeer& peer) {
-    if ((peer.query || peer.retrieve || peer.worklist) && peer.device.empty())
-        return fail(ErrorCode::invalid_argument, "who queries or retrieves does it as a device: device=NAME (fiducial device add)");
+    if ((peer.query || peer.retrieve || peer.worklist || peer.announce) && peer.device.empty())
+        return fail(ErrorCode::invalid_argument,
+                    "who queries, retrieves or announces does it as a device: device=NAME (fiducial device add)");
     if (peer.port != 0 && (peer.ae_title == "*" || peer.prefix_bits != 128))
         return fail(ErrorCode::invalid_argument, "port=N is of one peer, with an AE title and an address of its own");
-    if (peer.port != 0 && !peer.plain && !peer.is_loopback())
+    if (!peer.certificate.empty() && peer.plain) return fail(ErrorCode::invalid_argument, "a peer with a certificate does not come plain");
+    if (peer.port != 0 && peer.certificate.empty() && !peer.plain && !peer.is_loopback())
         return fail(ErrorCode::invalid_argument,
-                    "port=N goes with plain: objects are moved without TLS, which beyond this machine is to be said");
+                    "port=N goes with certificate=SHA256, or with plain: without TLS, which beyond this machine is to be said");
+    return {};
+}
+
+/// As openssl x509 -fingerprint -sha256 shows it, or in hex without colons.
+Result<void> take_certificate(DimsePeer& peer, std::string text) {
+    std::erase(text, ':');
+    const auto bytes = from_hex(text);
+    if (!bytes || bytes->size() != sizeof(Hash)) return fail(ErrorCode::invalid_argument, "'" + text + "' is no SHA-256 fingerprint");
+    peer.certificate = to_hex(*bytes);
     return {};
 }
 
 Result<void> take_word(DimsePeer& peer, const std::string& word) {
-    static constexpr std::string_view kDevice = "device=", kPort = "port=";
+    static constexpr std::string_view kDevice = "device=", kCertificate = "certificate=", kCharacterSet = "charset=";
     if (word == "plain")
         peer.plain = true;
     else if (word == "query")
@@ -84,18 +112,38 @@ Result<void> take_word(DimsePeer& peer, const std::string& word) {
         peer.worklist = true;
     else if (word.starts_with(kDevice) && word.size() > kDevice.size())
         peer.device = word.substr(kDevice.size());
-    else if (word.starts_with(kPort))
-        return take_port(peer, std::string_view(word).substr(kPort.size()));
+    else if (word == "announce")
+        peer.announce = true;
+    else if (word == "uncompressed")
+        peer.uncompressed = true;
+    else if (word.starts_with("port=")) {
+        FID_TRY(const auto port, number_of(word, 1, 65'535));
+        peer.port = static_cast<std::uint16_t>(port);
+    } else if (word.starts_with("pdu=")) {
+        FID_TRY(peer.max_pdu_bytes, number_of(word, kLeastPdu, kMostPdu));
+    } else if (word.starts_with("timeout=")) {
+        FID_TRY(const auto seconds, number_of(word, 1, 86'400));
+        peer.timeout = std::chrono::seconds(seconds);
+    } else if (word.starts_with(kCharacterSet))
+        return take_character_set(peer, word.substr(kCharacterSet.size()));
+    else if (word.starts_with(kCertificate))
+        return take_certificate(peer, word.substr(kCertificate.size()));
     else if (word == "set-aside=warning")
         peer.set_aside = SetAsideAnswer::warning;
     else if (word == "set-aside=success")
         peer.set_aside = SetAsideAnswer::success;
     else if (word == "set-aside=failure")
         peer.set_aside = SetAsideAnswer::failure;
+    else if (word == "commitment=durable")
+        peer.commitment = archive::CommitmentPolicy::durable;
+    else if (word == "commitment=settled")
+        peer.commitment = archive::CommitmentPolicy::settled;
     else
-        return fail(
-            ErrorCode::invalid_argument,
-            "'" + word + "' is none of plain, set-aside=warning, =success, =failure, device=NAME, query, retrieve, worklist, port=N");
+        return fail(ErrorCode::invalid_argument,
+                    "'" + word +
+                        "' is none of plain, set-aside=warning, =success, =failure, device=NAME, query, retrieve, worklist, "
+                        "port=N, commitment=durable, =settled, certificate=SHA256, announce, pdu=BYTES, timeout=SECONDS, uncompressed, "
+                        "charset=TERM");
     return {};
 }
 
@@ -137,6 +185,8 @@ Result<DimsePeer> parse_dimse_peer(std::string_view text) {
         FID_CHECK(take_network(peer, network));
         while (words >> word) FID_CHECK(take_word(peer, word));
         FID_CHECK(check(peer));
+        const auto first = text.find_first_not_of(" \t"), last = text.find_last_not_of(" \t");
+        peer.line = text.substr(first, last - first + 1);
         return peer;
     };
     auto peer = parse();
@@ -156,6 +206,13 @@ const DimsePeer* find_peer(const std::vector<DimsePeer>& peers, std::string_view
     const auto found =
         std::find_if(peers.begin(), peers.end(), [&](const DimsePeer& peer) { return peer.matches(calling_ae_title, address); });
     return found == peers.end() ? nullptr : &*found;
+}
+
+Result<void> check_can_come(const DimsePeer& peer, bool secure) {
+    if (secure || (peer.certificate.empty() ? peer.plain || peer.is_loopback() : peer.port != 0))
+        return {};  // what is only sent to wants no TLS here
+    return fail(ErrorCode::invalid_argument,
+                "[dimse] peers: " + peer.ae_title + " could not come: there is no TLS, and it is not listed as plain");
 }
 
 }  // namespace fiducial::gateway

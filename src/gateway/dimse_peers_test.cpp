@@ -84,5 +84,38 @@ TEST(DimsePeers, WhatAPeerMayIsSwitchedOnForIt) {
         EXPECT_EQ(parse_dimse_peer(wrong).error().code, ErrorCode::invalid_argument) << wrong;
 }
 
+TEST(DimsePeers, ACertificateIsKnownByItsFingerprint) {
+    const std::string hex(64, 'a');
+    std::string colons;
+    for (int i = 0; i < 32; ++i) colons += i == 0 ? "AA" : ":AA";
+    EXPECT_EQ(parse_dimse_peer("WS3 192.0.2.8 certificate=" + hex)->certificate, hex);
+    EXPECT_EQ(parse_dimse_peer("WS3 192.0.2.8 certificate=" + colons + " port=104")->certificate, hex) << "as openssl shows it";
+    for (const auto& wrong :
+         {"certificate=" + hex + " plain", "certificate=" + hex.substr(2), std::string("certificate="), "certificate=z" + hex.substr(1)})
+        EXPECT_EQ(parse_dimse_peer("WS3 192.0.2.8 " + wrong).error().code, ErrorCode::invalid_argument) << wrong;
+}
+
+TEST(DimsePeers, WhatAPeerIsNotAsOthersAreIn) {
+    const auto plain = parse_dimse_peer("WS3 127.0.0.2").value();
+    EXPECT_EQ(plain.commitment, archive::CommitmentPolicy::none);
+    EXPECT_EQ(plain.max_pdu_bytes, 0u);
+    EXPECT_FALSE(plain.uncompressed || plain.announce);
+    const auto old = parse_dimse_peer(
+        "  WS3 127.0.0.2 port=104 commitment=settled pdu=16384 timeout=20 uncompressed charset=ISO_2022_IR_87 device=ws3 announce ");
+    ASSERT_TRUE(old) << old.error().message;
+    EXPECT_EQ(old->line,
+              "WS3 127.0.0.2 port=104 commitment=settled pdu=16384 timeout=20 uncompressed charset=ISO_2022_IR_87 device=ws3 announce");
+    EXPECT_EQ(old->commitment, archive::CommitmentPolicy::settled);
+    EXPECT_EQ(old->port, 104);
+    EXPECT_EQ(old->max_pdu_bytes, 16'384u);
+    EXPECT_EQ(old->timeout, std::chrono::seconds(20));
+    EXPECT_TRUE(old->uncompressed && old->announce);
+    EXPECT_EQ(old->character_set, "ISO 2022 IR 87");
+    EXPECT_EQ(parse_dimse_peer("WS3 127.0.0.2 charset=ISO_IR_100")->character_set, "ISO_IR 100");
+    for (const auto* wrong :
+         {"pdu=100", "pdu=1000000", "pdu=x", "timeout=0", "timeout=", "charset=KOI8", "charset=", "port=0", "port=65536", "announce"})
+        EXPECT_EQ(parse_dimse_peer(std::string("WS3 127.0.0.2 ") + wrong).error().code, ErrorCode::invalid_argument) << wrong;
+}
+
 }  // namespace
 }  // namespace fiducial::gateway

@@ -12,10 +12,17 @@ namespace {
 
 constexpr std::uint16_t kMayNoLongerBeUpdated = 0xA506;  // Error ID; PS3.4 table F.7.2-2
 
-/// Spec: PS3.7 §10.1.3, §10.1.5, Annex C; PS3.4 §F.7.2.1.3, §F.7.2.2.3
+/// Spec: PS3.4 §F.7.2.1.3, §F.7.2.2.3
 std::uint16_t status_of(ErrorCode code, bool begins) {
+    if (code == ErrorCode::conflict && !begins) return dicom::status::kProcessingFailure;
+    return status_of_creating(code);
+}
+
+}  // namespace
+
+std::uint16_t status_of_creating(ErrorCode code) {
     switch (code) {
-        case ErrorCode::conflict: return begins ? dicom::status::kDuplicateSopInstance : dicom::status::kProcessingFailure;
+        case ErrorCode::conflict: return dicom::status::kDuplicateSopInstance;
         case ErrorCode::not_found: return dicom::status::kNoSuchSopInstance;
         case ErrorCode::malformed: return dicom::status::kMissingAttribute;
         case ErrorCode::invalid_argument: return dicom::status::kInvalidAttributeValue;
@@ -28,8 +35,6 @@ std::uint16_t status_of(ErrorCode code, bool begins) {
         default: return dicom::status::kProcessingFailure;
     }
 }
-
-}  // namespace
 
 /// Blocking.
 Result<void> DimseAssociation::take_performed(const dimse::Message& message, std::string_view sop_uid, ByteView data_set) {

@@ -32,7 +32,7 @@ Result<archive::Requester> DimseAssociation::requester() {
     if (!who && who.error().code == ErrorCode::not_found)
         return fail(ErrorCode::denied, "device " + peer_.device + " is not registered: fiducial device add");
     if (!who) return who;
-    who->address = association_.request().calling_ae_title + " " + association_.peer();
+    who->address = title_ + " " + association_.peer();
     return who;
 }
 
@@ -49,7 +49,7 @@ dicom::QueryOptions DimseAssociation::options_of(const dimse::Message& message) 
 }
 
 /// Returns: whether it is all there.
-net::Task<Result<bool>> DimseAssociation::read_identifier(Bytes& out) {
+net::Task<Result<bool>> DimseAssociation::read_identifier(Bytes& out, std::size_t most) {
     constexpr std::size_t kPiece = 16'384;
     for (;;) {
         const auto had = out.size();
@@ -58,7 +58,7 @@ net::Task<Result<bool>> DimseAssociation::read_identifier(Bytes& out) {
         FID_CO_TRY(const auto got, co_await association_.read(room));
         out.resize(had + got);
         if (got == 0) co_return true;
-        if (out.size() > dicom::kMostIdentifierBytes) co_return false;
+        if (out.size() > most) co_return false;
     }
 }
 

@@ -3,8 +3,6 @@
 
 #include "base/log.hpp"
 #include "dicom/identifier.hpp"
-#include "dicom/transcoding.hpp"
-#include "dicom/transfer_syntax.hpp"
 #include "dimse/user.hpp"
 #include "gateway/impl/dimse_association.hpp"
 #include "gateway/impl/outgoing_retrievals.hpp"
@@ -16,26 +14,6 @@ namespace {
 constexpr std::chrono::milliseconds kPendingEvery{200};
 constexpr std::size_t kMostLogged = 20;           // failed objects of one retrieval
 constexpr std::size_t kMostFailedBytes = 60'000;  // of Failed SOP Instance UID List, which has to fit into a short value
-
-/// One for each class and transfer syntax that is stored, one for each class in which it can be given to everyone, and one in which it can
-/// be given to who takes compressed images only.
-std::vector<dicom::ProposedContext> contexts_for(const OutgoingRetrievals& retrievals) {
-    std::vector<dicom::ProposedContext> out;
-    const auto propose = [&](const std::string& sop_class, std::vector<std::string> syntaxes) {
-        if (sop_class.empty() || out.size() == dicom::kMaxPresentationContexts) return;
-        out.push_back({static_cast<std::uint8_t>(2 * out.size() + 1), sop_class, std::move(syntaxes)});
-    };
-    std::set<std::string> transcoded;
-    for (const auto& [sop_class, transfer_syntax] : retrievals.kinds()) {
-        propose(sop_class, {transfer_syntax});
-        if (dicom::can_transcode(transfer_syntax, dicom::kExplicitVrLittleEndian)) transcoded.insert(sop_class);
-    }
-    for (const auto& sop_class : transcoded)
-        propose(sop_class, {std::string(dicom::kExplicitVrLittleEndian), std::string(dicom::kImplicitVrLittleEndian)});
-    const std::vector<std::string> compressed(dicom::kLosslessEncodings.begin(), dicom::kLosslessEncodings.end());
-    for (const auto& sop_class : transcoded) propose(sop_class, compressed);
-    return out;
-}
 
 }  // namespace
 
@@ -83,7 +61,7 @@ net::Task<Result<bool>> DimseAssociation::open_retrieval(Retrieving& retrieving,
     auto open = [&]() -> Result<void> {
         if (!whole) return fail(ErrorCode::limit_exceeded, "the identifier is too long");
         FID_CHECK(check_model(message, command));
-        FID_TRY(const auto asked, dicom::decode_identifier(identifier, message.transfer_syntax));
+        FID_TRY(const auto asked, dicom::decode_identifier(identifier, message.transfer_syntax, peer_.character_set));
         FID_TRY(const auto request, read_retrieve_request(asked, dicom::find_query_model(message.abstract_syntax)->root));
         FID_TRY(auto who, requester());
         if (command == dicom::CommandField::c_move_rq) who.address += " to " + message.command.move_destination;
@@ -166,11 +144,8 @@ net::Task<Result<void>> DimseAssociation::get(const dimse::Message& message) {
 }
 
 net::Task<Result<void>> DimseAssociation::move(const dimse::Message& message) {
-    const auto& peers = door_.settings.peers;
-    const auto destination = std::find_if(peers.begin(), peers.end(), [&](const DimsePeer& peer) {
-        return peer.port != 0 && peer.ae_title == message.command.move_destination;
-    });
-    if (destination == peers.end()) {
+    const auto destination = door_.peers->destination(message.command.move_destination);
+    if (!destination) {
         count(message, dicom::status::kMoveDestinationUnknown);
         auto refusal = dicom::answer_to(message.command, dicom::status::kMoveDestinationUnknown);
         refusal.error_comment = comment_of("no peer " + message.command.move_destination + " with a port is listed here");
@@ -185,13 +160,8 @@ net::Task<Result<void>> DimseAssociation::move(const dimse::Message& message) {
 
 /// Errors: those of the requester's association. What goes wrong with the destination's is in `retrieving`.
 net::Task<Result<void>> DimseAssociation::move_to(const DimsePeer& destination, Retrieving& retrieving) {
-    dimse::UserSettings settings;
-    settings.address = destination.address();
-    settings.port = destination.port;
-    settings.called_ae_title = destination.ae_title;
-    settings.calling_ae_title = door_.settings.ae_title;
-    settings.contexts = contexts_for(retrieving.objects);
-    settings.limits = door_.settings.limits.association;
+    auto settings = door_.user_settings(destination);
+    settings.contexts = retrieving.objects.contexts(destination.uncompressed);
     const auto user = co_await dimse::User::open(settings);
     if (!user) {
         log::warning(
@@ -201,7 +171,7 @@ net::Task<Result<void>> DimseAssociation::move_to(const DimsePeer& destination, 
         co_return Result<void>();
     }
     dimse::StoreOptions options;
-    options.originator = dimse::MoveOriginator{association_.request().calling_ae_title, retrieving.message.command.message_id};
+    options.originator = dimse::MoveOriginator{title_, retrieving.message.command.message_id};
     std::optional<Error> requester_gone;
     const dimse::AfterEach after_each = [&](const dimse::SentObject& sent) -> net::Task<Result<bool>> {
         auto go_on = co_await after_object(retrieving, sent);

@@ -75,14 +75,18 @@ net::Task<Result<std::size_t>> DimseAssociation::read_piece() {
     co_return size;
 }
 
+/// What the manifest says of where an object came from.
+std::string DimseAssociation::source() const {
+    const auto& peer = association_.peer();
+    return "dimse " + title_ + " " + peer.substr(0, peer.rfind(':'));
+}
+
 /// Asks whether the peer may store: with the first object, and again on an association that stays open, since a right can be taken back.
 Result<void> DimseAssociation::open_session() {
     const auto now = system_clock().steady_now();
     if (session_ && now - permitted_ < kPermitted) return {};
     FID_TRY(const auto who, requester());
-    const auto& peer = association_.peer();
-    FID_TRY(auto session,
-            door_.archive.begin_ingest(who, "dimse " + association_.request().calling_ae_title + " " + peer.substr(0, peer.rfind(':'))));
+    FID_TRY(auto session, door_.archive.begin_ingest(who, source()));
     if (!session_) session_ = std::move(session);
     permitted_ = now;
     return {};
@@ -92,7 +96,10 @@ StoreAnswer DimseAssociation::answer_for(const archive::InstanceOutcome& outcome
     switch (outcome.outcome) {
         case archive::Outcome::stored:
         case archive::Outcome::new_version: ++stored_; return {};
-        case archive::Outcome::duplicate: ++duplicates_; return {};
+        case archive::Outcome::duplicate:
+            ++duplicates_;
+            door_.brought.add(source(), sop_instance);
+            return {};
         case archive::Outcome::set_aside: {
             ++set_aside_;
             if (peer_.set_aside == SetAsideAnswer::success) return {};

@@ -17,6 +17,8 @@
 
 namespace fiducial::gateway {
 
+class DimseGateway;
+
 struct HttpGatewaySettings {
     std::string address = "127.0.0.1";
     std::uint16_t port = 0;               // 0: any free one
@@ -30,6 +32,7 @@ struct HttpGatewaySettings {
     std::size_t ingest_threads = 4;
     std::size_t render_threads = 2;
     std::function<std::vector<archive::Metric>()> other_metrics;  // of the doors beside this one, for /metrics
+    DimseGateway* dimse = nullptr;                                // whose peers are administered here; it outlives this door
     std::size_t max_waiting = 256;                                // pieces of blocking work of each kind; beyond: 503
 };
 

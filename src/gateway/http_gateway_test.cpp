@@ -14,6 +14,7 @@
 #include <set>
 #include <sstream>
 
+#include "archive/commitments.hpp"
 #include "base/log.hpp"
 #include "gateway/impl/service.hpp"
 #include "gateway/impl/store_report.hpp"
@@ -146,6 +147,21 @@ public:
         return "{\"study\":\"" + std::string(study_uid) + "\"}";
     }
     archive::Worklist& worklist() override { std::abort(); }  // no test of the protocol's shape asks for it
+    Result<archive::Delivery> request_commitment(const archive::Requester&, archive::CommitmentRequest) override {
+        return fail(ErrorCode::unsupported, "not over HTTP");
+    }
+    Result<archive::CommitmentAnswer> answer_commitment(const archive::Delivery&) override {
+        return fail(ErrorCode::unsupported, "not over HTTP");
+    }
+    Result<archive::Corrected> move(const archive::Requester&, const archive::Selector& what, std::string_view to_study,
+                                    const archive::CorrectionGround& ground) override {
+        return archive::Corrected{1, 2, {what.series_uid + ": " + ground.text}, to_study.empty() ? "1.77" : std::string(to_study)};
+    }
+    archive::Deliveries& deliveries() override { std::abort(); }  // not over HTTP
+    Result<void> request_fetch(const archive::Requester&, std::string_view, const Uid&) override { std::abort(); }
+    Result<void> administer(const archive::Requester&) override { return {}; }
+    Result<std::string> kept(std::string_view) override { return std::string(); }
+    Result<void> keep(std::string_view, const std::string&) override { return {}; }
     archive::Health health() override { return state; }
     std::vector<archive::Metric> metrics() override {
         archive::Metric metric;

@@ -20,6 +20,17 @@ void Knocks::add(std::string_view address, std::string_view calling_ae_title, st
     ++knock.times;
     knock.last = clock_.now();
     knocks_.push_front(std::move(knock));
+    ++count_;
+}
+
+void Knocks::restore(const std::vector<Knock>& knocks) {
+    const std::lock_guard lock(mutex_);
+    knocks_.assign(knocks.begin(), knocks.begin() + static_cast<std::ptrdiff_t>(std::min(knocks.size(), kMost)));
+}
+
+std::uint64_t Knocks::count() const {
+    const std::lock_guard lock(mutex_);
+    return count_;
 }
 
 std::vector<Knocks::Knock> Knocks::list() const {

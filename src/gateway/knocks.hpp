@@ -27,11 +27,16 @@ public:
     void add(std::string_view address, std::string_view calling_ae_title, std::string_view called_ae_title, std::string_view why);
     /// The last one first.
     std::vector<Knock> list() const;
+    /// Those of an earlier run, as list() gave them.
+    void restore(const std::vector<Knock>& knocks);
+    /// How often somebody knocked in this run.
+    std::uint64_t count() const;
 
 private:
     const Clock& clock_;
     mutable std::mutex mutex_;
     std::deque<Knock> knocks_;  // the last one first
+    std::uint64_t count_ = 0;
 };
 
 }  // namespace fiducial::gateway

@@ -1,5 +1,8 @@
 #include "gateway/impl/outgoing_retrievals.hpp"
 
+#include "dicom/transcoding.hpp"
+#include "dicom/transfer_syntax.hpp"
+
 namespace fiducial::gateway::impl {
 namespace {
 
@@ -36,10 +39,12 @@ Result<void> OutgoingRetrievals::open(archive::Archive& archive, const archive::
             retrievals_.push_back(*std::move(opened));
             if (count_ > kMostObjects)
                 return fail(ErrorCode::limit_exceeded, "these are more than " + std::to_string(kMostObjects) + " objects: ask for fewer");
-        } else if (opened.error().code == ErrorCode::denied) {
+        } else if (opened.error().code == ErrorCode::denied || opened.error().code == ErrorCode::not_found) {
+            left_out_.push_back({selector, opened.error()});
+            if (opened.error().code == ErrorCode::not_found) continue;
             ++denied_;
             denial = opened.error();
-        } else if (opened.error().code != ErrorCode::not_found) {
+        } else {
             return fail(opened.error());
         }
     }
@@ -54,6 +59,27 @@ std::set<std::pair<std::string, std::string>> OutgoingRetrievals::kinds() const 
             const auto instance = retrieval->listed(i);
             out.emplace(instance.sop_class_uid, instance.transfer_syntax_uid);
         }
+    }
+    return out;
+}
+
+std::vector<dicom::ProposedContext> OutgoingRetrievals::contexts(bool uncompressed) const {
+    std::vector<dicom::ProposedContext> out;
+    const auto propose = [&](const std::string& sop_class, std::vector<std::string> syntaxes) {
+        if (sop_class.empty() || out.size() == dicom::kMaxPresentationContexts) return;
+        out.push_back({static_cast<std::uint8_t>(2 * out.size() + 1), sop_class, std::move(syntaxes)});
+    };
+    std::set<std::string> transcoded;
+    for (const auto& [sop_class, transfer_syntax] : kinds()) {
+        const bool can_be_transcoded = dicom::can_transcode(transfer_syntax, dicom::kExplicitVrLittleEndian);
+        if (!uncompressed || !can_be_transcoded) propose(sop_class, {transfer_syntax});
+        if (can_be_transcoded) transcoded.insert(sop_class);
+    }
+    for (const auto& sop_class : transcoded)
+        propose(sop_class, {std::string(dicom::kExplicitVrLittleEndian), std::string(dicom::kImplicitVrLittleEndian)});
+    const std::vector<std::string> compressed(dicom::kLosslessEncodings.begin(), dicom::kLosslessEncodings.end());
+    if (!uncompressed) {
+        for (const auto& sop_class : transcoded) propose(sop_class, compressed);
     }
     return out;
 }

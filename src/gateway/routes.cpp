@@ -70,6 +70,9 @@ constexpr Route kRoutes[] = {
     {"POST", "/studies/{uid}/put-back", Access::person, serve_put_back_study},
     {"POST", "/studies/{uid}/series/{uid}/put-back", Access::person, serve_put_back_series},
     {"POST", "/studies/{uid}/series/{uid}/instances/{uid}/put-back", Access::person, serve_put_back_instance},
+    {"POST", "/studies/{uid}/move", Access::person, serve_move_study},
+    {"POST", "/studies/{uid}/series/{uid}/move", Access::person, serve_move_series},
+    {"POST", "/studies/{uid}/series/{uid}/instances/{uid}/move", Access::person, serve_move_instance},
     {"PUT", "/studies/{uid}/patient", Access::person, serve_correct_patient},
     {"DELETE", "/studies/{uid}/patient", Access::person, serve_take_correction_back},
 
@@ -77,6 +80,13 @@ constexpr Route kRoutes[] = {
     {"GET", "/worklist", Access::person, serve_worklist},
     {"POST", "/worklist", Access::person, serve_schedule},
     {"DELETE", "/worklist", Access::person, serve_cancel_scheduled},
+
+    // The peers of DIMSE, for administrators
+    {"GET", "/peers", Access::person, serve_peers},
+    {"POST", "/peers", Access::person, serve_add_peer},
+    {"DELETE", "/peers", Access::person, serve_remove_peer},
+    {"POST", "/peers/check", Access::person, serve_check_peers},
+    {"GET", "/peers/knocks", Access::person, serve_knocks},
 
     // Proof
     {"GET", "/studies/{uid}/record", Access::person, serve_study_record},

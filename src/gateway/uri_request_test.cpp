@@ -64,7 +64,8 @@ TEST(Capabilities, Ps318Section8_9SayAllOfDicomweb) {
         const auto& pattern = route.pattern;
         const bool other = pattern.find("/emergency") != std::string_view::npos || pattern.find("/record") != std::string_view::npos ||
                            pattern.find("/evidence") != std::string_view::npos || pattern.find("/put-back") != std::string_view::npos ||
-                           pattern.find("/patient") != std::string_view::npos || route.method == "DELETE";
+                           pattern.find("/patient") != std::string_view::npos || pattern.find("/move") != std::string_view::npos ||
+                           route.method == "DELETE";
         const bool dicomweb = pattern.starts_with("/studies") || pattern == "/series" || pattern == "/instances" || pattern == "/wado";
         if (!dicomweb || other) continue;
         std::string path(pattern.substr(1));

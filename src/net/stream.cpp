@@ -1,6 +1,8 @@
 #include "net/stream.hpp"
 
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -14,6 +16,8 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+
+#include "base/hex.hpp"
 
 namespace fiducial::net {
 
@@ -87,6 +91,7 @@ public:
     Executor executor() override { return socket_.get_executor(); }
     const std::string& peer() const override { return peer_; }
     bool secure() const override { return false; }
+    const std::string& certificate() const override { return certificate_; }
 
 protected:
     Task<void> finish_tcp() {
@@ -128,6 +133,7 @@ protected:
     }
 
     tcp::socket socket_;
+    std::string certificate_;
 
 private:
     void close_now(bool reset) {
@@ -165,21 +171,33 @@ private:
     std::string peer_;
 };
 
+/// Empty where the peer has shown no certificate.
+std::string fingerprint_of(SSL* tls) {
+    const std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(tls), X509_free);
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned size = 0;
+    if (!certificate || X509_digest(certificate.get(), EVP_sha256(), digest.data(), &size) != 1) return {};
+    return to_hex(ByteView(digest).first(size));
+}
+
 class TlsStream final : public TcpStream {
 public:
-    TlsStream(tcp::socket socket, bool quick_acknowledgements, std::shared_ptr<TlsContext> context)
+    using Side = asio::ssl::stream_base::handshake_type;
+    TlsStream(tcp::socket socket, bool quick_acknowledgements, std::shared_ptr<TlsContext> context, Side side)
         : TcpStream(std::move(socket), quick_acknowledgements),
           context_(std::move(context)),
+          side_(side),
           tls_(socket_, SSL_new(static_cast<SSL_CTX*>(context_->native()))) {}
 
     Task<Result<void>> handshake() override {
-        auto [error] = co_await tls_.async_handshake(asio::ssl::stream_base::server, kToken);
+        auto [error] = co_await tls_.async_handshake(side_, kToken);
         if (error) {
             auto translated = translate(error);
             if (error.category() == asio::error::get_ssl_category())
                 translated = {ErrorCode::malformed, "TLS handshake: " + error.message()};
             co_return fail(translated);
         }
+        certificate_ = fingerprint_of(tls_.native_handle());
         co_return Result<void>();
     }
 
@@ -220,6 +238,7 @@ public:
 
 private:
     std::shared_ptr<TlsContext> context_;
+    const Side side_;
     asio::ssl::stream<tcp::socket&> tls_;
     Bytes gathered_;
 };
@@ -257,7 +276,12 @@ Task<Result<std::shared_ptr<Stream>>> connect(ConnectSettings settings) {
     timer.cancel();
     if (too_late) co_return fail(ErrorCode::timeout, "nobody answers at " + text_of(endpoint));
     if (failed) co_return fail(ErrorCode::unavailable, "connecting to " + text_of(endpoint) + ": " + failed.message());
-    std::shared_ptr<Stream> out = std::make_shared<TcpStream>(std::move(*socket), settings.quick_acknowledgements);
+    std::shared_ptr<Stream> out;
+    if (settings.tls)
+        out =
+            std::make_shared<TlsStream>(std::move(*socket), settings.quick_acknowledgements, settings.tls, asio::ssl::stream_base::client);
+    else
+        out = std::make_shared<TcpStream>(std::move(*socket), settings.quick_acknowledgements);
     co_return out;
 }
 
@@ -323,7 +347,7 @@ Task<Result<std::shared_ptr<Stream>>> Listener::accept() {
         if (error) co_return fail(ErrorCode::unavailable, "accept: " + error.message());
         std::shared_ptr<Stream> out;
         if (impl->tls) {
-            out = std::make_shared<TlsStream>(std::move(socket), impl->quick_acknowledgements, impl->tls);
+            out = std::make_shared<TlsStream>(std::move(socket), impl->quick_acknowledgements, impl->tls, asio::ssl::stream_base::server);
         } else {
             out = std::make_shared<TcpStream>(std::move(socket), impl->quick_acknowledgements);
         }

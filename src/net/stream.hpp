@@ -40,6 +40,8 @@ public:
     virtual Executor executor() = 0;
     virtual const std::string& peer() const = 0;  // "192.0.2.1:104", "[2001:db8::1]:104"
     virtual bool secure() const = 0;
+    /// SHA-256 of the certificate (DER) that the peer has shown, and whose key it has; empty: none. Known once the handshake is over.
+    virtual const std::string& certificate() const = 0;
 };
 
 struct ConnectSettings {
@@ -47,8 +49,9 @@ struct ConnectSettings {
     std::uint16_t port = 0;
     std::chrono::milliseconds timeout{10'000};
     bool quick_acknowledgements = false;  // as in ListenSettings
+    std::shared_ptr<TlsContext> tls{};    // none: plain
 };
-/// Connects, plain. The stream lives on the executor of the coroutine that awaits this. Requires: that is a strand.
+/// Connects. The stream lives on the executor of the coroutine that awaits this. Requires: that is a strand.
 /// Errors: invalid_argument (address); unavailable: nobody answers there; timeout
 Task<Result<std::shared_ptr<Stream>>> connect(ConnectSettings settings);
 

@@ -33,6 +33,11 @@ int no_passphrase(char*, int, int, void*) {
     return 0;
 }
 
+/// The handshake proves that the peer has the certificate's key. Whose certificate it is, who uses the stream finds out.
+int any_certificate(int, X509_STORE_CTX*) {
+    return 1;
+}
+
 Result<void> check_files(const TlsSettings& settings) {
     for (const auto& path : {settings.certificate_file, settings.key_file}) {
         FID_CHECK(File::open(path, File::Mode::read));
@@ -57,11 +62,9 @@ void* TlsContext::native() const {
     return impl_->context.get();
 }
 
-Result<std::shared_ptr<TlsContext>> TlsContext::server(const TlsSettings& settings) {
-    FID_CHECK(check_files(settings));
-    std::shared_ptr<TlsContext> out(new TlsContext);
-    out->impl_->context.reset(SSL_CTX_new(TLS_server_method()));
-    SSL_CTX* context = out->impl_->context.get();
+Result<void> TlsContext::prepare(bool server) {
+    impl_->context.reset(SSL_CTX_new(server ? TLS_server_method() : TLS_client_method()));
+    SSL_CTX* context = impl_->context.get();
     if (!context) return fail(ErrorCode::internal, "OpenSSL gave no context: " + last_tls_error());
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_options(context,
@@ -70,6 +73,12 @@ Result<std::shared_ptr<TlsContext>> TlsContext::server(const TlsSettings& settin
     SSL_CTX_set_default_passwd_cb(context, no_passphrase);
     FID_INVARIANT(SSL_CTX_set_cipher_list(context, kCiphers12) == 1, "OpenSSL knows the cipher suites");
     FID_INVARIANT(SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384") == 1, "OpenSSL knows the curves");
+    return {};
+}
+
+Result<void> TlsContext::use(const TlsSettings& settings) {
+    FID_CHECK(check_files(settings));
+    SSL_CTX* context = impl_->context.get();
     if (SSL_CTX_use_certificate_chain_file(context, settings.certificate_file.c_str()) != 1) {
         return fail(ErrorCode::malformed, settings.certificate_file.native() + ": not a PEM certificate: " + last_tls_error());
     }
@@ -84,6 +93,27 @@ Result<std::shared_ptr<TlsContext>> TlsContext::server(const TlsSettings& settin
         return fail(ErrorCode::invalid_argument, settings.key_file.native() + ": not the key of " + settings.certificate_file.native());
     }
     ERR_clear_error();
+    return {};
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContext::server(const TlsSettings& settings) {
+    std::shared_ptr<TlsContext> out(new TlsContext);
+    FID_CHECK(out->prepare(true));
+    FID_CHECK(out->use(settings));
+    if (!settings.ask_for_certificate) return out;
+    SSL_CTX* context = out->impl_->context.get();
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, any_certificate);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // each connection shows its certificate
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(context, 0);
+    return out;
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContext::client(const std::optional<TlsSettings>& settings) {
+    std::shared_ptr<TlsContext> out(new TlsContext);
+    FID_CHECK(out->prepare(false));
+    if (settings) FID_CHECK(out->use(*settings));
+    SSL_CTX_set_verify(out->impl_->context.get(), SSL_VERIFY_PEER, any_certificate);
     return out;
 }
 

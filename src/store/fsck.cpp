@@ -69,11 +69,13 @@ Result<FsckReport> Store::fsck(const FsckOptions& options, const std::function<v
         check.find(Kind::damaged_database, "index.db", "database", sound.error().message, "fsck --rebuild-index");
     FID_TRY(const auto bad_rows, database_->read([&](database::Transaction& t) { return index_->check_all(t); }));
     for (const auto& error : bad_rows) check.find(Kind::damaged_row, "index", "index.db", error.message, "fsck --rebuild-index");
-    const Worklist worklist(*keyring_);
+    Worklist worklist(*keyring_);
     FID_TRY(const auto bad_steps, database_->read([&](database::Transaction& t) { return worklist.check_all(t); }));
     for (const auto& error : bad_steps)
         check.find(Kind::damaged_row, "worklist", "index.db", error.message,
-                   "find out who can write to the index; send the order again, or put the index back from a backup");
+                   "find out who can write to the index; fsck --repair removes such rows: send the orders again");
+    if (options.repair && !bad_steps.empty())
+        FID_CHECK(database_->write(database::Durability::full, [&](database::Transaction& t) { return worklist.drop_damaged(t); }));
     const Rights rights(*keyring_);
     FID_TRY(const auto bad_rights, database_->read([&](database::Transaction& t) { return rights.check_all(t); }));
     for (const auto& error : bad_rights)

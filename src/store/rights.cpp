@@ -153,28 +153,6 @@ Result<void> check_local_rows(database::Transaction& transaction, const crypto::
     return fail(ErrorCode::corrupt, "index: a row of local_denials or local_changes was removed or put back behind the archive's back");
 }
 
-template <typename Columns>
-Result<void> drop_damaged(database::Transaction& transaction, const crypto::Secret& row_key) {
-    const std::string table(Columns::kTable);
-    std::vector<long long> ids;
-    long long id = 0;
-    Statement select(transaction, "SELECT id FROM " + table + " ORDER BY id");
-    select.out(id);
-    FID_CHECK(select.run());
-    for (;;) {
-        FID_TRY(const bool more, select.next());
-        if (!more) break;
-        ids.push_back(id);
-    }
-    for (const auto one : ids) {
-        const auto row = select_row<Columns>(transaction, row_key, "WHERE t.id = " + std::to_string(one));
-        if (row) continue;
-        if (row.error().code != ErrorCode::corrupt) return fail(row.error());
-        FID_CHECK(execute(transaction, "DELETE FROM " + table + " WHERE id = " + std::to_string(one)));
-    }
-    return {};
-}
-
 Result<LocalChange> local_change_of(const LocalChangeColumns& row) {
     LocalChange local;
     local.id = row.id;

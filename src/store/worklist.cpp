@@ -132,6 +132,11 @@ Result<std::uint64_t> Worklist::forget(database::Transaction& transaction, std::
     return scheduled + performed;
 }
 
+Result<void> Worklist::drop_damaged(database::Transaction& transaction) {
+    FID_CHECK(store::drop_damaged<WorklistColumns>(transaction, row_key_));
+    return store::drop_damaged<PerformedStepColumns>(transaction, row_key_);
+}
+
 Result<std::vector<Error>> Worklist::check_all(database::Transaction& transaction) const {
     std::vector<Error> found;
     const auto take = [&](const auto& rows) -> Result<void> {

@@ -69,6 +69,9 @@ public:
     /// Forgets entries that start before a date, and performed steps last changed before a moment. Returns: how many.
     Result<std::uint64_t> forget(database::Transaction& transaction, std::string_view before_date, std::uint64_t before_ms);
 
+    /// Deletes rows whose MAC does not fit: orders can be sent again, and one of them would keep the whole list from being read.
+    Result<void> drop_damaged(database::Transaction& transaction);
+
     /// Checks every MAC. Returns: what does not fit, one for each table.
     Result<std::vector<Error>> check_all(database::Transaction& transaction) const;
 

@@ -96,6 +96,14 @@ TEST_F(WorklistTest, AChangedRowIsFound) {
     ASSERT_TRUE(report);
     EXPECT_EQ(report->findings.size(), 1u);
     EXPECT_EQ(report->findings.front().subject, "worklist");
+
+    ASSERT_TRUE(save(step("A2", "1", "20261202"))) << "another order";
+    EXPECT_FALSE(reading([&](database::Transaction& t) { return worklist_->list(t, {}, 10); }));
+    FsckOptions repair;
+    repair.repair = true;
+    ASSERT_TRUE(store_->fsck(repair));
+    EXPECT_EQ(listed({}), std::vector<std::string>{"A2/1"});
+    EXPECT_TRUE(damage().empty());
 }
 
 }  // namespace

@@ -92,16 +92,79 @@ class Corrections(SystemTest):
     def record(self):
         return self.ask("GET", f"/{self.study}/record", "ada").json()
 
-    def evidence(self, data_set, name):
+    def evidence(self, data_set, name, study=None):
         self.assertTrue(self.archive.run("ledger", "wait", "--seconds", 60)["settled"])
         bundle = self.folder / f"{name}.json"
-        self.archive.raw("evidence", self.study, "--instance", data_set.SOPInstanceUID, "--out", bundle)
+        self.archive.raw("evidence", study or self.study, "--instance", data_set.SOPInstanceUID, "--out", bundle)
         trust = self.folder / "trust.json"
         trust.write_text(self.archive.raw("trust").stdout)
         return bundle
 
     def verify(self, bundle, *files):
         return subprocess.run([VERIFY, bundle, "--trust", self.folder / "trust.json", *files], capture_output=True, text=True, check=False)
+
+    def test_what_belongs_to_another_study(self):
+        def whole(study):
+            """What a study is now, by (series, instance): data sets as they are given out."""
+            answer = self.ask("GET", f"/{study}", "ada", {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'})
+            if answer.status_code != 200:
+                return []
+            boundary = re.search('boundary="?([^";]+)', answer.headers["Content-Type"]).group(1).encode()
+            return [pydicom.dcmread(io.BytesIO(part.split(b"\r\n\r\n", 1)[1][:-2])) for part in answer.content.split(b"--" + boundary)[1:-1]]
+
+        moving, staying = self.data_sets[0], set()
+        series = self.data_sets
+        with self.subTest("who may, and what stands against it"):
+            path = f"/{self.study}/series/{moving.SeriesInstanceUID}/move"
+            self.assertEqual(self.ask("POST", path, "ada", json={"text": "no"}).status_code, 403, "a doctor may not")
+            self.assertEqual(self.ask("POST", path, json={"study": self.study, "text": "no"}).status_code, 400)
+            self.assertEqual(self.ask("POST", path, json={"study": "x", "text": "no"}).status_code, 400)
+            self.assertEqual(self.ask("POST", path, json={"text": ""}).status_code, 400)
+            self.archive.run("hold", "set", self.study, "--text", "a court")
+            self.assertEqual(self.ask("POST", path, json={"text": "second exam"}).status_code, 409)
+            self.archive.run("hold", "lift", self.study, "--text", "it is over")
+            self.assertEqual(len(self.found()), len(self.data_sets), "nothing went")
+        with self.subTest("a series becomes a study of its own"):
+            answer = self.ask("POST", path, json={"text": "second exam"}).json()
+            new = answer["studyInstanceUid"]
+            self.assertEqual((answer["instances"], self.found()), (len(series), staying))
+            copies = whole(new)
+            self.assertEqual(len(copies), len(series))
+            self.assertEqual({c.StudyInstanceUID for c in copies}, {new})
+            self.assertTrue({c.SOPInstanceUID for c in copies}.isdisjoint(d.SOPInstanceUID for d in series))
+            self.assertEqual(len({c.SeriesInstanceUID for c in copies} - {moving.SeriesInstanceUID}), 1)
+            for copy in copies:
+                original = next(d for d in series if d.InstanceNumber == copy.InstanceNumber)
+                self.assertEqual(copy.file_meta.TransferSyntaxUID, original.file_meta.TransferSyntaxUID)
+                for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+                    setattr(copy, keyword, original[keyword].value)
+                self.assertEqual(copy, original, "everything else as it was")
+            record = self.ask("GET", f"/{new}/record", "ada").json()
+            self.assertEqual({one["movedFromStudy"] for one in record["objects"]}, {self.study})
+        with self.subTest("taken back"):
+            self.assertEqual(self.ask("DELETE", f"/{new}", json={"reason": "other", "text": "it was one exam"}).status_code, 200)
+            self.assertEqual(self.ask("POST", f"/{self.study}/series/{moving.SeriesInstanceUID}/put-back", json={"text": "it was one exam"}).status_code, 200)
+            self.assertEqual((len(self.found()), whole(new)), (len(self.data_sets), []))
+        with self.subTest("moved again, the same is shown again"):
+            again = self.archive.run("correct", "move", self.study, "--series", moving.SeriesInstanceUID, "--to", new, "--text", "two exams after all")
+            self.assertEqual((again["instances"], again["studyInstanceUid"], len(whole(new))), (len(series), new, len(series)))
+            self.assertEqual(self.found(), staying)
+        with self.subTest("into a study of somebody else: it is then that patient's"):
+            other = pydicom.dcmread(self.other_file)
+            moved = self.ask("POST", f"/{new}/move", json={"study": other.StudyInstanceUID, "text": "wrong exam and patient"})
+            self.assertEqual(moved.status_code, 200, moved.text)
+            self.assertEqual(whole(new), [])
+            there = whole(other.StudyInstanceUID)
+            self.assertEqual(len(there), 1 + len(series))
+            for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyDescription", "AccessionNumber"):
+                self.assertEqual({str(one.get(keyword, "")) for one in there}, {str(other.get(keyword, ""))}, keyword)
+            copy = next(one for one in there if one.SOPInstanceUID != other.SOPInstanceUID)
+            bundle = self.evidence(copy, "moved", other.StudyInstanceUID)
+            stored = self.folder / "moved.dcm"
+            stored.write_bytes(self.ask("GET", f"/{other.StudyInstanceUID}/series/{copy.SeriesInstanceUID}/instances/{copy.SOPInstanceUID}", "ada", {"Accept": "application/dicom; transfer-syntax=*"}).content)
+            verified = self.verify(bundle, stored)
+            self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)
+        self.check_whole()
 
     def check_whole(self):
         """fsck finds nothing, an index made again says the same, and every byte is what was anchored."""

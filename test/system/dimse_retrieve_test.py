@@ -109,6 +109,7 @@ class Peers(RetrieveTest):
         self.check_getscu()
         self.check_move()
         self.check_movescu()
+        self.check_corrected()
         self.check_commands()
         self.check_who_may()
         self.check_refusals()
@@ -250,10 +251,43 @@ class Peers(RetrieveTest):
             return True
         return False
 
+    def check_corrected(self):
+        """The right patient goes out, by C-GET and C-MOVE, and everything else as it was stored."""
+        self.site_.run("correct", "patient", self.other, "--patient-id", "RIGHT", "--name", "Right^Rosa", "--text", "the line above")
+        stored = {uids_of(p)[2]: pydicom.dcmread(p) for p in self.others}
+
+        def check(came):
+            self.assertEqual({one.SOPInstanceUID for one in came}, set(stored))
+            for one in came:
+                self.assertEqual((one.PatientID, one.PatientName), ("RIGHT", "Right^Rosa"))
+                of = stored[one.SOPInstanceUID]
+                self.assertEqual([e for e in one if e.tag.group != 0x10], [e for e in of if e.tag.group != 0x10])
+        with self.subTest("corrected, by C-GET"):
+            came = []
+            association = self.contexts([GET], self.ct, handlers=[(evt.EVT_C_STORE, lambda event: came.append(event.dataset) or 0x0000)])
+            self.assertEqual([s.Status for s, _ in association.send_c_get(keys("STUDY", StudyInstanceUID=self.other), GET)][-1], 0x0000)
+            association.release()
+            check(came)
+        with self.subTest("corrected, by C-MOVE"):
+            out = self.folder / "corrected"
+            out.mkdir()
+            scp = subprocess.Popen(["storescp", "+B", "-od", out, "-aet", "SCP", str(self.scp_port)], stderr=subprocess.DEVNULL)
+            try:
+                wait_for(lambda: self.answers(self.scp_port), 20, "storescp listens")
+                self.tool("movescu", "-aet", "WS", "-aem", "SCP", "-aec", "FIDUCIAL", "-S", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={self.other}", "127.0.0.1", self.port, port=self.port)
+                check([pydicom.dcmread(p, force=True) for p in files_of(out)])
+            finally:
+                scp.terminate()
+                scp.wait(20)
+        self.site_.run("correct", "undo", self.other, "--text", "it was right")
+
     def check_commands(self):
         listed = {p["aeTitle"]: p for p in self.site_.run("peer", "list")["peers"]}
-        self.assertEqual((listed["WS"]["may"], listed["WS"]["device"], listed["SCP"]["port"]), ("store, query, retrieve", "ws", self.scp_port))
-        self.assertFalse(self.site_.run("peer", "check", codes=(7,))["peers"][0]["answers"])
+        self.assertEqual((listed["WS"]["may"], listed["WS"]["device"], listed["SCP"]["port"]), (["store", "query", "retrieve"], "ws", self.scp_port))
+        checked = {p["aeTitle"]: p for p in self.site_.run("peer", "check", codes=(7,))["peers"]}
+        self.assertFalse(checked["SCP"]["answers"])
+        self.assertNotIn("answers", checked["WS"], "which has no port")
+        self.assertIn("came", checked["WS"])
         scp = subprocess.Popen(["storescp", "--ignore", "-aet", "SCP", str(self.scp_port)], stderr=subprocess.DEVNULL)
         try:
             wait_for(lambda: self.answers(self.scp_port), 20, "storescp listens")

@@ -18,7 +18,7 @@ import pydicom
 import pynetdicom
 import requests
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification
 
@@ -272,8 +272,7 @@ class Peers(DimseTest):
             self.assertEqual(association.send_c_store(self.folder / "p.dcm").Status, 0x0000)
             association.release()
             site.stop()
-        for name, settings, said in (("nobody", {"peers": []}, "nobody could come"),
-                                     ("far", {"peers": ["CT1 192.0.2.7"], "listen": "0.0.0.0:0"}, "not listed as plain"),
+        for name, settings, said in (("far", {"peers": ["CT1 192.0.2.7"], "listen": "0.0.0.0:0"}, "not listed as plain"),
                                      ("title", {"ae_title": "seventeen letters"}, "no AE title"),
                                      ("line", {"peers": ["CT1 ct1.example.org"]}, "not a numeric IP address")):
             with self.subTest(name):
@@ -514,6 +513,83 @@ class Strangers(DimseTest):
         site.stop()
         found = site.run("fsck", timeout=600)["findings"]
         self.assertEqual(found, [])
+
+
+class PeersThatAreAdded(DimseTest):
+    """An archive that knows nobody: who knocks is seen, let in at once, and known after a restart."""
+
+    def echo(self, title, port):
+        return self.tool("echoscu", "-aet", title, "-aec", "FIDUCIAL", "127.0.0.1", port, port=port, code=None).returncode == 0
+
+    def http(self, method, path, body=None, token=None):
+        answer = requests.request(method, self.url + path, json=body, timeout=60, headers={"Authorization": f"Bearer {token or self.token}", "Fiducial-Purpose": "administration"})
+        return answer.status_code, answer.json()
+
+    def begin(self, site):
+        port = self.serve(site)
+        self.url = site.url
+        site.run("person", "add", "boss", "--role", "administrator", codes=(0, 6))
+        self.token = site.token("boss")
+        return port
+
+    def test_from_a_knock_to_a_peer(self):
+        site = self.archive(peers=["SETTLED 127.0.0.1"])
+        self.assertEqual([p["added"] for p in site.run("peer", "list")["peers"]], [False], "before it runs, too")
+        site.run("peer", "add", "CT2 127.0.0.1", codes=(7,))
+        port = self.begin(site)
+        self.assertFalse(self.echo("CT2", port))
+        self.assertFalse(self.echo("CT2", port))
+        knock = site.run("peer", "knocks")["knocks"][0]
+        self.assertEqual((knock["callingAeTitle"], knock["times"]), ("CT2", 2))
+
+        self.assertIn("no AE title", site.run("peer", "add", "seventeen_letters 127.0.0.1", codes=(2,))["error"]["message"])
+        self.assertIn("could not come", site.run("peer", "add", "FAR 192.0.2.7", codes=(2,))["error"]["message"])
+        added = site.run("peer", "add", " CT2 127.0.0.1  pdu=16384 timeout=20 ")
+        self.assertEqual((added["aeTitle"], added["line"], added["added"]), ("CT2", "CT2 127.0.0.1  pdu=16384 timeout=20", True))
+        site.run("peer", "add", "CT2 127.0.0.1", codes=(6,))
+        self.assertTrue(self.echo("CT2", port), "at once")
+        association = self.associate(port, [(Verification, [ImplicitVRLittleEndian])], title="CT2")
+        self.assertEqual(association.acceptor.maximum_length, 16384)
+        association.release()
+
+        with self.subTest("both ways"):
+            checked = site.run("peer", "check", "CT2")["peers"][0]
+            self.assertNotIn("answers", checked, "it has no port")
+            self.assertIn("echoed", checked)
+            waiting = subprocess.Popen([FIDUCIAL, "peer", "check", "CT2", "--wait", "60"], env=site.environment(), stdout=subprocess.DEVNULL)
+            while waiting.poll() is None:
+                self.echo("CT2", port)
+            self.assertEqual(waiting.returncode, 0)
+            site.run("peer", "check", "CT2", "--wait", "1", codes=(7,))
+
+        with self.subTest("over HTTP"):
+            status, answer = self.http("POST", "/peers", {"line": "MR2 127.0.0.1 port=1"})
+            self.assertEqual((status, answer["port"]), (200, 1), answer)
+            self.assertEqual(self.http("POST", "/peers", {"line": "MR2 127.0.0.1"})[0], 409)
+            self.assertEqual(self.http("POST", "/peers", {"line": "MR2"})[0], 400)
+            self.assertEqual(self.http("POST", "/peers", {"peer": "MR2"})[0], 400)
+            status, answer = self.http("POST", "/peers/check?AETitle=MR2", {})
+            self.assertEqual((status, answer["peers"][0]["answers"]), (200, False), answer)
+            self.assertEqual({p["aeTitle"]: p["added"] for p in self.http("GET", "/peers")[1]["peers"]}, {"SETTLED": False, "CT2": True, "MR2": True})
+            self.assertEqual(self.http("GET", "/peers/knocks")[1]["knocks"][0]["callingAeTitle"], "CT2")
+            site.run("person", "add", "doc", "--role", "doctor")
+            doctor = site.token("doc")
+            for method, path, body in (("GET", "/peers", None), ("POST", "/peers", {"line": "EVIL 127.0.0.1"}), ("DELETE", "/peers?AETitle=CT2", None), ("POST", "/peers/check", {}), ("GET", "/peers/knocks", None)):
+                self.assertEqual(self.http(method, path, body, doctor)[0], 403, (method, path))
+            self.assertEqual(self.http("DELETE", "/peers?AETitle=SETTLED")[0], 409, "it stands in the settings")
+            self.assertEqual(self.http("DELETE", "/peers?AETitle=NOBODY")[0], 404)
+            self.assertEqual(self.http("DELETE", "/peers?AETitle=MR2"), (200, {"removed": 1}))
+
+        with self.subTest("and over a restart"):
+            before = site.run("peer", "list")["peers"]
+            site.stop()
+            port = self.begin(site)
+            self.assertEqual(site.run("peer", "list")["peers"], before)
+            self.assertEqual(site.run("peer", "knocks")["knocks"][0]["times"], 2)
+            self.assertTrue(self.echo("CT2", port))
+            site.run("peer", "remove", "CT2")
+            self.assertFalse(self.echo("CT2", port))
+        site.stop()
 
 
 if __name__ == "__main__":

@@ -7,8 +7,12 @@ import unittest
 
 import pydicom
 import requests
+from pydicom.dataset import Dataset
+from pydicom.uid import ImplicitVRLittleEndian, generate_uid
+from pynetdicom.sop_class import InstanceAvailabilityNotification
 
-from dimse_test import DimseTest
+from dimse_retrieve_test import uids_of
+from dimse_test import DimseTest, make_image
 from harness import files_of, free_port, wait_for
 
 ORTHANC = shutil.which("Orthanc", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")
@@ -57,7 +61,7 @@ class BesideOrthanc(DimseTest):
     def test_it_stores_asks_fetches_and_takes(self):
         orthanc = Orthanc(self.folder / "orthanc")
         self.addCleanup(orthanc.stop)
-        site = self.archive(peers=[f"ORTHANC 127.0.0.1 device=orthanc query retrieve port={orthanc.dicom}"])
+        site = self.archive(peers=[f"ORTHANC 127.0.0.1 device=orthanc query retrieve port={orthanc.dicom}", "RIS 127.0.0.1 device=orthanc announce", "NOBODY 127.0.0.1"])
         site.run("device", "add", "orthanc", "--may", "store,query,retrieve")
         samples = [p for p in files_of(self.samples()) if p.suffix == ".dcm"][::3]
         heads = {p: pydicom.dcmread(p, stop_before_pixels=True) for p in samples}
@@ -87,10 +91,48 @@ class BesideOrthanc(DimseTest):
             for instance in back:
                 (folder / f"{instance}.dcm").write_bytes(orthanc.ask(f"/instances/{instance}/file").content)
             self.assert_same(samples, files_of(folder))
+        fetched = [make_image(self.folder / f"fetched-{how}.dcm", generate_uid(), generate_uid(), 1, patient=how) for how in ("GET", "MOVE", "SAID", "DENIED")]
+        for path in fetched:
+            orthanc.ask("/instances", path.read_bytes())
+        with self.subTest("we fetch from it, by C-GET and by C-MOVE"):
+            by_get = site.run("fetch", "ORTHANC", "--patient", "GET")["studies"]
+            self.assertEqual(by_get, [{"studyInstanceUid": uids_of(fetched[0])[0], "completed": 1, "failed": 0}])
+            by_move = site.run("fetch", "ORTHANC", "--study", uids_of(fetched[1])[0], "--by-move")["studies"]
+            self.assertEqual(by_move, [{"studyInstanceUid": uids_of(fetched[1])[0], "completed": 1, "failed": 0}])
+            site.run("fetch", "ORTHANC", "--patient", "NOBODY", codes=(5,))
+            site.run("fetch", "NOWHERE", "--patient", "GET", codes=(5,))
+        with self.subTest("what somebody announces that it has is fetched"):
+            self.assertEqual(self.announce(site.dimse_port, fetched[2], "ORTHANC", title="NOBODY"), None)
+            self.assertEqual(self.announce(site.dimse_port, fetched[2], "ELSEWHERE"), 0x0106)
+            self.assertEqual(self.announce(site.dimse_port, fetched[2], "FIDUCIAL"), 0x0000, "our own is passed over")
+            self.assertEqual(self.announce(site.dimse_port, fetched[2], "ORTHANC"), 0x0000)
+            wait_for(lambda: uids_of(fetched[2])[0] in {s["studyInstanceUid"] for s in site.run("list")["studies"]}, 60, "it has come")
+            wait_for(lambda: not site.run("delivery", "list")["deliveries"], 30, "nothing waits any more")
+        with self.subTest("what may not store here does not come"):
+            site.run("device", "remove", "orthanc")
+            refused = site.run("fetch", "ORTHANC", "--patient", "DENIED", codes=(7,))["studies"][0]
+            self.assertEqual(refused["completed"], 0)
+        samples = [*samples, *fetched[:3]]
         site.stop()
         site.run("export", "--all", "--to", self.folder / "out", timeout=600)
         self.assert_same(samples, files_of(self.folder / "out"))
         self.assertEqual(site.run("fsck", timeout=600)["findings"], [])
+
+    def announce(self, port, image, retrieve_from, title="RIS"):
+        """Returns: the status of N-CREATE; nothing where the peer may not announce."""
+        said, series, reference = Dataset(), Dataset(), Dataset()
+        head = pydicom.dcmread(image, stop_before_pixels=True)
+        reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = head.SOPClassUID, head.SOPInstanceUID
+        reference.InstanceAvailability, reference.RetrieveAETitle = "ONLINE", retrieve_from
+        series.SeriesInstanceUID, series.ReferencedSOPSequence = head.SeriesInstanceUID, [reference]
+        said.ReferencedPerformedProcedureStepSequence, said.ReferencedSeriesSequence, said.StudyInstanceUID = [], [series], head.StudyInstanceUID
+        association = self.associate(port, [(InstanceAvailabilityNotification, [ImplicitVRLittleEndian])], title=title)
+        if not association.accepted_contexts:
+            association.abort()
+            return None
+        status, _ = association.send_n_create(said, InstanceAvailabilityNotification, generate_uid())
+        association.release()
+        return status.Status
 
     def assert_same(self, some, others):
         """Each element and pixel, by its instance. Orthanc writes a data set anew before it sends it, so that lengths and padding may differ: dimse_test.py compares bytes."""

@@ -152,6 +152,33 @@ class Shadow(SystemTest):
                 self.orthanc.stop()
                 shutil.rmtree(self.orthanc.folder / "storage")
 
+    def test_an_old_archive_that_speaks_dimse(self):
+        """By C-FIND and C-GET: the same night, the same findings."""
+        settings = self.archive.folder / "fiducial.toml"
+        text = settings.read_text()
+        section = text.index("[dimse]")
+        settings.write_text(text[:section] + text[section:].replace("peers = []", f'peers = ["ORTHANC 127.0.0.1 port={self.orthanc.dicom}"]', 1))
+        files = [p for p in files_of(self.samples()) if p.suffix == ".dcm"][::4]
+        ids = self.put(*files)
+        command = lambda *more: ["shadow", "run", "--once", "--old-peer", "ORTHANC", "--here", self.archive.url, "--token-file", self.token_file, "--report", self.folder / "reports", "--rate", "0", *more]
+        with self.archive.serving():
+            self.archive.run("shadow", "run", "--once", "--old-peer", "NOBODY", "--here", self.archive.url, "--token-file", self.token_file, codes=(5,))
+            self.archive.run(*command("--old", "http://127.0.0.1:1"), codes=(2,))
+            first = self.archive.run(*command(), timeout=300)
+            self.assertEqual((first["old"]["instances"], first["here"]["instances"], first["copied"], first["compared"], first["findings"]), (len(files),) * 4 + (0,), first)
+            self.assertEqual(first["outcomes"]["same"] + first["outcomes"]["rewritten"], len(files), first)
+            deleted, header = sorted(ids)[:2]
+            requests.delete(f"http://127.0.0.1:{self.orthanc.http}/instances/{ids[deleted]}", timeout=60).raise_for_status()
+            changed = pydicom.dcmread(next(p for p in files if pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID == header))
+            changed.StudyDescription = "another"
+            changed.save_as(self.folder / "changed.dcm")
+            self.put(self.folder / "changed.dcm")
+            second = self.archive.run(*command("--again", "0"), codes=(10,), timeout=300)
+            self.assertEqual((second["missingInOld"], second["outcomes"]["headerChanged"], second["findings"]), (1, 1, 2), second)
+            self.assertEqual(set(self.findings()), {deleted, header})
+            self.orthanc.stop()
+            self.assertIn(f"127.0.0.1:{self.orthanc.dicom}", json.dumps(self.archive.run(*command(), codes=(7,))))
+
     def test_it_goes_on_where_it_was_stopped(self):
         studies = [make_image(self.folder / f"{n}.dcm", f"1.2.826.0.1.3680043.8.498.88.{n}", f"1.2.826.0.1.3680043.8.498.88.{n}.1", n, patient=f"S{n}", size=256) for n in range(24)]
         self.put(*studies)

@@ -187,6 +187,31 @@ class Viewer(SystemTest):
         self.assertEqual(self.broken, [])
         self.assertEqual([text for text in self.errors if "Content Security Policy" in text], [])
 
+    def test_a_study_of_twenty_series(self):
+        study, folder = pydicom.uid.generate_uid(), self.folder / "twenty"
+        folder.mkdir()
+        for number in range(1, 21):
+            series = pydicom.uid.generate_uid()
+            for image in self.ct[:12]:
+                image.StudyInstanceUID, image.SeriesInstanceUID, image.SeriesNumber, image.SOPInstanceUID = study, series, number, pydicom.uid.generate_uid()
+                image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+                image.save_as(folder / f"{number}-{image.InstanceNumber}.dcm")
+        self.archive.run("import", folder)
+        self.log_in()
+        asked = []
+        self.page.on("request", lambda request: f"/studies/{study}" in request.url and asked.append(request.url.split("?")[0]))
+        self.page.goto(f"{self.archive.url}/ohif/viewer?StudyInstanceUIDs={study}")
+        canvas = self.page.locator("[data-cy=viewport-pane] canvas.cornerstone-canvas").first
+        canvas.wait_for()
+        self.page.get_by_text("Confirm and hide").click()
+        self.shows(canvas, "the first image is shown", lambda picture: len(numpy.unique(picture)) > 20)
+        self.page.screenshot(path=PICTURES / "twenty_series.png")
+        self.assertEqual([url for url in asked if url.endswith(f"/studies/{study}/metadata")], [], "never the whole study's metadata at once")
+        wait_for(lambda: len({url for url in asked if url.endswith("/metadata")}) == 20, SLOW / 1000, "each series' own")
+        thumbnails = self.page.locator("[data-cy^=study-browser-thumbnail]")
+        wait_for(lambda: thumbnails.count() >= 20, SLOW / 1000, "all series in the list")
+        self.assertEqual(self.broken, [])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,11 +1,17 @@
-"""The worklist: filled by command, file and HTTP, asked for by DCMTK's findscu and pynetdicom, worked off by performed procedure steps."""
+"""The worklist: filled by command, file, HTTP and HL7, asked for by DCMTK's findscu and pynetdicom, worked off by performed procedure steps."""
 import copy
 import datetime
 import json
+import re
+import socket
+import ssl
+import subprocess
 import unittest
 
 import pydicom
 import requests
+from hl7apy.consts import VALIDATION_LEVEL
+from hl7apy.parser import parse_message
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage, ModalityPerformedProcedureStep, ModalityWorklistInformationFind
@@ -45,6 +51,48 @@ def query(character_set="ISO_IR 192", step=None, **keys):
     return out
 
 
+HL7_HEAD = "MSH|^~\\&|RIS|CLINIC|FIDUCIAL|CLINIC|20261130120000||{type}|{id}|P|{version}||||||UNICODE UTF-8"
+ORM = ["PID|1||H20^^^CLINIC||Müller^Jürgen^^^Dr~山田^太郎^^^^^^I||19700203|M", "PV1|1|O|WARD 3", "ORC|{control}|PL20|FI20||||1^^^{start}^^S",
+       "OBR|1|PL20|FI20|CTTHX^CT of the chest^99LOCAL||||||||||||||A20|RP20|SP20||||{modality}", "ZDS|1.2.826.0.1.3680043.8.498.20^^Application^DICOM"]
+OMI = ["PID|1||H21^^^CLINIC||Roe^Jane||19800101|F", "PV1|1|O", "ORC|{control}|PL21", "TQ1|1||||||{start}", "OBR|1|PL21||MRKNEE^MR of the knee^99LOCAL",
+       "IPC|A21|RP21|1.2.826.0.1.3680043.8.498.21|S1|MR|P1^Left^99LOCAL|||CT1", "IPC|A21|RP21|1.2.826.0.1.3680043.8.498.21|S2|MR|P2^Right^99LOCAL|||CT1"]
+
+
+def hl7(lines, type="ORM^O01", id="M1", version="2.3.1", encoding="utf-8", **values):
+    values = {"control": "NW", "modality": "CT", "start": day(0) + "1400", **values}
+    return ("\r".join([HL7_HEAD, *lines]) + "\r").format(type=type, id=id, version=version, **values).encode(encoding)
+
+
+class Sender:
+    """A small MLLP client: what an information system does."""
+
+    def __init__(self, port, context=None):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        if context:
+            self.socket = context.wrap_socket(self.socket)
+        self.buffer = b""
+
+    def send(self, *messages, pieces=1):
+        data = b"".join(b"\x0b" + message + b"\x1c\r" for message in messages)
+        step = -(-len(data) // pieces)
+        for at in range(0, len(data), step):
+            self.socket.sendall(data[at:at + step])
+        return [self.receive() for _ in messages]
+
+    def receive(self):
+        while b"\x1c\r" not in self.buffer:
+            data = self.socket.recv(65536)
+            if not data:
+                raise ConnectionError("the archive ended the connection")
+            self.buffer += data
+        message, self.buffer = self.buffer.split(b"\x1c\r", 1)
+        assert message[:1] == b"\x0b"
+        return message[1:].decode()
+
+    def close(self):
+        self.socket.close()
+
+
 class Worklist(DimseTest):
     def setUp(self):
         super().setUp()
@@ -54,6 +102,7 @@ class Worklist(DimseTest):
         for name, role in (("desk", "desk"), ("tech", "technologist"), ("doctor", "doctor"), ("admin", "administrator")):
             self.site_.run("person", "add", name, "--role", role)
         self.tokens = {}
+        self.settings(listen="127.0.0.1:0", senders=["127.0.0.1 device=ct1"])
         self.table = self.folder / "today.csv"
         self.table.write_text(TABLE)
 
@@ -86,11 +135,13 @@ class Worklist(DimseTest):
         self.check_http()
         self.check_commands()
         self.check_performed()
+        self.check_hl7()
         seen = [entry for entry in looks(self.site_) if entry[:2] == (IDENTIFY, DEVICE_LISTED)]
         self.assertGreater(len(seen), 10)
         self.assertTrue(all(flags & BY_A_DEVICE for _, _, flags in seen))
         self.site_.stop()
         self.assertEqual(self.site_.run("fsck")["findings"], [])
+        self.check_hl7_over_tls()
 
     def check_matching(self):
         for keys, step, expected in [
@@ -278,6 +329,95 @@ class Worklist(DimseTest):
                      "ScheduledProcedureStepStartTime": "1200"}
             self.assertEqual(self.http("POST", "tech", body=json.dumps(entry)).status_code, 409)
         association.release()
+
+    def settings(self, **values):
+        file = self.site_.folder / "fiducial.toml"
+        text = file.read_text()
+        for key, value in values.items():
+            section = text.index("[hl7]")
+            text = text[:section] + re.sub(rf"(?m)^{key} = .*$", lambda _: f"{key} = {json.dumps(value)}", text[section:], count=1)
+        file.write_text(text)
+
+    def answered(self, answer):
+        """Code, control ID, error and place of an answer, as hl7apy reads it."""
+        self.assertTrue(answer.isascii())
+        message = parse_message(answer.replace("|2.3.1\r", "|2.5.1\r"), validation_level=VALIDATION_LEVEL.STRICT)  # ERR of 2.5.1, in answers to older messages as well
+        self.assertTrue(message.validate())
+        error = next((segment for segment in answer.split("\r") if segment.startswith("ERR|")), "ERR|||||||||").split("|")
+        return message.msa.msa_1.value, message.msa.msa_2.value, error[3].split("^")[0], error[2]
+
+    def hl7_port(self):
+        return int(re.findall(r"listening for HL7 .*port=(\d+)", self.site_.serve_log())[-1])
+
+    def check_hl7(self):
+        port = self.hl7_port()
+        sender = Sender(port)
+        self.addCleanup(sender.close)
+        with self.subTest("a new order, in one piece and byte by byte; the same again"):
+            self.assertEqual(self.answered(sender.send(hl7(ORM))[0]), ("AA", "M1", "", ""))
+            self.assertEqual(self.answered(sender.send(hl7(ORM), pieces=1_000)[0]), ("AA", "M1", "", ""))
+            rows, _ = self.ask(query("ISO_IR 192", {"Modality": "CT"}, PatientID="H20"))
+            self.assertEqual([(str(row.PatientName), row.AccessionNumber, row.StudyInstanceUID, row.RequestedProcedureCodeSequence[0].CodeValue,
+                               row.ScheduledProcedureStepSequence[0].ScheduledProcedureStepStartTime, row.ScheduledProcedureStepSequence[0].ScheduledStationAETitle) for row in rows],
+                             [("Müller^Jürgen^^Dr=山田^太郎", "A20", "1.2.826.0.1.3680043.8.498.20", "CTTHX", "140000", "CT1")])
+        with self.subTest("changed, and in another character set; several at once"):
+            answers = sender.send(hl7(ORM[:1] + ORM[1:], id="M2", control="XO", start=day(0) + "1500"), hl7(OMI, type="OMI^O23^OMI_O23", version="2.5", id="M3"))
+            self.assertEqual([self.answered(answer)[:2] for answer in answers], [("AA", "M2"), ("AA", "M3")])
+            latin = hl7([ORM[0].split("~")[0] + "||19700203|M", *ORM[1:]], id="M4", control="XO").decode().replace("UNICODE UTF-8", "8859/1").encode("latin-1")
+            self.assertEqual(self.answered(sender.send(latin)[0])[0], "AA")
+            self.assertEqual(self.orders(query(PatientID="H*")), ["A20/SP20", "A21/S1", "A21/S2"])
+            rows, _ = self.ask(query(PatientID="H20"))
+            self.assertEqual(str(rows[0].PatientName), "Müller^Jürgen^^Dr")
+        with self.subTest("cancelled"):
+            self.assertEqual(self.answered(sender.send(hl7(OMI[:6], type="OMI^O23^OMI_O23", version="2.5", id="M5", control="CA"))[0])[0], "AA")
+            self.assertEqual(self.orders(query(PatientID="H*")), ["A20/SP20", "A21/S2"])
+            self.assertEqual(self.answered(sender.send(hl7(["ORC|CA|A99"], id="M6"))[0]), ("AE", "M6", "204", "ORC^1^2"))
+        with self.subTest("what is wrong is named"):
+            for lines, more, expected in [
+                (ORM, {"modality": ""}, ("AE", "101", "OBR^1^24")),
+                (ORM, {"start": "soon"}, ("AE", "101", "ORC^1^7^1^4")),
+                (ORM, {"type": "ADT^A40"}, ("AR", "200", "MSH^1^9^1^1")),
+                (ORM, {"control": "SC"}, ("AE", "103", "ORC^1^1")),
+                (ORM[:2], {}, ("AE", "100", "ORC^1")),
+            ]:
+                code, _, error, place = self.answered(sender.send(hl7(lines, **more))[0])
+                self.assertEqual((code, error, place), expected)
+            self.assertIn("\rMSA|AR|\r", sender.send(b"MSH|^~\\&|\xff\r")[0], "which no answer can name")
+        with self.subTest("acknowledged is durable"):
+            self.assertEqual(self.answered(sender.send(hl7(ORM, id="M9", control="XO", start=day(3) + "0700"))[0])[0], "AA")
+            self.site_.stop(how=9)
+            self.serve(self.site_)
+            self.assertEqual(self.orders(query(step={"ScheduledProcedureStepStartDate": day(3)})), ["A20/SP20"])
+        with self.subTest("what is longer than a message may be ends the connection; the door goes on"):
+            port = self.hl7_port()
+            long = Sender(port)
+            with self.assertRaises((ConnectionError, BrokenPipeError)):
+                long.send(b"x" * (2 << 20))
+                long.receive()
+            long.close()
+            again = Sender(port)
+            self.assertEqual(self.answered(again.send(hl7(ORM, id="M10", control="CA"))[0])[0], "AA")
+            again.close()
+            self.assertIn('fiducial_hl7_messages_total{answer="AA"} 1', self.http("GET", "tech", "/metrics").text)
+
+    def check_hl7_over_tls(self):
+        self.settings(listen="0.0.0.0:0", senders=["192.0.2.9"])
+        self.assertIn("there is no TLS, and it is not listed as plain", json.dumps(self.site_.run("config", "check", codes=range(1, 20))))
+        certificate, key = self.folder / "c.pem", self.folder / "k.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", certificate, "-days", "1", "-subj", "/CN=localhost",
+                        "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        self.settings(senders=["127.0.0.1"], tls_certificate=str(certificate), tls_key=str(key))
+        self.serve(self.site_)
+        port = self.hl7_port()
+        context = ssl.create_default_context(cafile=certificate)
+        context.check_hostname = False
+        sender = Sender(port, context)
+        self.assertEqual(self.answered(sender.send(hl7(ORM, control="XO"))[0])[0], "AA")
+        sender.close()
+        plain = Sender(port)
+        with self.assertRaises((ConnectionError, AssertionError)):
+            plain.send(hl7(ORM))
+        plain.close()
 
 
 if __name__ == "__main__":

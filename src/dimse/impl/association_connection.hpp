@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -16,6 +17,7 @@ public:
     const dicom::AssociateRq& request() const override { return request_; }
     const std::string& peer() const override { return stream_->peer(); }
     bool secure() const override { return stream_->secure(); }
+    const std::string& certificate() const override { return stream_->certificate(); }
     std::optional<std::uint8_t> find_context(std::string_view abstract_syntax, std::string_view transfer_syntax) const override;
     std::uint32_t peer_max_pdu_bytes() const override { return peer_max_pdu_bytes_; }
     net::Task<Result<std::optional<Message>>> next() override;
@@ -37,6 +39,10 @@ protected:
     /// Whether what is idle is to end.
     virtual bool is_stopping() const { return false; }
 
+    /// What the peer says of the longest P-DATA-TF that it takes; 0: any.
+    void take_max_pdu(std::uint32_t said) {
+        peer_max_pdu_bytes_ = said == 0 ? limits_.max_pdu_bytes : std::min(said, limits_.max_pdu_bytes);
+    }
     enum class Waiting : std::uint8_t { yes, no };
     /// Waits for the next PDU, or piece of one, and lets the state machine have it. Returns: what it tells, none where nothing has come and
     /// nothing was to be waited for. Errors: cancelled when the peer aborted.
@@ -47,7 +53,7 @@ protected:
     /// What still comes once we have said our last is not looked at; the peer closes, or ARTIM expires.
     net::Task<void> wind_down();
 
-    const AssociationLimits limits_;
+    AssociationLimits limits_;
     const std::shared_ptr<net::Stream> stream_;
     dicom::UpperLayer machine_;
     dicom::PduReader reader_;

@@ -13,6 +13,7 @@ public:
     void close() { stream_->close(); }
 
 private:
+    const std::string wanted_certificate_;
     void agree(const dicom::AssociateAc& answer);
 };
 

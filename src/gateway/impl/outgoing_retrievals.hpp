@@ -22,6 +22,14 @@ public:
     std::size_t denied() const { return denied_; }
     /// SOP class and transfer syntax of all of it.
     std::set<std::pair<std::string, std::string>> kinds() const;
+    /// A presentation context for each, and one for each class in which it can be given to everyone; as far as there is room.
+    std::vector<dicom::ProposedContext> contexts(bool uncompressed = false) const;
+    /// What was asked for and is not there or denied, and why.
+    struct LeftOut {
+        archive::Selector what;
+        Error why;
+    };
+    const std::vector<LeftOut>& left_out() const { return left_out_; }
     /// SOP Instance UIDs in the order in which they come, from one on.
     std::vector<std::string> instances_from(std::size_t index) const;
 
@@ -32,6 +40,7 @@ public:
 
 private:
     std::vector<std::unique_ptr<archive::Retrieval>> retrievals_;
+    std::vector<LeftOut> left_out_;
     std::size_t count_ = 0, denied_ = 0;
     std::size_t at_ = 0, index_ = 0;  // the retrieval that is read, and its next instance
 };

@@ -156,8 +156,16 @@ net::Task<Result<void>> serve_remove_instance(Call& call);       // corrections.
 net::Task<Result<void>> serve_put_back_study(Call& call);        // corrections.cpp
 net::Task<Result<void>> serve_put_back_series(Call& call);       // corrections.cpp
 net::Task<Result<void>> serve_put_back_instance(Call& call);     // corrections.cpp
+net::Task<Result<void>> serve_move_study(Call& call);            // corrections.cpp
+net::Task<Result<void>> serve_move_series(Call& call);           // corrections.cpp
+net::Task<Result<void>> serve_move_instance(Call& call);         // corrections.cpp
 net::Task<Result<void>> serve_correct_patient(Call& call);       // corrections.cpp
 net::Task<Result<void>> serve_take_correction_back(Call& call);  // corrections.cpp
+net::Task<Result<void>> serve_peers(Call& call);                 // peers.cpp
+net::Task<Result<void>> serve_add_peer(Call& call);              // peers.cpp
+net::Task<Result<void>> serve_remove_peer(Call& call);           // peers.cpp
+net::Task<Result<void>> serve_check_peers(Call& call);           // peers.cpp
+net::Task<Result<void>> serve_knocks(Call& call);                // peers.cpp
 net::Task<Result<void>> serve_study_record(Call& call);          // evidence.cpp
 net::Task<Result<void>> serve_study_evidence(Call& call);        // evidence.cpp
 net::Task<Result<void>> serve_instance_evidence(Call& call);     // evidence.cpp

@@ -255,4 +255,27 @@ Result<std::optional<Columns>> select_row(database::Transaction& transaction, co
     return std::optional<Columns>(std::move(rows.front()));
 }
 
+/// Deletes the rows whose MAC does not fit. Requires: a numbered key.
+template <typename Columns>
+Result<void> drop_damaged(database::Transaction& transaction, const crypto::Secret& row_key) {
+    const std::string table(Columns::kTable);
+    std::vector<long long> ids;
+    long long id = 0;
+    Statement select(transaction, "SELECT id FROM " + table + " ORDER BY id");
+    select.out(id);
+    FID_CHECK(select.run());
+    for (;;) {
+        FID_TRY(const bool more, select.next());
+        if (!more) break;
+        ids.push_back(id);
+    }
+    for (const auto one : ids) {
+        const auto row = select_row<Columns>(transaction, row_key, "WHERE t.id = " + std::to_string(one));
+        if (row) continue;
+        if (row.error().code != ErrorCode::corrupt) return fail(row.error());
+        FID_CHECK(execute(transaction, "DELETE FROM " + table + " WHERE id = " + std::to_string(one)));
+    }
+    return {};
+}
+
 }  // namespace fiducial::store
