@@ -14,6 +14,20 @@ constexpr std::size_t kMaxLeft = 100;
 constexpr std::uint64_t kSpareBytes = std::uint64_t{32} << 20;  // what must be free besides the copy
 constexpr std::chrono::hours kLeftAgain{1};                     // until a segment that could not be encrypted anew is tried again
 
+enum class SeenOfFormer : std::uint8_t { all, some };
+
+/// The place of the last block that the index has seen, where that was in the former segment: in the one that stands there now. Of an index
+/// that had seen only some of it nobody knows how much that is there: all of it is looked at again.
+Result<void> follow(Index& index, const Vault& vault, database::Transaction& transaction, std::uint32_t former, SeenOfFormer seen) {
+    const auto known = index.known(transaction);
+    if (!known && known.error().code == ErrorCode::corrupt) return {};  // everything is looked at again, then
+    if (!known) return fail(known.error());
+    if (known->block.segment != former) return {};
+    FID_TRY(auto block, vault.last_block_in_place_of(former));
+    if (seen == SeenOfFormer::some) block.offset = 0;
+    return index.set_known(transaction, {block, known->segment});
+}
+
 }  // namespace
 
 // What an object's record is worth: nothing once its study was erased; the record alone (the index is made from it) once nobody can ask for
@@ -83,12 +97,7 @@ Result<std::optional<Rewritten>> Store::rewrite_segment(const SegmentInfo& segme
 
 // The last block that the index has seen may stand in a segment that another one stands in the place of by now.
 Result<void> Store::follow_known_block(database::Transaction& transaction, std::uint32_t former) {
-    const auto known = index_->known(transaction);
-    if (!known && known.error().code == ErrorCode::corrupt) return {};  // all is looked at again, then
-    if (!known) return fail(known.error());
-    if (known->block.segment != former) return {};
-    FID_TRY(const auto block, vault_->last_block_in_place_of(former));
-    return index_->set_known(transaction, {block, known->segment});
+    return follow(*index_, *vault_, transaction, former, SeenOfFormer::all);
 }
 
 Result<std::uint64_t> Store::compact_segment(const SegmentInfo& segment, const CompactionOptions& options, std::vector<std::string>& left) {
@@ -178,7 +187,7 @@ Result<void> Store::finish_compaction() {
         FID_TRY(const auto objects, vault_->moved_from(former));
         FID_CHECK(database_->write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
             for (const auto& [id, from, to] : objects) FID_CHECK(index_->move_object(t, id, from, to));
-            return follow_known_block(t, former);
+            return follow(*index_, *vault_, t, former, SeenOfFormer::some);  // a power cut may have taken its last commits
         }));
         FID_CHECK(vault_->retire(former));
         log::info("store", "a segment that was rewritten is gone", {{"segment", former}});

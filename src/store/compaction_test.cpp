@@ -296,6 +296,30 @@ TEST_F(CompactionTest, WithAnOlderIndexEverythingIsStillFound) {
     expect_stored(numbered(5, 1));
 }
 
+// A power cut takes the index's last commits, and comes between a rewritten segment and the end of the former one: the older index had
+// seen only a part of that.
+TEST_F(CompactionTest, WhatTheIndexHadNotSeenYetIsFoundInTheRewrittenSegment) {
+    open();
+    for (int n = 0; n < 4; ++n) put(numbered(n % 2, n));
+    ASSERT_TRUE(store_->database().checkpoint());
+    store_.reset();
+    const auto older = read_file(folder_ / "store" / "index.db", 1 << 30);
+    open();
+    for (int n = 4; n < 16; ++n) put(numbered(n % 2, n));
+    ASSERT_TRUE(store_->erase_study(uid("1.2.1")));
+    const auto former = folder_ / "store" / "segments" / "00000001.segment";
+    const auto kept = read_file(former, 1 << 30);
+    ASSERT_GE(compact().segments, 1u);
+    ASSERT_FALSE(std::filesystem::exists(former));
+    store_.reset();
+    for (const auto* name : {"index.db-wal", "index.db-shm"}) std::filesystem::remove(folder_ / "store" / name);
+    ASSERT_TRUE(write_file_atomically(folder_ / "store" / "index.db", *older));
+    ASSERT_TRUE(write_file_atomically(former, *kept));
+    open();
+    EXPECT_FALSE(std::filesystem::exists(former));
+    for (int n = 0; n < 16; n += 2) expect_stored(numbered(0, n));
+}
+
 TEST_F(CompactionTest, ATruncatedSegmentIsNamedAlsoWhereItWasRewritten) {
     open();
     for (int n = 0; n < 16; ++n) put(numbered(n % 2, n));
