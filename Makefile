@@ -34,6 +34,9 @@ soak: ## hours of store and retrieve, memory watched
 bench: ## the benchmarks, side by side with what they are compared with
 	@bench/run
 
+bench-pacs: ## the archive beside an ordinary PACS (Orthanc), in one run
+	@bench/pacs/run
+
 format: ## clang-format over the C++ sources
 	@deploy/dependencies lint
 	@git ls-files '*.cpp' '*.hpp' | xargs clang-format-14 -i
@@ -46,4 +49,4 @@ lint: deps ## clang-tidy over the C++ sources (slow)
 clean: ## remove what was built
 	@rm -rf build
 
-.PHONY: help deps build demo serve test test-deep fault soak bench format lint clean
+.PHONY: help deps build demo serve test test-deep fault soak bench bench-pacs format lint clean
