@@ -13,6 +13,8 @@ namespace fiducial::archive {
 namespace {
 
 constexpr std::size_t kPieceBytes = 262'144;
+constexpr std::size_t kGroup = 64;         // instances whose metadata are kept ready together
+constexpr std::size_t kSmallestGroup = 8;  // fewer are read as fast
 constexpr std::uint64_t kMostFragments = 1'000'000;
 constexpr std::uint64_t kMostTableBytes = 16 * kMostFragments;
 constexpr std::uint64_t kMostReadThrough = std::uint64_t{2} << 30;
@@ -20,12 +22,17 @@ constexpr std::size_t kMostHeaderJson = std::size_t{256} << 20;
 constexpr std::uint32_t kItem = 0xfffee000, kSequenceDelimiter = 0xfffee0dd;
 constexpr dicom::Tag kExtendedOffsetTable = 0x7fe00001;
 
+/// Whether what is stored of an instance may be given. Errors: corrupt.
+Result<void> check_row(const store::InstanceRow& row, const CheckedVersion* version, std::uint64_t study_revision) {
+    if (row.object.state == store::ObjectState::quarantined)
+        return fail(ErrorCode::corrupt, "instance " + row.sop_uid.text() + " is in quarantine: it was found damaged and is not served");
+    return check_against_version(row, version, study_revision);
+}
+
 /// Errors: corrupt, also where the instance is in quarantine. Requires: nothing of it was read before.
 Result<store::ObjectReader> open_checked(store::Store& store, const store::InstanceRow& row, const CheckedVersion* version,
                                          std::uint64_t study_revision) {
-    if (row.object.state == store::ObjectState::quarantined)
-        return fail(ErrorCode::corrupt, "instance " + row.sop_uid.text() + " is in quarantine: it was found damaged and is not served");
-    FID_CHECK(check_against_version(row, version, study_revision));
+    FID_CHECK(check_row(row, version, study_revision));
     return store.open_object(row.object.ref);
 }
 
@@ -68,32 +75,63 @@ std::string text_in(const boost::json::object& object, std::string_view tag) {
 
 }  // namespace
 
-StoreMetadataLook::StoreMetadataLook(store::Store& store, std::vector<store::InstanceRow> instances,
-                                     std::shared_ptr<const CheckedVersion> version, std::uint64_t study_revision, OnDamage on_damage,
-                                     std::shared_ptr<const AppliedOverlay> overlay)
+StoreMetadataLook::StoreMetadataLook(store::Store& store, ReadyMetadata& ready, crypto::Secret study_secret,
+                                     std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version,
+                                     std::uint64_t study_revision, OnDamage on_damage, std::shared_ptr<const AppliedOverlay> overlay)
     : store_(store),
+      ready_(ready),
+      study_secret_(std::move(study_secret)),
       instances_(std::move(instances)),
       version_(std::move(version)),
       study_revision_(study_revision),
       on_damage_(std::move(on_damage)),
       overlay_(std::move(overlay)) {}
 
-Result<Bytes> StoreMetadataLook::fragment_of(const store::InstanceRow& row) {
-    FID_TRY(auto reader, open_checked(store_, row, version_.get(), study_revision_));
-    return read_fragment(reader, row);
+void StoreMetadataLook::begin_group() {
+    group_begin_ = next_;
+    group_end_ = std::min(next_ + kGroup, instances_.size());
+    documents_.clear();
+    is_ready_ = false;
+    if (group_end_ - group_begin_ < kSmallestGroup) return;
+    Bytes fingerprints;
+    for (auto i = group_begin_; i < group_end_; ++i) append(fingerprints, instances_[i].object.fragment_sha256);
+    group_hash_ = crypto::sha256(fingerprints);
+    if (auto found = ready_.find(study_secret_, group_hash_); found && found->size() == group_end_ - group_begin_) {
+        documents_ = *std::move(found);
+        is_ready_ = true;
+    }
+}
+
+/// The next instance's, as it was stored. Errors: corrupt.
+Result<std::string> StoreMetadataLook::stored_document() {
+    const auto& row = instances_[next_];
+    if (is_ready_) {
+        FID_CHECK(check_row(row, version_.get(), study_revision_));
+        return std::move(documents_[next_ - group_begin_]);
+    }
+    FID_TRY(const auto reader, open_checked(store_, row, version_.get(), study_revision_));
+    FID_TRY(const auto fragment, read_fragment(reader, row));
+    std::string document(as_text(fragment));
+    if (group_end_ - group_begin_ >= kSmallestGroup) documents_.push_back(document);
+    if (documents_.size() == group_end_ - group_begin_) ready_.keep(study_secret_, group_hash_, documents_);
+    return document;
 }
 
 Result<std::optional<MetadataLook::Document>> StoreMetadataLook::next() {
     if (next_ == instances_.size()) return std::optional<Document>();
-    const auto& row = instances_[next_++];
-    auto fragment = fragment_of(row);
-    if (!fragment) {
-        if (fragment.error().code == ErrorCode::corrupt && on_damage_ && row.object.state != store::ObjectState::quarantined)
-            on_damage_(row, fragment.error());
-        return fail(fragment.error());
+    if (next_ == group_end_) begin_group();
+    const auto& row = instances_[next_];
+    auto document = stored_document();
+    ++next_;
+    if (!document) {
+        if (document.error().code == ErrorCode::corrupt && on_damage_ && row.object.state != store::ObjectState::quarantined)
+            on_damage_(row, document.error());
+        return fail(document.error());
     }
-    FID_TRY(auto json, shown_header(*fragment, overlay_.get()));
-    return Document{row.series_uid.text(), row.sop_uid.text(), std::move(json)};
+    if (overlay_) {
+        FID_TRY(*document, overlay_->apply_to_json(*document));
+    }
+    return Document{row.series_uid.text(), row.sop_uid.text(), *std::move(document)};
 }
 
 /// What an image's header says of its pixels.

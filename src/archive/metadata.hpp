@@ -6,29 +6,40 @@
 #include <vector>
 
 #include "archive/archive.hpp"
+#include "archive/ready_metadata.hpp"
 #include "archive/retrieve.hpp"
 #include "dicom/data_set_scanner.hpp"
 #include "store/store.hpp"
 
 namespace fiducial::archive {
 
-/// What the instances of one decided look say of themselves, from the fragments that were stored with them.
+/// What the instances of one decided look say of themselves, from the fragments that were stored with them, or from what is ready of
+/// these. Each instance's row is compared with the version in either case.
 class StoreMetadataLook final : public MetadataLook {
 public:
-    StoreMetadataLook(store::Store& store, std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version,
-                      std::uint64_t study_revision, OnDamage on_damage, std::shared_ptr<const AppliedOverlay> overlay);
+    StoreMetadataLook(store::Store& store, ReadyMetadata& ready, crypto::Secret study_secret, std::vector<store::InstanceRow> instances,
+                      std::shared_ptr<const CheckedVersion> version, std::uint64_t study_revision, OnDamage on_damage,
+                      std::shared_ptr<const AppliedOverlay> overlay);
     Result<std::optional<Document>> next() override;
 
 private:
-    Result<Bytes> fragment_of(const store::InstanceRow& row);
+    void begin_group();
+    Result<std::string> stored_document();
 
     store::Store& store_;
+    ReadyMetadata& ready_;
+    const crypto::Secret study_secret_;
     const std::vector<store::InstanceRow> instances_;
     const std::shared_ptr<const CheckedVersion> version_;
     const std::uint64_t study_revision_;
     const OnDamage on_damage_;
     const std::shared_ptr<const AppliedOverlay> overlay_;
     std::size_t next_ = 0;
+    // Of the group in which that is:
+    std::size_t group_begin_ = 0, group_end_ = 0;
+    Hash group_hash_{};
+    bool is_ready_ = false;               // all of its documents are in `documents_`
+    ReadyMetadata::Documents documents_;  // else those that were read so far
 };
 
 /// One instance of a decided look, at any place.

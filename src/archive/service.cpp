@@ -542,7 +542,7 @@ Result<Service::Seen> Service::look(const Requester& who, const Selector& what) 
         raise("damaged_version", version.error().message);
         return fail(version.error());
     }
-    Seen seen{std::move(selected->rows), version ? *version : nullptr, selected->study_revision, {}, std::move(overlay)};
+    Seen seen{study.row.slot, std::move(selected->rows), version ? *version : nullptr, selected->study_revision, {}, std::move(overlay)};
     if (seen.version) {
         const auto number = seen.version->row.record.version;
         const auto anchor = store_->database().read([&](database::Transaction& t) { return outbox_->anchor(t, study.study_key, number); });
@@ -567,8 +567,9 @@ Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const
 
 Result<std::unique_ptr<MetadataLook>> Service::metadata(const Requester& who, const Selector& what) {
     FID_TRY(auto seen, look(who, what));
+    FID_TRY(auto secrets, store_->secrets().study_secrets(seen.slot));
     auto out = std::make_unique<StoreMetadataLook>(
-        *store_, std::move(seen.rows), std::move(seen.version), seen.study_revision,
+        *store_, ready_metadata_, std::move(secrets.d), std::move(seen.rows), std::move(seen.version), seen.study_revision,
         [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); }, seen.overlay);
     out->evidence = std::move(seen.evidence);
     if (seen.overlay) out->overlay_sha256 = seen.overlay->sha256;

@@ -21,6 +21,7 @@
 #include "archive/forward_rules.hpp"
 #include "archive/ingest.hpp"
 #include "archive/operations.hpp"
+#include "archive/ready_metadata.hpp"
 #include "archive/retrieve.hpp"
 #include "archive/rights_sink.hpp"
 #include "archive/scheduled_work.hpp"
@@ -190,6 +191,7 @@ private:
     Result<std::vector<std::string>> reject(const Requester& who, const RejectionNote& note);
     /// A look that was decided and traced: what is there, and the version that vouches for it.
     struct Seen {
+        store::Slot slot = 0;  // of the study's secrets
         std::vector<store::InstanceRow> rows;
         std::shared_ptr<const CheckedVersion> version;  // null: none yet
         std::uint64_t study_revision = 0;
@@ -240,6 +242,7 @@ private:
     std::unique_ptr<Deliveries> deliveries_;
     std::vector<ForwardRule> forward_rules_;
     std::unique_ptr<CheckedVersions> versions_;
+    ReadyMetadata ready_metadata_{std::size_t{32} << 20};
     std::unique_ptr<Tracer> tracer_;
     std::unique_ptr<ledger::LocalNode> node_;
     std::unique_ptr<ledger::Rpc> rpc_, outbox_rpc_, follower_rpc_;

@@ -1,15 +1,23 @@
 #include "base/hex.hpp"
 
+#include <array>
+
 namespace fiducial {
 namespace {
 
 constexpr char kDigits[] = "0123456789abcdef";
 
+/// Of each character: the digit, or -1.
+constexpr auto kValues = [] {
+    std::array<std::int8_t, 256> values{};
+    values.fill(-1);
+    for (int i = 0; i < 10; ++i) values[static_cast<std::size_t>('0' + i)] = static_cast<std::int8_t>(i);
+    for (int i = 0; i < 6; ++i)
+        values[static_cast<std::size_t>('a' + i)] = values[static_cast<std::size_t>('A' + i)] = static_cast<std::int8_t>(10 + i);
+    return values;
+}();
 int value_of(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
+    return kValues[static_cast<unsigned char>(c)];
 }
 
 }  // namespace
@@ -33,10 +41,11 @@ Result<Bytes> from_hex(std::string_view text) {
     if (text.size() % 2 != 0)
         return fail(ErrorCode::malformed, "hex text has an odd number of digits (" + std::to_string(text.size()) + ")");
     Bytes out(text.size() / 2);
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const int digit = value_of(text[i]);
-        if (digit < 0) return fail(ErrorCode::malformed, "not a hex digit at position " + std::to_string(i));
-        out[i / 2] = static_cast<std::uint8_t>(out[i / 2] << 4 | digit);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        const int high = value_of(text[2 * i]), low = value_of(text[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return fail(ErrorCode::malformed, "not a hex digit at position " + std::to_string(high < 0 ? 2 * i : 2 * i + 1));
+        out[i] = static_cast<std::uint8_t>(high << 4 | low);
     }
     return out;
 }

@@ -9,6 +9,7 @@ namespace fiducial::gateway::impl {
 namespace {
 
 constexpr std::size_t kPieceBytes = 65'536;
+constexpr std::size_t kFirstPieceBytes = 8'192;
 
 /// Turns data sets into the bytes of a body. Blocking: runs in the pool.
 class ModelBody {
@@ -27,7 +28,11 @@ public:
     /// begins with it.
     Result<void> fill(std::string& out) {
         out.clear();
-        if (!gzip_) return fill_plain(out);
+        if (!gzip_) {
+            auto filled = fill_plain(out);
+            begun_ = true;
+            return filled;
+        }
         std::string plain;
         while (!ended_ && out.size() < kPieceBytes) {
             plain.clear();
@@ -45,7 +50,7 @@ public:
 
 private:
     Result<void> fill_plain(std::string& out) {
-        while (!ended_ && out.size() < kPieceBytes) {
+        while (!ended_ && out.size() < (begun_ ? kPieceBytes : kFirstPieceBytes)) {
             FID_TRY(const auto model, next_());
             if (!model) {
                 ended_ = true;
@@ -107,9 +112,10 @@ net::Task<Result<void>> send_models(Call& call, ModelForm form, NextModel next) 
     if (body.ended()) length = piece.size();
     FID_CO_CHECK(co_await call.response.begin(length));
     if (call.request.method() == "HEAD") co_return co_await call.response.finish();
-    while (!piece.empty()) {
+    for (bool first = true; !piece.empty(); first = false) {
         const auto bytes = as_bytes(piece);
         FID_CO_CHECK(co_await call.response.write(bytes));
+        if (first) FID_CO_CHECK(co_await call.response.flush());
         call.body_bytes += piece.size();
         FID_CO_CHECK(co_await call.door.retrieving.run(fill));  // corrupt here: the answer is broken off
     }

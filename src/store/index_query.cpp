@@ -54,7 +54,8 @@ Result<std::vector<InstanceRow>> with_study_uids(database::Transaction& transact
 
 // Errors: corrupt when the current instances are not those that the study's row counts and chains.
 Result<void> check_chain(const crypto::Secret& row_key, const StudyColumns& study, std::vector<InstanceAndObject>& current) {
-    std::sort(current.begin(), current.end(), [](const auto& a, const auto& b) { return a.instance.id < b.instance.id; });
+    const auto by_id = [](const auto& a, const auto& b) { return a.instance.id < b.instance.id; };
+    if (!std::is_sorted(current.begin(), current.end(), by_id)) std::sort(current.begin(), current.end(), by_id);
     std::string chain;
     for (const auto& one : current) chain = chain_next(row_key, chain, one.instance.mac);
     if (chain == study.chain && static_cast<long long>(current.size()) == study.instance_count) return {};
@@ -270,13 +271,16 @@ Result<std::vector<InstanceRow>> Index::instances_of_study(database::Transaction
             select_instances(transaction, row_key_, "WHERE i.study = :study AND i.is_current = 1", {std::to_string(study->id)}));
     FID_CHECK(check_chain(row_key_, *study, found));
     FID_TRY(const auto overlay, overlay_hash(transaction, row_key_, study->id));
+    std::vector<const InstanceAndObject*> by_uid;
+    for (const auto& one : found) by_uid.push_back(&one);
+    std::sort(by_uid.begin(), by_uid.end(), [](const auto* a, const auto* b) { return a->instance.sop_uid < b->instance.sop_uid; });
     std::vector<InstanceRow> rows;
-    for (const auto& one : found) {
-        FID_TRY(auto row, instance_row(one.instance, one.object, study_uid));
+    rows.reserve(found.size());
+    for (const auto* one : by_uid) {
+        FID_TRY(auto row, instance_row(one->instance, one->object, study_uid));
         row.overlay_sha256 = overlay;
         rows.push_back(std::move(row));
     }
-    std::sort(rows.begin(), rows.end(), [](const InstanceRow& a, const InstanceRow& b) { return a.sop_uid.text() < b.sop_uid.text(); });
     return rows;
 }
 

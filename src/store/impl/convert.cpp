@@ -199,7 +199,7 @@ Result<std::vector<InstanceAndObject>> select_instances(database::Transaction& t
         if (!more) return rows;
         FID_CHECK(check_mac(row_key, row.instance));
         FID_CHECK(check_mac(row_key, row.object));
-        rows.push_back(row);
+        rows.push_back(std::move(row));  // every column of it is set anew
     }
 }
 
