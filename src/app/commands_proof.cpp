@@ -13,6 +13,7 @@
 #include "base/hex.hpp"
 #include "evidence/bundle.hpp"
 #include "evidence/file_fingerprint.hpp"
+#include "evidence/overlay.hpp"
 #include "evidence/verifier.hpp"
 #include "ledger/node/clock_guard.hpp"
 #include "ledger/node/geth.hpp"
@@ -24,7 +25,8 @@ namespace {
 namespace json = boost::json;
 
 /// The same check as the program fiducial-verify: needs no site.
-Result<int> verify_offline(const Globals& globals, const std::string& file, const std::string& bundle_file, const std::string& trust_file) {
+Result<int> verify_offline(const Globals& globals, const std::string& file, const std::string& bundle_file, const std::string& trust_file,
+                           const std::string& overlay_file) {
     FID_TRY(const auto bundle, read_file(bundle_file, evidence::kMaxBundleBytes));
     Bytes trust;
     std::optional<std::string_view> trust_text;
@@ -32,8 +34,13 @@ Result<int> verify_offline(const Globals& globals, const std::string& file, cons
         FID_TRY(trust, read_file(trust_file, archive::kMaxTrustBytes));
         trust_text = as_text(trust);
     }
+    Bytes overlay;
+    if (!overlay_file.empty()) {
+        FID_TRY(overlay, read_file(overlay_file, evidence::kMaxOverlayBytes));
+    }
     FID_TRY(const auto fingerprint, evidence::fingerprint_file(file));
-    const auto report = evidence::verify(as_text(bundle), trust_text, fingerprint);
+    const auto report =
+        evidence::verify(as_text(bundle), trust_text, fingerprint, overlay_file.empty() ? std::nullopt : std::optional<ByteView>(overlay));
     const auto text = globals.json ? report.to_json() + "\n" : report.to_text();
     std::fputs(text.c_str(), stdout);
     return static_cast<int>(report.verdict);
@@ -89,7 +96,7 @@ int print_verification(const Globals& globals, const json::object& answer) {
 
 void add_verify(CLI::App& cli, Globals& globals, Action& action) {
     struct Options {
-        std::string what, evidence, trust, instance;
+        std::string what, evidence, trust, overlay, instance;
         bool all = false;
     };
     auto options = std::make_shared<Options>();
@@ -99,6 +106,7 @@ void add_verify(CLI::App& cli, Globals& globals, Action& action) {
     command->add_flag("--all", options->all, "Everything in the archive");
     command->add_option("--evidence", options->evidence, "Evidence bundle to check the file against");
     command->add_option("--trust", options->trust, "Trust file, obtained apart from the bundle");
+    command->add_option("--overlay", options->overlay, "Correction in force beside the original file, as 'correct show --out' gave it");
     command->footer(
         "Examples:\n  fiducial verify --site clinic --all\n  fiducial verify chest.dcm --evidence chest.evidence.json --trust "
         "trust.json\n\n"
@@ -109,7 +117,7 @@ void add_verify(CLI::App& cli, Globals& globals, Action& action) {
         action = [&globals, options]() -> Result<int> {
             if (!options->evidence.empty()) {
                 if (options->what.empty()) return fail(ErrorCode::invalid_argument, "name the file to check against the evidence");
-                return verify_offline(globals, options->what, options->evidence, options->trust);
+                return verify_offline(globals, options->what, options->evidence, options->trust, options->overlay);
             }
             json::array studies;
             if (!options->what.empty()) studies.emplace_back(options->what);

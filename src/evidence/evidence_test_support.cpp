@@ -146,6 +146,7 @@ Sample make_sample(const SampleOptions& options) {
         const Bytes data_set = filler(options.study_seed + " instance " + std::to_string(i), 40000 + 100 * i);
         if (i == options.shown.front()) out.data_set = data_set;
         out.bodies.push_back(body_of("1.2.3." + std::to_string(100 + i), data_set));
+        out.bodies.back().overlay_sha256 = options.overlay_sha256;
     }
     out.file.file_sha256 = crypto::sha256(out.data_set);
     out.file.data_set = fingerprint_of(out.data_set);

@@ -26,6 +26,7 @@ struct SampleOptions {
     std::uint64_t first_block = 40;
     std::size_t headers = 0;  // 0: as many as it takes to be settled
     std::uint64_t slot = 3;
+    Hash overlay_sha256{};                                                 // of the correction in force beside all instances
     std::function<void(std::size_t, ethereum::BlockHeader&)> before_seal;  // (which header, header)
     std::function<std::size_t(std::size_t)> sealer;                        // which header → which signer; default: in turn
     std::function<void(std::size_t, ethereum::BlockHeader&)> after_seal;

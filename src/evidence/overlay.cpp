@@ -71,10 +71,16 @@ Result<void> Overlay::sign(const crypto::Secret& gateway_key) {
     return {};
 }
 
-Result<void> Overlay::check_signature(const Address& gateway) const {
+Result<Address> Overlay::signer() const {
     FID_TRY(const auto bytes, encode_unsigned());
-    const auto signer = crypto::recover_address(digest_of(bytes), signature);
-    if (signer && *signer == gateway) return {};
+    auto account = crypto::recover_address(digest_of(bytes), signature);
+    if (!account) return fail(ErrorCode::unverified, "a correction carries nobody's signature");
+    return account;
+}
+
+Result<void> Overlay::check_signature(const Address& gateway) const {
+    const auto account = signer();
+    if (account && *account == gateway) return {};
     return fail(ErrorCode::unverified, "a correction was not signed by this institution's gateway");
 }
 

@@ -34,6 +34,8 @@ struct Overlay {
 
     /// Errors: invalid_argument for what the format cannot say.
     Result<void> sign(const crypto::Secret& gateway_key);
+    /// Whose signature it carries. Errors: unverified: it is nobody's.
+    Result<Address> signer() const;
     /// Errors: unverified when it was not signed by this account.
     Result<void> check_signature(const Address& gateway) const;
     /// Errors: invalid_argument for what the format cannot say.

@@ -2,12 +2,14 @@
 
 #include "base/clock.hpp"
 #include "base/hex.hpp"
+#include "crypto/hash.hpp"
 #include "crypto/merkle.hpp"
 #include "ethereum/address.hpp"
 #include "ethereum/clique.hpp"
 #include "ethereum/header.hpp"
 #include "ethereum/trie.hpp"
 #include "evidence/bundle.hpp"
+#include "evidence/overlay.hpp"
 #include "evidence/trust_file.hpp"
 
 namespace fiducial::evidence {
@@ -15,6 +17,7 @@ namespace fiducial::evidence {
 namespace {
 
 constexpr std::string_view kStudiesContract = "Studies";
+constexpr std::size_t kMostNamed = 12;
 
 /// What no bundle can prove, whatever else it does.
 std::vector<std::string> always_open() {
@@ -149,6 +152,7 @@ struct FileMatch {
     bool asked = false;
     bool matches = false;
     std::string text;
+    const InstanceBody* body = nullptr;  // of the instance that it is
 };
 
 FileMatch match_file(const Bundle& bundle, const std::optional<FileFingerprint>& file) {
@@ -158,7 +162,7 @@ FileMatch match_file(const Bundle& bundle, const std::optional<FileFingerprint>&
         const std::string which = "SOP instance " + body.sop_instance_uid.text();
         const std::string corrected = body.overlay_sha256 != kZero32 ? " A correction of its attributes is in force beside it." : "";
         if (body.source_sha256 != kZero32 && file->file_sha256 == body.source_sha256) {
-            return {true, true, "The file is the one that " + which + " was made from, bit for bit." + corrected};
+            return {true, true, "The file is the one that " + which + " was made from, bit for bit." + corrected, &body};
         }
         if (!file->data_set || file->data_set->size != body.size || file->data_set->sha256 != body.sha256) continue;
         if (file->data_set->chunk_root != body.chunk_root) {
@@ -167,13 +171,49 @@ FileMatch match_file(const Bundle& bundle, const std::optional<FileFingerprint>&
         if (!file->transfer_syntax_uid.empty() && file->transfer_syntax_uid != body.transfer_syntax_uid.text()) {
             return {true, false, "The file's data set has the bytes of " + which + ", but the file declares another transfer syntax."};
         }
-        return {true, true, "The file's data set is " + which + ", bit for bit (" + std::to_string(body.size) + " bytes)." + corrected};
+        return {true, true, "The file's data set is " + which + ", bit for bit (" + std::to_string(body.size) + " bytes)." + corrected,
+                &body};
     }
     return {true, false, "The file is none of the instances that the bundle speaks of."};
 }
 
 std::string count_of(std::size_t count, std::string_view one, std::string_view many) {
     return std::to_string(count) + " " + std::string(count == 1 ? one : many);
+}
+
+/// What an overlay does, by tags: its values may name a patient.
+std::string changes_of(const Overlay& overlay) {
+    if (overlay.edits.empty()) return "it takes an earlier correction back";
+    std::string out = "it corrects " + count_of(overlay.edits.size(), "attribute", "attributes") + ":";
+    for (std::size_t i = 0; i < overlay.edits.size() && i < kMostNamed; ++i) {
+        const auto tag = overlay.edits[i].tag;
+        const std::uint8_t bytes[] = {static_cast<std::uint8_t>(tag >> 24), static_cast<std::uint8_t>(tag >> 16),
+                                      static_cast<std::uint8_t>(tag >> 8), static_cast<std::uint8_t>(tag)};
+        const auto digits = to_hex(bytes);
+        out += " (" + digits.substr(0, 4) + "," + digits.substr(4) + ")";
+    }
+    return out + (overlay.edits.size() > kMostNamed ? " and more" : "");
+}
+
+/// Whether the overlay is the one in force beside the file that was given, or beside all images of the bundle.
+FileMatch match_overlay(const Bundle& bundle, const FileMatch& file, std::optional<ByteView> bytes) {
+    if (!bytes) return {};
+    const auto overlay = Overlay::decode(*bytes);
+    if (!overlay) return {true, false, "The overlay is none: " + overlay.error().message + "."};
+    const auto signer = overlay->signer();
+    if (!signer) return {true, false, "The overlay is not signed: " + signer.error().message + "."};
+    if (overlay->study_instance_uid != bundle.study_instance_uid) return {true, false, "The overlay corrects another study."};
+    const auto sha256 = crypto::sha256(*bytes);
+    for (const auto& instance : bundle.instances) {
+        const auto& body = instance.body;
+        if ((file.body != nullptr && file.body != &body) || body.overlay_sha256 == sha256) continue;
+        const std::string named = body.overlay_sha256 == kZero32 ? "no correction is in force" : "another correction is in force";
+        return {true, false, "The overlay is not the one: beside SOP instance " + body.sop_instance_uid.text() + " " + named + "."};
+    }
+    const auto at = to_rfc3339(SystemTime(std::chrono::milliseconds(std::min<std::uint64_t>(overlay->at_ms, 253402300799999))));
+    return {true, true,
+            "The overlay is the correction in force in that version, signed by " + ethereum::to_checksum(*signer) + ", dated " + at +
+                ", asked for by member " + to_0x(overlay->person) + "; " + changes_of(*overlay) + "."};
 }
 
 /// The sentences, and how strongly each may be said.
@@ -186,14 +226,16 @@ public:
         block_ = std::to_string(found.headers.front().number);
     }
 
-    std::vector<Statement> say(const FileMatch& match) const {
+    std::vector<Statement> say(const FileMatch& match, const FileMatch& overlay) const {
         const auto firm = vouched_ ? StatementState::established : StatementState::consistent;
         const auto bytes = !match.asked ? StatementState::not_asked : match.matches ? StatementState::established : StatementState::refuted;
-        return {{"bytes_match", bytes, match.text},
-                {"in_study_version", firm, in_version()},
-                {"anchored", firm, anchored()},
-                settled(),
-                latest(firm)};
+        std::vector<Statement> out{{"bytes_match", bytes, match.text}};
+        if (overlay.asked) out.push_back({"corrected", overlay.matches ? firm : StatementState::refuted, overlay.text});
+        out.push_back({"in_study_version", firm, in_version()});
+        out.push_back({"anchored", firm, anchored()});
+        out.push_back(settled());
+        out.push_back(latest(firm));
+        return out;
     }
 
 private:
@@ -245,7 +287,7 @@ private:
     std::string block_;
 };
 
-void set_verdict(Report& report, const FileMatch& match, const std::optional<Trusted>& trusted, bool latest) {
+void set_verdict(Report& report, const FileMatch& match, const FileMatch& overlay, const std::optional<Trusted>& trusted, bool latest) {
     const auto set = [&](Verdict verdict, std::string_view summary) {
         report.verdict = verdict;
         report.summary = summary;
@@ -253,6 +295,10 @@ void set_verdict(Report& report, const FileMatch& match, const std::optional<Tru
     if (match.asked && !match.matches) {
         report.problem = match.text;
         return set(Verdict::mismatch, "The file is not what the evidence speaks of.");
+    }
+    if (overlay.asked && !overlay.matches) {
+        report.problem = overlay.text;
+        return set(Verdict::mismatch, "The overlay is not what the evidence speaks of.");
     }
     if (!trusted)
         return set(Verdict::trust_unverified,
@@ -303,7 +349,8 @@ void fill_facts(Report& report, const Consistent& found, const std::optional<Tru
 
 }  // namespace
 
-Report verify(std::string_view bundle, std::optional<std::string_view> trust_file, const std::optional<FileFingerprint>& file) {
+Report verify(std::string_view bundle, std::optional<std::string_view> trust_file, const std::optional<FileFingerprint>& file,
+              std::optional<ByteView> overlay) {
     const auto found = check_bundle(bundle);
     if (!found) return refused(found.error());
     std::optional<TrustFile> trust;
@@ -316,12 +363,12 @@ Report verify(std::string_view bundle, std::optional<std::string_view> trust_fil
         if (!checked) return refused(checked.error(), trust_hint(found->bundle, *trust, *trust_file));
         trusted = *checked;
     }
-    const FileMatch match = match_file(found->bundle, file);
+    const FileMatch match = match_file(found->bundle, file), correction = match_overlay(found->bundle, match, overlay);
     Report report;
     fill_facts(report, *found, trusted);
-    report.statements = Speaker(*found, trusted).say(match);
+    report.statements = Speaker(*found, trusted).say(match, correction);
     report.not_established = always_open();
-    set_verdict(report, match, trusted, found->latest);
+    set_verdict(report, match, correction, trusted, found->latest);
     return report;
 }
 

@@ -32,7 +32,7 @@ std::string_view name_of(StatementState state);
 
 /// One thing that the verifier says, apart from the others.
 struct Statement {
-    std::string id;  // bytes_match, in_study_version, anchored, settled, latest
+    std::string id;  // bytes_match, corrected (where an overlay was given), in_study_version, anchored, settled, latest
     StatementState state = StatementState::not_established;
     std::string text;  // a sentence for people
     bool operator==(const Statement&) const = default;
@@ -65,9 +65,11 @@ struct Report {
     std::string to_json() const;
 };
 
-/// Checks an evidence bundle, as far as possible with what is given.
+/// Checks an evidence bundle, as far as possible with what is given. `overlay`: the correction that is in force beside the images
+/// (docs/formats/overlay.md); the file is then the original.
 /// Security: never says more than follows from the trust file; the bundle's own hint about a trust file changes no statement.
 /// Threads: safe, pure.
-Report verify(std::string_view bundle, std::optional<std::string_view> trust_file, const std::optional<FileFingerprint>& file);
+Report verify(std::string_view bundle, std::optional<std::string_view> trust_file, const std::optional<FileFingerprint>& file,
+              std::optional<ByteView> overlay = {});
 
 }  // namespace fiducial::evidence

@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "base/hex.hpp"
+#include "crypto/hash.hpp"
+#include "ethereum/address.hpp"
 #include "ethereum/clique.hpp"
 #include "evidence/canonical_json.hpp"
 #include "evidence/evidence_test_support.hpp"
+#include "evidence/overlay.hpp"
 
 namespace fiducial::evidence {
 namespace {
@@ -43,6 +46,52 @@ TEST(Verifier, AllEstablishedWithOneThreeAndFiveSigners) {
         EXPECT_EQ(report.block, 40u);
         EXPECT_EQ(report.not_established.size(), 6u);
     }
+}
+
+TEST(Verifier, ACorrectionBesideTheOriginal) {
+    const auto study = make_sample().bundle.study_instance_uid;
+    Overlay overlay;
+    overlay.study_instance_uid = study;
+    overlay.person = named_hash("ada");
+    overlay.at_ms = 1'795'377'600'123;
+    overlay.reason = "Secret^Name stood in the wrong line";
+    overlay.patient_in_data_sets = {{{}, "Klinik"}, {{}, "17"}};
+    overlay.patient = {{{}, "Klinik"}, {{}, "4711"}};
+    overlay.edits = {{0x00100010, "PN", "Secret^Name"}, {0x00101000, "LO", {}}};
+    const auto key = named_key("gateway");
+    ASSERT_TRUE(overlay.sign(key));
+    const Bytes bytes = overlay.encode().value();
+    auto options = of_signers(3);
+    options.overlay_sha256 = crypto::sha256(bytes);
+    const auto sample = make_sample(options), uncorrected = make_sample(of_signers(3));
+    for (const auto& file : {std::optional(sample.file), std::optional<FileFingerprint>()}) {
+        const auto report = verify(sample.text, sample.trust_text, file, ByteView(bytes));
+        EXPECT_EQ(report.verdict, Verdict::verified) << report.to_text();
+        EXPECT_EQ(state_of(report, "corrected"), established);
+        const auto text = report.to_text();
+        EXPECT_NE(text.find("signed by " + ethereum::to_checksum(crypto::address_of(key).value())), std::string::npos) << text;
+        EXPECT_NE(text.find("it corrects 2 attributes: (0010,0010) (0010,1000)"), std::string::npos) << text;
+        EXPECT_EQ(text.find("Secret"), std::string::npos) << "values may name a patient";
+    }
+    EXPECT_EQ(state_of(verify(sample.text, {}, sample.file, ByteView(bytes)), "corrected"), consistent);
+    EXPECT_EQ(verify(sample.text, sample.trust_text, sample.file).statements.size(), 5u) << "nothing is said of what was not given";
+
+    const auto refuted_by = [&](const Sample& of, const Bytes& given) {
+        const auto report = verify(of.text, of.trust_text, of.file, ByteView(given));
+        EXPECT_EQ(report.verdict, Verdict::mismatch);
+        EXPECT_EQ(state_of(report, "corrected"), refuted);
+        EXPECT_EQ(state_of(report, "bytes_match"), established);
+        return report.problem;
+    };
+    EXPECT_NE(refuted_by(uncorrected, bytes).find("no correction is in force"), std::string::npos);
+    auto other = overlay;
+    other.edits.pop_back();
+    ASSERT_TRUE(other.sign(key));
+    EXPECT_NE(refuted_by(sample, other.encode().value()).find("another correction is in force"), std::string::npos);
+    other.study_instance_uid = Uid::parse("1.2.3.4.5.6").value();
+    ASSERT_TRUE(other.sign(key));
+    EXPECT_EQ(refuted_by(sample, other.encode().value()), "The overlay corrects another study.");
+    EXPECT_NE(refuted_by(sample, Bytes(40)).find("The overlay is none"), std::string::npos);
 }
 
 TEST(Verifier, WithoutATrustFileItSaysConsistentAndNoMore) {

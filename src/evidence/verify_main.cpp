@@ -9,6 +9,7 @@
 #include "base/file.hpp"
 #include "evidence/bundle.hpp"
 #include "evidence/file_fingerprint.hpp"
+#include "evidence/overlay.hpp"
 #include "evidence/verifier.hpp"
 
 namespace {
@@ -23,13 +24,15 @@ constexpr std::uint64_t kMaxTrustFileBytes = std::uint64_t{4} << 20;
 constexpr std::string_view kHelp =
     R"(Checks an image against the evidence that an archive gave out, offline.
 
-Usage: fiducial-verify BUNDLE [--trust TRUSTFILE] [--json] [FILE]
+Usage: fiducial-verify BUNDLE [--trust TRUSTFILE] [--overlay OVERLAY] [--json] [FILE]
 
   BUNDLE             the evidence bundle (JSON), as `fiducial evidence` or the web page gave it out
   FILE               the image: a DICOM file, a bare DICOM data set, or the JPEG or PNG as it was brought.
                      Without it, the bundle alone is checked.
   --trust TRUSTFILE  the trust file. Get it apart from the bundle: from the hospital itself, and compare its
                      SHA-256 with the one printed on the hospital's letters.
+  --overlay OVERLAY  the correction that is in force beside the image, as `fiducial correct show` gave it out: whether
+                     it is the one that the version names, and who signed it. FILE is then the original.
   --json             print the report as JSON, for programs
   --help             print this
   --version          print the version
@@ -42,7 +45,7 @@ Exit codes:
    0  all that was asked is established, and settled under the trust file
    2  wrong usage
    3  a file cannot be read
-  10  mismatch: the file is not what the bundle speaks of
+  10  mismatch: the file, or the overlay, is not what the bundle speaks of
   11  refused: the bundle or trust file is malformed, or contradicts itself or the other
   12  consistent, trust unverified: no trust file was given
   13  consistent, on a development chain, whose blocks carry no seals
@@ -56,7 +59,7 @@ Examples:
 )";
 
 struct Arguments {
-    std::optional<std::string> bundle, trust, file;
+    std::optional<std::string> bundle, trust, overlay, file;
     bool json = false;
 };
 
@@ -88,17 +91,18 @@ Result<Arguments> parse_arguments(std::span<char*> arguments) {
             only_names = true;
         } else if (argument == "--json") {
             out.json = true;
-        } else if (argument == "--trust" || argument.starts_with("--trust=")) {
-            if (out.trust) return wrong("--trust is given twice");
-            if (argument != "--trust") {
-                out.trust = argument.substr(8);
-            } else if (++i < arguments.size()) {
-                out.trust = arguments[i];
-            } else {
-                return wrong("--trust needs a file");
-            }
         } else {
-            return wrong("unknown option " + argument);
+            const auto name = argument.substr(0, argument.find('='));
+            auto* value = name == "--trust" ? &out.trust : name == "--overlay" ? &out.overlay : nullptr;
+            if (value == nullptr) return wrong("unknown option " + argument);
+            if (*value) return wrong(name + " is given twice");
+            if (argument != name) {
+                *value = argument.substr(name.size() + 1);
+            } else if (++i < arguments.size()) {
+                *value = arguments[i];
+            } else {
+                return wrong(name + " needs a file");
+            }
         }
     }
     if (!out.bundle) return wrong("no evidence bundle is named");
@@ -114,6 +118,12 @@ int run(const Arguments& arguments) {
         if (!bytes) return complain(bytes.error().message, kExitUnreadable);
         trust = *std::move(bytes);
     }
+    std::optional<Bytes> overlay;
+    if (arguments.overlay) {
+        auto bytes = read_file(*arguments.overlay, kMaxOverlayBytes);
+        if (!bytes) return complain(bytes.error().message, kExitUnreadable);
+        overlay = *std::move(bytes);
+    }
     std::optional<FileFingerprint> file;
     if (arguments.file) {
         auto found = fingerprint_file(*arguments.file);
@@ -123,7 +133,7 @@ int run(const Arguments& arguments) {
     }
     std::optional<std::string_view> trust_text;
     if (trust) trust_text = as_text(*trust);
-    const Report report = verify(as_text(*bundle), trust_text, file);
+    const Report report = verify(as_text(*bundle), trust_text, file, overlay ? std::optional<ByteView>(*overlay) : std::nullopt);
     print(stdout, arguments.json ? report.to_json() + "\n" : report.to_text());
     return static_cast<int>(report.verdict);
 }

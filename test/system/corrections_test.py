@@ -3,6 +3,7 @@ over rebuilt indexes, and what evidence from before and after says."""
 import contextlib
 import hashlib
 import io
+import json
 import os
 import pathlib
 import re
@@ -287,6 +288,13 @@ class Corrections(SystemTest):
             self.assertEqual(sorted(map(sha256, (self.folder / "as stored").rglob("*.dcm"))), sorted(map(sha256, self.files)))
             shown = self.archive.run("correct", "show", self.study, "--out", self.folder / "overlay")
             self.assertIn(f'"overlay_sha256":"0x{sha256(self.folder / "overlay")}"', after.read_text())
+            told = self.verify(after, "--overlay", self.folder / "overlay", "--json", self.files[0])
+            said = {one["id"]: one for one in json.loads(told.stdout)["statements"]}
+            self.assertEqual((told.returncode, said["bytes_match"]["state"], said["corrected"]["state"]), (0, "established", "established"), told.stdout)
+            self.assertIn("(0010,0020)", said["corrected"]["text"])
+            self.assertNotIn("RIGHT-1", told.stdout)
+            self.assertEqual(self.verify(bundle, "--overlay", self.folder / "overlay", self.files[0]).returncode, 10)  # none was in force before
+            self.assertEqual(self.archive.run("verify", self.files[0], "--evidence", after, "--trust", self.folder / "trust.json", "--overlay", self.folder / "overlay")["verdict"], "verified")
             self.assertEqual((shown["patientInDataSets"]["patientId"], shown["patient"]["patientId"], shown["text"]), (wrong, "RIGHT-1", RIGHT["text"]))
         self.check_whole()
         self.check_corrected(first)
