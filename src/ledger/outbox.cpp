@@ -660,7 +660,7 @@ Result<bool> Outbox::Impl::send_new(const std::vector<store::Open>& open, std::u
     const auto age = now - due.oldest_ms;  // negative: the clock was set back since, and nobody knows
     const bool old = due.count > 0 && (age >= settings.flush_after.count() || age < 0);
     if (due.count == 0 || (!full && !old && !flush_now && !due.has_call)) return fill_gaps(taken, nonce);
-    if (taken.size() >= settings.max_open_transactions) return false;
+    if (taken.size() >= settings.max_open_transactions) return fill_gaps(taken, nonce);  // which all of them may wait for
     const bool anchors_too = (full || old || flush_now) && !anchors_wait();
 
     const auto room = settings.max_open_transactions - taken.size();

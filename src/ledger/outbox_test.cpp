@@ -318,6 +318,31 @@ TEST(Outbox, ANonceThatNothingHoldsIsFilled) {
     EXPECT_EQ(must(site.rpc->transaction_count(site.chain->gateway_address)), 2U);
 }
 
+TEST(Outbox, ANonceThatNothingHoldsIsFilledHoweverMuchWaits) {
+    Site site(NodeKind::anvil);
+    FID_SKIP_WITHOUT(site);
+    site.outbox_settings.max_open_transactions = 1;
+    site.reopen();
+    const auto snapshot = must(site.rpc->raw("evm_snapshot", "[]"));
+    must(contracts::send_and_wait(*site.rpc, site.chain->gateway,
+                                  {.chain_id = site.chain->chain_id, .to = Address{9}, .gas_limit = 21'000}));
+    site.raw("evm_setAutomine", "[false]");
+    const auto first = site.enqueue(site.record(1));
+    must(site.outbox->step(true));
+    ASSERT_EQ(site.item(first).nonce, 1U);
+    const auto second = site.enqueue(site.record(2));                               // as many are open as may be
+    site.raw("evm_revert", "[" + quoted(std::string(snapshot.as_string())) + "]");  // nonce 0 is free again
+    site.raw("evm_setAutomine", "[true]");
+    must(site.follower->load());
+    ASSERT_TRUE(eventually([&] {
+        must(site.outbox->step(true));
+        must(site.follower->step());
+        return site.item(first).state == OutboxState::settled && site.item(second).state == OutboxState::settled;
+    })) << site.outbox->status().problem;
+    EXPECT_EQ(site.item(first).nonce, 1U);
+    EXPECT_EQ(must(site.rpc->transaction_count(site.chain->gateway_address)), 3U);
+}
+
 TEST(Outbox, ANodeOnAnotherChainIsGivenNothing) {
     Site site(NodeKind::anvil);
     FID_SKIP_WITHOUT(site);
