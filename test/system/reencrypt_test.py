@@ -28,7 +28,7 @@ KILLS = max(6, int(os.environ.get("FIDUCIAL_FAULTS", "0")) // 10)
 SEED = int(os.environ.get("FIDUCIAL_SEED", random.SystemRandom().randrange(1 << 32)))
 NEW_PASSPHRASE = "a quite different battery"
 WRONG_PASSPHRASE, CONFLICT, USAGE = 12, 6, 2
-TABLES_WITH_MACS = {"patients", "studies", "series", "objects", "instances", "study_versions", "rights_state", "rights_changes", "local_denials", "local_changes", "worklist", "performed_steps", "people", "tokens", "archive_facts",
+TABLES_WITH_MACS = {"patients", "studies", "series", "objects", "instances", "study_versions", "rights_state", "rights_changes", "local_denials", "local_changes", "worklist", "performed_steps", "people", "tokens", "archive_facts", "deliveries",
                     "ledger_outbox"}
 
 
