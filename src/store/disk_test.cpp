@@ -443,6 +443,28 @@ TEST_F(FaultyDiskTest, ABlockThatFailedAndIsThereAllTheSameTakesNobodysPlace) {
     for (const int n : {1, 3}) expect_stored(numbered(n));
 }
 
+// Its header could not be made durable, nor its removal before a power cut; the process went on in the next one.
+TEST_F(FaultyDiskTest, ASegmentThatWasNeverBegunBetweenTwoOthersIsNoDamage) {
+    for (const int n : {1, 2, 3}) put(numbered(n));
+    set(&Faults::sync, [](std::uint32_t segment) { return segment < 3; });
+    for (const int n : {4, 5, 6}) {
+        if (put(*store_, numbered(n))) break;
+    }
+    set(&Faults::sync, {});
+    put(numbered(7));
+    ASSERT_TRUE(std::filesystem::exists(segment_path(3)));
+    ASSERT_FALSE(std::filesystem::exists(segment_path(2)));
+    store_.reset();
+    ASSERT_TRUE(write_file_atomically(segment_path(2), random_bytes(512, 7)));
+    for (int pass = 0; pass < 2; ++pass) {
+        open();
+        for (const int n : {1, 2, 3, 7}) expect_stored(numbered(n));
+        expect_clean();
+    }
+    ASSERT_TRUE(store_->rebuild_index());
+    for (const int n : {1, 2, 3, 7}) expect_stored(numbered(n));
+}
+
 // A process that was killed leaves blocks that stand in the system's memory alone; a power cut would take them after their rows were made.
 TEST_F(FaultyDiskTest, WhatAStartFindsIsDurableBeforeItCounts) {
     for (const int n : {1, 2}) put(numbered(n));

@@ -158,13 +158,15 @@ Result<void> VaultShared::resume(Location known_block) {
         return {};  // new objects go to a new segment; fsck names what is missing
     }
     std::optional<Walk> last;
-    bool all_durable = false;
+    bool all_durable = false, ends_unbegun = false;
     for (const auto& [number, place] : names) {
         if (place < known_place.value_or(0)) continue;
         FID_TRY(const auto opened_segment, segment(number));
         FID_TRY(auto found, walk(*opened_segment, number == known_block.segment ? known_block.offset : 0, {}));
         for (const auto& error : found.damage) log::error("store", error.message);
         if (found.header.data_only) continue;
+        ends_unbegun = !found.begun();
+        if (ends_unbegun) continue;
         if (found.last_offset != 0) last_block_at_open = {number, found.last_offset};
         // A block is begun only when the one before is durable; where blocks are missing, the last that is left need not have been the
         // last.
@@ -177,7 +179,7 @@ Result<void> VaultShared::resume(Location known_block) {
         last = std::move(found);
     }
     if (all_durable) last_block_at_open = {};
-    if (!last || !last->damage.empty() || last->end == 0 || last->header.is_rewritten()) return {};
+    if (!last || ends_unbegun || !last->damage.empty() || last->header.is_rewritten()) return {};
     FID_TRY(auto writable, backend->open(last->header.number, true));
     FID_TRY(const auto size, writable->size());
     if (size > last->end) {
@@ -299,6 +301,7 @@ Result<ScanResult> Vault::scan(Location from, const std::function<Result<void>(S
             if (number <= highest) result.data_only.push_back(number);
             continue;
         }
+        if (!found.begun()) continue;  // the next one follows the one before
         if (last && found.header.previous_sequence > last->end_sequence) {
             result.damage.push_back(Error{ErrorCode::corrupt, "segment " + std::to_string(last->header.number) + ": blocks " +
                                                                   std::to_string(last->end_sequence + 1) + " to " +

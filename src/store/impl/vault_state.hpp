@@ -133,10 +133,11 @@ struct VaultShared {
         SegmentHeader header;
         std::uint64_t last_sequence = 0;
         std::uint64_t last_offset = 0;           // of the last good block; 0: none
-        std::uint64_t end = kSegmentHeaderSize;  // behind it
+        std::uint64_t end = kSegmentHeaderSize;  // behind it; 0: the segment was never begun
         std::optional<std::uint64_t> torn_at;    // something that began as a block, behind the last good one
         std::uint64_t end_sequence = 0;          // up to which the blocks are accounted for: those that were rewritten, too
         std::vector<Error> damage;
+        bool begun() const { return end != 0; }
     };
     using BlockVisitor = std::function<Result<void>(std::uint64_t offset, std::span<const BlockRecord> records)>;
     Result<Walk> walk(const Segment& segment, std::uint64_t from, const BlockVisitor& visit) const;
