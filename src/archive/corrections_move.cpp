@@ -126,7 +126,6 @@ Result<std::set<Uid>> Service::copy_into(const Uid& target_uid, const StudyIdent
     limits.header_bytes = static_cast<std::uint64_t>(site_.configuration().ingest_header_mib) << 20;
     StoreSession session(*store_, *exams_, limits, "move");
     FID_TRY(auto moved, show_again(target_uid, selected.rows));
-    std::vector<store::ObjectId> stored;
     const auto copy_all = [&]() -> Result<void> {
         for (const auto& row : selected.rows) {
             if (moved.contains(uid_in(target_uid, row.object.ref.id))) continue;
@@ -141,6 +140,7 @@ Result<std::set<Uid>> Service::copy_into(const Uid& target_uid, const StudyIdent
     if (copied) return moved;
     // Nothing was taken out of the one study, so nothing is to be added to the other.
     FID_TRY(const auto half, select({Level::study, target_uid.text(), {}, {}}));
+    std::vector<store::ObjectId> stored;
     for (const auto& row : half.rows) {
         if (moved.contains(row.sop_uid)) stored.push_back(row.object.ref.id);
     }

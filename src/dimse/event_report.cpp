@@ -1,6 +1,6 @@
 #include "dimse/event_report.hpp"
 
-#include "dicom/transfer_syntax.hpp"
+#include "dimse/impl/single_request.hpp"
 
 namespace fiducial::dimse {
 
@@ -16,25 +16,11 @@ dicom::CommandSet event_report(const Event& event, std::uint16_t message_id) {
 }
 
 net::Task<Result<std::uint16_t>> report_event(UserSettings settings, Event event) {
-    settings.contexts = {{1, event.sop_class, {std::string(dicom::kImplicitVrLittleEndian)}}};
     settings.roles = {{event.sop_class, false, true}};
-    FID_CO_TRY(const auto user, co_await User::open(std::move(settings)));
-    auto& association = user->association();
-    const auto context = association.find_context(event.sop_class, dicom::kImplicitVrLittleEndian);
-    if (!context) {
-        static_cast<void>(co_await user->release());
-        co_return fail(ErrorCode::unsupported, "the peer does not take reports of " + event.sop_class);
-    }
-    const auto command = event_report(event, 1);
-    FID_CO_CHECK(co_await association.send(*context, command, event.information));
-    FID_CO_TRY(const auto answer, co_await association.answer());
-    const auto& answered = answer.command;
-    if (answered.field != dicom::CommandField::n_event_report_rsp || answered.message_id != command.message_id) {
-        co_await association.abort();
-        co_return fail(ErrorCode::malformed, "N-EVENT-REPORT was answered by something else");
-    }
-    static_cast<void>(co_await user->release());  // it has it, however it leaves
-    co_return *answered.status;
+    auto command = event_report(event, 1);
+    auto not_taken = "the peer does not take reports of " + event.sop_class;
+    co_return co_await impl::single_request(std::move(settings), std::move(command), std::move(event.information),
+                                            dicom::CommandField::n_event_report_rsp, "N-EVENT-REPORT", std::move(not_taken));
 }
 
 }  // namespace fiducial::dimse

@@ -42,6 +42,13 @@ const json::array& items_of(const json::object& object, std::string_view name) {
     return value != nullptr && value->is_array() ? value->get_array() : none;
 }
 
+void stamp(std::vector<PeerBook::Entry>& entries, const DimsePeer& peer, std::optional<SystemTime> PeerBook::Entry::*which,
+           SystemTime now) {
+    for (auto& entry : entries) {
+        if (entry.peer.get() == &peer) entry.*which = now;
+    }
+}
+
 bool is_same(const DimsePeer& a, const DimsePeer& b) {
     return a.ae_title == b.ae_title && a.network == b.network && a.prefix_bits == b.prefix_bits;
 }
@@ -165,17 +172,13 @@ Result<void> PeerBook::keep_added(const std::vector<Entry>& entries) {
 
 void PeerBook::note_arrival(const DimsePeer& peer) {
     const std::lock_guard lock(mutex_);
-    for (auto& entry : entries_) {
-        if (entry.peer.get() == &peer) entry.came = clock_.now();
-    }
+    stamp(entries_, peer, &Entry::came, clock_.now());
     arrivals_ = true;
 }
 
 void PeerBook::note_echo(const DimsePeer& peer) {
     const std::lock_guard lock(mutex_);
-    for (auto& entry : entries_) {
-        if (entry.peer.get() == &peer) entry.echoed = clock_.now();
-    }
+    stamp(entries_, peer, &Entry::echoed, clock_.now());
     arrivals_ = true;
 }
 
