@@ -6,6 +6,7 @@
 #include "base/json.hpp"
 #include "dicom/data_set_writer.hpp"
 #include "dicom/identifier.hpp"
+#include "dicom/impl/dicom_json.hpp"
 #include "dicom/pdu.hpp"
 #include "dicom/query_retrieve.hpp"
 #include "dicom/transfer_syntax.hpp"
@@ -29,10 +30,7 @@ struct Wanted {
 };
 
 Result<std::string> text_of(const json::object& data_set, const Wanted& wanted) {
-    const auto* element = data_set.if_contains(wanted.tag);
-    const auto* object = element != nullptr ? element->if_object() : nullptr;
-    const auto* values = object != nullptr ? object->if_contains("Value") : nullptr;
-    const auto* array = values != nullptr ? values->if_array() : nullptr;
+    const auto* array = impl::json_values(data_set, wanted.tag);
     const auto* text = array != nullptr && !array->empty() ? array->front().if_string() : nullptr;
     if (text == nullptr || text->empty()) return fail(ErrorCode::malformed, std::string(wanted.name) + " is missing, or is no text");
     return std::string(*text);
@@ -45,10 +43,7 @@ Result<std::string> uid_of(const json::object& data_set, const Wanted& wanted) {
 }
 
 Result<std::vector<const json::object*>> items_of(const json::object& data_set, const Wanted& wanted) {
-    const auto* element = data_set.if_contains(wanted.tag);
-    const auto* object = element != nullptr ? element->if_object() : nullptr;
-    const auto* values = object != nullptr ? object->if_contains("Value") : nullptr;
-    const auto* array = values != nullptr ? values->if_array() : nullptr;
+    const auto* array = impl::json_values(data_set, wanted.tag);
     if (array == nullptr || array->empty()) return fail(ErrorCode::malformed, std::string(wanted.name) + " is missing, or empty");
     std::vector<const json::object*> items;
     for (const auto& item : *array) {

@@ -32,16 +32,8 @@ ScanLimits commitment_limits() {
     return limits;
 }
 
-/// The values of an element in DICOM JSON; none where it is missing or empty.
-const json::array* values_of(const json::object& data_set, std::string_view tag) {
-    const auto* element = data_set.if_contains(tag);
-    const auto* object = element != nullptr ? element->if_object() : nullptr;
-    const auto* values = object != nullptr ? object->if_contains("Value") : nullptr;
-    return values != nullptr ? values->if_array() : nullptr;
-}
-
 Result<std::string> uid_of(const json::object& data_set, std::string_view tag, std::string_view name) {
-    const auto* values = values_of(data_set, tag);
+    const auto* values = impl::json_values(data_set, tag);
     const auto* text = values != nullptr && !values->empty() ? values->front().if_string() : nullptr;
     if (text == nullptr || !Uid::parse(std::string_view(*text)))
         return fail(ErrorCode::malformed, std::string(name) + " is missing, or is no UID");
@@ -80,7 +72,7 @@ Result<Commitment> decode_commitment_request(ByteView data_set, std::string_view
     const auto& object = document.as_object();
     Commitment out;
     FID_TRY(out.transaction_uid, uid_of(object, "00081195", "Transaction UID (0008,1195)"));
-    const auto* items = values_of(object, "00081199");
+    const auto* items = impl::json_values(object, "00081199");
     if (items == nullptr || items->empty()) return fail(ErrorCode::malformed, "Referenced SOP Sequence (0008,1199) is missing, or empty");
     for (const auto& item : *items) {
         const auto* reference = item.if_object();

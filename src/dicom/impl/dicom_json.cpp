@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <boost/json.hpp>
 #include <charconv>
 #include <cmath>
 
@@ -457,6 +458,13 @@ Result<std::size_t> JsonWriter::fragments_length(ByteView bytes, bool big_endian
         if (head.tag != kItem || head.length > bytes.size() - at - 8) return fail(ErrorCode::malformed, "its fragments do not add up");
         at += 8 + std::size_t{head.length};
     }
+}
+
+const boost::json::array* json_values(const boost::json::object& data_set, std::string_view tag) {
+    const auto* element = data_set.if_contains(tag);
+    const auto* object = element != nullptr ? element->if_object() : nullptr;
+    const auto* values = object != nullptr ? object->if_contains("Value") : nullptr;
+    return values != nullptr ? values->if_array() : nullptr;
 }
 
 }  // namespace fiducial::dicom::impl

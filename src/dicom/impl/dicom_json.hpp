@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.hpp"
 #include "dicom/data_set_scanner.hpp"
 #include "dicom/impl/text.hpp"
 #include "dicom/impl/tokenizer.hpp"
@@ -78,5 +79,8 @@ private:
 
 /// Specific Character Set as its values joined, each trimmed; "ISO 2022 IR 6" for an empty first value.
 std::string character_set_of(std::string_view raw);
+
+/// The values of an element in a DICOM JSON object, by its tag's eight digits. Returns: nullptr where there are none.
+const boost::json::array* json_values(const boost::json::object& data_set, std::string_view tag);
 
 }  // namespace fiducial::dicom::impl
