@@ -10,6 +10,7 @@ import requests
 from harness import BIN, ROOT, SystemTest, wait_for
 
 try:
+    from playwright.sync_api import TimeoutError as PlaywrightTimeout
     from playwright.sync_api import sync_playwright
 except ImportError:
     sync_playwright = None
@@ -173,8 +174,18 @@ class Viewer(SystemTest):
 
         # It is there again, with the same length, for whoever opens the study next.
         page.goto(f"{self.archive.url}/ohif/viewer?StudyInstanceUIDs={first.StudyInstanceUID}")
-        page.locator("[data-cy=study-browser-thumbnail-no-image]").dblclick()
-        page.locator("svg").get_by_text(f"{length:.2f} mm").first.wait_for()
+        # Asked for once the study itself is shown: what is chosen before, the viewer's first layout puts away again.
+        self.shows(canvas, "the CT is shown again", lambda picture: picture.mean() > 10)
+        measured = page.locator("svg").get_by_text(f"{length:.2f} mm").first
+
+        def chosen():
+            page.locator("[data-cy=study-browser-thumbnail-no-image]").dblclick()
+            try:
+                measured.wait_for(timeout=SLOW / 4)
+            except PlaywrightTimeout:
+                return False
+            return True
+        wait_for(chosen, SLOW / 1000, "the stored measurement")
         page.screenshot(path=PICTURES / "measured.png")
 
         # Reformatted: three planes, each of the volume's proportions.
