@@ -9,14 +9,16 @@ help: ## this list
 deps: ## install what building needs, only where it is missing
 	@deploy/dependencies build
 
-build: deps ## the program, at build/bin/fiducial
+build: deps ## the program, at build/bin/fiducial, and its web application
 	@cmake --preset release >build/configure.log || { cat build/configure.log; exit 1; }
 	@cmake --build --preset release -j $(JOBS) --target fiducial fiducial_verify
+	@deploy/web || echo "the web application was not built: the archive serves plain pages"
 
 demo: build ## see the main job done on sample exams, with everything embedded
 	@build/bin/fiducial demo --site $(SITE)
 
 serve: build ## leave the demo archive running and print where to go
+	@deploy/viewer || echo "no viewer is installed: images are shown as previews"
 	@build/bin/fiducial demo --site $(SITE) --serve
 
 test: ## everything a change needs, unit to end-to-end

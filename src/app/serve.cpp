@@ -42,11 +42,11 @@ Result<Address> parse_address(const std::string& where) {
     return out;
 }
 
-/// Where deploy/viewer puts it: build/share beside build/bin, /usr/share beside /usr/bin. Empty: not there.
-std::filesystem::path installed_viewer() {
+/// Where deploy/viewer and deploy/web put them: build/share beside build/bin, /usr/share beside /usr/bin. Empty: not there.
+std::filesystem::path installed(const char* what) {
     std::error_code problem;
     const auto program = std::filesystem::read_symlink("/proc/self/exe", problem);
-    const auto folder = program.parent_path().parent_path() / "share" / "fiducial" / "viewer";
+    const auto folder = program.parent_path().parent_path() / "share" / "fiducial" / what;
     return !problem && std::filesystem::exists(folder / "index.html", problem) ? folder : std::filesystem::path();
 }
 
@@ -125,7 +125,8 @@ Result<gateway::HttpGatewaySettings> http_door_settings(const Configuration& con
     settings.max_waiting = settings.limits.max_connections;  // a connection has one request at a time: whoever gets one is let in
     settings.limits.idle_timeout = std::chrono::seconds(configuration.http_idle_timeout_s);
     settings.public_url = configuration.http_public_url;
-    settings.viewer_folder = configuration.http_viewer.empty() ? installed_viewer() : std::filesystem::path(configuration.http_viewer);
+    settings.viewer_folder = configuration.http_viewer.empty() ? installed("viewer") : std::filesystem::path(configuration.http_viewer);
+    settings.app_folder = installed("web");
     settings.session_idle = std::chrono::minutes(configuration.http_session_idle_min);
     settings.max_store_bytes = static_cast<std::uint64_t>(configuration.http_max_body_mib) << 20;
     return settings;

@@ -238,7 +238,7 @@ Result<std::unique_ptr<HttpGateway>> HttpGateway::start(net::Runtime& runtime, a
     FID_TRY(const auto listen, listen_settings(settings));
     const auto limits = settings.limits;
     while (settings.public_url.ends_with('/')) settings.public_url.pop_back();
-    FID_TRY(auto files, impl::WebFiles::open(settings.viewer_folder));
+    FID_TRY(auto files, impl::WebFiles::open(settings.viewer_folder, settings.app_folder));
     auto door = std::make_shared<impl::Door>(archive, std::move(settings), std::move(files));
     std::unique_ptr<HttpGateway> out(new HttpGateway);
     out->impl_->door = door;

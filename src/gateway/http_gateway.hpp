@@ -27,6 +27,7 @@ struct HttpGatewaySettings {
     std::uint64_t max_store_bytes = 1ULL << 40;  // of one STOW-RS request
     std::string public_url;                      // "https://pacs.example.org", for the URLs in answers; empty: from the request's Host
     std::filesystem::path viewer_folder;         // what deploy/viewer installed; empty: no viewer
+    std::filesystem::path app_folder;            // what deploy/web installed; empty: plain pages in its place
     std::chrono::milliseconds session_idle{1'800'000};  // a browser's session ends when it was not used for so long
     std::size_t retrieve_threads = 4;
     std::size_t ingest_threads = 4;

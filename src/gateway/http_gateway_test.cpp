@@ -405,7 +405,8 @@ protected:
 };
 
 TEST_F(HttpGatewayTest, OnlyLivenessPagesWitnessAndLogInAreAnsweredWithoutAToken) {
-    const std::set<std::string_view> open{"/healthz", "/witness/add-checkpoint", "/", "/login", "/web/{rest}", "/ohif", "/ohif/{rest}"};
+    const std::set<std::string_view> open{"/healthz",    "/witness/add-checkpoint", "/", "/login", "/web/{rest}", "/app/{rest}", "/ohif",
+                                          "/ohif/{rest}"};
     EXPECT_EQ(ask("GET", "/healthz", {}, {}, false).status, 200u);
     for (const auto& route : impl::routes()) {
         const bool log_in_or_out = route.pattern == "/session" && route.method != "GET";

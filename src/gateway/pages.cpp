@@ -1,5 +1,7 @@
-// What browsers are given: our own pages, and the viewer's files. Anybody may have them; there is nobody's data in them.
+// What browsers are given: the application or plain pages, and the viewer's files. Anybody may have them; there is nobody's data in them.
 #include "base/file.hpp"
+#include "base/hex.hpp"
+#include "crypto/hash.hpp"
 #include "gateway/impl/service.hpp"
 #include "net/gzip.hpp"
 
@@ -11,6 +13,15 @@ constexpr std::size_t kPieceBytes = 262'144;
 constexpr const char* kPagesPolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'";
+constexpr std::size_t kMostPage = 65'536;
+
+/// That of the application: what its widgets write into the page as styles carries the nonce of this one answer; previews are shown from
+/// answers that it has read.
+std::string app_policy(const std::string& nonce) {
+    return "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-" + nonce +
+           "'; connect-src 'self'; img-src 'self' blob:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+}
+
 // OHIF compiles WebAssembly (codecs), starts workers from blobs and writes styles into its pages.
 constexpr const char* kViewerPolicy =
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src "
@@ -32,7 +43,7 @@ net::Task<Result<void>> send_from_disk(Call& call, const WebFile& file, bool com
     while (call.body_bytes < size) {
         auto read = [&]() { return opened->read_at(call.body_bytes, piece); };
         FID_CO_TRY(const auto got, co_await call.door.retrieving.run(read));
-        if (got == 0) co_return fail(ErrorCode::io, "the viewer's file became shorter while it was read");
+        if (got == 0) co_return fail(ErrorCode::io, "the file became shorter while it was read");
         const auto part = ByteView(piece).first(got);
         FID_CO_CHECK(co_await call.response.write(part));
         call.body_bytes += got;
@@ -40,13 +51,30 @@ net::Task<Result<void>> send_from_disk(Call& call, const WebFile& file, bool com
     co_return co_await call.response.finish();
 }
 
-net::Task<Result<void>> send_file(Call& call, const WebFile& file, const char* policy) {
-    const bool compressed = file.compressed && net::accepts_gzip(call.request.headers().joined("Accept-Encoding").value_or(""));
+void isolate(Call& call, const std::string& policy) {
     call.response.set_header("Content-Security-Policy", policy);
     // Both together let a page share memory with its workers, which rendering of volumes needs.
     call.response.set_header("Cross-Origin-Opener-Policy", "same-origin");
     call.response.set_header("Cross-Origin-Embedder-Policy", "require-corp");
     call.response.set_header("Permissions-Policy", "camera=(), microphone=(), geolocation=()");
+}
+
+/// The application's page, another one each time.
+net::Task<Result<void>> send_with_nonce(Call& call, const WebFile& file) {
+    auto read = [&]() { return read_file(file.path, kMostPage); };
+    FID_CO_TRY(const auto bytes, co_await call.door.questions.run(read));
+    std::string page(as_text(bytes));
+    const auto nonce = to_hex(ByteView(crypto::random_bytes32()).first(16));
+    for (auto at = page.find(kNoncePlace); at != std::string::npos; at = page.find(kNoncePlace, at))
+        page.replace(at, kNoncePlace.size(), nonce);
+    isolate(call, app_policy(nonce));
+    co_return co_await call.answer(200, file.media_type, std::move(page));
+}
+
+net::Task<Result<void>> send_file(Call& call, const WebFile& file, const char* policy) {
+    if (file.wants_nonce) co_return co_await send_with_nonce(call, file);
+    const bool compressed = file.compressed && net::accepts_gzip(call.request.headers().joined("Accept-Encoding").value_or(""));
+    isolate(call, policy);
     call.response.set_header("Cache-Control", file.never_changes ? "public, max-age=31536000, immutable" : "no-cache");
     call.response.set_header("ETag", file.entity_tag);
     call.response.set_header("Vary", "Accept-Encoding");

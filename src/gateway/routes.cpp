@@ -18,6 +18,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/", Access::anonymous, serve_page},
     {"GET", "/login", Access::anonymous, serve_page},
     {"GET", "/web/{rest}", Access::anonymous, serve_page},
+    {"GET", "/app/{rest}", Access::anonymous, serve_page},
     {"GET", "/ohif", Access::anonymous, serve_viewer},
     {"GET", "/ohif/{rest}", Access::anonymous, serve_viewer},
     {"POST", "/session", Access::anonymous, serve_log_in},

@@ -66,7 +66,7 @@ Result<WebFile> describe_file(const fs::directory_entry& entry) {
     file.path = entry.path();
     file.size = entry.file_size(problem);
     const auto changed = entry.last_write_time(problem).time_since_epoch().count();
-    if (problem) return fail(ErrorCode::io, "the viewer's file " + entry.path().string() + ": " + problem.message());
+    if (problem) return fail(ErrorCode::io, "the file " + entry.path().string() + ": " + problem.message());
     const auto name = entry.path().filename().string();
     file.media_type = media_type_of(name);
     file.never_changes = holds_hash(name);
@@ -79,8 +79,30 @@ Result<WebFile> describe_file(const fs::directory_entry& entry) {
 
 }  // namespace
 
-Result<WebFiles> WebFiles::open(const fs::path& viewer_folder) {
+Result<void> WebFiles::add_folder(const fs::path& folder, std::string_view prefix) {
+    std::error_code problem;
+    for (auto entry = fs::recursive_directory_iterator(folder, problem); !problem && entry != fs::recursive_directory_iterator();
+         entry.increment(problem)) {
+        std::error_code ignored;
+        if (entry->is_symlink(ignored) || !entry->is_regular_file(ignored) || entry->path().extension() == ".gz") continue;
+        FID_TRY(auto file, describe_file(*entry));
+        files_.emplace(std::string(prefix) + entry->path().lexically_relative(folder).generic_string(), std::move(file));  // ours stays
+    }
+    if (problem) return fail(ErrorCode::io, "the folder " + folder.string() + ": " + problem.message());
+    return {};
+}
+
+Result<WebFiles> WebFiles::open(const fs::path& viewer_folder, const fs::path& app_folder) {
     WebFiles out;
+    if (!app_folder.empty()) {
+        FID_CHECK(out.add_folder(app_folder, "/web/"));
+        const auto page = out.files_.find("/web/index.html");
+        if (page == out.files_.end())
+            return fail(ErrorCode::invalid_argument, "there is no application in " + app_folder.string() + "; deploy/web installs it");
+        page->second.wants_nonce = true;
+        for (const auto* path : {"/", "/login", "/app/"}) out.files_.emplace(path, page->second);
+        out.files_.erase(page);
+    }
     for (const auto& page : web_pages()) {
         WebFile file;
         file.content = page.content;
@@ -90,15 +112,7 @@ Result<WebFiles> WebFiles::open(const fs::path& viewer_folder) {
         if (const auto path = path_of_page(page.name, !viewer_folder.empty()); !path.empty()) out.files_.emplace(path, std::move(file));
     }
     if (viewer_folder.empty()) return out;
-    std::error_code problem;
-    for (auto entry = fs::recursive_directory_iterator(viewer_folder, problem); !problem && entry != fs::recursive_directory_iterator();
-         entry.increment(problem)) {
-        std::error_code ignored;
-        if (entry->is_symlink(ignored) || !entry->is_regular_file(ignored) || entry->path().extension() == ".gz") continue;
-        FID_TRY(auto file, describe_file(*entry));
-        out.files_.emplace("/ohif/" + entry->path().lexically_relative(viewer_folder).generic_string(), std::move(file));  // ours stays
-    }
-    if (problem) return fail(ErrorCode::io, "the viewer's folder " + viewer_folder.string() + ": " + problem.message());
+    FID_CHECK(out.add_folder(viewer_folder, "/ohif/"));
     if (!out.has_viewer())
         return fail(ErrorCode::invalid_argument, "there is no viewer in " + viewer_folder.string() + "; deploy/viewer installs it");
     return out;
@@ -106,10 +120,12 @@ Result<WebFiles> WebFiles::open(const fs::path& viewer_folder) {
 
 const WebFile* WebFiles::find(std::string_view path) const {
     if (const auto found = files_.find(path); found != files_.end()) return &found->second;
-    const bool within_viewer = path == "/ohif" || path.starts_with("/ohif/");
-    if (!within_viewer || path.substr(path.rfind('/')).find('.') != std::string_view::npos) return nullptr;
-    const auto page = files_.find("/ohif/index.html");
-    return page == files_.end() ? nullptr : &page->second;
+    const auto found = files_.find(path.starts_with("/app/")                       ? "/app/"
+                                   : path == "/ohif" || path.starts_with("/ohif/") ? "/ohif/index.html"
+                                                                                   : "");
+    if (found == files_.end()) return nullptr;
+    const bool names_file = path.starts_with("/ohif/") && path.substr(path.rfind('/')).find('.') != std::string_view::npos;
+    return names_file ? nullptr : &found->second;
 }
 
 }  // namespace fiducial::gateway::impl

@@ -19,6 +19,9 @@ protected:
         write("viewer/app.bundle.0f6159c501addfe9.js.gz", "short");
         write("viewer/app-config.js", "window.config = {}");
         write("viewer/assets/a b.png", "png");
+        fs::create_directories(folder_ / "web" / "assets");
+        write("web/index.html", "<script nonce=FIDUCIAL-NONCE>");
+        write("web/assets/index.0f6159c501addfe9.js", "script");
         write("secret.txt", "secret");
         fs::create_symlink(folder_ / "secret.txt", folder_ / "viewer" / "link.txt");
     }
@@ -65,8 +68,26 @@ TEST_F(WebFilesTest, TheViewersFilesAreThoseOfItsFolder) {
         EXPECT_EQ(files->find(path), nullptr) << path;
 }
 
+TEST_F(WebFilesTest, TheApplicationStandsInThePlacesOfThePlainPages) {
+    const auto files = WebFiles::open(folder_ / "viewer", folder_ / "web");
+    ASSERT_TRUE(files) << files.error().message;
+    for (const auto* path : {"/", "/login", "/app/", "/app/studies/1.2.3"}) {
+        const auto* page = files->find(path);
+        ASSERT_NE(page, nullptr) << path;
+        EXPECT_TRUE(page->wants_nonce);
+        EXPECT_EQ(page->path, folder_ / "web/index.html");
+    }
+    const auto* script = files->find("/web/assets/index.0f6159c501addfe9.js");
+    ASSERT_NE(script, nullptr);
+    EXPECT_TRUE(script->never_changes);
+    EXPECT_FALSE(script->wants_nonce);
+    EXPECT_TRUE(files->has_viewer());
+    for (const auto* path : {"/app", "/web/index.html", "/web/nothing.js", "/web/assets/"}) EXPECT_EQ(files->find(path), nullptr) << path;
+}
+
 TEST_F(WebFilesTest, AFolderThatIsNoViewerIsRefused) {
     EXPECT_EQ(WebFiles::open(folder_ / "viewer" / "assets").error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(WebFiles::open({}, folder_ / "viewer" / "assets").error().code, ErrorCode::invalid_argument);
     EXPECT_EQ(WebFiles::open(folder_ / "nothing").error().code, ErrorCode::io);
 }
 

@@ -1,8 +1,8 @@
-# Writes the pages of folder web/ into a source file, so that the program needs no files for them.
+# Writes the pages of folder web/plain/ into a source file, so that the program needs no files for them.
 set(FIDUCIAL_PAGES index.html login.html style.css icon.svg studies.js login.js viewer-config.js)
-set(body "// Made by src/gateway/web_pages.cmake from web/.\n#include \"gateway/impl/web_files.hpp\"\n\nnamespace fiducial::gateway::impl {\nnamespace {\n\nconstexpr WebPage kPages[] = {\n")
+set(body "// Made by src/gateway/web_pages.cmake from web/plain/.\n#include \"gateway/impl/web_files.hpp\"\n\nnamespace fiducial::gateway::impl {\nnamespace {\n\nconstexpr WebPage kPages[] = {\n")
 foreach(name ${FIDUCIAL_PAGES})
-  set(path ${CMAKE_SOURCE_DIR}/web/${name})
+  set(path ${CMAKE_SOURCE_DIR}/web/plain/${name})
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${path})
   file(READ ${path} text)
   string(APPEND body "    {\"${name}\", R\"page(${text})page\"},\n")

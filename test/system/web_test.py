@@ -1,0 +1,260 @@
+"""The web application in a real browser (Debian's Chromium): what people do with it, that it says what is wrong, and that everybody can use it. deploy/web builds it."""
+import gzip
+import json
+import shutil
+import unittest
+
+import pydicom
+import requests
+
+from harness import BIN, ROOT, SystemTest, wait_for
+
+try:
+    from playwright.sync_api import sync_playwright
+except ImportError:
+    sync_playwright = None
+
+CHROMIUM = shutil.which("chromium")
+APP = BIN.parent / "share/fiducial/web"
+AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
+MISSING = None if sync_playwright and CHROMIUM and (APP / "index.html").exists() and AXE.exists() else "chromium, playwright or the web application is not installed (deploy/dependencies test)"
+PICTURES = ROOT / "build/screenshots"
+MOST_FIRST_SCRIPT = 300_000  # bytes, as they are sent
+
+
+class Web(SystemTest):
+    """One site and one browser for all that is tried."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.browser = None
+        if not MISSING:
+            cls.playwright = sync_playwright().start()
+            cls.addClassCleanup(cls.playwright.stop)
+            cls.browser = cls.playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+            cls.addClassCleanup(cls.browser.close)
+
+    def setUp(self):
+        super().setUp()
+        self.need(MISSING)
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        self.archive = self.site()
+        self.files = sorted(file for file in self.samples().rglob("*.dcm") if pydicom.dcmread(file, specific_tags=["Modality"]).Modality != "CT")
+
+    def serve(self, *arguments):
+        self.archive.start(*arguments)
+        self.addCleanup(self.archive.stop)
+
+    def person(self, name, roles):
+        self.archive.run("person", "add", name, "--role", roles)
+        return self.archive.token(name)
+
+    def window(self, **how):
+        context = self.browser.new_context(viewport={"width": 1400, "height": 900}, **how)
+        self.addCleanup(context.close)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        self.said = []
+        page.on("console", lambda message: message.type in ("error", "warning") and self.said.append(message.text))
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        return page
+
+    def log_in(self, token, purpose="treatment", **how):
+        page = self.window(**how)
+        page.goto(self.archive.url + "/")
+        page.wait_for_url("**/login*")
+        page.get_by_label("Token").fill(token)
+        page.get_by_label("Why you look").select_option(purpose)
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("heading", name="Studies").wait_for()
+        self.said.clear()  # the page asked before there was a session
+        return page
+
+    def fits_everybody(self, page, name):
+        """A picture of the page to look at, and what axe has against it."""
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=PICTURES / f"{name}.png")
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        serious = [(one["id"], one["help"], [node["html"][:160] for node in one["nodes"][:3]]) for one in found if one["impact"] in ("serious", "critical")]
+        self.assertEqual(serious, [], name)
+        self.assertEqual([text for text in self.said if "Content Security Policy" in text], [], name)
+
+    def get(self, path, token, **headers):
+        return requests.get(self.archive.url + path, headers={"Authorization": "Bearer " + token, **headers}, timeout=60)
+
+    def serves_what_it_should(self):
+        page = requests.get(self.archive.url + "/", timeout=60)
+        again = requests.get(self.archive.url + "/app/studies/1.2.3", timeout=60)
+        policy = page.headers["Content-Security-Policy"]
+        nonce = policy.split("'nonce-")[1].split("'")[0]
+        self.assertIn(f'nonce="{nonce}"', page.text)
+        self.assertNotIn("FIDUCIAL-NONCE", page.text)
+        self.assertNotIn(nonce, again.headers["Content-Security-Policy"])
+        self.assertNotIn("unsafe", policy)
+        self.assertNotIn("<style", page.text)
+        script = page.text.split('src="')[1].split('"')[0]
+        answer = requests.get(self.archive.url + script, headers={"Accept-Encoding": "gzip"}, stream=True, timeout=60)
+        sent = answer.raw.read()
+        self.assertEqual((answer.headers["Content-Encoding"], answer.headers["Cache-Control"]), ("gzip", "public, max-age=31536000, immutable"))
+        self.assertLessEqual(len(sent), MOST_FIRST_SCRIPT)
+        self.assertEqual(gzip.decompress(sent), (APP / script.removeprefix("/web/")).read_bytes())
+        self.assertEqual(requests.get(self.archive.url + script, headers={"If-None-Match": answer.headers["ETag"]}, timeout=60).status_code, 304)
+        self.assertEqual(requests.get(self.archive.url + "/web/index.html", timeout=60).status_code, 404)
+
+    def test_a_doctor_finds_a_study_and_what_vouches_for_it(self):
+        self.archive.run("import", *self.files)
+        token = self.person("ada", "doctor,technologist")
+        self.serve()
+        page = self.window()
+        page.goto(self.archive.url + "/login")
+        self.fits_everybody(page, "login")
+        page.get_by_label("Token").fill("fid_" + "0" * 64)
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_text("This token is not known").wait_for()
+        page = self.log_in(token)
+        cookie, = page.context.cookies()
+        self.assertEqual((cookie["httpOnly"], cookie["secure"], cookie["sameSite"], cookie["expires"]), (True, True, "Strict", -1))
+        self.assertNotIn(token, str(page.context.storage_state()))
+
+        rows = page.locator("tbody tr")
+        studies = {pydicom.dcmread(file, specific_tags=["StudyInstanceUID"]).StudyInstanceUID for file in self.files}
+        rows.first.wait_for()
+        self.assertEqual(rows.count(), len(studies))
+        rows.first.get_by_role("button", name="Unchanged").wait_for()
+        rows.first.locator("img").wait_for()
+        self.fits_everybody(page, "studies")
+
+        def search(**fields):
+            for label, value in fields.items():
+                field = page.get_by_label(label.replace("_", " "), exact=True)
+                field.select_option(value) if label == "Modality" else field.fill(value)
+            with page.expect_response("**/studies?*"):
+                page.get_by_role("button", name="Search").click()
+            page.get_by_text("Loading …").first.wait_for(state="hidden")
+            return rows
+        wait_for(lambda: search(Name="соко").count() == 2, 20, "a name in its own letters")
+        self.assertIn("Соколов, Пётр Ильич", rows.first.inner_text())
+        self.assertEqual(page.evaluate("location.href").count("%"), 0, "no names in addresses")
+        search(Name="nobody at all")
+        page.get_by_text("Nothing was found").wait_for()
+        page.get_by_role("button", name="Clear").click()
+        wait_for(lambda: rows.count() == len(studies), 20, "all of them")
+
+        # What exactly was checked, behind the sign; then the study's own page.
+        rows.first.get_by_role("button", name="Unchanged").click()
+        page.get_by_text("Unchanged since").wait_for()
+        page.keyboard.press("Escape")
+        rows.first.get_by_role("link", name="Details of").click()
+        page.get_by_role("heading", name="History").wait_for()
+        study = page.url.rsplit("/", 1)[1]
+        page.get_by_text("settled, block").first.wait_for()
+        page.get_by_role("button", name="Verify now").click()
+        page.get_by_text("what was anchored.").wait_for()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Evidence").first.click()
+        self.assertEqual(json.loads(download.value.path().read_text()), self.get(f"/studies/{study}/evidence", token).json())
+        self.fits_everybody(page, "study")
+        page.get_by_role("button", name="Light or dark").click()
+        self.fits_everybody(page, "study.dark")
+        page.go_back()
+        rows.first.wait_for()
+        self.fits_everybody(page, "studies.dark")
+        page.get_by_role("button", name="Log out").click()
+        page.wait_for_url("**/login")
+        self.assertEqual(page.context.cookies(), [])
+        self.assertEqual(requests.get(self.archive.url + "/studies", cookies={"fiducial": cookie["value"]}, timeout=60).status_code, 401)
+        self.assertNotIn(token, self.archive.serve_log())
+
+    def test_upload(self):
+        token = self.person("tim", "technologist,doctor")
+        self.serve()
+        self.serves_what_it_should()
+        page = self.log_in(token)
+        page.get_by_text("There are no studies yet").wait_for()
+        self.fits_everybody(page, "studies.empty")
+        page.get_by_role("main").get_by_role("link", name="Upload").click()
+        evil = self.folder / "<img src=x onerror=alert(1)>.txt"
+        evil.write_text("not an image")
+        images = self.files[:3]
+        broken = self.folder / "broken.dcm"
+        broken.write_bytes(images[0].read_bytes()[:132] + b"\xff" * 400)
+        page.get_by_label("Choose files").last.set_input_files([*images, broken, evil])
+        page.get_by_role("button", name="Upload 4 files").click()
+        page.get_by_text("3 of 5 stored").wait_for()
+        self.assertEqual(page.get_by_text("not stored", exact=True).count(), 1)
+        self.assertEqual(page.get_by_text("no DICOM", exact=True).count(), 1)
+        page.get_by_text(evil.name).wait_for()  # as text
+        self.assertEqual(page.locator("main img").count(), 0)
+        digests = [cell.get_attribute("title") for cell in page.locator("td.mono[title]").all()]
+        self.fits_everybody(page, "upload")
+        # What is here already is not stored twice, and what failed is sent again.
+        page.get_by_label("Choose files").last.set_input_files(images[0])
+        page.get_by_role("button", name="Upload 1 file").click()
+        page.get_by_text("4 of 6 stored").wait_for()
+        page.get_by_role("button", name="Send 1 file again").wait_for()
+        page.get_by_role("link", name="See the studies").click()
+        page.locator("tbody tr").first.wait_for()
+        stored = self.get("/instances", token).json()
+        self.assertEqual(len(stored), 3)
+        studies = {one["0020000D"]["Value"][0] for one in stored}
+        recorded = [one["sha256"] for study in studies for one in self.get(f"/studies/{study}/record", token).json()["objects"]]
+        self.assertEqual(sorted(digests[:3]), sorted(recorded), "what the browser computed is what the archive anchored")
+
+    def test_what_is_damaged_and_what_is_denied(self):
+        image = max(self.files, key=lambda file: file.stat().st_size)
+        uid = pydicom.dcmread(image, specific_tags=["SOPInstanceUID"]).SOPInstanceUID
+        other = pydicom.dcmread(next(file for file in self.files if file.relative_to(self.samples()).parts[0] != image.relative_to(self.samples()).parts[0]), stop_before_pixels=True)
+        self.archive.run("import", image, other.filename)
+        token = self.person("ada", "doctor")
+        self.archive.flip(uid)
+        self.archive.run("consent", "restrict", other.StudyInstanceUID, codes=(0, 1))
+        self.serve()
+        page = self.log_in(token)
+        page.get_by_role("button", name="Damaged").wait_for()
+        self.fits_everybody(page, "damaged")
+        page.locator("tbody tr", has=page.get_by_role("button", name="Damaged")).get_by_role("link", name="Details of").click()
+        page.get_by_role("button", name="Verify now").click()
+        page.get_by_text("The image did not pass").wait_for()
+        page.get_by_text(uid + ":").wait_for()
+        self.fits_everybody(page, "study.damaged")
+
+        page.goto(f"{self.archive.url}/app/studies/{other.StudyInstanceUID}")
+        page.get_by_text("You may not see these images").wait_for()
+        self.fits_everybody(page, "denied")
+        page.get_by_role("button", name="Break the glass").click()
+        page.get_by_label("In your words").fill("polytrauma, history unknown")
+        self.fits_everybody(page, "break_glass")
+        page.get_by_role("button", name="Open for one hour").click()
+        page.get_by_text("Open until").wait_for()
+        page.get_by_text("You may not see these images").wait_for(state="hidden")
+        page.locator("main img").first.wait_for()
+        emergency, = self.archive.run("emergency", "list")["emergencies"]
+        self.assertEqual(emergency["reason"], "life-threatening")
+
+    def test_an_administrator(self):
+        token = self.person("root", "administrator")
+        self.serve("--dimse", "127.0.0.1:0")
+        page = self.log_in(token, "administration")
+        page.get_by_role("link", name="Peers").click()
+        page.get_by_text("No peer is let in yet").wait_for()
+        self.fits_everybody(page, "peers.empty")
+        page.get_by_label("Line").fill("CT2 127.0.0.1 plain device=ct2 port=1")
+        page.get_by_role("button", name="Let in").click()
+        page.get_by_role("cell", name="CT2", exact=True).wait_for()
+        page.get_by_role("button", name="Ask all").click()
+        wait_for(lambda: "refused" in page.locator("tbody tr").first.inner_text().lower() or "not" in page.locator("tbody tr").first.inner_text().lower(), 20, "it does not answer")
+        self.fits_everybody(page, "peers")
+        page.get_by_role("button", name="Take CT2 back").click()
+        page.get_by_role("button", name="Undo").click()
+        page.get_by_role("cell", name="CT2", exact=True).wait_for()
+        page.get_by_role("link", name="Health").click()
+        page.get_by_text("All is well").wait_for()
+        self.fits_everybody(page, "health")
+        page.goto(self.archive.url + "/app/nothing")
+        page.get_by_role("heading", name="There is no such page").wait_for()
+        self.fits_everybody(page, "no_such_page")
+
+
+if __name__ == "__main__":
+    unittest.main()

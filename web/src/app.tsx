@@ -1,0 +1,43 @@
+import { lazy, Suspense } from "react";
+import { Redirect, Route, Switch } from "wouter";
+import { NotFound } from "./pages/not_found";
+import { LogIn } from "./pages/log_in";
+import { StudiesPage } from "./pages/studies";
+import { StudyPage } from "./pages/study";
+import { Loading } from "./parts/states";
+import { Shell } from "./shell";
+
+const UploadPage = lazy(() => import("./pages/upload"));
+const WorklistPage = lazy(() => import("./pages/worklist"));
+const PeersPage = lazy(() => import("./pages/peers"));
+const HealthPage = lazy(() => import("./pages/health"));
+
+export function App() {
+  return (
+    <Switch>
+      <Route path="/login">
+        <LogIn />
+      </Route>
+      <Route>
+        <Shell>
+          <Suspense fallback={<Loading />}>
+            <Switch>
+              <Route path="/">
+                <StudiesPage />
+              </Route>
+              <Route path="/app/studies/:study">{({ study }) => <StudyPage study={study} />}</Route>
+              <Route path="/app/studies">
+                <Redirect to="/" />
+              </Route>
+              <Route path="/app/upload" component={UploadPage} />
+              <Route path="/app/worklist" component={WorklistPage} />
+              <Route path="/app/peers" component={PeersPage} />
+              <Route path="/app/health" component={HealthPage} />
+              <Route component={NotFound} />
+            </Switch>
+          </Suspense>
+        </Shell>
+      </Route>
+    </Switch>
+  );
+}
