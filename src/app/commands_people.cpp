@@ -96,6 +96,22 @@ void add_person_activity(CLI::App& person, Globals& globals, Action& action, boo
     });
 }
 
+void add_person_link(CLI::App& person, Globals& globals, Action& action) {
+    auto* command = person.add_subcommand("link", "Print a link that makes an administrator in the browser, once, within a week");
+    command->footer("For the first one, when the link that init printed is lost or over, and when no administrator can log in any more.");
+    command->callback([&globals, &action] {
+        action = [&globals]() -> Result<int> {
+            FID_TRY(const auto answer, perform(
+                                           globals, "person link", {}, [](const json::object&) {}, archive::Service::Ledger::required));
+            if (globals.json)
+                print_json(answer);
+            else
+                std::printf("%s\n", shown::text(answer, "link").c_str());
+            return 0;
+        };
+    });
+}
+
 void add_deny(CLI::App& cli, Globals& globals, Action& action) {
     struct Options {
         std::string person, study, reason;
@@ -203,6 +219,7 @@ void add_people_commands(CLI::App& cli, Globals& globals, Action& action) {
     add_person_list(*person, globals, action);
     add_person_activity(*person, globals, action, false);
     add_person_activity(*person, globals, action, true);
+    add_person_link(*person, globals, action);
     add_deny(cli, globals, action);
     add_token(cli, globals, action);
 }

@@ -25,6 +25,7 @@ void print_init(const Globals& globals, const archive::InitReport& report, unsig
                     {"trustSha256", to_hex(report.trust_sha256)},
                     {"gateway", to_0x(report.gateway)},
                     {"institution", to_hex(report.facts.institution)},
+                    {"administratorLink", report.first_link},
                     {"recoveryShares", std::move(shares)}});
         return;
     }
@@ -43,6 +44,9 @@ void print_init(const Globals& globals, const archive::InitReport& report, unsig
         std::printf("\nThis is a development chain: its blocks carry no seals, so evidence from it proves nothing to a stranger.\n");
     }
     print_shares(report.shares, needed);
+    std::printf(
+        "\nWhoever opens this link first becomes the administrator in the browser (once, within a week, while the archive runs):\n  %s\n",
+        strong(report.first_link).c_str());
     std::printf(
         "\nNext:\n  fiducial import --site %s PATH      bring images in\n  fiducial serve --site %s           let others reach it\n",
         globals.site.c_str(), globals.site.c_str());

@@ -9,6 +9,7 @@
 #include "archive/facts.hpp"
 #include "base/clock.hpp"
 #include "base/hex.hpp"
+#include "base/utf8.hpp"
 #include "crypto/hash.hpp"
 
 namespace fiducial::archive {
@@ -87,7 +88,12 @@ std::string Accounts::mac_of(const Person& person) const {
         {person.id, name, big_endian(person.roles), big_endian(person.created_ms), big_endian(person.token_epoch)}));
 }
 
-std::string Accounts::mac_of_token(std::string_view hash, std::string_view person, std::uint32_t epoch, std::int64_t expires_ms) const {
+std::string Accounts::mac_of_token(std::string_view hash, std::string_view person, std::uint32_t epoch, std::int64_t expires_ms,
+                                   std::string_view scope) const {
+    if (scope != name_of(TokenScope::all)) {
+        return to_hex(crypto::tagged_hmac_sha256(
+            row_key_.view(), "fid.token2", {as_bytes(hash), as_bytes(person), big_endian(epoch), big_endian(expires_ms), as_bytes(scope)}));
+    }
     return to_hex(crypto::tagged_hmac_sha256(row_key_.view(), "fid.token1",
                                              {as_bytes(hash), as_bytes(person), big_endian(epoch), big_endian(expires_ms)}));
 }
@@ -357,7 +363,7 @@ Result<void> Accounts::rekey(database::Database& database, database::Transaction
             transaction.sql() << "UPDATE people SET mac = :mac WHERE id = :id", soci::use(mac), soci::use(row.id);
         }
         struct Token {
-            std::string hash, person, mac;
+            std::string hash, person, mac, scope;
             long long epoch = 0, expires = 0;
         };
         std::vector<Token> tokens;
@@ -369,26 +375,27 @@ Result<void> Accounts::rekey(database::Database& database, database::Transaction
             statement.exchange(soci::into(token.epoch));
             statement.exchange(soci::into(token.expires));
             statement.exchange(soci::into(token.mac));
+            statement.exchange(soci::into(token.scope));
             statement.alloc();
-            statement.prepare("SELECT hash, person, epoch, expires_ms, mac FROM tokens");
+            statement.prepare("SELECT hash, person, epoch, expires_ms, mac, scope FROM tokens");
             statement.define_and_bind();
             statement.execute();
             while (statement.fetch()) tokens.push_back(token);
         }
         for (const auto& token : tokens) {
             const auto epoch = static_cast<std::uint32_t>(token.epoch);
-            if (token.mac != before.mac_of_token(token.hash, token.person, epoch, token.expires)) continue;
-            const auto mac = after.mac_of_token(token.hash, token.person, epoch, token.expires);
+            if (token.mac != before.mac_of_token(token.hash, token.person, epoch, token.expires, token.scope)) continue;
+            const auto mac = after.mac_of_token(token.hash, token.person, epoch, token.expires, token.scope);
             transaction.sql() << "UPDATE tokens SET mac = :mac WHERE hash = :hash", soci::use(mac), soci::use(token.hash);
         }
     });
 }
 
-Result<crypto::Secret> Accounts::make_token(const Bytes32& person, std::uint64_t valid_seconds, std::string_view note) {
+Result<crypto::Secret> Accounts::make_token(const Bytes32& person, std::uint64_t valid_seconds, std::string_view note, TokenScope scope) {
     const auto random = crypto::random_bytes32();
     const std::string text = std::string(kTokenPrefix) + to_hex(random);
     const std::string hash = to_hex(crypto::sha256(as_bytes(text)));
-    const std::string id = to_hex(person), remark(note.substr(0, 200));
+    const std::string id = to_hex(person), remark(readable(note, 200)), opens(name_of(scope));
     const long long created = now_ms();
     const long long expires = valid_seconds == 0 ? 0 : created + static_cast<long long>(valid_seconds) * 1000;
     FID_CHECK(database_.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
@@ -396,36 +403,80 @@ Result<crypto::Secret> Accounts::make_token(const Bytes32& person, std::uint64_t
         FID_TRY(const auto whose, read_person(view, "id", id));
         return database::attempt("storing a token", [&] {
             const long long epoch = whose.token_epoch;
-            const std::string mac = mac_of_token(hash, id, whose.token_epoch, expires);
-            t.sql() << "INSERT INTO tokens (hash, person, epoch, created_ms, expires_ms, note, mac) VALUES (:hash, :person, :epoch, "
-                       ":created, :expires, :note, :mac)",
-                soci::use(hash), soci::use(id), soci::use(epoch), soci::use(created), soci::use(expires), soci::use(remark), soci::use(mac);
+            const std::string mac = mac_of_token(hash, id, whose.token_epoch, expires, opens);
+            t.sql() << "INSERT INTO tokens (hash, person, epoch, created_ms, expires_ms, note, mac, scope) VALUES (:hash, :person, :epoch, "
+                       ":created, :expires, :note, :mac, :scope)",
+                soci::use(hash), soci::use(id), soci::use(epoch), soci::use(created), soci::use(expires), soci::use(remark), soci::use(mac),
+                soci::use(opens);
         });
     }));
     return crypto::Secret::copy_of(as_bytes(text));
 }
 
-Result<Bytes32> Accounts::check_token(std::string_view token) {
+Result<TokenUse> Accounts::check_token(std::string_view token) {
     if (token.size() > 200) return fail(ErrorCode::unauthenticated, "this token is not known here");
     const std::string hash = to_hex(crypto::sha256(as_bytes(token)));
-    return read([&](View& view) -> Result<Bytes32> {
+    return read([&](View& view) -> Result<TokenUse> {
         auto& t = view.transaction;
-        std::string person, mac;
+        std::string person, mac, scope;
         long long expires = 0, epoch = 0;
         FID_CHECK(database::attempt("looking up a token", [&]() -> Result<void> {
-            t.sql() << "SELECT person, epoch, expires_ms, mac FROM tokens WHERE hash = :hash", soci::use(hash), soci::into(person),
-                soci::into(epoch), soci::into(expires), soci::into(mac);
+            t.sql() << "SELECT person, epoch, expires_ms, mac, scope FROM tokens WHERE hash = :hash", soci::use(hash), soci::into(person),
+                soci::into(epoch), soci::into(expires), soci::into(mac), soci::into(scope);
             if (!t.sql().got_data()) return fail(ErrorCode::unauthenticated, "this token is not known here");
             return {};
         }));
-        if (mac != mac_of_token(hash, person, static_cast<std::uint32_t>(epoch), expires))
+        if (mac != mac_of_token(hash, person, static_cast<std::uint32_t>(epoch), expires, scope))
             return fail(ErrorCode::corrupt, "the table tokens: a row was changed behind our back");
         const auto head_ms = head_time_ ? static_cast<long long>(head_time_()) * 1000 : 0;  // a clock that was set back opens nothing again
         if (expires != 0 && expires <= std::max<long long>(now_ms(), head_ms))
             return fail(ErrorCode::unauthenticated, "this token has expired");
         FID_TRY(const auto whose, read_person(view, "id", person));
         if (whose.token_epoch != static_cast<std::uint32_t>(epoch)) return fail(ErrorCode::unauthenticated, "this token was taken back");
-        return whose.id;
+        FID_TRY(const auto opens, parse_token_scope(scope));
+        return TokenUse{whose.id, opens};
+    });
+}
+
+Result<std::vector<TokenRow>> Accounts::tokens_of(const Bytes32& person) {
+    const std::string id = to_hex(person);
+    return read([&](View& view) -> Result<std::vector<TokenRow>> {
+        FID_TRY(const auto whose, read_person(view, "id", id));
+        return database::attempt("listing tokens", [&] {
+            std::vector<TokenRow> rows;
+            std::string hash, note, scope, mac;
+            long long epoch = 0, created = 0, expires = 0;
+            soci::statement statement(view.transaction.sql());
+            for (auto* text : {&hash, &note, &scope, &mac}) statement.exchange(soci::into(*text));
+            for (auto* number : {&epoch, &created, &expires}) statement.exchange(soci::into(*number));
+            statement.exchange(soci::use(id));
+            statement.alloc();
+            statement.prepare(
+                "SELECT hash, note, scope, mac, epoch, created_ms, expires_ms FROM tokens WHERE person = :person ORDER BY "
+                "created_ms DESC, hash");
+            statement.define_and_bind();
+            statement.execute();
+            while (statement.fetch()) {
+                const auto opens = parse_token_scope(scope);
+                if (!opens || mac != mac_of_token(hash, id, static_cast<std::uint32_t>(epoch), expires, scope)) continue;
+                if (static_cast<std::uint32_t>(epoch) != whose.token_epoch || (expires != 0 && expires <= now_ms())) continue;
+                rows.push_back({hash.substr(0, 32), note, *opens, created, expires});
+            }
+            return rows;
+        });
+    });
+}
+
+Result<void> Accounts::revoke_token(const Bytes32& person, std::string_view id) {
+    const std::string whose = to_hex(person), which(id);
+    return database_.write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        return database::attempt("taking back a token", [&]() -> Result<void> {
+            soci::statement statement = (t.sql().prepare << "DELETE FROM tokens WHERE person = :person AND substr(hash, 1, 32) = :id",
+                                         soci::use(whose), soci::use(which));
+            statement.execute(true);
+            if (statement.get_affected_rows() == 0) return fail(ErrorCode::not_found, "there is no such token");
+            return {};
+        });
     });
 }
 
@@ -445,7 +496,7 @@ Result<std::uint64_t> Accounts::revoke_tokens(const Bytes32& person) {
 }
 
 std::span<const database::Migration> migrations() {
-    static constexpr std::array<database::Migration, 3> kMigrations{{
+    static constexpr std::array<database::Migration, 4> kMigrations{{
         {"archive", 1,
          "CREATE TABLE people (id {text} PRIMARY KEY, name {text} NOT NULL UNIQUE, roles {int} NOT NULL, created_ms {int} NOT NULL, "
          "token_epoch {int} NOT NULL,"
@@ -461,6 +512,13 @@ std::span<const database::Migration> migrations() {
          "problem {text} NOT NULL, mac {text} NOT NULL, UNIQUE (kind, peer, subject));\n"
          "CREATE INDEX deliveries_due ON deliveries (state, peer, kind, id);\n"
          "CREATE INDEX deliveries_study ON deliveries (state, peer, study_uid, id);\n"},
+        {"archive", 4,
+         "CREATE TABLE account_records (kind {text} NOT NULL, id {text} NOT NULL, lookup {text} NOT NULL, sealed {text} NOT NULL, PRIMARY "
+         "KEY "
+         "(kind, id), UNIQUE (kind, lookup));\n"
+         "CREATE TABLE messages (id {id}, person {text} NOT NULL, at_ms {int} NOT NULL, was_read {int} NOT NULL, sealed {text} NOT NULL);\n"
+         "CREATE INDEX messages_person ON messages (person, id);\n"
+         "ALTER TABLE tokens ADD COLUMN scope {text} NOT NULL DEFAULT 'all';\n"},
     }};
     return kMigrations;
 }

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "archive/requester.hpp"
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "crypto/secret.hpp"
@@ -54,6 +55,19 @@ struct People {
     std::vector<DamagedPerson> damaged;
 };
 
+/// Whose token it is, and what it opens.
+struct TokenUse {
+    Bytes32 person{};
+    TokenScope scope = TokenScope::all;
+};
+/// A token as its person sees it later.
+struct TokenRow {
+    std::string id;  // the first half of its hash
+    std::string note;
+    TokenScope scope = TokenScope::all;
+    std::int64_t created_ms = 0, expires_ms = 0;  // 0: until it is taken back
+};
+
 /// People's names and their tokens. Tokens are kept as hashes only. Each row carries a MAC, so that whoever can write to the
 /// database cannot make a token or give one to somebody else; a register under a MAC of its own names all rows' MACs, so that none
 /// can be deleted or put back from an earlier time. The register counts its changes: one put back while this object lives is found.
@@ -90,15 +104,21 @@ public:
                               const crypto::Secret& now);
 
     /// A fresh bearer token: 256 random bits as text, shown once. valid_seconds 0: until it is taken back.
-    Result<crypto::Secret> make_token(const Bytes32& person, std::uint64_t valid_seconds, std::string_view note);
-    /// Returns: whose token it is. Errors: unauthenticated when unknown, expired or taken back.
-    Result<Bytes32> check_token(std::string_view token);
+    Result<crypto::Secret> make_token(const Bytes32& person, std::uint64_t valid_seconds, std::string_view note,
+                                      TokenScope scope = TokenScope::all);
+    /// Errors: unauthenticated when unknown, expired or taken back.
+    Result<TokenUse> check_token(std::string_view token);
+    /// Those that open something, newest first. Of rows that were changed there is none.
+    Result<std::vector<TokenRow>> tokens_of(const Bytes32& person);
+    /// Errors: not_found.
+    Result<void> revoke_token(const Bytes32& person, std::string_view id);
     /// Also closed to rows of tokens that are put back later. Returns: how many were taken back. Errors: not_found.
     Result<std::uint64_t> revoke_tokens(const Bytes32& person);
 
 private:
     std::string mac_of(const Person& person) const;
-    std::string mac_of_token(std::string_view hash, std::string_view person, std::uint32_t epoch, std::int64_t expires_ms) const;
+    std::string mac_of_token(std::string_view hash, std::string_view person, std::uint32_t epoch, std::int64_t expires_ms,
+                             std::string_view scope) const;
     /// A transaction's view, with the register's least count that it may show.
     struct View;
     struct Row;

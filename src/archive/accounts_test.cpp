@@ -71,7 +71,7 @@ TEST_F(AccountsTest, TokensOpenUntilTheyExpireOrAreTakenBack) {
     const auto token = accounts_->make_token(ada.id, 3600, "test");
     ASSERT_TRUE(token);
     const std::string text(as_text(token->view()));
-    EXPECT_EQ(accounts_->check_token(text).value(), ada.id);
+    EXPECT_EQ(accounts_->check_token(text).value().person, ada.id);
     EXPECT_EQ(accounts_->check_token(text + "0").error().code, ErrorCode::unauthenticated);
     EXPECT_EQ(accounts_->check_token(std::string(1000, 'x')).error().code, ErrorCode::unauthenticated);
     change("CREATE TABLE kept AS SELECT * FROM tokens");
@@ -124,7 +124,7 @@ TEST_F(AccountsTest, RowsPutBackFromAnEarlierTimeOpenNothing) {
     EXPECT_EQ(accounts_->check_token(hers).error().code, ErrorCode::corrupt);
     EXPECT_EQ(accounts_->by_name("ada").error().code, ErrorCode::corrupt);
     EXPECT_EQ(damaged(), "ada");
-    EXPECT_EQ(accounts_->check_token(other).value(), eve.id) << "one person's row shuts nobody else out";
+    EXPECT_EQ(accounts_->check_token(other).value().person, eve.id) << "one person's row shuts nobody else out";
     put_back("archive_facts");
     EXPECT_EQ(accounts_->check_token(hers).error().code, ErrorCode::corrupt) << "the register was seen to be further";
     EXPECT_EQ(accounts_->all().error().code, ErrorCode::corrupt);
@@ -188,7 +188,7 @@ TEST_F(AccountsTest, UnderAnotherKeyEverybodyIsWhoTheyWereAndWhatWasChangedStays
     accounts_ = std::make_unique<Accounts>(*database_, now.clone());
     EXPECT_EQ(accounts_->by_name("ada")->id, ada.id);
     EXPECT_EQ(damaged(), "eve");
-    EXPECT_EQ(accounts_->check_token(text).value(), ada.id);
+    EXPECT_EQ(accounts_->check_token(text).value().person, ada.id);
     EXPECT_FALSE(accounts_->check_token(other));
     accounts_ = std::make_unique<Accounts>(*database_, key_.clone());
     EXPECT_FALSE(accounts_->by_name("ada")) << "the former key vouches for nobody";

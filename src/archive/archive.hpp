@@ -20,6 +20,7 @@ struct WitnessAnswer;
 namespace fiducial::archive {
 
 class Deliveries;
+class Reception;
 struct CommitmentAnswer;
 struct CommitmentRequest;
 struct Delivery;
@@ -211,6 +212,9 @@ public:
 
     /// Errors: unauthenticated.
     virtual Result<Requester> authenticate(std::string_view bearer_token) = 0;
+
+    /// Where people get an account and come in: archive/reception.hpp.
+    virtual Reception& reception() = 0;
 
     /// The log-in name of whoever asks, for showing it to them. Errors: not_found for what is no person of this site.
     virtual Result<std::string> name_of_person(const Requester& who) = 0;

@@ -21,9 +21,9 @@ Result<std::uint64_t> send(ledger::Rpc& rpc, const SiteFacts& facts, const crypt
 }  // namespace
 
 Result<std::uint64_t> register_person(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& person,
-                                      std::uint32_t roles) {
+                                      std::uint32_t roles, const Address& account) {
     return send(rpc, facts, administrator,
-                ledger::contracts::register_person_call(person, facts.institution, {}, roles, ledger::contracts::Custody::kept));
+                ledger::contracts::register_person_call(person, facts.institution, account, roles, ledger::contracts::Custody::kept));
 }
 
 Result<std::uint64_t> set_person_active(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator,

@@ -5,10 +5,10 @@
 namespace fiducial::archive {
 
 /// Registers a person in `Members` by an administrator's account, and waits until it is in a block.
-/// Returns: the block.
+/// `account`: whose key the site keeps for this person; zeros: none. Returns: the block.
 /// Errors: denied when the administrator may not (with the contract's reason); unavailable; timeout.
 Result<std::uint64_t> register_person(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& person,
-                                      std::uint32_t roles);
+                                      std::uint32_t roles, const Address& account = {});
 /// Takes a person's rights away, or gives them back. Errors: as register_person.
 Result<std::uint64_t> set_person_active(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator,
                                         const Bytes32& person, bool active);

@@ -2,9 +2,11 @@
 
 #include <boost/json.hpp>
 
+#include "archive/account_records.hpp"
 #include "archive/accounts.hpp"
 #include "archive/arguments.hpp"
 #include "archive/deliveries.hpp"
+#include "archive/messages.hpp"
 #include "archive/service.hpp"
 #include "base/file.hpp"
 #include "base/overwrite.hpp"
@@ -49,6 +51,8 @@ private:
         FID_CHECK(store::Store::change_root(layout_.store(), keys_.change->former_root, keys_.root_key, keys_.change->used, options,
                                             [&](database::Database& database, database::Transaction& t) -> Result<void> {
                                                 FID_CHECK(Accounts::rekey(database, t, former(kAccountsLabel), now(kAccountsLabel)));
+                                                FID_CHECK(AccountRecords::rekey(database, t, former(kAccountsLabel), now(kAccountsLabel)));
+                                                FID_CHECK(Messages::rekey(t, former(kAccountsLabel), now(kAccountsLabel)));
                                                 FID_CHECK(Deliveries::rekey(t, former(kAccountsLabel), now(kAccountsLabel)));
                                                 return ledger::rekey_outbox(t, former(kOutboxLabel), now(kOutboxLabel));
                                             }));

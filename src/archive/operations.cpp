@@ -70,6 +70,7 @@ const Operations::Row* Operations::find(std::string_view name) {
         {"person add", &Operations::add_person},
         {"person list", &Operations::list_people},
         {"person activity", &Operations::set_person_active},
+        {"person link", &Operations::make_first_link},
         {"device add", &Operations::add_device},
         {"device list", &Operations::list_devices},
         {"device remove", &Operations::remove_device},

@@ -104,8 +104,7 @@ private:
     Answer list_denials(const Arguments& arguments);
     Answer make_token(const Arguments& arguments);
     Answer revoke_tokens(const Arguments& arguments);
-    bool wait_until_counts(std::uint64_t block);
-    Result<std::optional<std::int64_t>> denial_of(const Bytes32& subject, std::string_view reason);
+    Answer make_first_link(const Arguments& arguments);
     // operations_devices.cpp
     Answer add_device(const Arguments& arguments);
     Answer list_devices(const Arguments& arguments);

@@ -1,6 +1,7 @@
 #include <boost/json.hpp>
 
 #include "archive/arguments.hpp"
+#include "archive/front_desk.hpp"
 #include "archive/members_on_ledger.hpp"
 #include "archive/operations.hpp"
 #include "archive/service.hpp"
@@ -29,8 +30,10 @@ Result<json::object> Operations::add_device(const Arguments& arguments) {
     // On the ledger first, as people: a device known here without rights there could do nothing.
     FID_TRY(const auto block, register_device(*service_.rpc_, service_.site_.facts(), administrator, device.id, operations));
     FID_CHECK(service_.devices_->add(device));
-    return json::object{
-        {"id", to_hex(device.id)}, {"name", name}, {"may", device_duties_text(operations)}, {"usable", wait_until_counts(block)}};
+    return json::object{{"id", to_hex(device.id)},
+                        {"name", name},
+                        {"may", device_duties_text(operations)},
+                        {"usable", service_.front_desk_->wait_until_counts(block)}};
 }
 
 Result<json::object> Operations::list_devices(const Arguments&) {
@@ -46,7 +49,7 @@ Result<json::object> Operations::remove_device(const Arguments& arguments) {
     FID_TRY(const auto name, argument::required_text(arguments, "name"));
     FID_TRY(const auto device, service_.devices_->by_name(name));
     FID_CHECK(administer(device.id, true));
-    FID_TRY(auto denial, denial_of(device.id, kRemoved));
+    FID_TRY(auto denial, service_.front_desk_->denial_of(device.id, kRemoved));
     if (!denial) {
         FID_TRY(denial, service_.access_->add_denial(device.id, {}, std::string(kRemoved)));
     }

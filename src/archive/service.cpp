@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <charconv>
 
+#include "archive/front_desk.hpp"
 #include "archive/metadata.hpp"
 #include "archive/trust.hpp"
 #include "base/file.hpp"
@@ -241,6 +242,7 @@ Result<void> Service::open_trace_and_people(bool replace_lost_trace) {
     FID_TRY(trace_, open_trace(replace_lost_trace));
     const bool begun = !lost_trace_.empty();
     accounts_ = std::make_unique<Accounts>(store_->database(), site_.derive(kAccountsLabel));
+    front_desk_ = std::make_unique<FrontDesk>(*this, site_.derive(kAccountsLabel));
     devices_ = std::make_unique<Devices>(store_->database(), site_.derive(kAccountsLabel));
     DeliveryLimits limits;
     limits.refusals = static_cast<std::uint32_t>(site_.configuration().dimse_delivery_refusals);
@@ -411,6 +413,8 @@ void Service::start_upkeep() {
     compactor_ = std::make_unique<store::Compactor>(*store_, settings);
 }
 
+Service::Service(Site site) : site_(std::move(site)) {}
+
 Service::~Service() {
     upkeep_.request_stop();
     if (upkeep_.joinable()) upkeep_.join();
@@ -429,8 +433,19 @@ Requester Service::command_requester(Purpose purpose) const {
 }
 
 Result<Requester> Service::authenticate(std::string_view bearer_token) {
-    FID_TRY(const auto person, accounts_->check_token(bearer_token));
-    return Requester{person, Purpose::treatment, {}, "http"};
+    Requester who{{}, Purpose::treatment, {}, "http"};
+    if (FrontDesk::is_pass(bearer_token)) {
+        FID_TRY(who.subject, front_desk_->check_pass(bearer_token));
+        return who;
+    }
+    FID_TRY(const auto token, accounts_->check_token(bearer_token));
+    who.subject = token.person;
+    who.scope = token.scope;
+    return who;
+}
+
+Reception& Service::reception() {
+    return *front_desk_;
 }
 
 Result<std::string> Service::name_of_person(const Requester& who) {

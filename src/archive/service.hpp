@@ -39,6 +39,8 @@
 
 namespace fiducial::archive {
 
+class FrontDesk;
+
 /// The attributes that a configuration wants indexed. Errors: invalid_argument for one that there is not.
 Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configuration);
 
@@ -84,6 +86,7 @@ public:
     ~Service() override;
 
     Result<Requester> authenticate(std::string_view bearer_token) override;
+    Reception& reception() override;
     Result<std::string> name_of_person(const Requester& who) override;
     Result<Requester> authenticate_device(std::string_view ae_title) override;
     Result<std::unique_ptr<IngestSession>> begin_ingest(const Requester& who, std::string_view source) override;
@@ -145,10 +148,11 @@ public:
     std::vector<Alarm> alarms() const;
 
 private:
+    friend class FrontDesk;
     friend class Operations;
     store::CompactionOptions compaction_options() const;
     void watch_clock_and_disks(const std::stop_token& stop);
-    explicit Service(Site site) : site_(std::move(site)) {}
+    explicit Service(Site site);
     Result<void> open_trace_and_people(bool replace_lost_trace);
     Result<std::unique_ptr<audit::Trace>> open_trace(bool replace_lost);
     Result<void> tell_of_lost_trace();
@@ -238,6 +242,7 @@ private:
     std::unique_ptr<TraceWitness> trace_witness_;  // told of the trace's last head when the trace closes
     std::unique_ptr<audit::Trace> trace_;
     std::unique_ptr<Accounts> accounts_;
+    std::unique_ptr<FrontDesk> front_desk_;
     std::unique_ptr<Devices> devices_;
     std::unique_ptr<Deliveries> deliveries_;
     std::vector<ForwardRule> forward_rules_;

@@ -148,6 +148,7 @@ struct InitReport {
     std::vector<crypto::RecoveryShare> shares;  // printed once, never stored
     Hash trust_sha256{};
     Address gateway{};
+    std::string first_link;          // that makes the first administrator, once: printed, never stored
     std::vector<std::string> steps;  // what was done, for people
 };
 

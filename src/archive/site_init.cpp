@@ -3,6 +3,7 @@
 
 #include "archive/accounts.hpp"
 #include "archive/facts.hpp"
+#include "archive/front_desk.hpp"
 #include "archive/new_folder.hpp"
 #include "archive/service.hpp"
 #include "archive/site.hpp"
@@ -274,6 +275,9 @@ private:
         const Person person{site_.facts_.operator_person, options_.operator_name, kAdministrator | kCustodian,
                             system_clock().now().time_since_epoch().count()};
         FID_CHECK(store->database().write(database::Durability::full, [&](database::Transaction& t) { return accounts.add(t, person); }));
+        AccountRecords records(store->database(), site_.derive(kAccountsLabel));
+        FID_TRY(const auto token, FrontDesk::make_first_link(records));
+        report_.first_link = first_link_url(site_.configuration(), token);
         FID_TRY(const auto trace, audit::Trace::create(site_.layout_.trace(), site_.derive(kTraceLabel)));
         FID_CHECK(TraceWitness(store->database(), site_.derive(kAccountsLabel)).accept(*trace));
         done("store and trace made; '" + options_.operator_name + "' is administrator and custodian");

@@ -57,6 +57,15 @@ net::Task<Result<archive::Requester>> identify(Call& call) {
     co_return who;
 }
 
+/// Whether the token that asks was made for this.
+Result<void> check_scope(const Call& call, const Route& route) {
+    const bool looks = route.method == "GET", stores = route.service == serve_store;
+    if (call.who.scope == archive::TokenScope::all || (call.who.scope == archive::TokenScope::read && looks) ||
+        (call.who.scope == archive::TokenScope::store && stores))
+        return {};
+    return fail(ErrorCode::denied, "this token was made for something else: its scope is " + std::string(archive::name_of(call.who.scope)));
+}
+
 net::Task<Result<void>> dispatch(Call& call, const RouteMatch& match) {
     if (!match.route) {
         const Error no_such_resource{ErrorCode::not_found, "no such resource"};
@@ -70,6 +79,7 @@ net::Task<Result<void>> dispatch(Call& call, const RouteMatch& match) {
     }
     if (match.route->access == Access::person) {
         FID_CO_TRY(call.who, co_await identify(call));
+        FID_CO_CHECK(check_scope(call, *match.route));
     }
     for (const auto& parameter : match.parameters) {
         const auto uid = Uid::parse(parameter);
@@ -86,6 +96,7 @@ Door::Door(archive::Archive& used, HttpGatewaySettings given, WebFiles files)
     : archive(used),
       settings(std::move(given)),
       questions("questions", 2, settings.max_waiting),
+      reception("reception", 2, settings.max_waiting),
       retrieving("retrieving", settings.retrieve_threads, settings.max_waiting),
       ingesting("ingesting", settings.ingest_threads, settings.max_waiting),
       rendering("rendering", settings.render_threads, settings.max_waiting),
@@ -103,6 +114,7 @@ Result<Admission::Ticket> Admission::enter() {
 
 void Door::stop() {
     questions.stop();
+    reception.stop();
     retrieving.stop();
     ingesting.stop();
     rendering.stop();

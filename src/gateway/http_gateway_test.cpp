@@ -15,6 +15,7 @@
 #include <sstream>
 
 #include "archive/commitments.hpp"
+#include "archive/reception.hpp"
 #include "base/log.hpp"
 #include "gateway/impl/service.hpp"
 #include "gateway/impl/store_report.hpp"
@@ -34,6 +35,15 @@ constexpr const char* kExplicit = "1.2.840.10008.1.2.1";
 
 /// The archive's interface in memory, for the shape of the protocol alone: "files" are "study|series|instance|data". What the real
 /// archive decides, keeps and proves is tested with the real one (test/system).
+class ShapeReception final : public archive::Reception {
+public:
+    Result<archive::Reply> ask(std::string_view what, const archive::Visitor&, const boost::json::object&) override {
+        if (what != "session") return fail(ErrorCode::not_found, "no such thing");
+        return archive::Reply{R"({"person":"ada \"A\" <l>"})", {}, {}, false};
+    }
+    void end(std::string_view) override {}
+};
+
 class ShapeArchive final : public archive::Archive {
 public:
     struct File {
@@ -56,6 +66,8 @@ public:
         if (bearer_token != token) return fail(ErrorCode::unauthenticated, "an unknown token");
         return archive::Requester{};
     }
+    ShapeReception desk;
+    archive::Reception& reception() override { return desk; }
     Result<std::string> name_of_person(const archive::Requester&) override { return std::string("ada \"A\" <l>"); }
     Result<archive::Requester> authenticate_device(std::string_view) override { return archive::Requester{}; }
     Result<std::unique_ptr<archive::IngestSession>> begin_ingest(const archive::Requester& who, std::string_view) override {
@@ -407,9 +419,15 @@ protected:
 TEST_F(HttpGatewayTest, OnlyLivenessPagesWitnessAndLogInAreAnsweredWithoutAToken) {
     const std::set<std::string_view> open{"/healthz",    "/witness/add-checkpoint", "/", "/login", "/web/{rest}", "/app/{rest}", "/ohif",
                                           "/ohif/{rest}"};
+    const std::set<std::string_view> ways_in{"/accounts", "/session/password", "/session/code", "/links", "/links/use"};
     EXPECT_EQ(ask("GET", "/healthz", {}, {}, false).status, 200u);
     for (const auto& route : impl::routes()) {
         const bool log_in_or_out = route.pattern == "/session" && route.method != "GET";
+        if (ways_in.contains(route.pattern)) {
+            EXPECT_EQ(ask(std::string(route.method), std::string(route.pattern), {}, "{}", false).status, 403u)
+                << "not from a page of ours";
+            continue;
+        }
         if (open.contains(route.pattern) || log_in_or_out) {
             EXPECT_EQ(route.access, impl::Access::anonymous);
             continue;

@@ -1,7 +1,8 @@
 // Sessions of browsers: a cookie that opens what the token given at log-in opens, to our own pages alone.
-#include <boost/json/object.hpp>
-#include <boost/json/serialize.hpp>
+#include <boost/json.hpp>
 
+#include "archive/reception.hpp"
+#include "base/json.hpp"
 #include "base/log.hpp"
 #include "gateway/impl/service.hpp"
 
@@ -42,7 +43,12 @@ bool is_from_our_pages(const Call& call) {
 
 constexpr const char* kNotFromOurPages = "this can only be asked from the archive's own pages";
 
-net::Task<Result<std::string>> open_session(Call& call) {
+void close_session(Call& call, std::string_view id) {
+    const auto token = call.door.sessions.close(id);
+    if (!token.empty()) call.door.archive.reception().end(as_text(token.view()));
+}
+
+net::Task<Result<void>> open_session(Call& call) {
     FID_CO_TRY(const auto body, co_await call.request.read_all(kMostForm));
     FID_CO_TRY(const auto form, net::parse_query(body));
     std::string token;
@@ -56,10 +62,26 @@ net::Task<Result<std::string>> open_session(Call& call) {
     if (token.empty()) co_return fail(ErrorCode::malformed, "a form with \"token\" is wanted");
     auto ask = [&]() { return call.door.archive.authenticate(token); };
     FID_CO_TRY(const auto who, co_await call.door.questions.run(ask));
-    co_return call.door.sessions.open(token, who.subject, purpose);
+    open_session_with(call, token, who.subject, purpose);
+    co_return Result<void>{};
 }
 
 }  // namespace
+
+std::string session_id_of(const Call& call) {
+    return session_id(call).value_or(std::string());
+}
+
+Result<void> check_from_our_pages(const Call& call) {
+    if (!is_from_our_pages(call)) return fail(ErrorCode::denied, kNotFromOurPages);
+    return {};
+}
+
+void open_session_with(Call& call, std::string_view token, const Bytes32& person, archive::Purpose purpose) {
+    const auto id = call.door.sessions.open(token, person, purpose, call.request.peer());
+    if (const auto former = session_id(call)) close_session(call, *former);
+    call.response.set_header("Set-Cookie", cookie(call, id));
+}
 
 Result<Sessions::Held> session_of(const Call& call) {
     const auto id = session_id(call);
@@ -77,11 +99,9 @@ net::Task<Result<void>> serve_log_in(Call& call) {
         const Error too_many{ErrorCode::unavailable, "too many log-ins failed from this address; try again in a minute"};
         co_return co_await call.refuse(too_many, 429);
     }
-    auto id = co_await open_session(call);
-    if (!id && id.error().code == ErrorCode::unauthenticated) call.door.failed_log_ins.add(call.request.peer());
-    if (!id) co_return fail(id.error());
-    if (const auto former = session_id(call)) call.door.sessions.close(*former);
-    call.response.set_header("Set-Cookie", cookie(call, *id));
+    const auto opened = co_await open_session(call);
+    if (!opened && opened.error().code == ErrorCode::unauthenticated) call.door.failed_log_ins.add(call.request.peer());
+    FID_CO_CHECK(opened);
     call.status = 204;
     call.response.set_status(204);
     co_return co_await call.response.send({});
@@ -89,7 +109,7 @@ net::Task<Result<void>> serve_log_in(Call& call) {
 
 net::Task<Result<void>> serve_log_out(Call& call) {
     if (!is_from_our_pages(call)) co_return fail(ErrorCode::denied, kNotFromOurPages);
-    if (const auto id = session_id(call)) call.door.sessions.close(*id);
+    if (const auto id = session_id(call)) close_session(call, *id);
     call.response.set_header("Set-Cookie", cookie(call, {}));
     call.response.set_header("Clear-Site-Data", "\"storage\"");  // what the viewer remembers of this person
     call.status = 204;
@@ -98,13 +118,15 @@ net::Task<Result<void>> serve_log_out(Call& call) {
 }
 
 net::Task<Result<void>> serve_session(Call& call) {
-    auto ask = [&]() { return call.door.archive.name_of_person(call.who); };
-    FID_CO_TRY(const auto name, co_await call.door.questions.run(ask));
+    const archive::Visitor visitor{call.who, {}, {}};
+    auto ask = [&]() { return call.door.archive.reception().ask("session", visitor, {}); };
+    FID_CO_TRY(const auto known, co_await call.door.questions.run(ask));
+    FID_CO_TRY(const auto value, json::parse(known.json, kMostForm));
     const auto idle = std::chrono::duration_cast<std::chrono::seconds>(call.door.sessions.limits().idle).count();
-    const boost::json::object out{{"person", name},
-                                  {"purpose", archive::name_of(call.who.purpose)},
-                                  {"idleSeconds", idle},
-                                  {"viewer", call.door.web_files.has_viewer()}};
+    auto out = value.as_object();
+    out["purpose"] = archive::name_of(call.who.purpose);
+    out["idleSeconds"] = idle;
+    out["viewer"] = call.door.web_files.has_viewer();
     auto text = boost::json::serialize(out);
     co_return co_await call.answer(200, "application/json", std::move(text));
 }

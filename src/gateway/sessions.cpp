@@ -19,7 +19,10 @@ Hash key_of(std::string_view id) {
     return crypto::sha256(as_bytes(id));
 }
 
-/// What of an address one party has to itself.
+constexpr std::size_t kShownId = 16;
+
+}  // namespace
+
 std::string network_of(std::string_view peer) {
     auto host = std::string(peer.substr(0, peer.rfind(':')));
     if (!host.starts_with('[') || !host.ends_with(']')) return host;
@@ -28,8 +31,6 @@ std::string network_of(std::string_view peer) {
     if (::inet_pton(AF_INET6, host.c_str(), address.data()) != 1) return host;
     return to_hex(ByteView(address).first(8));
 }
-
-}  // namespace
 
 bool Sessions::has_ended(const Session& session, SteadyTime now) const {
     return now - session.used >= limits_.idle || now - session.opened >= limits_.lifetime;
@@ -52,11 +53,13 @@ void Sessions::make_room(const Bytes32& person, SteadyTime now) {
     end_longest_idle([](const Session&) { return true; }, limits_.most);
 }
 
-std::string Sessions::open(std::string_view token, const Bytes32& person, archive::Purpose purpose) {
+std::string Sessions::open(std::string_view token, const Bytes32& person, archive::Purpose purpose, std::string_view address) {
     const auto id = to_hex(crypto::random_bytes32());
     Session session;
     session.held = {crypto::Secret::copy_of(as_bytes(token)), purpose};
     session.person = person;
+    session.address = address;
+    session.began = clock_.now();
     const std::lock_guard lock(mutex_);
     const auto now = clock_.steady_now();
     session.opened = session.used = now;
@@ -78,9 +81,42 @@ std::optional<Sessions::Held> Sessions::use(std::string_view id) {
     return Held{found->second.held.token.clone(), found->second.held.purpose};
 }
 
-void Sessions::close(std::string_view id) {
+crypto::Secret Sessions::close(std::string_view id) {
     const std::lock_guard lock(mutex_);
-    sessions_.erase(key_of(id));
+    const auto found = sessions_.find(key_of(id));
+    if (found == sessions_.end()) return {};
+    auto token = std::move(found->second.held.token);
+    sessions_.erase(found);
+    return token;
+}
+
+std::vector<Sessions::Shown> Sessions::of(const Bytes32& person, std::string_view current) {
+    const std::lock_guard lock(mutex_);
+    const auto now = clock_.steady_now();
+    const auto wall = clock_.now();
+    std::vector<Shown> out;
+    for (const auto& [key, session] : sessions_) {
+        if (session.person != person || has_ended(session, now)) continue;
+        const auto ago = std::chrono::duration_cast<std::chrono::milliseconds>(now - session.used);
+        out.push_back({to_hex(key).substr(0, kShownId), session.address, session.began, wall - ago, key == key_of(current)});
+    }
+    std::sort(out.begin(), out.end(), [](const Shown& a, const Shown& b) { return a.used > b.used; });
+    return out;
+}
+
+std::vector<crypto::Secret> Sessions::end(const Bytes32& person, std::string_view shown_id, std::string_view current) {
+    const std::lock_guard lock(mutex_);
+    std::vector<crypto::Secret> tokens;
+    for (auto item = sessions_.begin(); item != sessions_.end();) {
+        const bool meant = shown_id.empty() ? item->first != key_of(current) : to_hex(item->first).substr(0, kShownId) == shown_id;
+        if (item->second.person != person || !meant) {
+            ++item;
+            continue;
+        }
+        tokens.push_back(std::move(item->second.held.token));
+        item = sessions_.erase(item);
+    }
+    return tokens;
 }
 
 std::size_t Sessions::count() const {

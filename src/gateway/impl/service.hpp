@@ -65,6 +65,7 @@ struct Door {
     archive::Archive& archive;
     HttpGatewaySettings settings;
     net::BlockingPool questions;  // short ones: tokens, health, metrics
+    net::BlockingPool reception;  // accounts: a password takes a tenth of a second, the ledger seconds
     net::BlockingPool retrieving;
     net::BlockingPool ingesting;
     net::BlockingPool rendering;  // each job may take half a gigabyte
@@ -111,6 +112,12 @@ struct Call {
 /// The session that a request's cookie names. Errors: unauthenticated; denied where the request does not come from one of our own pages.
 /// Spec: RFC 6265; W3C Fetch Metadata; RFC 6454 §7
 Result<Sessions::Held> session_of(const Call& call);  // log_in.cpp
+/// The cookie's id, whatever it opens; empty: none.
+std::string session_id_of(const Call& call);
+/// Errors: denied where a change is not asked for by one of our own pages.
+Result<void> check_from_our_pages(const Call& call);
+/// Opens a session with this token, in place of the one that the cookie names.
+void open_session_with(Call& call, std::string_view token, const Bytes32& person, archive::Purpose purpose);
 
 using Service = net::Task<Result<void>> (*)(Call& call);
 
@@ -122,6 +129,10 @@ net::Task<Result<void>> serve_metrics(Call& call);               // metrics.cpp
 net::Task<Result<void>> serve_log_in(Call& call);                // log_in.cpp
 net::Task<Result<void>> serve_log_out(Call& call);               // log_in.cpp
 net::Task<Result<void>> serve_session(Call& call);               // log_in.cpp
+net::Task<Result<void>> serve_reception(Call& call);             // accounts.cpp
+net::Task<Result<void>> serve_own_sessions(Call& call);          // accounts.cpp
+net::Task<Result<void>> serve_rpc(Call& call);                   // accounts.cpp
+net::Task<Result<void>> serve_end_session(Call& call);           // accounts.cpp
 net::Task<Result<void>> serve_page(Call& call);                  // pages.cpp
 net::Task<Result<void>> serve_viewer(Call& call);                // pages.cpp
 net::Task<Result<void>> serve_retrieve_study(Call& call);        // wado.cpp

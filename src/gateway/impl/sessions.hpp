@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "archive/requester.hpp"
 #include "base/bytes.hpp"
@@ -29,14 +30,26 @@ public:
     explicit Sessions(SessionLimits limits, const Clock& clock = system_clock()) : limits_(limits), clock_(clock) {}
 
     /// Returns: the session's id, 256 random bits as text.
-    std::string open(std::string_view token, const Bytes32& person, archive::Purpose purpose);
+    std::string open(std::string_view token, const Bytes32& person, archive::Purpose purpose, std::string_view address = {});
     struct Held {
         crypto::Secret token;
         archive::Purpose purpose{};
     };
+    /// A session as its person sees it.
+    struct Shown {
+        std::string id;  // names it; opens nothing
+        std::string address;
+        SystemTime opened{}, used{};
+        bool current = false;
+    };
+    /// `current`: the id of the one that asks. Newest first.
+    std::vector<Shown> of(const Bytes32& person, std::string_view current);
+    /// Ends one by its shown id, or where that is empty all but `current`. Returns: their tokens.
+    std::vector<crypto::Secret> end(const Bytes32& person, std::string_view shown_id, std::string_view current);
     /// Returns: nothing where there is no such session, or where it has ended. One that is used does not idle.
     std::optional<Held> use(std::string_view id);
-    void close(std::string_view id);
+    /// Returns: its token; empty where there was none.
+    crypto::Secret close(std::string_view id);
     const SessionLimits& limits() const { return limits_; }
     std::size_t count() const;
 
@@ -44,6 +57,8 @@ private:
     struct Session {
         Held held;
         Bytes32 person{};
+        std::string address;
+        SystemTime began{};
         SteadyTime opened{}, used{};
     };
     bool has_ended(const Session& session, SteadyTime now) const;
@@ -54,6 +69,9 @@ private:
     mutable std::mutex mutex_;
     std::map<Hash, Session> sessions_;  // by the hash of the id
 };
+
+/// What of an address one party has to itself: of IPv6 the network of 64 bits. peer: "192.0.2.1:52344", "[2001:db8::1]:443".
+std::string network_of(std::string_view peer);
 
 /// Counts log-ins that failed, by the address they came from: ten in a minute, and it waits for the next one.
 /// IPv6 addresses count by their network of 64 bits. Threads: safe.

@@ -1,0 +1,29 @@
+#pragma once
+// What the parts of the front desk share.
+#include "archive/front_desk.hpp"
+#include "base/json.hpp"
+
+namespace fiducial::archive {
+
+struct FrontDesk::Link {
+    std::string kind;         // administrator, invitation, password
+    Bytes32 person{};         // of a password link
+    std::string name, email;  // of an invitation, as far as they are known
+    std::uint32_t roles = 0;
+    std::int64_t expires_ms = 0;
+    std::string id;  // of its record
+};
+
+/// Roles that need a second factor: all but a patient's.
+inline bool is_staff(std::uint32_t roles) {
+    return (roles & ~static_cast<std::uint32_t>(kPatient)) != 0;
+}
+boost::json::array roles_json(std::uint32_t roles);
+/// A list of roles that an administrator can give. Errors: invalid_argument.
+Result<std::uint32_t> roles_from(const boost::json::object& said);
+Result<Bytes32> person_from(const boost::json::object& said);
+std::string rfc3339_of_ms(std::int64_t ms);
+Reply reply_of(const boost::json::object& json);
+std::string link_url(const Visitor& visitor, const crypto::Secret& token);
+
+}  // namespace fiducial::archive
