@@ -35,6 +35,7 @@ void add_delivery_commands(CLI::App& cli, Globals& globals, Action& action);    
 void add_consent_commands(CLI::App& cli, Globals& globals, Action& action);     // consent, break-glass, emergency
 void add_shadow_commands(CLI::App& cli, Globals& globals, Action& action);      // shadow
 void add_correction_commands(CLI::App& cli, Globals& globals, Action& action);  // remove, put-back, correct, hold
+void add_vision_commands(CLI::App& cli, Globals& globals, Action& action);      // triage, model
 void add_demo_command(CLI::App& cli, Globals& globals, Action& action);
 
 /// Recovery shares, one in each file. Errors: malformed, naming the file and the group that is mistyped.

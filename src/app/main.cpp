@@ -91,6 +91,7 @@ int main(int argc, char** argv) {
     app::add_peer_commands(cli, globals, action);
     app::add_shadow_commands(cli, globals, action);
     app::add_consent_commands(cli, globals, action);
+    app::add_vision_commands(cli, globals, action);
     app::add_demo_command(cli, globals, action);
     std::vector<std::string> topic;
     auto* help = cli.add_subcommand("help", "Explain a command, or: help exit-codes");

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "dicom/grey_frame.hpp"
 #include "dicom/impl/frame_decoder.hpp"
 #include "dicom/impl/picture.hpp"
 
@@ -124,6 +125,32 @@ Picture grey_picture(const PixelDescription& image, const RawFrame& frame, const
     Bytes table(std::size_t{1} << frame.bits_stored);
     for (std::size_t raw = 0; raw < table.size(); ++raw) table[raw] = map.grey(values.value_of(static_cast<std::uint32_t>(raw)));
     for (std::size_t i = 0; i < count; ++i) out.samples[i] = table[values.raw(i)];
+    return out;
+}
+
+/// What stands for no pixel at all is black, whatever the window makes of it.
+void blacken_padding(const PixelDescription& image, const RawFrame& frame, Picture& picture) {
+    const StoredValues values(frame);
+    const GreyMap map(image, std::nullopt);
+    for (std::size_t i = 0; i < picture.samples.size(); ++i) {
+        if (map.is_padding(values.value_of(values.raw(i)))) picture.samples[i] = 0;
+    }
+}
+
+constexpr int kMostTint = 12;  // between the channels of a pixel that is grey all the same: what lossy coding leaves
+
+/// Errors: unsupported where more than one pixel in a hundred has a colour.
+Result<Raster> without_colours(const Picture& picture) {
+    Raster out{picture.rows, picture.columns, 1, Bytes(std::size_t{picture.rows} * picture.columns)};
+    std::size_t coloured = 0;
+    for (std::size_t i = 0; i < out.samples.size(); ++i) {
+        const auto* pixel = &picture.samples[3 * i];
+        const auto [least, most] = std::minmax({pixel[0], pixel[1], pixel[2]});
+        if (most - least > kMostTint) ++coloured;
+        // ITU-R BT.601 in 15 bits, as OpenCV has it: three equal channels give just their value.
+        out.samples[i] = static_cast<std::uint8_t>((pixel[0] * 9798u + pixel[1] * 19235u + pixel[2] * 3735u + (1u << 14)) >> 15);
+    }
+    if (coloured > out.samples.size() / 100) return fail(ErrorCode::unsupported, "the picture is in colours");
     return out;
 }
 
@@ -252,6 +279,22 @@ Result<Bytes> render_frame(const PixelDescription& image, std::string_view trans
         FID_TRY(picture, impl::fit_into(picture, *viewport));
     }
     return options.format == PictureFormat::png ? impl::encode_png(picture) : impl::encode_jpeg(picture, options.quality);
+}
+
+Result<Raster> grey_frame(const PixelDescription& image, std::string_view transfer_syntax, ByteView frame) {
+    if (image.sample_count() > kMostShownSamples) return fail(ErrorCode::limit_exceeded, "the image is too large to be looked at");
+    FID_TRY(const auto raw, impl::decode_frame(image, transfer_syntax, frame));
+    const bool mapped = image.window || image.window_table || image.modality_table || image.slope != 1 || image.intercept != 0;
+    std::optional<Window> as_stored;
+    if (!mapped && image.bits_stored == 8 && !image.is_signed) as_stored = Window{128, 256, WindowShape::linear};
+    FID_TRY(auto picture, picture_of(image, raw, as_stored));
+    if (picture.channels == 3) return without_colours(picture);
+    if (image.padding) blacken_padding(image, raw, picture);
+    return Raster{picture.rows, picture.columns, 1, std::move(picture.samples)};
+}
+
+Result<Bytes> png_of(const Raster& raster) {
+    return impl::encode_png({raster.rows, raster.columns, raster.channels, raster.samples});
 }
 
 }  // namespace fiducial::dicom
