@@ -21,8 +21,11 @@ struct AccountRecord {
     std::string content;  // JSON
 };
 
-inline constexpr std::string_view kLogInRecord = "log-in";  // id: the person's, in hex; lookup: e-mail address in lower case
-inline constexpr std::string_view kLinkRecord = "link";     // id: SHA-256 of the link's token, in hex
+inline constexpr std::string_view kLogInRecord = "log-in";   // id: the person's, in hex; lookup: e-mail address in lower case
+inline constexpr std::string_view kLinkRecord = "link";      // id: SHA-256 of the link's token, in hex
+inline constexpr std::string_view kWalletRecord = "wallet";  // id: the person's; lookup: the wallet's address, 0x…
+inline constexpr std::string_view kRpcRecord = "rpc";  // id: the person's; lookup: SHA-256 of the token by which a wallet asks the ledger
+inline constexpr std::string_view kResetRecord = "reset";  // id: the person's whose second factor one administrator wants to reset
 
 /// Records in the index, each sealed, so that the disk names nobody; a register under a MAC of its own names their digests, so that none
 /// can be deleted or put back from an earlier time while this object lives. Spec: docs/formats/index.md#accounts Errors: of all: corrupt: a

@@ -41,7 +41,7 @@ json::array texts(const std::vector<std::string>& items) {
     return out;
 }
 
-std::string content_of(const LogIn& log_in) {
+std::string log_in_content(const LogIn& log_in) {
     return json::serialize(json::object{{"state", kStates.at(static_cast<std::size_t>(log_in.state))},
                                         {"name", log_in.name},
                                         {"phone", log_in.phone},
@@ -52,7 +52,8 @@ std::string content_of(const LogIn& log_in) {
                                         {"lastStep", log_in.last_step},
                                         {"recovery", texts(log_in.recovery)},
                                         {"networks", texts(log_in.networks)},
-                                        {"key", to_hex(log_in.kept_key)}});
+                                        {"key", to_hex(log_in.kept_key)},
+                                        {"wallet", log_in.wallet}});
 }
 
 Result<LogIn> log_in_from(const AccountRecord& record) {
@@ -67,6 +68,7 @@ Result<LogIn> log_in_from(const AccountRecord& record) {
     out.email = record.lookup;
     out.name = argument::text(object, "name");
     out.phone = argument::text(object, "phone");
+    out.wallet = argument::text(object, "wallet");
     out.password = argument::text(object, "password");
     FID_TRY(const auto role, argument::number(object, "roleAsked", 0, 0, 1 << 10));
     out.role_asked = static_cast<std::uint32_t>(role);
@@ -159,12 +161,19 @@ const FrontDesk::Row* FrontDesk::find(std::string_view name) {
         {"revoke token", &FrontDesk::revoke_token},
         {"messages", &FrontDesk::list_messages},
         {"mark messages", &FrontDesk::mark_messages},
+        {"wallet message", &FrontDesk::make_wallet_message},
+        {"log in with wallet", &FrontDesk::log_in_with_wallet},
+        {"tie wallet", &FrontDesk::tie_wallet},
+        {"make rpc", &FrontDesk::make_rpc_address},
+        {"rpc", &FrontDesk::ask_ledger},
+        {"reset second factor", &FrontDesk::reset_second_factor},
         {"people", &FrontDesk::list_people},
         {"activate", &FrontDesk::activate},
         {"refuse", &FrontDesk::refuse},
         {"deactivate", &FrontDesk::deactivate},
         {"invite", &FrontDesk::invite},
         {"password link", &FrontDesk::make_password_link},
+        {"letter", &FrontDesk::make_letter},
     };
     const auto* found = std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& row) { return row.name == name; });
     return found == std::end(kRows) ? nullptr : found;
@@ -194,7 +203,7 @@ Result<std::optional<LogIn>> FrontDesk::log_in_by_email(const std::string& email
 }
 
 Result<void> FrontDesk::put(database::Transaction& transaction, const LogIn& log_in) {
-    auto kept = records_.put(transaction, kLogInRecord, {to_hex(log_in.person), log_in.email, content_of(log_in)});
+    auto kept = records_.put(transaction, kLogInRecord, {to_hex(log_in.person), log_in.email, log_in_content(log_in)});
     if (!kept && kept.error().code == ErrorCode::conflict)
         return fail(ErrorCode::conflict, "email: there is an account of this address already");
     return kept;
@@ -282,6 +291,14 @@ Result<FrontDesk::Activity> FrontDesk::set_active(const Requester& who, const By
     return out;
 }
 
+void FrontDesk::tell_role(Role role, std::string_view kind, const std::string& text) {
+    const auto everybody = service_.accounts_->all();
+    if (!everybody) return;  // what is wrong with the register is said elsewhere
+    for (const auto& person : everybody->people) {
+        if ((person.roles & role) != 0) messages_.tell(person.id, kind, text);
+    }
+}
+
 Result<std::vector<Person>> FrontDesk::administrators() {
     FID_TRY(const auto everybody, service_.accounts_->all());
     std::vector<Person> out;
@@ -337,15 +354,25 @@ FrontDesk::Answer FrontDesk::register_account(const Visitor& visitor, const Said
 
 // ---- links
 
-Result<FrontDesk::MadeLink> FrontDesk::make_link(AccountRecords& records, const Link& link, std::chrono::hours lasts) {
+std::string FrontDesk::content_of(const Link& link) {
+    return json::serialize(json::object{{"kind", link.kind},
+                                        {"person", to_hex(link.person)},
+                                        {"name", link.name},
+                                        {"email", link.email},
+                                        {"roles", link.roles},
+                                        {"expires", link.expires_ms},
+                                        {"patientKey", to_hex(link.patient_key)},
+                                        {"code", link.code},
+                                        {"wrongCodes", link.wrong_codes}});
+}
+
+Result<FrontDesk::MadeLink> FrontDesk::make_link(AccountRecords& records, Link link, std::chrono::hours lasts) {
     const auto token = std::string(kLinkPrefix) + to_hex(crypto::random_bytes32());
-    const auto expires = wall_ms() + std::chrono::duration_cast<milliseconds>(lasts).count();
-    const json::object content{{"kind", link.kind},   {"person", to_hex(link.person)}, {"name", link.name},
-                               {"email", link.email}, {"roles", link.roles},           {"expires", expires}};
+    link.expires_ms = wall_ms() + std::chrono::duration_cast<milliseconds>(lasts).count();
     FID_CHECK(records.database().write(database::Durability::full, [&](database::Transaction& t) {
-        return records.put(t, kLinkRecord, {link_id(token), "", json::serialize(content)});
+        return records.put(t, kLinkRecord, {link_id(token), "", content_of(link)});
     }));
-    return MadeLink{crypto::Secret::copy_of(as_bytes(token)), expires};
+    return MadeLink{crypto::Secret::copy_of(as_bytes(token)), link.expires_ms};
 }
 
 Result<crypto::Secret> FrontDesk::make_first_link(AccountRecords& records) {
@@ -380,6 +407,9 @@ Result<FrontDesk::Link> FrontDesk::read_link(database::Transaction& transaction,
     FID_TRY(link.person, fixed_from_hex<32>(argument::text(*object, "person"), "person"));
     FID_TRY(const auto roles, argument::number(*object, "roles", 0, 0, 1 << 10));
     link.roles = static_cast<std::uint32_t>(roles);
+    FID_TRY(link.patient_key, fixed_from_hex<32>(argument::text(*object, "patientKey"), "patient"));
+    link.code = argument::text(*object, "code");
+    FID_TRY(link.wrong_codes, argument::number(*object, "wrongCodes", 0, 0, INT64_MAX));
     return link;
 }
 
@@ -393,7 +423,8 @@ FrontDesk::Answer FrontDesk::look_at_link(const Visitor&, const Said& said) {
 
 FrontDesk::Answer FrontDesk::use_link(const Visitor& visitor, const Said& said) {
     const std::lock_guard lock(registrations_mutex_);
-    FID_TRY(const auto link, records_.database().read([&](database::Transaction& t) { return read_link(t, said); }));
+    FID_TRY(auto link, records_.database().read([&](database::Transaction& t) { return read_link(t, said); }));
+    if (link.kind == "patient") return use_letter(visitor, said, link);
     if (link.kind == "password") return use_password_link(visitor, said, link);
     return use_account_link(visitor, said, link);
 }

@@ -37,6 +37,7 @@ struct LogIn {
     std::vector<std::string> recovery;  // SHA-256 of the codes that are left, in hex
     std::vector<std::string> networks;  // from which this person has come in, the newest last
     Bytes kept_key;                     // of the person's account on the ledger, where the site keeps it
+    std::string wallet;                 // its address, where it is the person's own; else empty
 };
 
 /// The reception of a site. Passes, tickets and counts of tries are in memory: they end with the archive.
@@ -78,12 +79,14 @@ public:
     Result<crypto::Secret> make_first_link();
     /// The same for a site that is being made.
     static Result<crypto::Secret> make_first_link(AccountRecords& records);
-    Messages& messages() { return messages_; }
+    /// Tells everybody who has a role here.
+    void tell_role(Role role, std::string_view kind, const std::string& text);
 
 private:
     using Said = boost::json::object;
     using Answer = Result<Reply>;
     struct Row;
+    struct Link;  // what stands behind one
     static const Row* find(std::string_view name);
 
     // front_desk.cpp
@@ -103,21 +106,31 @@ private:
     Answer revoke_token(const Visitor& visitor, const Said& said);
     Answer list_messages(const Visitor& visitor, const Said& said);
     Answer mark_messages(const Visitor& visitor, const Said& said);
+    // front_desk_wallet.cpp
+    Answer make_wallet_message(const Visitor& visitor, const Said& said);
+    Answer log_in_with_wallet(const Visitor& visitor, const Said& said);
+    Answer tie_wallet(const Visitor& visitor, const Said& said);
+    Answer make_rpc_address(const Visitor& visitor, const Said& said);
+    Answer ask_ledger(const Visitor& visitor, const Said& said);
+    Result<Address> signer_of(const Visitor& visitor, const Said& said);
     // front_desk_people.cpp
+    Answer reset_second_factor(const Visitor& visitor, const Said& said);
     Answer list_people(const Visitor& visitor, const Said& said);
     Answer activate(const Visitor& visitor, const Said& said);
     Answer refuse(const Visitor& visitor, const Said& said);
     Answer deactivate(const Visitor& visitor, const Said& said);
     Answer invite(const Visitor& visitor, const Said& said);
     Answer make_password_link(const Visitor& visitor, const Said& said);
+    // front_desk_letters.cpp
+    Answer make_letter(const Visitor& visitor, const Said& said);
+    Answer use_letter(const Visitor& visitor, const Said& said, Link& link);
 
-    /// What stands behind a link.
-    struct Link;
     struct MadeLink {
         crypto::Secret token;
         std::int64_t expires_ms = 0;
     };
-    static Result<MadeLink> make_link(AccountRecords& records, const Link& link, std::chrono::hours lasts);
+    static std::string content_of(const Link& link);
+    static Result<MadeLink> make_link(AccountRecords& records, Link link, std::chrono::hours lasts);
     Result<Link> read_link(database::Transaction& transaction, const Said& said);
     Answer use_account_link(const Visitor& visitor, const Said& said, const Link& link);
     Answer use_password_link(const Visitor& visitor, const Said& said, const Link& link);
@@ -151,6 +164,11 @@ private:
         unsigned tries = 0;
         SteadyTime until{};
     };
+    struct Challenge {
+        Hash text{};
+        Bytes32 person{};  // who wants to tie a wallet; zeros: somebody logs in
+        SteadyTime until{};
+    };
     struct Tries {
         SteadyTime since{};
         unsigned failures = 0;
@@ -167,6 +185,7 @@ private:
     std::mutex mutex_;                // of what is below
     std::map<Hash, Pass> passes_;
     std::map<Hash, Ticket> tickets_;
+    std::map<std::string, Challenge> challenges_;  // by nonce
     std::map<std::string, Tries> tries_;
 };
 

@@ -61,14 +61,6 @@ std::string percent_encoded(std::string_view text) {
     return out;
 }
 
-template <typename Map>
-void forget_ended(Map& map, SteadyTime now, std::size_t most) {
-    if (map.size() < most) return;
-    std::erase_if(map, [&](const auto& item) { return item.second.until <= now; });
-    if (map.size() < most) return;
-    map.erase(std::min_element(map.begin(), map.end(), [](const auto& a, const auto& b) { return a.second.until < b.second.until; }));
-}
-
 }  // namespace
 
 // ---- passes

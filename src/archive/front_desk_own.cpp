@@ -44,6 +44,10 @@ FrontDesk::Answer FrontDesk::own_account(const Visitor& visitor, const Said&) {
         out["address"] = to_0x(address);
         out["custody"] = "kept";
     }
+    if (!log_in.wallet.empty()) {
+        out["address"] = log_in.wallet;
+        out["custody"] = "wallet";
+    }
     return reply_of(out);
 }
 

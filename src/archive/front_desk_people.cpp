@@ -14,7 +14,7 @@ namespace fiducial::archive {
 namespace {
 
 namespace json = boost::json;
-constexpr std::chrono::hours kInvitationLasts{24 * 7}, kPasswordLinkLasts{24};
+constexpr std::chrono::hours kInvitationLasts{24 * 7}, kPasswordLinkLasts{24}, kResetLasts{24};
 
 }  // namespace
 
@@ -127,6 +127,49 @@ FrontDesk::Answer FrontDesk::make_password_link(const Visitor& visitor, const Sa
     FID_TRY(const auto made, make_link(records_, link, kPasswordLinkLasts));
     messages_.tell(link.person, "security", "An administrator made a link by which your password can be set anew.");
     return reply_of({{"link", link_url(visitor, made.token)}, {"expires", rfc3339_of_ms(made.expires_ms)}});
+}
+
+/// One administrator says so, another one does it.
+FrontDesk::Answer FrontDesk::reset_second_factor(const Visitor& visitor, const Said& said) {
+    FID_TRY(const auto id, person_from(said));
+    if (id == visitor.who.subject) return fail(ErrorCode::invalid_argument, "id: two other administrators reset your second factor");
+    FID_CHECK(administer(visitor.who, id, false));
+    const std::lock_guard lock(changes_mutex_);
+    FID_TRY(auto log_in, log_in_of(id));
+    const auto key = to_hex(id), by = to_hex(visitor.who.subject);
+    const auto now_ms = system_clock().now().time_since_epoch().count();
+    FID_TRY(const auto proposed, records_.database().read([&](database::Transaction& t) { return records_.find(t, kResetRecord, key); }));
+    json::object proposal;
+    if (proposed) {
+        FID_TRY(auto value, fiducial::json::parse(proposed->content, std::size_t{4} << 10));
+        if (value.is_object()) proposal = std::move(value.get_object());
+    }
+    FID_TRY(const auto until, argument::number(proposal, "until", 0, 0, INT64_MAX));
+    if (until <= now_ms || argument::text(proposal, "by") == by) {
+        const auto lasts = std::chrono::duration_cast<std::chrono::milliseconds>(kResetLasts).count();
+        const auto content = json::serialize(json::object{{"by", by}, {"until", now_ms + lasts}});
+        FID_CHECK(records_.database().write(database::Durability::full, [&](database::Transaction& t) {
+            return records_.put(t, kResetRecord, {key, "", content});
+        }));
+        FID_TRY(const auto others, administrators());
+        for (const auto& person : others) {
+            if (person.id != visitor.who.subject)
+                messages_.tell(person.id, "security",
+                               "The second factor of " + log_in.name + " is to be reset; a second administrator decides.");
+        }
+        messages_.tell(id, "security", "An administrator wants to reset your second factor.");
+        return reply_of({{"id", key}, {"state", "proposed"}});
+    }
+    log_in.second_factor.clear();
+    log_in.recovery.clear();
+    log_in.last_step = 0;
+    FID_CHECK(service_.accounts_->revoke_tokens(id));
+    FID_CHECK(records_.database().write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
+        FID_CHECK(records_.erase(t, kResetRecord, key));
+        return put(t, log_in);
+    }));
+    messages_.tell(id, "security", "Two administrators reset your second factor: enrol a new one at your next log-in.");
+    return reply_of({{"id", key}, {"state", "reset"}});
 }
 
 }  // namespace fiducial::archive

@@ -1,5 +1,6 @@
 #include "archive/members_on_ledger.hpp"
 
+#include "ethereum/abi.hpp"
 #include "ledger/contracts.hpp"
 
 namespace fiducial::archive {
@@ -29,6 +30,19 @@ Result<std::uint64_t> register_person(ledger::Rpc& rpc, const SiteFacts& facts, 
 Result<std::uint64_t> set_person_active(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator,
                                         const Bytes32& person, bool active) {
     return send(rpc, facts, administrator, ledger::contracts::set_person_active_call(person, active));
+}
+
+Result<std::uint64_t> set_wallet(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& person,
+                                 const Address& wallet) {
+    return send(rpc, facts, administrator, ledger::contracts::recover_account_call(person, wallet, ledger::contracts::Custody::wallet));
+}
+
+Result<Bytes32> person_at(ledger::Rpc& rpc, const SiteFacts& facts, const Address& account) {
+    const ledger::CallRequest request{
+        facts.members, ethereum::AbiWriter().bytes32(facts.institution).address(account).call("personAt(bytes32,address)"), std::nullopt};
+    FID_TRY(const auto answer, rpc.call(request));
+    if (answer.reverted) return fail(ErrorCode::malformed, "Members does not say whose an account is");
+    return ethereum::AbiReader(answer.data).bytes32("personAt");
 }
 
 Result<std::uint64_t> register_device(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& device,

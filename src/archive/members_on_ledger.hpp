@@ -13,6 +13,13 @@ Result<std::uint64_t> register_person(ledger::Rpc& rpc, const SiteFacts& facts, 
 Result<std::uint64_t> set_person_active(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator,
                                         const Bytes32& person, bool active);
 
+/// Puts a wallet in the place of the account that the site keeps for a person. Where the contract gives the wallet seven days, it is only
+/// proposed. Errors: as register_person.
+Result<std::uint64_t> set_wallet(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& person,
+                                 const Address& wallet);
+/// Whose account this is at our institution, by the newest block. Zeros: nobody's. Errors: unavailable; malformed.
+Result<Bytes32> person_at(ledger::Rpc& rpc, const SiteFacts& facts, const Address& account);
+
 /// `operations`: bit n for Operation n. Errors: as register_person.
 Result<std::uint64_t> register_device(ledger::Rpc& rpc, const SiteFacts& facts, const crypto::Secret& administrator, const Bytes32& device,
                                       std::uint32_t operations);

@@ -654,6 +654,7 @@ void Service::count_deliveries(std::vector<Metric>& metrics) {
 void Service::damaged(const store::InstanceRow& instance, const Error& error) {
     raise("damaged_object", "instance " + instance.sop_uid.text() + " was quarantined: " + error.message);
     quarantined_ += 1;
+    front_desk_->tell_role(kAdministrator, "quarantine", "An image was found damaged when it was read, and is not given out any more.");
     if (auto done = store_->quarantine(instance.object.ref.id, error.message); !done) {
         log::error("archive", "a damaged object could not be quarantined",
                    {{"object", instance.object.ref.id}, {"why", done.error().message}});
@@ -807,6 +808,10 @@ Result<OpenedEmergency> Service::open_emergency(Requester who, const StudyIdenti
         FID_CHECK(tracer_->write(who, Operation::break_glass, decision, &patient, patient.study_key, opened.error().code));
         return fail(opened.error());
     }
+    const auto doctor = accounts_->by_id(who.subject);
+    front_desk_->tell_role(
+        kPrivacyOfficer, "break-glass",
+        (doctor ? doctor->name : to_hex(who.subject)) + " broke the glass: " + ground.reason + ". The trace says for whom.");
     return OpenedEmergency{opened->change.until, decision.node_away};
 }
 

@@ -25,7 +25,12 @@ constexpr Request kRequests[] = {
     {"POST", "/session/code", "code", 200, true},
     {"POST", "/links", "link", 200, true},
     {"POST", "/links/use", "use link", 200, true},
+    {"POST", "/session/wallet/message", "wallet message", 200, true},
+    {"POST", "/session/wallet", "log in with wallet", 200, true},
     {"GET", "/account", "account"},
+    {"POST", "/account/wallet/message", "wallet message"},
+    {"POST", "/account/wallet", "tie wallet"},
+    {"POST", "/account/rpc", "make rpc", 201},
     {"PUT", "/account/password", "change password", 204},
     {"POST", "/account/second-factor", "renew second factor"},
     {"GET", "/account/tokens", "tokens"},
@@ -39,6 +44,8 @@ constexpr Request kRequests[] = {
     {"POST", "/people/deactivate", "deactivate"},
     {"POST", "/people/invite", "invite", 201},
     {"POST", "/people/password-link", "password link", 201},
+    {"POST", "/people/second-factor", "reset second factor"},
+    {"POST", "/letters", "letter", 201},
 };
 
 const Request& request_of(const Call& call) {
@@ -115,6 +122,19 @@ net::Task<Result<void>> serve_reception(Call& call) {
     }
     if (request.status == 204) co_return co_await answer_nothing(call);
     co_return co_await call.answer(request.status, "application/json", std::move(reply->json));
+}
+
+/// The token in the path is the log-in: wallets send no headers of ours.
+net::Task<Result<void>> serve_rpc(Call& call) {
+    FID_CO_TRY(const auto body, co_await call.request.read_all(kMostBody));
+    auto question = fiducial::json::parse(body, kMostBody);
+    if (!question) co_return co_await call.refuse(question.error(), 400);
+    const json::object said{{"token", call.rest}, {"question", std::move(*question)}};
+    const archive::Visitor visitor{};
+    auto ask = [&]() { return call.door.archive.reception().ask("rpc", visitor, said); };
+    auto reply = co_await call.door.reception.run(ask);
+    if (!reply) co_return co_await refuse_reception(call, reply.error());
+    co_return co_await call.answer(200, "application/json", std::move(reply->json));
 }
 
 net::Task<Result<void>> serve_own_sessions(Call& call) {

@@ -417,9 +417,10 @@ protected:
 };
 
 TEST_F(HttpGatewayTest, OnlyLivenessPagesWitnessAndLogInAreAnsweredWithoutAToken) {
-    const std::set<std::string_view> open{"/healthz",    "/witness/add-checkpoint", "/", "/login", "/web/{rest}", "/app/{rest}", "/ohif",
-                                          "/ohif/{rest}"};
-    const std::set<std::string_view> ways_in{"/accounts", "/session/password", "/session/code", "/links", "/links/use"};
+    const std::set<std::string_view> open{
+        "/healthz", "/witness/add-checkpoint", "/", "/login", "/web/{rest}", "/app/{rest}", "/ohif", "/ohif/{rest}", "/rpc/{rest}"};
+    const std::set<std::string_view> ways_in{"/accounts",  "/session/password",       "/session/code",  "/links",
+                                             "/links/use", "/session/wallet/message", "/session/wallet"};
     EXPECT_EQ(ask("GET", "/healthz", {}, {}, false).status, 200u);
     for (const auto& route : impl::routes()) {
         const bool log_in_or_out = route.pattern == "/session" && route.method != "GET";

@@ -31,7 +31,13 @@ constexpr Route kRoutes[] = {
     {"POST", "/session/code", Access::anonymous, serve_reception},
     {"POST", "/links", Access::anonymous, serve_reception},
     {"POST", "/links/use", Access::anonymous, serve_reception},
+    {"POST", "/session/wallet/message", Access::anonymous, serve_reception},
+    {"POST", "/session/wallet", Access::anonymous, serve_reception},
+    {"POST", "/rpc/{rest}", Access::anonymous, serve_rpc},
     {"GET", "/account", Access::person, serve_reception},
+    {"POST", "/account/wallet/message", Access::person, serve_reception},
+    {"POST", "/account/wallet", Access::person, serve_reception},
+    {"POST", "/account/rpc", Access::person, serve_reception},
     {"PUT", "/account/password", Access::person, serve_reception},
     {"POST", "/account/second-factor", Access::person, serve_reception},
     {"GET", "/account/sessions", Access::person, serve_own_sessions},
@@ -47,6 +53,8 @@ constexpr Route kRoutes[] = {
     {"POST", "/people/deactivate", Access::person, serve_reception},
     {"POST", "/people/invite", Access::person, serve_reception},
     {"POST", "/people/password-link", Access::person, serve_reception},
+    {"POST", "/people/second-factor", Access::person, serve_reception},
+    {"POST", "/letters", Access::person, serve_reception},
 
     // WADO-RS, PS3.18 §10.4
     {"GET", "/studies/{uid}", Access::person, serve_retrieve_study},

@@ -10,9 +10,12 @@ import time
 import unittest
 import urllib.parse
 
+import pydicom
 import requests
+from eth_account import Account
+from eth_account.messages import encode_defunct
 
-from harness import SystemTest, ask_node
+from harness import SystemTest, ask_node, wait_for
 
 PASSWORD, OTHER = "korrektes pferd batterie", "eine andere klammer 7"
 ADA = {"name": "Ada Lovelace", "email": "ada@example.org", "phone": "+43 1 40400-0"}
@@ -60,6 +63,8 @@ class Accounts(SystemTest):
             self.passwords_sessions_and_tokens(site, admin, ada)
             self.invited(site, admin)
             self.nobody_is_locked_out(site, ada)
+            self.wallet(site, ada)
+            self.second_factor_reset(site, admin)
             self.deactivated(site, admin, ada)
         logs = "\n".join(site.log) + site.serve_log()
         for secret in (PASSWORD, OTHER, link, link[4:], admin.secret, ada.secret, ADA["email"], "404000"):
@@ -171,6 +176,48 @@ class Accounts(SystemTest):
         step = otto.ask("POST", "/links/use", link=invited, password=PASSWORD, name=OTTO["name"], phone=OTTO["phone"])
         self.assertEqual(otto.enter(step)["roles"], ["technologist"])
 
+    def wallet(self, site, ada):
+        """Ada's own wallet takes the place of the account that the site keeps, and stands for the password from then on."""
+        step = ada.log_in(ADA["email"])
+        ada.ask("POST", "/session/code", ticket=step["ticket"], code=ada.recovery[1])
+        wallet, other = Account.create(), Account.create()
+
+        def signed(path, by, of=None):
+            message = ada.ask("POST", path + "/message", address=(of or by).address)["message"]
+            return {"message": message, "signature": by.sign_message(encode_defunct(text=message)).signature.hex()}
+        kept = ada.ask("GET", "/account")
+        ada.ask("POST", "/account/wallet", 401, **signed("/account/wallet", other, of=wallet))
+        ada.ask("POST", "/account/wallet", 401, **signed("/session/wallet", wallet))  # a log-in ties nothing
+        changed = ada.ask("POST", "/account/wallet/message", address=wallet.address)["message"].replace("Chain ID: ", "Chain ID: 1")
+        ada.ask("POST", "/account/wallet", 401, message=changed, signature=wallet.sign_message(encode_defunct(text=changed)).signature.hex())
+        tied = signed("/account/wallet", wallet)
+        self.assertEqual(ada.ask("POST", "/account/wallet", **tied), {"address": wallet.address, "custody": "wallet"})
+        ada.ask("POST", "/account/wallet", 401, **tied)  # once
+        now = ada.ask("GET", "/account")
+        self.assertEqual((now["personId"], now["custody"], now["address"]), (kept["personId"], "wallet", wallet.address.lower()))
+        rpc = ada.ask("POST", "/account/rpc", 201)
+        ask = lambda method, **more: requests.post(rpc["url"], json={"jsonrpc": "2.0", "id": 7, "method": method, "params": [], **more}, timeout=60).json()
+        self.assertEqual((ask("eth_chainId")["result"], ask("eth_chainId")["id"]), (hex(rpc["chainId"]), 7))
+        for method in ("eth_sendRawTransaction", "admin_nodeInfo", "personal_listAccounts", "debug_traceTransaction"):
+            self.assertEqual(ask(method)["error"]["code"], -32601)
+        self.assertEqual(requests.post(rpc["url"][:-1] + "x", json={}, timeout=60).status_code, 404)
+        out = Browser(site.url)
+        ada_, ada = ada, out
+        self.assertEqual(out.ask("POST", "/session/wallet", **signed("/session/wallet", wallet))["step"], "code")
+        out.ask("POST", "/session/wallet", 401, **signed("/session/wallet", other))
+        ada = ada_
+
+    def second_factor_reset(self, site, admin):
+        second = Browser(site.url)
+        link = admin.ask("POST", "/people/invite", 201, roles=["administrator"])["link"].split("#")[1]
+        second.enter(second.ask("POST", "/links/use", link=link, password=PASSWORD, name="Second Administrator", email="second@example.org", phone="+43 1 404001"))
+        otto, = (person["id"] for person in admin.ask("GET", "/people")["people"] if person["name"] == OTTO["name"])
+        for _ in range(2):
+            self.assertEqual(admin.ask("POST", "/people/second-factor", id=otto)["state"], "proposed")  # alone it stays so
+        self.assertEqual(Browser(site.url).log_in(OTTO["email"])["step"], "code")
+        self.assertEqual(second.ask("POST", "/people/second-factor", id=otto)["state"], "reset")
+        self.assertEqual(Browser(site.url).log_in(OTTO["email"])["step"], "enrol")
+
     def nobody_is_locked_out(self, site, ada):
         """Strangers guess from two addresses, ten times a minute each, and then nobody comes in from a new one; where she has come in before, Ada does."""
         def guess(address, password):
@@ -194,6 +241,39 @@ class Accounts(SystemTest):
         self.assertEqual(state, "inactive")
         admin.ask("POST", "/people/activate", id=ada.id)
         self.assertEqual(ada.log_in(ADA["email"])["step"], "code")
+
+    def test_a_patients_letter(self):
+        """The desk prints a letter; who opens it sees the own studies and nobody else's. A broken glass is told to the privacy officer."""
+        site = self.site()
+        files = sorted(self.samples().rglob("*.dcm"))
+        heads = {}
+        for file in files:
+            heads.setdefault(pydicom.dcmread(file, stop_before_pixels=True).PatientID, file)
+        mine, others = list(heads.values())[:2]
+        site.run("import", mine.parent, others.parent)
+        study, foreign = (pydicom.dcmread(file, stop_before_pixels=True).StudyInstanceUID for file in (mine, others))
+        for name, role in (("dora", "desk"), ("ada", "doctor"), ("petra", "privacy-officer")):
+            site.run("person", "add", name, "--role", role)
+        tokens = {name: {"Authorization": "Bearer " + site.token(name)} for name in ("dora", "ada", "petra")}
+        with site.serving():
+            ask = lambda who, path, **more: requests.post(site.url + path, headers=tokens[who], timeout=60, **more)
+            self.assertEqual(ask("ada", "/letters", json={"studyInstanceUid": study}).status_code, 403)
+            letters = [ask("dora", "/letters", json={"studyInstanceUid": study}).json() for _ in range(2)]
+            new = {"name": "Jane Doe", "email": "jane@example.org", "password": PASSWORD}
+            spoilt, good = ({"link": letter["link"].split("#")[1], "code": letter["code"]} for letter in letters)
+            jane = Browser(site.url)
+            for _ in range(5):
+                jane.ask("POST", "/links/use", 401, **{**new, **spoilt, "code": "AAAAA-AAAAA"})
+            jane.ask("POST", "/links/use", 404, **new, **spoilt)
+            self.assertEqual(jane.ask("POST", "/links", link=good["link"])["kind"], "patient")
+            self.assertEqual(jane.ask("POST", "/links/use", **new, **{**good, "code": good["code"].lower().replace("-", " ")})["roles"], ["patient"])
+            jane.ask("POST", "/links/use", 404, **new, **good)
+            looks = lambda uid: jane.session.get(f"{site.url}/studies/{uid}/metadata", headers={"Fiducial-Purpose": "personal"}, timeout=60).status_code
+            wait_for(lambda: looks(study) == 200, 30, "the ledger has it that the patient decides")
+            self.assertEqual(looks(foreign), 403)
+            self.assertEqual(ask("ada", f"/studies/{study}/emergency", json={"reason": "life-threatening", "text": "unconscious"}).status_code, 201)
+            told = requests.get(site.url + "/account/messages", headers=tokens["petra"], timeout=60).json()["messages"]
+            self.assertEqual([(message["kind"], message["text"]) for message in told], [("break-glass", "ada broke the glass: life-threatening. The trace says for whom.")])
 
     def test_a_link_made_by_a_command(self):
         site = self.site()
