@@ -22,7 +22,12 @@ namespace {
 namespace fs = std::filesystem;
 namespace json = boost::json;
 constexpr std::uint64_t kSampleSeed = 20240229;
-constexpr const char* kDoctor = "demo-doctor";
+/// Whom a visitor to the served demo may be.
+constexpr std::pair<const char*, const char*> kPeople[] = {
+    {"demo-doctor", "doctor"},
+    {"demo-technologist", "technologist"},
+    {"demo-administrator", "administrator"},
+};
 constexpr std::uint64_t kMaxSample = std::uint64_t{64} << 20;
 
 /// What the tour says: as it goes for people, all at the end for --json.
@@ -93,8 +98,8 @@ Result<void> make_site(Telling& telling, const Globals& globals, const fs::path&
 
 /// What a visitor to the served demo needs.
 struct Visit {
-    std::string token;
-    std::string record, image, evidence;  // paths of the door for HTTP
+    std::vector<gateway::DemoDoor::Person> people;  // the doctor first
+    std::string record, image, evidence;            // paths of the door for HTTP
     fs::path trust_file;
 };
 
@@ -111,17 +116,19 @@ public:
         return all_well_;
     }
 
-    /// Somebody who may look, for those who want to try: the operator that commands act for is no clinician.
+    /// People for those who want to try: the operator that commands act for is no clinician.
     Result<Visit> invite() {
-        FID_TRY(const auto people, ask("person list", {}));
-        const auto& list = people.at("people").get_array();
-        const bool known =
-            std::any_of(list.begin(), list.end(), [](const json::value& one) { return shown::text(one.get_object(), "name") == kDoctor; });
-        if (!known) FID_CHECK(ask("person add", {{"name", kDoctor}, {"roles", "doctor"}}));
-        FID_TRY(const auto token, ask("token", {{"person", kDoctor}, {"days", 1}, {"note", "demo"}}));
+        FID_TRY(const auto known, ask("person list", {}));
+        const auto& list = known.at("people").get_array();
+        std::vector<gateway::DemoDoor::Person> people;
+        for (const auto& [name, roles] : kPeople) {
+            const auto is_this = [&](const json::value& one) { return shown::text(one.get_object(), "name") == name; };
+            if (std::none_of(list.begin(), list.end(), is_this)) FID_CHECK(ask("person add", {{"name", name}, {"roles", roles}}));
+            FID_TRY(const auto token, ask("token", {{"person", name}, {"days", 1}, {"note", "demo"}}));
+            people.push_back({name, roles, shown::text(token, "token")});
+        }
         const auto instance = "/studies/" + study_ + "/series/" + series_ + "/instances/" + instance_;
-        return Visit{shown::text(token, "token"), "/studies/" + study_ + "/record", instance, instance + "/evidence",
-                     folder_ / "trust.json"};
+        return Visit{std::move(people), "/studies/" + study_ + "/record", instance, instance + "/evidence", folder_ / "trust.json"};
     }
 
 private:
@@ -263,8 +270,11 @@ namespace {
 void print_visit(const Visit& visit, const std::string& url, const fs::path& folder) {
     const auto at = [&](const std::string& path) { return "curl -fsS -H \"Authorization: Bearer $TOKEN\" " + url + path; };
     const auto image = (folder / "fetched.dcm").string(), evidence = (folder / "fetched.evidence.json").string();
-    std::printf("\nThe archive runs at %s. In another terminal, as the doctor this token was made for (good for a day):\n\n", url.c_str());
-    std::printf("  TOKEN=%s\n", visit.token.c_str());
+    std::printf(
+        "\nThe archive runs at %s: open it in a browser. Or in another terminal, as the doctor this token was made for (good for a "
+        "day):\n\n",
+        strong(url).c_str());
+    std::printf("  TOKEN=%s\n", visit.people.front().token.c_str());
     std::printf("  %s\n", at(visit.record).c_str());
     std::printf("  %s -H 'Accept: application/dicom' -o %s\n", at(visit.image).c_str(), image.c_str());
     std::printf("  %s -o %s\n", at(visit.evidence).c_str(), evidence.c_str());
@@ -319,11 +329,12 @@ Result<int> run_demo(const Globals& given, bool serve_afterwards) {
     if (!serve_afterwards) return 0;
     ServeOptions options;
     options.another_port = true;
+    options.demo_people = visit.people;
     options.on_ready = [&](const std::string& url) {
         if (globals.json)
             print_json({{"ready", true},
                         {"url", url},
-                        {"token", visit.token},
+                        {"token", visit.people.front().token},
                         {"record", visit.record},
                         {"image", visit.image},
                         {"evidence", visit.evidence}});

@@ -214,6 +214,16 @@ Result<int> serve(const Globals& globals, const ServeOptions& options) {
             std::move(more.begin(), more.end(), std::back_inserter(metrics));
             return metrics;
         };
+        if (!options.demo_people.empty()) {
+            settings.demo =
+                gateway::DemoDoor{options.demo_people, [&](const std::string& object, bool back) -> Result<void> {
+                                      const auto ignored = [](const boost::json::object&) {};
+                                      FID_CHECK(service->operate("demo flip", {{"object", object}}, ignored, stop_requested()));
+                                      if (!back) return {};
+                                      FID_CHECK(service->operate("quarantine restore", {{"object", object}}, ignored, stop_requested()));
+                                      return {};
+                                  }};
+        }
         auto opened = gateway::HttpGateway::start(runtime, *service, settings);
         if (!opened && opened.error().code == ErrorCode::conflict && options.another_port) {
             settings.port = 0;

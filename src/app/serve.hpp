@@ -14,6 +14,7 @@ struct ServeOptions {
     std::string listen;                                    // instead of the configuration's; empty: that
     std::string dimse_listen;                              // likewise
     bool another_port = false;                             // any free one where that one is taken
+    std::vector<gateway::DemoDoor::Person> demo_people;    // of a demo site: whoever comes may be one of them
     std::function<void(const std::string& url)> on_ready;  // says where it is, instead of the usual line
 };
 

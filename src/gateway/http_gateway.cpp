@@ -231,6 +231,9 @@ HttpGateway::~HttpGateway() {
 
 namespace {
 Result<net::ListenSettings> listen_settings(const HttpGatewaySettings& settings) {
+    if (settings.demo && (settings.tls || !settings.public_url.empty()))
+        return fail(ErrorCode::invalid_argument,
+                    "a demo, which lets everybody in, is served on this machine alone: without [http] tls and public_url");
     net::ListenSettings listen;
     listen.address = settings.address;
     listen.port = settings.port;

@@ -19,6 +19,16 @@ namespace fiducial::gateway {
 
 class DimseGateway;
 
+/// What a demo site lets everybody on this machine do.
+struct DemoDoor {
+    struct Person {
+        std::string name, roles, token;
+    };
+    std::vector<Person> people;  // whoever comes may be one of them, without a password
+    /// Changes one bit of an object's stored bytes; back: changes it again and takes the object out of quarantine.
+    std::function<Result<void>(const std::string& object_id, bool back)> flip;
+};
+
 struct HttpGatewaySettings {
     std::string address = "127.0.0.1";
     std::uint16_t port = 0;               // 0: any free one
@@ -33,14 +43,16 @@ struct HttpGatewaySettings {
     std::size_t ingest_threads = 4;
     std::size_t render_threads = 2;
     std::function<std::vector<archive::Metric>()> other_metrics;  // of the doors beside this one, for /metrics
+    std::optional<DemoDoor> demo;                                 // Security: of demo sites alone; on loopback, without TLS or a proxy
     DimseGateway* dimse = nullptr;                                // whose peers are administered here; it outlives this door
     std::size_t max_waiting = 256;                                // pieces of blocking work of each kind; beyond: 503
 };
 
 /// The door for HTTP: DICOMweb (WADO-RS, QIDO-RS, STOW-RS), pages and viewer, evidence, health and metrics. docs/reference/http.md lists
 /// what it answers. Spec:     DICOM PS3.18 §10.4, §10.5; RFC 9110, RFC 6750 (bearer tokens), RFC 9457 (problem documents) Requires: archive
-/// and runtime outlive it Errors:   of start: those of TlsContext::server and HttpServer::start Threads:  safe Security: nothing but
-/// /healthz and the pages themselves is answered without a token or a session; what a person may do is decided in the
+/// and runtime outlive it Errors:   of start: those of TlsContext::server and HttpServer::start; invalid_argument for a demo that others
+/// could reach Threads:  safe Security: nothing but /healthz and the pages themselves is answered without a token or a session; what a
+/// person may do is decided in the
 ///           archive
 class HttpGateway {
 public:

@@ -418,7 +418,8 @@ protected:
 
 TEST_F(HttpGatewayTest, OnlyLivenessPagesWitnessAndLogInAreAnsweredWithoutAToken) {
     const std::set<std::string_view> open{
-        "/healthz", "/witness/add-checkpoint", "/", "/login", "/web/{rest}", "/app/{rest}", "/ohif", "/ohif/{rest}", "/rpc/{rest}"};
+        "/healthz",   "/witness/add-checkpoint", "/", "/login", "/web/{rest}", "/app/{rest}", "/demo", "/ohif", "/ohif/{rest}",
+        "/rpc/{rest}"};
     const std::set<std::string_view> ways_in{"/accounts",  "/session/password",       "/session/code",  "/links",
                                              "/links/use", "/session/wallet/message", "/session/wallet"};
     EXPECT_EQ(ask("GET", "/healthz", {}, {}, false).status, 200u);

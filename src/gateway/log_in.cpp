@@ -48,6 +48,15 @@ void close_session(Call& call, std::string_view id) {
     if (!token.empty()) call.door.archive.reception().end(as_text(token.view()));
 }
 
+/// The token of a person of the demo that anybody may be; empty: there is none.
+std::string demo_token(const Call& call, std::string_view name) {
+    if (!call.door.settings.demo) return {};
+    for (const auto& person : call.door.settings.demo->people) {
+        if (person.name == name) return person.token;
+    }
+    return {};
+}
+
 net::Task<Result<void>> open_session(Call& call) {
     FID_CO_TRY(const auto body, co_await call.request.read_all(kMostForm));
     FID_CO_TRY(const auto form, net::parse_query(body));
@@ -55,6 +64,7 @@ net::Task<Result<void>> open_session(Call& call) {
     auto purpose = archive::Purpose::treatment;
     for (const auto& [name, value] : form) {
         if (name == "token") token = value;
+        if (name == "demo") token = demo_token(call, value);
         if (name == "purpose") {
             FID_CO_TRY(purpose, archive::parse_purpose(value));
         }
@@ -127,6 +137,7 @@ net::Task<Result<void>> serve_session(Call& call) {
     out["purpose"] = archive::name_of(call.who.purpose);
     out["idleSeconds"] = idle;
     out["viewer"] = call.door.web_files.has_viewer();
+    out["demo"] = call.door.settings.demo.has_value();
     auto text = boost::json::serialize(out);
     co_return co_await call.answer(200, "application/json", std::move(text));
 }

@@ -24,6 +24,8 @@ constexpr Route kRoutes[] = {
     {"POST", "/session", Access::anonymous, serve_log_in},
     {"DELETE", "/session", Access::anonymous, serve_log_out},
     {"GET", "/session", Access::person, serve_session},
+    {"GET", "/demo", Access::anonymous, serve_demo},
+    {"POST", "/demo/flip", Access::person, serve_demo_flip},
 
     // Accounts: accounts.cpp says what each asks the reception for
     {"POST", "/accounts", Access::anonymous, serve_reception},

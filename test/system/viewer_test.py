@@ -73,6 +73,7 @@ class Viewer(SystemTest):
     def log_in(self):
         self.page.goto(self.archive.url + "/")
         self.page.wait_for_url("**/login*")
+        self.page.get_by_role("button", name="With a token instead").click()
         self.page.get_by_label("Token").fill(self.token)
         self.page.get_by_role("button", name="Log in").click()
         self.page.locator("tbody tr").first.wait_for()

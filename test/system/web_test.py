@@ -1,13 +1,20 @@
 """The web application in a real browser (Debian's Chromium): what people do with it, that it says what is wrong, and that everybody can use it. deploy/web builds it."""
+import base64
 import gzip
+import hmac
+import io
 import json
 import shutil
+import struct
+import subprocess
+import time
 import unittest
 
+import PIL.Image
 import pydicom
 import requests
 
-from harness import BIN, ROOT, SystemTest, wait_for
+from harness import BIN, FIDUCIAL, ROOT, SystemTest, wait_for
 
 try:
     from playwright.sync_api import sync_playwright
@@ -20,6 +27,13 @@ AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
 MISSING = None if sync_playwright and CHROMIUM and (APP / "index.html").exists() and AXE.exists() else "chromium, playwright or the web application is not installed (deploy/dependencies test)"
 PICTURES = ROOT / "build/screenshots"
 MOST_FIRST_SCRIPT = 300_000  # bytes, as they are sent
+
+
+def code_of(secret, at=None):
+    """What an authenticator app shows (RFC 6238: SHA-1, six digits, 30 s)."""
+    mac = hmac.digest(base64.b32decode(secret + "=" * (-len(secret) % 8)), struct.pack(">Q", int(at or time.time()) // 30), "sha1")
+    offset = mac[-1] & 15
+    return f"{(int.from_bytes(mac[offset:offset + 4], 'big') & 0x7FFFFFFF) % 1_000_000:06}"
 
 
 class Web(SystemTest):
@@ -50,7 +64,7 @@ class Web(SystemTest):
         return self.archive.token(name)
 
     def window(self, **how):
-        context = self.browser.new_context(viewport={"width": 1400, "height": 900}, **how)
+        context = self.browser.new_context(viewport={"width": 1400, "height": 900}, reduced_motion="reduce", **how)
         self.addCleanup(context.close)
         page = context.new_page()
         page.set_default_timeout(20_000)
@@ -63,6 +77,7 @@ class Web(SystemTest):
         page = self.window(**how)
         page.goto(self.archive.url + "/")
         page.wait_for_url("**/login*")
+        page.get_by_role("button", name="With a token instead").click()
         page.get_by_label("Token").fill(token)
         page.get_by_label("Why you look").select_option(purpose)
         page.get_by_role("button", name="Log in").click()
@@ -72,7 +87,8 @@ class Web(SystemTest):
 
     def fits_everybody(self, page, name):
         """A picture of the page to look at, and what axe has against it."""
-        page.wait_for_load_state("networkidle")
+        page.wait_for_load_state("load")
+        page.get_by_text("Loading …").first.wait_for(state="hidden")
         page.screenshot(path=PICTURES / f"{name}.png")
         page.evaluate(AXE.read_text())
         found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
@@ -108,7 +124,9 @@ class Web(SystemTest):
         self.serve()
         page = self.window()
         page.goto(self.archive.url + "/login")
+        page.get_by_label("E-mail address").wait_for()
         self.fits_everybody(page, "login")
+        page.get_by_role("button", name="With a token instead").click()
         page.get_by_label("Token").fill("fid_" + "0" * 64)
         page.get_by_role("button", name="Log in").click()
         page.get_by_text("This token is not known").wait_for()
@@ -197,6 +215,45 @@ class Web(SystemTest):
         page.locator("tbody tr").first.wait_for()
         stored = self.get("/instances", token).json()
         self.assertEqual(len(stored), 3)
+
+        # A photograph, and a scan, become a study.
+        page.get_by_role("link", name="Upload").first.click()
+        pictures = [self.folder / "arm.jpg", self.folder / "letter.png"]
+        image = PIL.Image.new("RGB", (320, 200), (180, 120, 90))
+        for picture in pictures:
+            image.save(picture)
+        page.get_by_label("Choose files").last.set_input_files(pictures)
+        page.get_by_label("Family name").fill("Łukasiewicz")
+        page.get_by_label("Given name").fill("Jan")
+        page.get_by_label("Patient ID").fill("P-77")
+        page.get_by_label("What it shows").fill("Left forearm")
+        self.fits_everybody(page, "pictures")
+        page.get_by_role("button", name="Store as a new study").click()
+        page.get_by_text("2 of 2 stored").wait_for()
+        photos = self.get("/instances?PatientID=P-77", token, Accept="application/dicom+json").json()
+        self.assertEqual([one["00080016"]["Value"][0] for one in photos], ["1.2.840.10008.5.1.4.1.1.7"] * 2)
+        for one in photos:
+            path = "/studies/{}/series/{}/instances/{}/rendered".format(*(one[tag]["Value"][0] for tag in ("0020000D", "0020000E", "00080018")))
+            shown = PIL.Image.open(io.BytesIO(self.get(path, token, Accept="image/png").content)).convert("RGB")
+            self.assertEqual(shown.size, image.size)
+            self.assertLess(max(abs(a - b) for a, b in zip(shown.getpixel((160, 100)), image.getpixel((160, 100)))), 6)
+        page.get_by_role("link", name="Studies").first.click()
+        page.get_by_label("Patient ID").fill(pydicom.dcmread(images[0], specific_tags=["PatientID"]).PatientID)
+        page.get_by_role("button", name="Search").click()
+        page.get_by_text("Łukasiewicz").wait_for(state="hidden")
+
+        # What is wrong is taken out, with a reason, and put back.
+        page.get_by_role("link", name="Details of").first.click()
+        page.get_by_role("button", name="Take out").click()
+        page.get_by_label("In your words").fill("motion, repeated")
+        self.fits_everybody(page, "take_out")
+        page.get_by_role("button", name="Take it out").click()
+        page.get_by_text("Everything was taken out").wait_for()
+        self.assertEqual(len(self.get("/instances", token).json()), 4)
+        page.get_by_text("One image was taken out: Poor quality").wait_for()
+        page.get_by_role("button", name="Undo").click()
+        page.get_by_role("button", name="Take out").wait_for()
+        self.assertEqual(len(self.get("/instances", token).json()), 5)
         studies = {one["0020000D"]["Value"][0] for one in stored}
         recorded = [one["sha256"] for study in studies for one in self.get(f"/studies/{study}/record", token).json()["objects"]]
         self.assertEqual(sorted(digests[:3]), sorted(recorded), "what the browser computed is what the archive anchored")
@@ -216,7 +273,7 @@ class Web(SystemTest):
         page.locator("tbody tr", has=page.get_by_role("button", name="Damaged")).get_by_role("link", name="Details of").click()
         page.get_by_role("button", name="Verify now").click()
         page.get_by_text("The image did not pass").wait_for()
-        page.get_by_text(uid + ":").wait_for()
+        page.get_by_text(uid + ": Damaged").wait_for()
         self.fits_everybody(page, "study.damaged")
 
         page.goto(f"{self.archive.url}/app/studies/{other.StudyInstanceUID}")
@@ -231,6 +288,131 @@ class Web(SystemTest):
         page.locator("main img").first.wait_for()
         emergency, = self.archive.run("emergency", "list")["emergencies"]
         self.assertEqual(emergency["reason"], "life-threatening")
+
+    def test_people_come_in(self):
+        self.serve()
+        admin = self.window()
+        admin.goto(f"{self.archive.url}/app/link#{self.archive.run('person', 'link')['link'].split('#')[1]}")
+        admin.get_by_role("heading", name="Welcome: you are the first administrator").wait_for()
+        self.fits_everybody(admin, "link")
+
+        def enrol(page):
+            page.get_by_role("heading", name="Set up your second factor").wait_for()
+            page.get_by_role("img", name="QR code").wait_for()
+            page.get_by_label("Code", exact=True).fill(code_of(page.locator(".mono").inner_text()))
+            page.get_by_role("button", name="Confirm").click()
+            page.get_by_role("heading", name="Keep these recovery codes").wait_for()
+            codes = page.locator("main li").all_inner_texts()
+            self.assertEqual(len(set(codes)), 10)
+            return codes
+        admin.get_by_label("Your name").fill("Anna Müller")
+        admin.get_by_label("E-mail address").fill("anna@example.org")
+        admin.get_by_label("Phone").fill("12")
+        admin.get_by_label("Password", exact=True).fill("violet anchors drift")
+        admin.get_by_role("button", name="Go on").click()
+        admin.locator("#root [aria-invalid=true]").wait_for()
+        admin.get_by_label("Phone").fill("+41 44 668 18 00")
+        admin.get_by_role("button", name="Go on").click()
+        admin.get_by_role("heading", name="Set up your second factor").wait_for()
+        self.said.clear()
+        self.fits_everybody(admin, "enrol")
+        enrol(admin)
+        self.fits_everybody(admin, "recovery_codes")
+        admin.get_by_role("button", name="I have kept them").click()
+        admin.get_by_role("heading", name="Studies").wait_for()
+
+        bob = self.window()
+        bob.goto(self.archive.url + "/app/register")
+        bob.get_by_label("Your name").fill("Bob Ødegård")
+        bob.get_by_label("E-mail address").fill("bob@example.org")
+        bob.get_by_label("Phone").fill("+41 44 668 18 01")
+        bob.get_by_label("Password", exact=True).fill("green tables hum softly")
+        self.fits_everybody(bob, "register")
+        bob.get_by_role("button", name="Ask for an account").click()
+        bob.get_by_text("Told: Anna Müller").wait_for()
+        self.fits_everybody(bob, "waiting")
+
+        admin.get_by_role("link", name="People").click()
+        admin.get_by_text("1 person waits").wait_for()
+        self.fits_everybody(admin, "people")
+        admin.get_by_role("button", name="Activate Bob").click()
+        self.assertTrue(admin.get_by_role("checkbox", name="Doctor").is_checked())
+        admin.get_by_role("dialog").get_by_role("button", name="Activate").click()
+        admin.get_by_text("Bob Ødegård is active").wait_for()
+        admin.get_by_role("button", name="Invite").click()
+        admin.get_by_role("checkbox", name="Technologist").check()
+        admin.get_by_role("button", name="Make the link").click()
+        admin.get_by_text("/app/link#lnk_").wait_for()
+        self.fits_everybody(admin, "invited")
+        admin.keyboard.press("Escape")
+
+        bob.get_by_role("link", name="To the log-in").click()
+        bob.get_by_label("E-mail address").fill("bob@example.org")
+        bob.get_by_label("Password", exact=True).fill("green tables hum softly")
+        bob.get_by_role("button", name="Log in").click()
+        codes = enrol(bob)
+        bob.get_by_role("button", name="I have kept them").click()
+        bob.get_by_role("heading", name="Studies").wait_for()
+        self.assertEqual(bob.get_by_role("link", name="People").count(), 0, "pages are shown by role")
+        bob.get_by_role("link", name="Bob Ødegård").click()
+        bob.get_by_text("Second factor on, 10 recovery codes left").wait_for()
+        bob.get_by_label("What for").fill("the ward's screen")
+        bob.get_by_role("button", name="Make a token").click()
+        bob.get_by_text("Copy it now").wait_for()
+        self.fits_everybody(bob, "account")
+        bob.get_by_role("link", name="messages").or_(bob.get_by_role("link", name="message not read")).first.click()
+        bob.get_by_role("heading", name="Messages").wait_for()
+        self.fits_everybody(bob, "inbox")
+        bob.get_by_role("button", name="Log out").click()
+        bob.get_by_label("E-mail address").fill("bob@example.org")
+        bob.get_by_label("Password", exact=True).fill("green tables hum softly")
+        bob.get_by_role("button", name="Log in").click()
+        bob.get_by_label("Code", exact=True).fill(codes[0])
+        bob.get_by_role("button", name="Confirm").click()
+        bob.get_by_role("heading", name="Studies").wait_for()
+
+        admin.get_by_role("button", name="Deactivate Bob").click()
+        admin.get_by_text("is logged out and may do nothing any more").wait_for()
+        bob.get_by_role("button", name="Search").click()
+        bob.wait_for_url("**/login*")
+
+    def test_the_demo(self):
+        served = subprocess.Popen([FIDUCIAL, "--json", "demo", "--site", self.folder / "demo", "--serve"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(served.wait)
+        self.addCleanup(served.stdout.close)
+        self.addCleanup(served.terminate)
+        said = ""
+        while '"url"' not in said:
+            line = served.stdout.readline()
+            self.assertTrue(line, said)
+            said += line
+        url = "http" + said.split('"url": "http', 1)[1].split('"')[0]
+        page = self.window()
+        page.goto(url + "/")
+        page.get_by_role("heading", name="Who do you want to be?").wait_for()
+        self.fits_everybody(page, "demo")
+        page.get_by_role("button", name="Doctor").click()
+        page.get_by_text("these patients do not exist").wait_for()
+        rows = page.locator("tbody tr")
+        rows.first.wait_for()
+        self.assertEqual(rows.count(), 24)
+        self.said.clear()
+        rows.first.get_by_role("link", name="Details of").click()
+        page.get_by_role("button", name="Flip one bit").click()
+        page.get_by_text("The image did not pass").wait_for()
+        page.get_by_text("damaged", exact=True).wait_for()
+        page.get_by_text(": Damaged").wait_for()
+        self.fits_everybody(page, "demo.flipped")
+        page.get_by_role("button", name="Flip it back").click()
+        page.get_by_text("The image is what was anchored").wait_for()
+        page.get_by_role("button", name="Be somebody else").click()
+        page.get_by_role("button", name="Doctor").click()
+        rows.first.wait_for()
+        page.get_by_role("button", name="Be somebody else").click()
+        page.get_by_role("button", name="Administrator").click()
+        page.get_by_role("link", name="Health").click()
+        page.get_by_text("All is well").wait_for()
+        self.fits_everybody(page, "demo.health")
 
     def test_an_administrator(self):
         token = self.person("root", "administrator")

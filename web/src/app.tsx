@@ -11,12 +11,27 @@ const UploadPage = lazy(() => import("./pages/upload"));
 const WorklistPage = lazy(() => import("./pages/worklist"));
 const PeersPage = lazy(() => import("./pages/peers"));
 const HealthPage = lazy(() => import("./pages/health"));
+const RegisterPage = lazy(() => import("./pages/register"));
+const LinkPage = lazy(() => import("./pages/link"));
+const AccountPage = lazy(() => import("./pages/account"));
+const InboxPage = lazy(() => import("./pages/inbox"));
+const PeoplePage = lazy(() => import("./pages/people"));
 
 export function App() {
   return (
     <Switch>
       <Route path="/login">
         <LogIn />
+      </Route>
+      <Route path="/app/register">
+        <Suspense fallback={<Loading />}>
+          <RegisterPage />
+        </Suspense>
+      </Route>
+      <Route path="/app/link">
+        <Suspense fallback={<Loading />}>
+          <LinkPage />
+        </Suspense>
       </Route>
       <Route>
         <Shell>
@@ -33,6 +48,9 @@ export function App() {
               <Route path="/app/worklist" component={WorklistPage} />
               <Route path="/app/peers" component={PeersPage} />
               <Route path="/app/health" component={HealthPage} />
+              <Route path="/app/account" component={AccountPage} />
+              <Route path="/app/inbox" component={InboxPage} />
+              <Route path="/app/people" component={PeoplePage} />
               <Route component={NotFound} />
             </Switch>
           </Suspense>

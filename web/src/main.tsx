@@ -21,9 +21,15 @@ const theme = createTheme({
 });
 
 /** Words on tinted ground, darker than Mantine's own: at least 4.5 to 1 (WCAG 2.2 §1.4.3). */
+const hovered = {
+  "--mantine-color-teal-filled-hover": "#066649",
+  "--mantine-primary-color-filled-hover": "#066649",
+  "--mantine-color-red-filled-hover": "#a51d1d",
+};
 const legible: CSSVariablesResolver = () => ({
   variables: {},
   light: {
+    ...hovered,
     "--mantine-color-teal-light-color": "#04543c",
     "--mantine-color-red-light-color": "#9b1c1c",
     "--mantine-color-yellow-light-color": "#6b4600",
@@ -34,6 +40,7 @@ const legible: CSSVariablesResolver = () => ({
     "--mantine-color-dimmed": "#5a6169",
   },
   dark: {
+    ...hovered,
     "--mantine-color-teal-light-color": "#8ce8cb",
     "--mantine-color-red-light-color": "#ffb3b3",
     "--mantine-color-yellow-light-color": "#ffe08a",

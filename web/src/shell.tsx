@@ -1,7 +1,7 @@
 // The frame around every page: where one can go, who one is, light or dark.
-import { ActionIcon, AppShell, Badge, Burger, Button, Group, NavLink, Text, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
+import { ActionIcon, AppShell, Badge, Burger, Button, Group, Indicator, NavLink, Text, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { IconActivityHeartbeat, IconCalendarTime, IconLogout, IconMoon, IconPhoto, IconPlugConnected, IconSun, IconUpload } from "@tabler/icons-react";
+import { IconActivityHeartbeat, IconBell, IconCalendarTime, IconLogout, IconMoon, IconPhoto, IconPlugConnected, IconSun, IconUpload, IconUsers } from "@tabler/icons-react";
 import { type ReactNode, useEffect } from "react";
 import { Link, useLocation } from "wouter";
 import { Failure, Loading } from "./parts/states";
@@ -13,6 +13,7 @@ const places = [
   { path: "/", label: t.studies, icon: IconPhoto, roles: undefined },
   { path: "/app/upload", label: t.upload, icon: IconUpload, roles: ["technologist", "desk", "doctor"] },
   { path: "/app/worklist", label: t.worklist, icon: IconCalendarTime, roles: ["technologist", "desk", "doctor"] },
+  { path: "/app/people", label: t.people, icon: IconUsers, roles: ["administrator"] },
   { path: "/app/peers", label: t.peers, icon: IconPlugConnected, roles: ["administrator"] },
   { path: "/app/health", label: t.health, icon: IconActivityHeartbeat, roles: ["administrator"] },
 ];
@@ -49,12 +50,17 @@ function Header({ session, opened, toggle }: { session: Session; opened: boolean
         )}
       </Group>
       <Group gap="xs" wrap="nowrap">
-        <Text size="sm" component="bdi">
-          {session.person}
-        </Text>
+        <Indicator label={session.unread} size={16} disabled={!session.unread} color="red.9">
+          <ActionIcon component={Link} href="/app/inbox" variant="subtle" color="gray" size="lg" aria-label={session.unread ? texts.account.inbox.unread(session.unread) : t.inbox} title={t.inbox}>
+            <IconBell size={18} />
+          </ActionIcon>
+        </Indicator>
+        <Button component={Link} href="/app/account" variant="subtle" color="gray" size="compact-sm" title={t.account}>
+          <bdi>{session.person}</bdi>
+        </Button>
         <SchemeButton />
         <Button variant="subtle" color="gray" size="compact-sm" leftSection={<IconLogout size={16} />} onClick={() => void logOut()}>
-          {t.logOut}
+          {session.demo ? texts.demo.change : t.logOut}
         </Button>
       </Group>
     </Group>
@@ -87,6 +93,11 @@ export function Shell({ children }: { children: ReactNode }) {
           })}
         </AppShell.Navbar>
         <AppShell.Main id="main" tabIndex={-1}>
+          {session.data.demo && (
+            <p className="ribbon">
+              {texts.demo.ribbon}
+            </p>
+          )}
           {children}
         </AppShell.Main>
       </AppShell>

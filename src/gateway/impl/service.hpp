@@ -133,6 +133,8 @@ net::Task<Result<void>> serve_reception(Call& call);             // accounts.cpp
 net::Task<Result<void>> serve_own_sessions(Call& call);          // accounts.cpp
 net::Task<Result<void>> serve_rpc(Call& call);                   // accounts.cpp
 net::Task<Result<void>> serve_end_session(Call& call);           // accounts.cpp
+net::Task<Result<void>> serve_demo(Call& call);                  // demo.cpp
+net::Task<Result<void>> serve_demo_flip(Call& call);             // demo.cpp
 net::Task<Result<void>> serve_page(Call& call);                  // pages.cpp
 net::Task<Result<void>> serve_viewer(Call& call);                // pages.cpp
 net::Task<Result<void>> serve_retrieve_study(Call& call);        // wado.cpp

@@ -1,67 +1,117 @@
-import { Alert, Button, NativeSelect, Paper, PasswordInput, Stack, Text, Title } from "@mantine/core";
-import { type FormEvent, useEffect, useRef, useState } from "react";
-import { problemOf } from "../api";
+import { Alert, Anchor, Button, NativeSelect, PasswordInput, Stack, Text, TextInput, UnstyledButton } from "@mantine/core";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { problemOf, sendAnonymously } from "../api";
 import { destination } from "../parts/destination";
-import { problemText } from "../parts/states";
+import { Entry } from "../parts/entry";
+import { Loading, problemText } from "../parts/states";
+import { type Step, Steps } from "../parts/steps";
 import { texts } from "../texts";
 
 const t = texts.logIn;
 
-async function logIn(form: FormData): Promise<void> {
-  const body = new URLSearchParams([...form].map(([name, value]): [string, string] => [name, String(value)]));
+async function withToken(form: FormData): Promise<Step> {
+  const body = new URLSearchParams({ token: String(form.get("token")), purpose: String(form.get("purpose")) });
   const answer = await fetch("/session", { method: "POST", body });
   if (answer.status === 401) throw new Error(t.unknown);
   if (answer.status === 429) throw new Error(t.tooMany);
   if (!answer.ok) throw await problemOf(answer, texts.problem.unexpected);
+  return { step: "done" };
+}
+
+interface Demo {
+  people: { name: string; roles: string }[];
+}
+
+/** On a demo site: one click, and one is somebody. */
+function Cards({ demo, onOther }: { demo: Demo; onOther: () => void }) {
+  const enter = useMutation({
+    mutationFn: async (person: Demo["people"][number]) => {
+      const purpose = person.roles.startsWith("doctor") || person.roles.startsWith("technologist") ? "treatment" : "administration";
+      const answer = await fetch("/session", { method: "POST", body: new URLSearchParams({ demo: person.name, purpose }) });
+      if (!answer.ok) throw await problemOf(answer, texts.problem.unexpected);
+    },
+    onSuccess: () => location.replace(destination()),
+  });
+  return (
+    <Entry title={texts.demo.who} text={texts.demo.whoText}>
+      {demo.people.map((person) => {
+        const [title, words] = texts.demo.people[person.name] ?? [person.name, person.roles];
+        return (
+          <UnstyledButton key={person.name} className="card" disabled={enter.isPending} onClick={() => enter.mutate(person)}>
+            <Text fw={600}>{title}</Text>
+            <Text size="sm" className="dimmed">
+              {words}
+            </Text>
+          </UnstyledButton>
+        );
+      })}
+      {enter.isError && (
+        <Alert role="alert" color="red">
+          {problemText(enter.error)}
+        </Alert>
+      )}
+      <Anchor component="button" type="button" size="sm" onClick={onOther}>
+        {texts.demo.other}
+      </Anchor>
+    </Entry>
+  );
 }
 
 export function LogIn() {
-  const [problem, setProblem] = useState<string>();
-  const [busy, setBusy] = useState(false);
-  const token = useRef<HTMLInputElement>(null);
-  useEffect(() => {
-    document.title = `${t.title} – ${texts.product}`;
-  }, []);
-  const submit = async (event: FormEvent<HTMLFormElement>) => {
+  const demo = useQuery({ queryKey: ["demo"], queryFn: async (): Promise<Demo> => (await fetch("/demo")).json(), staleTime: Infinity, retry: false });
+  const [other, setOther] = useState(false);
+  if (demo.isPending) return <Loading />;
+  if (!other && demo.data && demo.data.people.length > 0) return <Cards demo={demo.data} onOther={() => setOther(true)} />;
+  return <LogInForm />;
+}
+
+function LogInForm() {
+  const [byToken, setByToken] = useState(false);
+  const logIn = useMutation({
+    mutationFn: (form: FormData) => (byToken ? withToken(form) : sendAnonymously<Step>("/session/password", { email: form.get("email"), password: form.get("password"), purpose: form.get("purpose") })),
+  });
+  if (logIn.data) return <Steps first={logIn.data} then={destination()} />;
+  const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
-    setBusy(true);
-    setProblem(undefined);
-    try {
-      await logIn(new FormData(event.currentTarget));
-      location.replace(destination());
-    } catch (thrown) {
-      setProblem(thrown instanceof Error && thrown.constructor === Error ? thrown.message : problemText(thrown));
-      setBusy(false);
-      token.current?.select();
-    }
+    logIn.mutate(new FormData(event.currentTarget));
+  };
+  const change = () => {
+    logIn.reset();
+    setByToken(!byToken);
   };
   return (
-    <main className="log-in">
-      <Paper className="panel" withBorder p="xl" radius="md">
-        <form onSubmit={(event) => void submit(event)}>
-          <Stack gap="md">
-            <div>
-              <Title order={1}>{texts.product}</Title>
-              <Text size="sm" className="dimmed">
-                {t.note}
-              </Text>
-            </div>
-            <PasswordInput ref={token} label={t.token} name="token" autoComplete="current-password" required withAsterisk={false} data-autofocus autoFocus error={Boolean(problem)} />
-            <NativeSelect label={t.purpose} name="purpose" data={Object.entries(t.purposes).map(([value, label]) => ({ value, label }))} />
-            {problem && (
-              <Alert role="alert" color="red" variant="light" py="xs">
-                {problem}
-              </Alert>
-            )}
-            <Button type="submit" loading={busy}>
-              {t.button}
-            </Button>
-            <Text size="xs" className="dimmed">
-              {t.help}
-            </Text>
-          </Stack>
-        </form>
-      </Paper>
-    </main>
+    <Entry title={t.title} text={t.note}>
+      <form onSubmit={submit}>
+        <Stack gap="md">
+          {byToken ? (
+            <PasswordInput key="token" label={t.token} name="token" autoComplete="off" description={t.help} required withAsterisk={false} autoFocus data-autofocus />
+          ) : (
+            <>
+              <TextInput key="email" label={t.email} name="email" type="email" autoComplete="username" required withAsterisk={false} autoFocus data-autofocus />
+              <PasswordInput key="password" label={t.password} name="password" autoComplete="current-password" required withAsterisk={false} />
+            </>
+          )}
+          <NativeSelect label={t.purpose} name="purpose" data={Object.entries(t.purposes).map(([value, label]) => ({ value, label }))} />
+          {logIn.isError && (
+            <Alert role="alert" color="red" variant="light" py="xs">
+              {problemText(logIn.error)}
+            </Alert>
+          )}
+          <Button type="submit" loading={logIn.isPending}>
+            {t.button}
+          </Button>
+        </Stack>
+      </form>
+      <Text size="sm">
+        <Anchor component="button" type="button" inherit onClick={change}>
+          {byToken ? t.withPassword : t.withToken}
+        </Anchor>
+        <br />
+        <Anchor inherit href="/app/register">
+          {t.register}
+        </Anchor>
+      </Text>
+    </Entry>
   );
 }

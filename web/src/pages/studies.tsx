@@ -1,7 +1,7 @@
 // The work list: QIDO-RS as a table, its state in the address, so that Back and links work.
 import { ActionIcon, Button, Group, NativeSelect, Table, Text, TextInput, Tooltip } from "@mantine/core";
 import { useIntersection } from "@mantine/hooks";
-import { IconChevronLeft, IconChevronRight, IconInfoCircle, IconSearch, IconUpload } from "@tabler/icons-react";
+import { IconChevronLeft, IconChevronRight, IconInfoCircle, IconPlugConnected, IconSearch, IconUpload, IconUserPlus } from "@tabler/icons-react";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { type FormEvent, useEffect, useState } from "react";
 import { Link, useSearch } from "wouter";
@@ -12,7 +12,7 @@ import { ProofMark } from "../parts/proof_mark";
 import { pageSize, search } from "../parts/search";
 import { Empty, Failure, Heading, Loading } from "../parts/states";
 import { viewerPath } from "../parts/viewer_path";
-import { useSession } from "../session";
+import { hasRole, useSession } from "../session";
 import { texts } from "../texts";
 
 const t = texts.studies;
@@ -136,6 +136,31 @@ function Row({ set }: { set: DataSet }) {
   );
 }
 
+/** What can be done about an archive that is empty. */
+function NextSteps() {
+  const session = useSession();
+  const administers = hasRole(session, "administrator");
+  return (
+    <Group gap="xs" justify="center">
+      {hasRole(session, "technologist", "desk", "doctor") && (
+        <Button component={Link} href="/app/upload" variant="light" leftSection={<IconUpload size={16} />}>
+          {texts.nav.upload}
+        </Button>
+      )}
+      {administers && (
+        <Button component={Link} href="/app/peers" variant="light" leftSection={<IconPlugConnected size={16} />}>
+          {t.addPeer}
+        </Button>
+      )}
+      {administers && (
+        <Button component={Link} href="/app/people" variant="light" leftSection={<IconUserPlus size={16} />}>
+          {texts.people.invite}
+        </Button>
+      )}
+    </Group>
+  );
+}
+
 export function StudiesPage() {
   const session = useSession();
   const patient = new URLSearchParams(useSearch()).get("PatientID");
@@ -174,11 +199,7 @@ export function StudiesPage() {
       {found.isError && <Failure problem={found.error} again={() => void found.refetch()} />}
       {found.data && sets.length === 0 && (
         <Empty title={asked ? t.none : t.empty} text={asked ? t.noneText : t.emptyText}>
-          {!asked && (
-            <Button component={Link} href="/app/upload" variant="light" leftSection={<IconUpload size={16} />}>
-              {texts.nav.upload}
-            </Button>
-          )}
+          {!asked && <NextSteps />}
         </Empty>
       )}
       {sets.length > 0 && (

@@ -1,10 +1,10 @@
 // One study: what is in it, what vouches for it, and what became of it over time.
 import { Badge, Button, Card, Group, Progress, SimpleGrid, Stack, Table, Text, Timeline, Title } from "@mantine/core";
-import { IconCamera, IconCertificate, IconCircleCheck, IconEye, IconShieldCheck, IconTrash } from "@tabler/icons-react";
+import { IconBolt, IconCamera, IconCertificate, IconCircleCheck, IconEye, IconShieldCheck, IconTrash } from "@tabler/icons-react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "wouter";
-import { Problem, askJson } from "../api";
+import { Problem, askJson, send } from "../api";
 import { type DataSet, ageAt, bytesText, count, dateText, momentText, nameText, namesOf, tags, text, timeText } from "../dicom";
 import { BreakGlass } from "../parts/break_glass";
 import { Picture } from "../parts/picture";
@@ -12,10 +12,12 @@ import { usePreview } from "../parts/preview";
 import { ProofDetails } from "../parts/proof_mark";
 import type { StudyRecord } from "../parts/record";
 import { search } from "../parts/search";
-import { Empty, Failure, Heading, Loading } from "../parts/states";
+import { say } from "../parts/say";
+import { Failure, Heading, Loading, problemText } from "../parts/states";
+import { TakeOut, usePutBack } from "../parts/take_out";
 import { type Verification, verifyStudy } from "../parts/verify";
 import { viewerPath } from "../parts/viewer_path";
-import { useSession } from "../session";
+import { hasRole, useSession } from "../session";
 import { texts } from "../texts";
 
 const t = texts.study;
@@ -28,9 +30,12 @@ function SeriesCard({ study, set }: { study: string; set: DataSet }) {
       <Card.Section>
         <Picture preview={preview.data} kind="series" />
       </Card.Section>
-      <Text size="sm" fw={600} mt={6} truncate title={title}>
-        <bdi>{title}</bdi>
-      </Text>
+      <Group justify="space-between" wrap="nowrap" gap={4} mt={6}>
+        <Text size="sm" fw={600} truncate title={title}>
+          <bdi>{title}</bdi>
+        </Text>
+        <TakeOut path={`/studies/${study}/series/${text(set, tags.series)}`} what={title} />
+      </Group>
       <Text size="xs" className="dimmed">
         {[text(set, tags.modality), text(set, tags.bodyPart), t.images(count(set, tags.instancesOfSeries))].filter(Boolean).join(" · ")}
       </Text>
@@ -43,7 +48,15 @@ function SeriesCard({ study, set }: { study: string; set: DataSet }) {
   );
 }
 
+/** "quality: motion, repeated" in words. */
+function removalText(written: string): string {
+  const [reason = "", ...words] = written.split(": ");
+  return t.removedBecause(texts.takeOut.reasons[reason] ?? reason, words.join(": "));
+}
+
 function History({ set, record }: { set: DataSet; record: StudyRecord }) {
+  const session = useSession();
+  const putBack = usePutBack();
   const events = [
     ...record.versions.map((version) => ({ at: version.made, version, removal: undefined })),
     ...record.removed.map((removal) => ({ at: removal.at, version: undefined, removal })),
@@ -71,7 +84,12 @@ function History({ set, record }: { set: DataSet; record: StudyRecord }) {
           </Timeline.Item>
         ) : (
           <Timeline.Item key={`r${removal?.sopInstanceUid}`} bullet={<IconTrash size={14} />} title={t.removed}>
-            <Text size="sm">{t.removedBecause(removal?.reason ?? "")}</Text>
+            <Text size="sm">{removal && removalText(removal.reason)}</Text>
+            {removal && hasRole(session, "technologist", "custodian") && (
+              <Button size="compact-xs" variant="default" onClick={() => putBack.mutate(`/studies/${record.studyInstanceUid}/series/${removal.seriesInstanceUid}/instances/${removal.sopInstanceUid}`)}>
+                {texts.takeOut.putBack}
+              </Button>
+            )}
             <Text size="xs" className="dimmed">
               {momentText(at)}
             </Text>
@@ -115,19 +133,36 @@ function Others({ study, set }: { study: string; set: DataSet }) {
 }
 
 function Verify({ record }: { record: StudyRecord }) {
+  const session = useSession();
   const [state, setState] = useState<Verification>();
+  const [flipped, setFlipped] = useState(false);
   const queries = useQueryClient();
   const start = async () => {
     setState({ done: 0, all: record.objects.length, bad: [] });
     await verifyStudy(record, setState);
-    await queries.invalidateQueries({ queryKey: ["record", record.studyInstanceUid] });
+    await queries.invalidateQueries();
   };
+  const flip = async (object: string) => {
+    try {
+      await send("POST", "/demo/flip", { object, back: flipped });
+      setFlipped(!flipped);
+    } catch (problem) {
+      say(problemText(problem), { wrong: true });
+    }
+    await start();
+  };
+  const first = record.objects[0];
   const running = state !== undefined && state.done < state.all;
   return (
     <Stack gap={6}>
       <Button variant="default" size="xs" leftSection={<IconShieldCheck size={16} />} onClick={() => void start()} loading={running} w="fit-content">
         {t.verify}
       </Button>
+      {session.demo && first && (
+        <Button color="red" variant="light" size="xs" leftSection={<IconBolt size={16} />} onClick={() => void flip(first.objectId)} disabled={running} w="fit-content" title={texts.demo.flipText}>
+          {flipped ? texts.demo.undo : texts.demo.flip}
+        </Button>
+      )}
       <div role="status">
         {running && (
           <>
@@ -194,6 +229,16 @@ function Denied({ study, problem, again }: { study: string; problem: unknown; ag
   );
 }
 
+/** Of a study that everything was taken out of, and that searches find no more. */
+function setOf(record: StudyRecord): DataSet {
+  return {
+    [tags.patientName]: { vr: "PN", Value: [{ Alphabetic: record.patientName }] },
+    [tags.patientId]: { vr: "LO", Value: [record.patientId] },
+    [tags.date]: { vr: "DA", Value: [record.date] },
+    [tags.studyDescription]: { vr: "LO", Value: [record.description] },
+  };
+}
+
 export function StudyPage({ study }: { study: string }) {
   const session = useSession();
   const keys = new URLSearchParams({ StudyInstanceUID: study, includefield: "all" });
@@ -208,8 +253,7 @@ export function StudyPage({ study }: { study: string }) {
   if (record.isError) return <Failure problem={record.error} again={again} />;
   if (found.isError) return <Failure problem={found.error} again={again} />;
   if (found.isPending || record.isPending) return <Loading />;
-  const set = found.data.sets[0];
-  if (!set) return <Empty title={texts.studies.none} />;
+  const set = found.data.sets[0] ?? setOf(record.data);
   const name = namesOf(set);
   const age = ageAt(text(set, tags.birthDate), text(set, tags.date));
   const referrer = nameText(((set[tags.referrer]?.Value?.[0] ?? {}) as { Alphabetic?: string }).Alphabetic ?? "");
@@ -259,6 +303,11 @@ export function StudyPage({ study }: { study: string }) {
               {t.series}
             </Title>
             {series.isPending && <Loading />}
+            {series.data?.sets.length === 0 && (
+              <Text size="sm" className="dimmed">
+                {t.nothingLeft}
+              </Text>
+            )}
             {series.isError && <Failure problem={series.error} again={() => void series.refetch()} />}
             <SimpleGrid cols={{ base: 2, sm: 3 }} spacing="sm">
               {series.data?.sets.map((one) => <SeriesCard key={text(one, tags.series)} study={study} set={one} />)}

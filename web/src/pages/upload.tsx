@@ -1,13 +1,15 @@
 // Images come in: dropped or chosen, folders too, in batches, each with its own answer; what failed can be sent again.
-import { Badge, Button, Group, Progress, ScrollArea, Stack, Table, Text } from "@mantine/core";
+import { Badge, Button, Group, Modal, Progress, ScrollArea, Stack, Table, Text, TextInput } from "@mantine/core";
 import { IconFolder, IconUpload } from "@tabler/icons-react";
-import { useQueryClient } from "@tanstack/react-query";
-import { type DragEvent, useRef, useState } from "react";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { type DragEvent, type FormEvent, useRef, useState } from "react";
 import { Link } from "wouter";
 import { bytesText } from "../dicom";
 import { filesOf } from "../parts/dropped";
-import { Heading, problemText } from "../parts/states";
-import { isDicom, sopInstanceOf, store } from "../parts/stow";
+import { say } from "../parts/say";
+import { Failure, Heading, problemText } from "../parts/states";
+import { instancesOf, isPicture } from "../parts/picture_to_dicom";
+import { isDicom, partsOfFiles, partsOfInstances, sopInstanceOf, store } from "../parts/stow";
 import { fingerprint } from "../parts/verify";
 import { texts } from "../texts";
 
@@ -45,8 +47,53 @@ function batchesOf(items: Item[]): Item[][] {
   return out;
 }
 
+/** Pictures that no modality made: whose they are and what they show is said here. */
+function Pictures({ files, close }: { files: File[]; close: () => void }) {
+  const queries = useQueryClient();
+  const sending = useMutation({
+    mutationFn: async (form: FormData) => {
+      const said = (name: string) => String(form.get(name)).trim();
+      const patientName = [said("family"), said("given")].map((part) => part.replaceAll(/[\\^=]/g, " ")).join("^");
+      const instances = await instancesOf(files, { patientName, patientId: said("patientId"), description: said("description") });
+      const answer = await store(partsOfInstances(instances), "application/dicom+json", () => {});
+      const [why] = answer.failed.values();
+      if (why !== undefined) throw new Error(t.reasons[why] ?? t.states.failed);
+      return instances.length;
+    },
+    onSuccess: (count) => {
+      say(t.summary(count, count));
+      close();
+      void queries.invalidateQueries();
+    },
+  });
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    sending.mutate(new FormData(event.currentTarget));
+  };
+  return (
+    <Modal opened onClose={close} title={t.pictures(files.length)} closeButtonProps={{ "aria-label": texts.close }}>
+      <form onSubmit={submit}>
+        <Stack gap="sm">
+          <Text size="sm">{files.map((file) => file.name).join(", ")}</Text>
+          <Group grow>
+            <TextInput label={t.family} name="family" required dir="auto" maxLength={60} autoComplete="off" />
+            <TextInput label={t.given} name="given" dir="auto" maxLength={60} autoComplete="off" />
+          </Group>
+          <TextInput label={texts.studies.patientId} name="patientId" required maxLength={64} autoComplete="off" />
+          <TextInput label={t.view} name="description" placeholder={t.viewHint} required maxLength={64} dir="auto" />
+          {sending.isError && <Failure problem={sending.error} />}
+          <Button type="submit" loading={sending.isPending}>
+            {t.storePictures}
+          </Button>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
+
 export default function UploadPage() {
   const [items, setItems] = useState<Item[]>([]);
+  const [pictures, setPictures] = useState<File[]>([]);
   const [over, setOver] = useState(false);
   const [busy, setBusy] = useState(false);
   const [sent, setSent] = useState({ bytes: 0, all: 0 });
@@ -56,8 +103,11 @@ export default function UploadPage() {
   const change = (ids: number[], made: Partial<Item>) => setItems((now) => now.map((item) => (ids.includes(item.id) ? { ...item, ...made } : item)));
 
   const add = async (given: File[]) => {
-    const found = await Promise.all(given.map(async (file): Promise<Item> => ({ id: nextId++, file, state: (await isDicom(file)) ? "waiting" : "skipped" })));
+    const images = given.filter(isPicture);
+    const others = given.filter((file) => !isPicture(file));
+    const found = await Promise.all(others.map(async (file): Promise<Item> => ({ id: nextId++, file, state: (await isDicom(file)) ? "waiting" : "skipped" })));
     setItems((now) => [...now, ...found]);
+    setPictures((now) => [...now, ...images]);
   };
   const drop = (event: DragEvent) => {
     event.preventDefault();
@@ -78,7 +128,8 @@ export default function UploadPage() {
     );
     try {
       const answer = await store(
-        batch.map((item) => item.file),
+        partsOfFiles(batch.map((item) => item.file)),
+        "application/dicom",
         (bytes) => setSent((now) => ({ ...now, bytes: before + bytes })),
       );
       for (const item of batch) {
@@ -146,6 +197,7 @@ export default function UploadPage() {
           <input ref={files} hidden type="file" multiple aria-label={t.choose} onChange={() => chosen(files.current)} />
           <input ref={folder} hidden type="file" {...{ webkitdirectory: "" }} aria-label={t.chooseFolder} onChange={() => chosen(folder.current)} />
         </section>
+        {pictures.length > 0 && <Pictures files={pictures} close={() => setPictures([])} />}
         {items.length > 0 && (
           <>
             <Group justify="space-between">

@@ -34,10 +34,10 @@ export function ProofDetails({ study, proof }: { study: string; proof?: Proof })
   const settled = version.state === "settled";
   return (
     <Stack gap={6}>
-      <Text fw={600} size="sm">
-        {settled ? t.unchangedSince(momentText(version.made)) : t.notYet}
+      <Text fw={600} size="sm" c={proof?.damaged ? "var(--mantine-color-error)" : undefined}>
+        {proof?.damaged ? t.damaged : !settled ? t.notYet : proof ? t.unchangedSince(momentText(version.made)) : t.anchored(momentText(version.made))}
       </Text>
-      <Text size="sm">{proof?.damaged ? t.damaged : proof ? t.checked : proofWords(proof)}</Text>
+      {!proof?.damaged && <Text size="sm">{proof ? t.checked : proofWords(proof)}</Text>}
       <Text size="sm">
         {t.version} {version.version}: {t.states[version.state ?? "stored"] ?? version.state}
         {version.block ? `, ${t.block.toLowerCase()} ${version.block}` : ""}

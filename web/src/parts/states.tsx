@@ -18,7 +18,8 @@ export function Loading() {
 
 export function problemText(problem: unknown): string {
   if (problem instanceof Problem) return /^\d+$/.test(problem.message) ? texts.problem.unexpected(problem.status) : problem.message;
-  return problem instanceof TypeError ? texts.problem.unreachable : String(problem);
+  if (problem instanceof TypeError) return texts.problem.unreachable;
+  return problem instanceof Error ? problem.message : String(problem);
 }
 
 export function Failure({ problem, again, title = texts.problem.title, children }: { problem: unknown; again?: () => void; title?: string; children?: ReactNode }) {

@@ -2,6 +2,7 @@
 import { problemOf } from "../api";
 import type { DataSet } from "../dicom";
 import { texts } from "../texts";
+import type { Instance } from "./picture_to_dicom";
 
 /** Whether a file begins as PS3.10 §7.1 says, or as data sets without preamble do. */
 export async function isDicom(file: File): Promise<boolean> {
@@ -34,10 +35,8 @@ export interface Stored {
   stored: Set<string>;
 }
 
-interface Referenced extends DataSet {}
-
-function items(set: DataSet, tag: string): Referenced[] {
-  return (set[tag]?.Value ?? []) as Referenced[];
+function items(set: DataSet, tag: string): DataSet[] {
+  return (set[tag]?.Value ?? []) as DataSet[];
 }
 
 function read(answer: DataSet): Stored {
@@ -49,15 +48,31 @@ function read(answer: DataSet): Stored {
   return out;
 }
 
-/** Sends files in one request. say: bytes that went out. Throws: Problem; TypeError where the connection broke. */
-export function store(files: File[], say: (bytes: number) => void): Promise<Stored> {
+interface Part {
+  head: string;
+  body: BlobPart;
+}
+
+/** DICOM files, a part each. */
+export function partsOfFiles(files: File[]): Part[] {
+  return files.map((file) => ({ head: "Content-Type: application/dicom", body: file }));
+}
+
+/** Metadata, and the pixel data that they name. */
+export function partsOfInstances(instances: Instance[]): Part[] {
+  const metadata = { head: "Content-Type: application/dicom+json", body: JSON.stringify(instances.map((one) => one.metadata)) };
+  return [metadata, ...instances.map((one, index) => ({ head: `Content-Type: ${one.media}\r\nContent-Location: pixels/${index + 1}`, body: one.pixels }))];
+}
+
+/** Sends all in one request. say: bytes that went out. Throws: Problem; TypeError where the connection broke. */
+export function store(parts: Part[], type: "application/dicom" | "application/dicom+json", say: (bytes: number) => void): Promise<Stored> {
   const boundary = `fiducial-${crypto.randomUUID()}`;
-  const parts: BlobPart[] = files.flatMap((file) => [`--${boundary}\r\nContent-Type: application/dicom\r\n\r\n`, file, "\r\n"]);
-  const body = new Blob([...parts, `--${boundary}--\r\n`]);
+  const pieces: BlobPart[] = parts.flatMap(({ head, body }) => [`--${boundary}\r\n${head}\r\n\r\n`, body, "\r\n"]);
+  const body = new Blob([...pieces, `--${boundary}--\r\n`]);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch() tells nothing of how far a body has gone
     request.open("POST", "/studies");
-    request.setRequestHeader("Content-Type", `multipart/related; type="application/dicom"; boundary=${boundary}`);
+    request.setRequestHeader("Content-Type", `multipart/related; type="${type}"; boundary=${boundary}`);
     request.setRequestHeader("Accept", "application/dicom+json");
     request.upload.onprogress = (event) => say(event.loaded);
     request.onerror = () => reject(new TypeError(texts.upload.interrupted));

@@ -37,7 +37,9 @@ async function check(study: string, object: StudyRecord["objects"][number]): Pro
 export async function verifyStudy(record: StudyRecord, say: (state: Verification) => void): Promise<void> {
   const bad: Verification["bad"] = [];
   for (const [index, object] of record.objects.entries()) {
-    const why = await check(record.studyInstanceUid, object).catch(() => texts.problem.unreachable);
+    // What turns out to be damaged on the way breaks off; asked for again, the archive says why.
+    const again = () => check(record.studyInstanceUid, object).catch(() => texts.problem.unreachable);
+    const why = await check(record.studyInstanceUid, object).catch(again);
     if (why) bad.push({ uid: object.sopInstanceUid, why });
     say({ done: index + 1, all: record.objects.length, bad: [...bad] });
   }
