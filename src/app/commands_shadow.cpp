@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "app/commands.hpp"
+#include "app/serve.hpp"
 #include "app/shown.hpp"
 #include "app/terminal.hpp"
 #include "archive/trust.hpp"
@@ -24,7 +25,8 @@ namespace json = boost::json;
 using std::chrono::milliseconds;
 
 struct Options {
-    std::string old_url, old_peer, old_user, old_secret_file, old_ca, here_url, here_ca, token_file, hours = "0-0", report;
+    std::string old_url, old_peer, move_listen, move_title = "FIDSHADOW", old_user, old_secret_file, old_ca, here_url, here_ca, token_file,
+                                                hours = "0-0", report;
     double rate = 10;  // MiB/s
     unsigned again_days = 30;
     bool no_copy = false, once = false;
@@ -132,9 +134,32 @@ Result<dimse::UserSettings> old_peer(const Configuration& configuration, const s
     return fail(ErrorCode::not_found, "no line of [dimse] peers has the title " + ae_title + " with port=");
 }
 
-std::unique_ptr<shadow::Source> source_of(const shadow::DicomWebSettings& web, const std::optional<dimse::UserSettings>& peer) {
-    if (peer) return std::make_unique<shadow::DimseSource>(*peer);
-    return std::make_unique<shadow::DicomWebSource>(web);
+/// Where images come to that are asked for by C-MOVE. Returns: nothing where they are asked for by C-GET.
+Result<std::optional<shadow::MoveTarget>> move_target(const Configuration& configuration, const Options& options,
+                                                      const dimse::UserSettings& peer) {
+    if (options.move_listen.empty()) return std::optional<shadow::MoveTarget>();
+    if (!dicom::is_ae_title(options.move_title)) return fail(ErrorCode::invalid_argument, "--move-title: that is no AE title");
+    FID_TRY(auto where, parse_listen_address(options.move_listen));
+    shadow::MoveTarget target{options.move_title, {}};
+    target.listen.address = std::move(where.host);
+    target.listen.port = where.port;
+    target.listen.quick_acknowledgements = true;
+    target.listen.allow_plain_beyond_loopback = !peer.tls;  // as its line says; from its address only
+    if (peer.tls) {
+        if (configuration.dimse_tls_certificate.empty())
+            return fail(ErrorCode::invalid_argument, "--move-listen: over TLS only with [dimse] tls_certificate");
+        net::TlsSettings tls{configuration.dimse_tls_certificate, configuration.dimse_tls_key};
+        tls.ask_for_certificate = true;
+        FID_TRY(target.listen.tls, net::TlsContext::server(tls));
+    }
+    return target;
+}
+
+Result<std::unique_ptr<shadow::Source>> source_of(const shadow::DicomWebSettings& web, const std::optional<dimse::UserSettings>& peer,
+                                                  const std::optional<shadow::MoveTarget>& target) {
+    if (!peer) return std::make_unique<shadow::DicomWebSource>(web);
+    FID_TRY(auto source, shadow::DimseSource::open(*peer, target));
+    return std::unique_ptr<shadow::Source>(std::move(source));
 }
 
 /// Sleeps until the hours begin (again).
@@ -152,8 +177,10 @@ Result<int> run(const Globals& globals, const Options& options) {
     settings.bytes_per_second = static_cast<std::uint64_t>(std::max(0.0, options.rate) * 1024 * 1024);
 
     std::optional<dimse::UserSettings> peer;
+    std::optional<shadow::MoveTarget> target;
     if (!options.old_peer.empty()) {
         FID_TRY(peer, old_peer(configuration, options.old_peer));
+        FID_TRY(target, move_target(configuration, options, *peer));
     }
     shadow::DicomWebSettings old_settings;
     old_settings.url = options.old_url;
@@ -182,7 +209,7 @@ Result<int> run(const Globals& globals, const Options& options) {
         if (stopped()) return 8;
         const auto begun = std::chrono::steady_clock::now();
         shadow::DicomWebSource here(here_settings);
-        const auto old_archive = source_of(old_settings, peer);
+        FID_TRY(const auto old_archive, source_of(old_settings, peer, target));
         auto& old = *old_archive;
         ProgressLine line(!globals.json && !globals.quiet);
         shadow::Shadow night(old, here, *journal, settings, stop_requested(), [&line](const shadow::Step& step) {
@@ -219,6 +246,10 @@ void add_run(CLI::App& parent, Globals& globals, Action& action) {
     old->add_option("--old", options->old_url, "DICOMweb address of the old archive, as https://pacs.example/dicom-web");
     old->add_option("--old-peer", options->old_peer, "Or its AE title, in a line of [dimse] peers with port=: by C-FIND and C-GET");
     old->require_option(1);
+    auto* move = command->add_option("--move-listen", options->move_listen,
+                                     "By C-MOVE instead of C-GET: address and port to which it sends then, as 0.0.0.0:11113");
+    move->needs("--old-peer")->type_name("ADDRESS:PORT");
+    command->add_option("--move-title", options->move_title, "The AE title that it knows that address by; default: FIDSHADOW")->needs(move);
     command->add_option("--old-user", options->old_user, "Name to log in there with");
     command->add_option("--old-secret-file", options->old_secret_file,
                         "File (mode 600) with the password there; without --old-user, a bearer token");

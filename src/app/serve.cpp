@@ -20,28 +20,6 @@ namespace {
 constexpr std::size_t kSocketThreads = 2;
 constexpr std::chrono::seconds kGrace{10};
 
-struct Address {
-    std::string host;
-    std::uint16_t port = 0;
-};
-
-/// "127.0.0.1:8043", "[::1]:8043". Errors: invalid_argument.
-Result<Address> parse_address(const std::string& where) {
-    const auto colon = where.rfind(':');
-    if (colon == std::string::npos)
-        return fail(ErrorCode::invalid_argument, "listen address '" + where + "' has no port; write it as 127.0.0.1:8043");
-    Address out;
-    out.host = where.substr(0, colon);
-    if (out.host.starts_with("[") && out.host.ends_with("]")) out.host = out.host.substr(1, out.host.size() - 2);
-    const auto port_text = where.substr(colon + 1);
-    const auto port = std::strtoul(port_text.c_str(), nullptr, 10);
-    if (port_text.empty() || port_text.find_first_not_of("0123456789") != std::string::npos || port > 65535) {
-        return fail(ErrorCode::invalid_argument, "'" + port_text + "' is no port");
-    }
-    out.port = static_cast<std::uint16_t>(port);
-    return out;
-}
-
 /// Where deploy/viewer and deploy/web put them: build/share beside build/bin, /usr/share beside /usr/bin. Empty: not there.
 std::filesystem::path installed(const char* what) {
     std::error_code problem;
@@ -114,9 +92,25 @@ private:
 
 }  // namespace
 
+Result<ListenAddress> parse_listen_address(const std::string& where) {
+    const auto colon = where.rfind(':');
+    if (colon == std::string::npos)
+        return fail(ErrorCode::invalid_argument, "listen address '" + where + "' has no port; write it as 127.0.0.1:8043");
+    ListenAddress out;
+    out.host = where.substr(0, colon);
+    if (out.host.starts_with("[") && out.host.ends_with("]")) out.host = out.host.substr(1, out.host.size() - 2);
+    const auto port_text = where.substr(colon + 1);
+    const auto port = std::strtoul(port_text.c_str(), nullptr, 10);
+    if (port_text.empty() || port_text.find_first_not_of("0123456789") != std::string::npos || port > 65535) {
+        return fail(ErrorCode::invalid_argument, "'" + port_text + "' is no port");
+    }
+    out.port = static_cast<std::uint16_t>(port);
+    return out;
+}
+
 Result<gateway::HttpGatewaySettings> http_door_settings(const Configuration& configuration, const std::string& listen) {
     gateway::HttpGatewaySettings settings;
-    FID_TRY(const auto where, parse_address(listen.empty() ? configuration.http_listen : listen));
+    FID_TRY(const auto where, parse_listen_address(listen.empty() ? configuration.http_listen : listen));
     settings.address = where.host;
     settings.port = where.port;
     if (!configuration.http_tls_certificate.empty())
@@ -139,7 +133,7 @@ Result<std::optional<gateway::DimseGatewaySettings>> dimse_door_settings(const C
         return fail(ErrorCode::invalid_argument, "[dimse] forward, notify: nothing goes to peers without [dimse] listen");
     if (where_text.empty()) return none;
     gateway::DimseGatewaySettings settings;
-    FID_TRY(const auto where, parse_address(where_text));
+    FID_TRY(const auto where, parse_listen_address(where_text));
     settings.address = where.host;
     settings.port = where.port;
     settings.ae_title = configuration.dimse_ae_title;
@@ -162,7 +156,7 @@ Result<std::optional<gateway::Hl7GatewaySettings>> hl7_door_settings(const Confi
     std::optional<gateway::Hl7GatewaySettings> none;
     if (configuration.hl7_listen.empty()) return none;
     gateway::Hl7GatewaySettings settings;
-    FID_TRY(const auto where, parse_address(configuration.hl7_listen));
+    FID_TRY(const auto where, parse_listen_address(configuration.hl7_listen));
     settings.address = where.host;
     settings.port = where.port;
     for (const auto& text : configuration.hl7_senders) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -27,6 +28,13 @@ inline constexpr std::string_view kFetchOperation = "fetch";
 /// Runs the archive with its doors until a signal says stop.
 /// Returns: the exit code.
 Result<int> serve(const Globals& globals, const ServeOptions& options);
+
+struct ListenAddress {
+    std::string host;
+    std::uint16_t port = 0;
+};
+/// "127.0.0.1:8043", "[::1]:8043". Errors: invalid_argument.
+Result<ListenAddress> parse_listen_address(const std::string& where);
 
 /// What a configuration asks of the doors. listen: instead of the configuration's; empty: that.
 /// Errors: invalid_argument.

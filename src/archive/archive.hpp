@@ -74,6 +74,9 @@ public:
     /// The exam is complete: study records are built and put into the outbox. Errors: of the first study that could not be,
     /// naming these studies; the others are complete. The archive tries them again by itself.
     virtual Result<void> complete() = 0;
+    /// The same in a moment and in the background: what others bring to these studies until then is in the same version. Its errors are
+    /// logged, and it is tried again.
+    virtual void complete_soon() = 0;
 };
 
 struct RetrievedInstance {

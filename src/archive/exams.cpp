@@ -11,6 +11,8 @@ namespace fiducial::archive {
 namespace {
 
 constexpr std::uint32_t kStudiesAtOnce = 500;
+constexpr std::chrono::milliseconds kSoon{200};
+constexpr std::chrono::seconds kScanEvery{1};
 constexpr std::chrono::seconds kFirstRetry{2}, kLastRetry{600};  // of a study that cannot be completed
 
 evidence::ManifestInstance manifest_instance(const store::InstanceRow& row) {
@@ -297,26 +299,50 @@ Result<std::uint64_t> Exams::complete_older_than(std::uint64_t changed_before_ms
         const std::lock_guard lock(mutex_);
         std::erase_if(failed_, [&](const auto& entry) { return !still.contains(entry.first); });
     }
-    for (const auto& study_uid : waiting) {
-        const auto now = clock_.steady_now();
-        {
-            const std::lock_guard lock(mutex_);
-            if (const auto found = failed_.find(study_uid.text()); found != failed_.end() && now < found->second.again_at) continue;
-        }
-        auto completed = complete(study_uid);
-        const std::lock_guard lock(mutex_);
-        if (!completed) {
-            auto& entry = failed_[study_uid.text()];
-            entry.wait = std::clamp(entry.wait * 2, kFirstRetry, kLastRetry);
-            entry.again_at = now + entry.wait;
-            log::error("archive", "a study could not be completed",
-                       {{"study", study_uid.text()}, {"why", completed.error().message}, {"again_in_s", entry.wait.count()}});
-            continue;
-        }
-        failed_.erase(study_uid.text());
-        if (*completed) made += 1;
-    }
+    for (const auto& study_uid : waiting) made += try_to_complete(study_uid) ? 1 : 0;
     return made;
+}
+
+/// Returns: whether there is a new version.
+bool Exams::try_to_complete(const Uid& study_uid) {
+    const auto now = clock_.steady_now();
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto found = failed_.find(study_uid.text()); found != failed_.end() && now < found->second.again_at) return false;
+    }
+    const auto completed = complete(study_uid);
+    const std::lock_guard lock(mutex_);
+    if (completed) {
+        failed_.erase(study_uid.text());
+        return *completed;
+    }
+    auto& entry = failed_[study_uid.text()];
+    entry.wait = std::clamp(entry.wait * 2, kFirstRetry, kLastRetry);
+    entry.again_at = now + entry.wait;
+    log::error("archive", "a study could not be completed",
+               {{"study", study_uid.text()}, {"why", completed.error().message}, {"again_in_s", entry.wait.count()}});
+    return false;
+}
+
+void Exams::complete_soon(const Uid& study_uid) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!due_.try_emplace(study_uid, clock_.steady_now() + kSoon).second) return;
+    }
+    wake_.notify_one();
+}
+
+void Exams::complete_due(SteadyTime now) {
+    std::vector<Uid> studies;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [study_uid, at] : due_) {
+            if (at <= now) studies.push_back(study_uid);
+        }
+        // Before they are completed: what comes from here on is for the next version.
+        for (const auto& study_uid : studies) due_.erase(study_uid);
+    }
+    for (const auto& study_uid : studies) try_to_complete(study_uid);
 }
 
 Result<std::uint64_t> Exams::complete_all() {
@@ -334,13 +360,22 @@ void Exams::stop() {
 }
 
 void Exams::run(std::stop_token stop) {
+    auto next_scan = clock_.steady_now();
     while (!stop.stop_requested()) {
-        const auto quiet_since = clock_.now() - quiet_;
-        if (auto made = complete_older_than(static_cast<std::uint64_t>(quiet_since.time_since_epoch().count())); !made) {
-            log::error("archive", "studies that wait for completion cannot be listed", {{"why", made.error().message}});
+        const auto now = clock_.steady_now();
+        complete_due(now);
+        if (now >= next_scan) {
+            next_scan = now + kScanEvery;
+            const auto quiet_since = clock_.now() - quiet_;
+            if (auto made = complete_older_than(static_cast<std::uint64_t>(quiet_since.time_since_epoch().count())); !made) {
+                log::error("archive", "studies that wait for completion cannot be listed", {{"why", made.error().message}});
+            }
         }
         std::unique_lock lock(mutex_);
-        wake_.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
+        auto until = next_scan;
+        for (const auto& [study_uid, at] : due_) until = std::min(until, at);
+        const auto wait = std::clamp<SteadyTime::duration>(until - clock_.steady_now(), std::chrono::milliseconds(1), kScanEvery);
+        wake_.wait_for(lock, stop, wait, [this, known = due_.size()] { return due_.size() > known; });
     }
 }
 

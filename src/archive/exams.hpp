@@ -29,6 +29,9 @@ public:
     /// Builds the next version of a study if its instances differ from the last one's.
     /// Returns: whether there is a new version. Errors: not_found; corrupt.
     Result<bool> complete(const Uid& study_uid);
+    /// The same in a moment, in the thread of its own: requests that bring a study one instance at a time make one version of what comes
+    /// meanwhile, and wait for none. What fails is logged and tried again. Requires: start() was called, else the study waits for it.
+    void complete_soon(const Uid& study_uid);
     /// Told of each new version, in its transaction: with the instances that are new in it, or are others than before. Set before start().
     using NewVersion = std::function<Result<void>(database::Transaction& transaction, std::span<const store::InstanceRow> added)>;
     void on_version(NewVersion callback) { on_version_ = std::move(callback); }
@@ -54,6 +57,8 @@ private:
     Result<void> check_removed(const CheckedVersion& before, const evidence::Manifest& now) const;
     Result<std::uint64_t> recover_versions_of(const Uid& study_uid);
     Result<std::uint64_t> complete_older_than(std::uint64_t changed_before_ms);
+    bool try_to_complete(const Uid& study_uid);
+    void complete_due(SteadyTime now);
     std::mutex& lock_of(const Uid& study_uid);
 
     store::Store& store_;
@@ -67,6 +72,7 @@ private:
     std::array<std::mutex, 64> study_locks_;
     std::mutex mutex_;
     std::condition_variable_any wake_;
+    std::map<Uid, SteadyTime> due_;                   // studies that are to be completed, and when
     std::map<std::string, Failed> failed_;            // studies that could not be completed
     std::map<std::string, std::string> unrecovered_;  // studies whose lost versions could not be made again, and why
     std::jthread thread_;

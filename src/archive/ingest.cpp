@@ -298,4 +298,8 @@ Result<void> StoreSession::complete() {
                                  " stored, but without a new record, which is tried again: " + why + (failed > kMaxNamed ? "; …" : ""));
 }
 
+void StoreSession::complete_soon() {
+    for (const auto& study : std::exchange(touched_, {})) exams_.complete_soon(study);
+}
+
 }  // namespace fiducial::archive

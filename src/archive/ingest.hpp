@@ -26,6 +26,7 @@ public:
     InstanceOutcome known_so_far() const override;
     void abandon_instance() override;
     Result<void> complete() override;
+    void complete_soon() override;
 
 private:
     struct Incoming {

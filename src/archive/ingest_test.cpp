@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "archive/retrieve.hpp"
 #include "dicom/test_data_sets.hpp"
 #include "ledger/ledger_test_support.hpp"
@@ -16,6 +19,18 @@ using ledger::testing::must;
 /// Nobody answers.
 struct Away final : net::JsonTransport {
     Result<std::string> exchange(std::string_view, std::chrono::milliseconds) override { return fail(ErrorCode::unavailable, "away"); }
+};
+
+/// Stands still until the test lets it go on; looked at by other threads.
+class HandClock final : public Clock {
+public:
+    SystemTime now() const override { return SystemTime(std::chrono::hours(24 * 365 * 50) + passed()); }
+    SteadyTime steady_now() const override { return SteadyTime(passed()); }
+    void advance(std::chrono::milliseconds time) { passed_ms_ += time.count(); }
+
+private:
+    std::chrono::milliseconds passed() const { return std::chrono::milliseconds(passed_ms_.load()); }
+    std::atomic<std::int64_t> passed_ms_{0};
 };
 
 class IngestTest : public ::testing::Test {
@@ -46,12 +61,13 @@ protected:
     struct Instance {
         std::string study = "1.2.3", patient_id = "4711", issuer{};
         std::size_t pixels = 100;
+        int number = 1;
     };
     static Bytes file(const Instance& instance) {
         using namespace dicom::test;
         Builder b(Form::explicit_le);
         b.text(0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.7")
-            .text(0x00080018, "UI", instance.study + ".1.1")
+            .text(0x00080018, "UI", instance.study + ".1." + std::to_string(instance.number))
             .text(0x00100020, "LO", instance.patient_id);
         if (!instance.issuer.empty()) b.text(0x00100021, "LO", instance.issuer);
         b.text(0x0020000d, "UI", instance.study)
@@ -109,6 +125,26 @@ TEST_F(IngestTest, WhatNoManifestCouldHoldIsRefused) {
     }
     EXPECT_EQ(must(send(session, {.patient_id = std::string(1024, 'x')})).outcome, Outcome::stored);
     EXPECT_TRUE(session.complete());
+}
+
+TEST_F(IngestTest, RequestsOfOneInstanceEachMakeOneVersionOfWhatComesMeanwhile) {
+    HandClock clock;
+    Exams exams(*store_, *versions_, *outbox_, facts_, std::chrono::seconds(3600), clock);
+    exams.start();
+    for (int number = 1; number <= 12; ++number) {
+        StoreSession session(*store_, exams, {}, "stow-rs");
+        EXPECT_EQ(must(send(session, {.number = number})).outcome, Outcome::stored);
+        session.complete_soon();
+    }
+    EXPECT_EQ(versions("1.2.3"), 0u) << "nobody waited for one";
+    clock.advance(std::chrono::seconds(1));
+    for (int tries = 0; tries < 3000 && versions("1.2.3") == 0; ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    const auto latest =
+        must(store_->database().read([&](database::Transaction& t) { return store_->index().latest_version(t, *Uid::parse("1.2.3")); }));
+    ASSERT_TRUE(latest);
+    EXPECT_EQ(latest->record.version, 1u);
+    EXPECT_EQ(latest->record.count, 12u);
+    exams.stop();
 }
 
 TEST_F(IngestTest, OneStudyThatCannotBeCompletedHindersNoOther) {

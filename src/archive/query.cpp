@@ -221,6 +221,7 @@ Result<std::unique_ptr<QueryAnswer>> Service::query(const Requester& who, const 
         criteria.add(*std::move(matcher));
     }
     if (query.combined_date_time) criteria.combine_moments();
+    if (query.utc_offset) criteria.in_timezone(*query.utc_offset);
     return std::unique_ptr<QueryAnswer>(
         std::make_unique<StoreQuery>(*store_, *access_, *tracer_, who, query, std::move(criteria), std::move(ignored)));
 }

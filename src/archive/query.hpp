@@ -1,5 +1,7 @@
 #pragma once
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,7 @@ struct Query {
     std::vector<Key> keys;            // of this level and those above, by whatever way they came: UIDs of a path are keys like others
     bool fuzzy_names = false;         // see dicom::Matcher::compile
     bool combined_date_time = false;  // a range of dates and one of times are one of moments
+    std::optional<std::chrono::minutes> utc_offset;  // the timezone of the keys' dates and times; none: each row's own
     std::uint64_t offset = 0;         // rows that are left out at the beginning
 };
 

@@ -23,7 +23,8 @@ constexpr std::uint64_t kSparseStep = 128;  // every so many entries an offset i
 constexpr std::chrono::minutes kTellHeadAfter{1};
 constexpr std::chrono::seconds kBetweenMends{1};
 constexpr std::uint64_t kHeadFileLimit = 65536;
-constexpr std::size_t kPieceForOne = 65536;  // read at once to find one entry
+constexpr std::size_t kRoomBytes = std::size_t{256} << 10;  // of zeros, written ahead: a sync that need not note a new length is cheaper
+constexpr std::size_t kPieceForOne = 65536;                 // read at once to find one entry
 constexpr std::size_t kPieceForMany = std::size_t{1} << 20;
 
 Result<void> write_head_slot(File& file, const LogKey& key, const Head& head) {
@@ -105,10 +106,13 @@ Result<void> recover_tail(Opened& opened) {
     FID_TRY(const auto tail, impl::scan_tail(opened.log, log_size, opened.key, opened.head));
     if (tail.fault) return fail(ErrorCode::corrupt, "trace: " + tail.fault->message);
     if (opened.head.bytes < log_size) {
+        FID_TRY(const auto is_room, impl::is_room(opened.log, opened.head.bytes, log_size));
         FID_CHECK(opened.log.truncate(opened.head.bytes));
-        log::warning("audit",
-                     "cut a torn tail off the trace: entries that were being written when the archive stopped, none of them acknowledged",
-                     {{"bytes", log_size - opened.head.bytes}, {"size", opened.head.tree.size()}});
+        if (!is_room)
+            log::warning(
+                "audit",
+                "cut a torn tail off the trace: entries that were being written when the archive stopped, none of them acknowledged",
+                {{"bytes", log_size - opened.head.bytes}, {"size", opened.head.tree.size()}});
     }
     if (opened.head.tree.size() != before || opened.head.bytes < log_size) FID_CHECK(opened.log.sync_data());
     ++opened.head.sequence;
@@ -155,6 +159,7 @@ struct Trace::State {
     std::optional<Error> failed;  // why nothing is taken: what a failed write or sync left could not be cut off yet
     bool stopping = false;
     std::uint64_t synced_head_size = 0, told_head_size = 0;                              // the writer's own
+    std::uint64_t room_end = 0;                                                          // the same: zeros stand up to here
     std::chrono::steady_clock::time_point told_head = std::chrono::steady_clock::now();  // the same
 
     mutable std::mutex sparse_mutex;
@@ -214,6 +219,7 @@ Trace::~Trace() {
     if (!state_->failed) {
         if (auto synced = state_->head_file.sync_data(); !synced)
             log::error("audit", "the trace's head could not be synced", {{"reason", synced.error().message}});
+        static_cast<void>(state_->log.truncate(state_->head.bytes));  // room that stays is cut when it is opened
     }
 }
 
@@ -351,6 +357,10 @@ void Trace::State::write_group(std::vector<Pending> group) {
 }
 
 Result<void> Trace::State::write_durably(ByteView bytes, std::uint64_t at) {
+    if (const auto end = at + bytes.size(); end > room_end) {
+        const Bytes zeros(kRoomBytes);
+        if (log.write_at(end, zeros)) room_end = end + kRoomBytes;  // without room a sync is slower, and nothing else
+    }
     FID_CHECK(log.write_at(at, bytes));
     return log.sync_data();
 }
@@ -359,6 +369,7 @@ Result<void> Trace::State::write_durably(ByteView bytes, std::uint64_t at) {
 bool Trace::State::mend() {
     const Head durable = snapshot();
     const auto put_right = [&]() -> Result<void> {
+        room_end = 0;
         FID_CHECK(log.truncate(durable.bytes));
         FID_CHECK(log.sync());
         FID_CHECK(write_head_slot(head_file, key, durable));

@@ -553,13 +553,37 @@ TEST_F(TraceTest, ATornTailIsCutAtEveryLength) {
         const auto report = checked();
         EXPECT_TRUE(report.clean()) << size;
         const bool whole = size == new_log.size();
-        EXPECT_EQ(report.torn_tail_bytes, whole ? 0 : size - old_log.size());
+        const auto tail = ByteView(new_log).first(size).subspan(old_log.size());
+        const bool is_room = std::all_of(tail.begin(), tail.end(), [](std::uint8_t byte) { return byte == 0; });
+        EXPECT_EQ(report.torn_tail_bytes, whole || is_room ? 0 : size - old_log.size());
         const auto trace = open();
         ASSERT_NE(trace, nullptr) << size;
         EXPECT_EQ(trace->size(), whole ? 5U : 4U) << size;
         EXPECT_EQ(log_bytes().size(), whole ? new_log.size() : old_log.size());
         EXPECT_TRUE(trace->check()->clean());
     }
+}
+
+TEST_F(TraceTest, RoomThatWasMadeForEntriesIsNoTail) {
+    Bytes open_log, open_head;
+    {
+        const auto trace = open();
+        add(*trace, 0, 3);
+        open_log = log_bytes();
+        open_head = head_bytes();
+        EXPECT_GT(open_log.size(), offset_of(3));
+        add(*trace, 3, 5);
+        EXPECT_EQ(log_bytes().size(), open_log.size()) << "there is room for them";
+    }
+    EXPECT_EQ(log_bytes().size(), offset_of(5)) << "cut when it is closed";
+    // Killed while it was open.
+    put_log(open_log);
+    put_head(open_head);
+    const auto report = checked();
+    EXPECT_TRUE(report.clean());
+    EXPECT_EQ(report.torn_tail_bytes, 0U);
+    EXPECT_EQ(open()->size(), 3U);
+    EXPECT_EQ(log_bytes().size(), offset_of(3));
 }
 
 TEST_F(TraceTest, AGroupOfWhichOnlyLaterPartsReachedTheDiskIsCut) {

@@ -5,11 +5,15 @@
 #include <charconv>
 #include <optional>
 
+#include "dicom/timezone.hpp"
+
 namespace fiducial::dicom {
 namespace {
 
 constexpr std::string_view kStartOfDay = "000000.000000";
 constexpr std::string_view kEndOfDay = "235960.999999";  // with a leap second
+
+constexpr Tag kBirthTime = 0x00100032;
 
 // Attributes whose ranges are of the same moments.
 constexpr std::array<std::pair<Tag, Tag>, 8> kDateAndTime{{
@@ -20,7 +24,7 @@ constexpr std::array<std::pair<Tag, Tag>, 8> kDateAndTime{{
     {0x00400004, 0x00400005},  // its end
     {0x00080022, 0x00080032},  // acquisition
     {0x00080023, 0x00080033},  // content
-    {tags::kPatientBirthDate, 0x00100032},
+    {tags::kPatientBirthDate, kBirthTime},
 }};
 
 constexpr std::array kComputed = {
@@ -299,6 +303,15 @@ bool Matcher::matches(std::span<const std::string> values) const {
     return std::any_of(values.begin(), values.end(), [&](const std::string& value) { return fits(value); });
 }
 
+Matcher Matcher::a_day_wider() const {
+    auto out = *this;
+    for (auto& one : out.alternatives_) {
+        if (!one.from.empty()) one.from = moved({one.from, std::string(kStartOfDay)}, -std::chrono::days(1)).date;
+        if (!one.to.empty()) one.to = moved({one.to, std::string(kStartOfDay)}, std::chrono::days(1)).date;
+    }
+    return out;
+}
+
 std::optional<DateTimeMatcher> DateTimeMatcher::combine(const Matcher& date, const Matcher& time) {
     const bool belong = std::find(kDateAndTime.begin(), kDateAndTime.end(), std::pair(date.tag(), time.tag())) != kDateAndTime.end();
     if (!belong || date.alternatives().size() != 1 || time.alternatives().size() != 1) return std::nullopt;
@@ -322,6 +335,31 @@ bool DateTimeMatcher::matches(const Attributes& attributes) const {
     return (from_.empty() || latest >= from_) && (to_.empty() || earliest <= to_);
 }
 
+namespace {
+
+/// Whether a date or time is another one in another timezone.
+bool moves(Tag tag, Tag std::pair<Tag, Tag>::*member) {
+    if (tag == tags::kPatientBirthDate || tag == kBirthTime) return false;
+    return std::any_of(kDateAndTime.begin(), kDateAndTime.end(), [&](const auto& pair) { return pair.*member == tag; });
+}
+
+/// Dates and times that have each other, in the timezone `to`; the rest as it is. from: none is this machine's.
+Attributes as_clocks_showed(const Attributes& row, std::optional<std::chrono::minutes> from, std::chrono::minutes to) {
+    auto out = row;
+    for (const auto& [date_tag, time_tag] : kDateAndTime) {
+        if (!moves(date_tag, &std::pair<Tag, Tag>::first)) continue;
+        const auto date = normalise_date(row.first(date_tag)), time = normalise_time(row.first(time_tag));
+        if (!date || !time) continue;
+        const LocalDateTime at{*date, *time};
+        const auto there = moved(at, to - (from ? *from : local_utc_offset(at)));
+        out.set(date_tag, {there.date});
+        out.set(time_tag, {there.time});
+    }
+    return out;
+}
+
+}  // namespace
+
 void Criteria::add(Matcher key) {
     keys_.push_back(std::move(key));
 }
@@ -343,19 +381,37 @@ const Matcher* Criteria::find(Tag tag) const {
     return found == keys_.end() ? nullptr : &*found;
 }
 
-bool Criteria::fit(QueryLevel level, const Attributes& attributes) const {
-    return std::all_of(keys_.begin(), keys_.end(),
-                       [&](const Matcher& key) {
-                           return describe_query_attribute(key.tag()).level != level || key.matches(attributes.all(key.tag()));
-                       }) &&
-           std::all_of(moments_.begin(), moments_.end(), [&](const DateTimeMatcher& moment) {
-               return describe_query_attribute(moment.time_tag()).level != level || moment.matches(attributes);
-           });
+void Criteria::in_timezone(std::chrono::minutes utc_offset) {
+    utc_offset_ = utc_offset;
+    std::vector<Matcher> keys;
+    for (auto& key : keys_) {
+        const bool is_date = moves(key.tag(), &std::pair<Tag, Tag>::first), is_time = moves(key.tag(), &std::pair<Tag, Tag>::second);
+        if (is_date || is_time) clocked_.push_back(key);
+        if (!is_time) keys.push_back(is_date ? key.a_day_wider() : std::move(key));
+    }
+    keys_ = std::move(keys);
+}
+
+bool Criteria::fit(QueryLevel level, const Attributes& attributes, std::string_view utc_offset) const {
+    const auto fits = [&](const std::vector<Matcher>& keys, const Attributes& row) {
+        return std::all_of(keys.begin(), keys.end(), [&](const Matcher& key) {
+            return describe_query_attribute(key.tag()).level != level || key.matches(row.all(key.tag()));
+        });
+    };
+    const auto moments_fit = [&](const Attributes& row) {
+        return std::all_of(moments_.begin(), moments_.end(), [&](const DateTimeMatcher& moment) {
+            return describe_query_attribute(moment.time_tag()).level != level || moment.matches(row);
+        });
+    };
+    if (!fits(keys_, attributes)) return false;
+    if (!utc_offset_) return moments_fit(attributes);
+    const auto there = as_clocks_showed(attributes, parse_utc_offset(utc_offset), *utc_offset_);
+    return fits(clocked_, there) && moments_fit(there);
 }
 
 bool Criteria::asks_of(QueryLevel level) const {
-    return std::any_of(keys_.begin(), keys_.end(),
-                       [&](const Matcher& key) { return !key.is_universal() && describe_query_attribute(key.tag()).level == level; });
+    const auto asks = [&](const Matcher& key) { return !key.is_universal() && describe_query_attribute(key.tag()).level == level; };
+    return std::any_of(keys_.begin(), keys_.end(), asks) || std::any_of(clocked_.begin(), clocked_.end(), asks);
 }
 
 }  // namespace fiducial::dicom

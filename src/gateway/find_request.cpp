@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dicom/matching.hpp"
+#include "dicom/timezone.hpp"
 
 namespace fiducial::gateway::impl {
 namespace {
@@ -34,6 +35,10 @@ Result<FindRequest> read_find_request(dicom::Identifier identifier, dicom::Query
     request.query.combined_date_time = options.combined_date_time;
     request.query.fuzzy_names = options.fuzzy_names;
     if (keys.size() > kMostKeys) return fail(ErrorCode::limit_exceeded, "a query has at most " + std::to_string(kMostKeys) + " keys");
+    if (const auto offset = keys.joined(tags::kTimezoneOffsetFromUtc); !offset.empty()) {
+        request.query.utc_offset = dicom::parse_utc_offset(offset);
+        if (!request.query.utc_offset) return fail(ErrorCode::malformed, "Timezone Offset From UTC (0008,0201): wanted is +HHMM or -HHMM");
+    }
     for (const auto& [tag, values] : keys) {
         if (!is_control(tag)) request.query.keys.push_back({tag, keys.joined(tag)});
     }

@@ -49,6 +49,10 @@ TEST(FindRequest, Ps34_C_4_1_1_3_KeysAreWhatIsNoControl) {
     EXPECT_EQ(request.query.keys.size(), 2u);
     EXPECT_EQ(key(request, tags::kStudyInstanceUid), "=1.2\\1.3");
     EXPECT_EQ(key(request, tags::kPatientName), "=");
+    EXPECT_EQ(request.query.utc_offset, std::chrono::minutes(540));
+    auto nowhere = asked("STUDY");
+    nowhere.attributes.set(tags::kTimezoneOffsetFromUtc, {"JST"});
+    EXPECT_EQ(read_find_request(std::move(nowhere), QueryLevel::study, {}).error().code, ErrorCode::malformed);
     EXPECT_FALSE(request.query.combined_date_time || request.query.fuzzy_names);
     const auto with_options = read_find_request(asked("STUDY"), QueryLevel::study, {true, true, true});
     EXPECT_TRUE(with_options->query.combined_date_time && with_options->query.fuzzy_names);

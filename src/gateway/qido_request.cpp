@@ -7,6 +7,8 @@
 #include <set>
 
 #include "dicom/matching.hpp"
+#include "dicom/query_retrieve.hpp"
+#include "dicom/timezone.hpp"
 
 namespace fiducial::gateway::impl {
 namespace {
@@ -26,7 +28,7 @@ constexpr std::array kOfStudies = {tags::kSpecificCharacterSet,
                                    tags::kInstanceAvailability,
                                    tags::kModalitiesInStudy,
                                    tags::kReferringPhysicianName,
-                                   Tag{0x00080201},  // Timezone Offset From UTC
+                                   tags::kTimezoneOffsetFromUtc,
                                    tags::kPatientName,
                                    tags::kPatientId,
                                    tags::kPatientBirthDate,
@@ -37,7 +39,7 @@ constexpr std::array kOfStudies = {tags::kSpecificCharacterSet,
                                    tags::kStudyRelatedInstances};
 constexpr std::array kOfSeries = {tags::kSpecificCharacterSet,
                                   tags::kModality,
-                                  Tag{0x00080201},
+                                  tags::kTimezoneOffsetFromUtc,
                                   tags::kSeriesDescription,
                                   tags::kStudyInstanceUid,
                                   tags::kSeriesInstanceUid,
@@ -51,7 +53,7 @@ constexpr std::array kOfInstances = {tags::kSpecificCharacterSet,
                                      tags::kSopClassUid,
                                      tags::kSopInstanceUid,
                                      tags::kInstanceAvailability,
-                                     Tag{0x00080201},
+                                     tags::kTimezoneOffsetFromUtc,
                                      tags::kStudyInstanceUid,
                                      tags::kSeriesInstanceUid,
                                      tags::kInstanceNumber,
@@ -60,9 +62,16 @@ constexpr std::array kOfInstances = {tags::kSpecificCharacterSet,
                                      Tag{0x00280100},  // Bits Allocated
                                      tags::kNumberOfFrames};
 // Given only where there is something: the tables say "if known", "if multi-frame".
-constexpr std::array kWhereKnown = {Tag{0x00080201}, tags::kSeriesDescription, Tag{0x00400244}, Tag{0x00400245},
-                                    Tag{0x00400009}, Tag{0x00401001},          tags::kRows,     tags::kColumns,
-                                    Tag{0x00280100}, tags::kNumberOfFrames};
+constexpr std::array kWhereKnown = {tags::kTimezoneOffsetFromUtc,
+                                    tags::kSeriesDescription,
+                                    Tag{0x00400244},
+                                    Tag{0x00400245},
+                                    Tag{0x00400009},
+                                    Tag{0x00401001},
+                                    tags::kRows,
+                                    tags::kColumns,
+                                    Tag{0x00280100},
+                                    tags::kNumberOfFrames};
 
 // Parameters that are no attributes. What accept and charset say is the door's business.
 constexpr std::array<std::string_view, 4> kOthers = {"accept", "charset", "emptyvaluematching", "multiplevaluematching"};
@@ -147,7 +156,12 @@ Result<QidoRequest> read_qido_request(const net::Query& parameters, QueryLevel l
         } else if (name == "fuzzymatching") {
             if (value != "true" && value != "false") return fail(ErrorCode::malformed, "fuzzymatching: wanted is true or false");
             request.query.fuzzy_names = value == "true";
-        } else if (const auto tag = attribute_of(name)) {
+        } else if (const auto tag = attribute_of(name); tag == tags::kTimezoneOffsetFromUtc && !value.empty()) {
+            request.query.utc_offset = dicom::parse_utc_offset(value);
+            if (!request.query.utc_offset)
+                return fail(ErrorCode::malformed, shown(name) + ": wanted is +HHMM or -HHMM, where an address writes + as %2B");
+            request.include.push_back(*tag);
+        } else if (tag) {
             if (request.query.keys.size() == kMostKeys)
                 return fail(ErrorCode::malformed, "a query has at most " + std::to_string(kMostKeys) + " keys");
             request.query.keys.push_back({*tag, value});

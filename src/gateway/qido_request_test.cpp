@@ -56,6 +56,15 @@ TEST(PS3_18_8_3_4, OtherParametersAndTheirBounds) {
     EXPECT_EQ(read("").limit, kMostResults);
 }
 
+TEST(PS3_4_C_2_2_2_5, AnOffsetIsTheTimezoneOfTheKeysAndNoKey) {
+    const auto request = read("StudyDate=20240101&TimezoneOffsetFromUTC=%2B0900");
+    EXPECT_EQ(request.query.utc_offset, std::chrono::minutes(540));
+    EXPECT_EQ(request.query.keys.size(), 1u);
+    EXPECT_EQ(read("StudyDate=20240101&00080201=-0330").query.utc_offset, std::chrono::minutes(-210));
+    EXPECT_EQ(read("TimezoneOffsetFromUTC=").query.utc_offset, std::nullopt);
+    EXPECT_EQ(refusal("TimezoneOffsetFromUTC=+0900"), "TimezoneOffsetFromUTC: wanted is +HHMM or -HHMM, where an address writes + as %2B");
+}
+
 TEST(PS3_18_8_3_4, RefusalsNameTheParameterAndNotItsValue) {
     EXPECT_EQ(refusal("limit=many"), "limit: wanted is a number");
     EXPECT_EQ(refusal("limit=-1"), "limit: wanted is a number");

@@ -155,10 +155,7 @@ net::Task<Result<void>> take_body(Call& call, StoreRun& run) {
 
 void StoreRun::complete() {
     abandon_instance();
-    if (report_.stored() == 0) return;
-    if (auto done = session_->complete(); !done) {
-        log::error("gateway", "stored instances could not be put into their studies' records yet", {{"why", done.error().message}});
-    }
+    if (report_.stored() > 0) session_->complete_soon();
 }
 
 bool StoreRun::begin_instance(const archive::InstanceFormat& format) {

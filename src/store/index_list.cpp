@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/hex.hpp"
+#include "dicom/query_retrieve.hpp"
 #include "store/impl/convert.hpp"
 #include "store/index.hpp"
 
@@ -254,7 +255,8 @@ Result<StudyPage> Index::list_studies(database::Transaction& transaction, const 
             study.attributes.set(dicom::tags::kStudyRelatedSeries, {std::to_string(study.series_count)});
             study.attributes.set(dicom::tags::kStudyRelatedInstances, {std::to_string(study.instance_count)});
             study.misses_some = quarantined.contains(study.id);
-            if (criteria.fit(dicom::QueryLevel::study, study.attributes)) page.studies.push_back(std::move(study));
+            if (criteria.fit(dicom::QueryLevel::study, study.attributes, study.attributes.first(dicom::tags::kTimezoneOffsetFromUtc)))
+                page.studies.push_back(std::move(study));
         }
         if (rows.size() < wanted) return page;
     }
@@ -301,7 +303,8 @@ Result<std::vector<SeriesRow>> Index::list_series(database::Transaction& transac
         FID_CHECK(add_attributes(row.attributes, columns.attributes));
         row.attributes.set(dicom::tags::kSeriesInstanceUid, {columns.series_uid});
         row.attributes.set(dicom::tags::kSeriesRelatedInstances, {std::to_string(row.instance_count)});
-        if (criteria.fit(dicom::QueryLevel::series, row.attributes)) rows.push_back(std::move(row));
+        if (criteria.fit(dicom::QueryLevel::series, row.attributes, study.attributes.first(dicom::tags::kTimezoneOffsetFromUtc)))
+            rows.push_back(std::move(row));
     }
     if (!counts.empty())
         return fail(ErrorCode::corrupt, "index: series " + counts.begin()->first + " is missing; rebuild the index (fsck --rebuild-index)");
@@ -325,7 +328,8 @@ Result<std::vector<InstanceRow>> Index::list_instances(database::Transaction& tr
         FID_CHECK(add_attributes(row.attributes, one.instance.attributes));
         row.attributes.set(dicom::tags::kSopInstanceUid, {one.instance.sop_uid});
         row.attributes.set(dicom::tags::kSopClassUid, {one.instance.sop_class});
-        if (criteria.fit(dicom::QueryLevel::instance, row.attributes)) rows.push_back(std::move(row));
+        if (criteria.fit(dicom::QueryLevel::instance, row.attributes, study.attributes.first(dicom::tags::kTimezoneOffsetFromUtc)))
+            rows.push_back(std::move(row));
     }
     sort_by_number<InstanceRow>(rows, dicom::tags::kInstanceNumber, [](const InstanceRow& row) -> const Uid& { return row.sop_uid; });
     return rows;

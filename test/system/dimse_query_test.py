@@ -3,6 +3,7 @@ import re
 import struct
 import subprocess
 import unittest
+from datetime import datetime, timedelta
 
 import pydicom
 import requests
@@ -220,11 +221,21 @@ class Find(DimseTest):
         with self.subTest("date and time together, and fuzzy names, where it was agreed on"):
             association = self.contexts(extended=b"\x01\x01\x01\x01")
             answered = [i for i in association.acceptor.user_information if isinstance(i, SOPClassExtendedNegotiation)]
-            self.assertEqual([i.service_class_application_information for i in answered], [b"\x01\x01\x01\x00"])
+            self.assertEqual([i.service_class_application_information for i in answered], [b"\x01\x01\x01\x01"])
             rows, _ = self.find(association, ranges)
             self.assertEqual(sorted(r.StudyInstanceUID for r in rows), sorted(u for u, m in moments.items() if "20260105120000" <= m <= "20260220080000"))
             rows, _ = self.find(association, keys("STUDY", StudyInstanceUID="", PatientName="j doe"))
             self.assertEqual({r.StudyInstanceUID for r in rows}, {d.StudyInstanceUID for d in self.images if str(d.PatientName).startswith("Doe^J")})
+            association.release()
+        with self.subTest("a day of another timezone, whose midnight is another"):
+            association = self.contexts()
+            for offset, hours in (("-0800", -9), ("+0100", 0), ("+1100", 10)):  # the images' own is +0100
+                there = {d.StudyInstanceUID: (datetime.strptime(d.StudyDate + d.StudyTime, "%Y%m%d%H%M%S") + timedelta(hours=hours)).strftime("%Y%m%d") for d in self.images}
+                days = sorted(set(there.values()))
+                rows, _ = self.find(association, keys("STUDY", StudyInstanceUID="", StudyDate="-".join((days[5], days[10])), TimezoneOffsetFromUTC=offset))
+                self.assertEqual(sorted(r.StudyInstanceUID for r in rows), sorted(u for u, day in there.items() if days[5] <= day <= days[10]), offset)
+                self.assertEqual({r.TimezoneOffsetFromUTC for r in rows}, {"+0100"}, "what is given out stays as it is stored, and says so")
+            self.assertEqual(self.find(association, keys("STUDY", StudyInstanceUID="", TimezoneOffsetFromUTC="Tokyo")), ([], [0xA900]))
             association.release()
         with self.subTest("and apart where not"):
             association = self.contexts()

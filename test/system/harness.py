@@ -99,7 +99,7 @@ class Site:
         while at + 16 <= len(log):
             length, = struct.unpack_from(">I", log, at)
             entry = log[at + 16:at + 16 + length]
-            if len(entry) < length:  # what a crash has torn off
+            if len(entry) < max(length, 1):  # what a crash has torn off, or room for entries to come
                 return
             fields = struct.unpack_from(">QBBBHBQ32sI", entry, 1 + entry[0])
             yield dict(zip(("time", "operation", "purpose", "allowed", "reason", "obligation", "block", "hash", "flags"), fields))

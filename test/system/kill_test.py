@@ -630,6 +630,7 @@ class NodeAway(SystemTest):
                 self.assertEqual(self.read(known[0]), (200, True))
                 self.assertEqual(self.read(later[0]), (200, True))  # nobody has looked at it yet
             with self.subTest("evidence of what the ledger is needed for is unavailable, not wrong"):
+                wait_for(lambda: self.read(later[0], "/evidence")[0] != 404, GIVEN_UP, "its study has a version")
                 self.assertEqual(self.read(later[0], "/evidence")[0], 503)
             with self.subTest("whoever operates it is told"):
                 wait_for(lambda: self.site_.run("ledger", "status", codes=(0, 7))["node"]["problem"], GIVEN_UP, "the node is known to be away")

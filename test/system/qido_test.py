@@ -3,6 +3,7 @@ import random
 import re
 import unicodedata
 import unittest
+from datetime import datetime, timedelta
 import xml.etree.ElementTree
 
 import pydicom
@@ -164,6 +165,10 @@ class Qido(SystemTest):
             moments = {d.StudyInstanceUID: d.StudyDate + d.StudyTime for d in self.images}
             expected = sorted(u for u, m in moments.items() if "20260105120000" <= m <= "20260220080000")
             self.assertEqual(sorted(d.StudyInstanceUID for d in self.found("/studies", StudyDate="20260105-20260220", StudyTime="120000-080000")), expected)
+        with self.subTest("a day of another timezone"):
+            there = {d.StudyInstanceUID: (datetime.strptime(d.StudyDate + d.StudyTime, "%Y%m%d%H%M%S") - timedelta(hours=9)).strftime("%Y%m%d") for d in self.images}
+            day = sorted(there.values())[7]
+            self.assertEqual(sorted(d.StudyInstanceUID for d in self.found("/studies", StudyDate=day, TimezoneOffsetFromUTC="-0800")), sorted(u for u, at in there.items() if at == day))
         with self.subTest("fuzzy names"):
             expected = uids([d for d in self.images if str(d.PatientName).startswith("Doe^J")], "StudyInstanceUID")
             self.assertEqual(sorted(d.StudyInstanceUID for d in self.found("/studies", PatientName="j doe", fuzzymatching="true")), expected)

@@ -16,7 +16,7 @@ import requests
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLosslessSV1, JPEGLSLossless
 
 from dimse_test import make_image
-from harness import FIDUCIAL, SystemTest, files_of, wait_for
+from harness import FIDUCIAL, SystemTest, files_of, free_port, wait_for
 from orthanc_test import ORTHANC, Orthanc
 from transcoding_test import image
 
@@ -154,13 +154,25 @@ class Shadow(SystemTest):
 
     def test_an_old_archive_that_speaks_dimse(self):
         """By C-FIND and C-GET: the same night, the same findings."""
+        self.check_dimse()
+
+    def test_an_old_archive_that_only_moves(self):
+        """By C-FIND and C-MOVE, as most archives want it."""
+        port = free_port()
+        self.orthanc.stop()
+        self.start_orthanc(DicomModalities={"fiducial": ["FIDUCIAL", "127.0.0.1", 104], "shadow": ["FIDSHADOW", "127.0.0.1", port]})
+        self.check_dimse("--move-listen", f"127.0.0.1:{port}")
+        with self.archive.serving():
+            self.archive.run("shadow", "run", "--once", "--old", "http://127.0.0.1:1", "--move-listen", "127.0.0.1:0", "--token-file", self.token_file, codes=(2,))
+
+    def check_dimse(self, *how):
         settings = self.archive.folder / "fiducial.toml"
         text = settings.read_text()
         section = text.index("[dimse]")
         settings.write_text(text[:section] + text[section:].replace("peers = []", f'peers = ["ORTHANC 127.0.0.1 port={self.orthanc.dicom}"]', 1))
         files = [p for p in files_of(self.samples()) if p.suffix == ".dcm"][::4]
         ids = self.put(*files)
-        command = lambda *more: ["shadow", "run", "--once", "--old-peer", "ORTHANC", "--here", self.archive.url, "--token-file", self.token_file, "--report", self.folder / "reports", "--rate", "0", *more]
+        command = lambda *more: ["shadow", "run", "--once", "--old-peer", "ORTHANC", "--here", self.archive.url, "--token-file", self.token_file, "--report", self.folder / "reports", "--rate", "0", *how, *more]
         with self.archive.serving():
             self.archive.run("shadow", "run", "--once", "--old-peer", "NOBODY", "--here", self.archive.url, "--token-file", self.token_file, codes=(5,))
             self.archive.run(*command("--old", "http://127.0.0.1:1"), codes=(2,))

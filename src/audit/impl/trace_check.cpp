@@ -1,5 +1,7 @@
 #include "audit/impl/trace_check.hpp"
 
+#include <algorithm>
+
 namespace fiducial::audit::impl {
 namespace {
 
@@ -94,6 +96,17 @@ Result<Tail> scan_tail(const File& log, std::uint64_t log_size, const LogKey& ke
     return tail;
 }
 
+Result<bool> is_room(const File& log, std::uint64_t from, std::uint64_t end) {
+    Bytes piece(std::size_t{64} << 10);
+    while (from < end) {
+        const auto part = MutableByteView(piece).first(static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), end - from)));
+        FID_CHECK(log.read_exactly_at(from, part));
+        if (std::any_of(part.begin(), part.end(), [](std::uint8_t byte) { return byte != 0; })) return false;
+        from += part.size();
+    }
+    return true;
+}
+
 Result<TraceReport> check_log(const File& log, std::uint64_t log_size, const LogKey& key, const Head& head) {
     TraceReport report;
     report.bytes = log_size;
@@ -138,7 +151,10 @@ Result<TraceReport> check_closed_log(const File& log, const std::filesystem::pat
     FID_TRY(report, check_log(log, report.bytes, key, head));
     faults.insert(faults.end(), report.faults.begin(), report.faults.end());
     if (tail.fault) faults.push_back(*tail.fault);
-    if (!tail.fault && report.bytes > head.bytes) report.torn_tail_bytes = report.bytes - head.bytes;
+    if (!tail.fault && report.bytes > head.bytes) {
+        FID_TRY(const auto room, is_room(log, head.bytes, report.bytes));
+        if (!room) report.torn_tail_bytes = report.bytes - head.bytes;
+    }
     report.faults = std::move(faults);
     return report;
 }

@@ -11,6 +11,8 @@ namespace fiducial::audit::impl {
 struct Tail {
     std::optional<TraceFault> fault;  // something that no crash can have done
 };
+/// Whether nothing but zeros stands there: room that was made for entries to come.
+Result<bool> is_room(const File& log, std::uint64_t from, std::uint64_t end);
 Result<Tail> scan_tail(const File& log, std::uint64_t log_size, const LogKey& key, Head& head);
 
 /// Hashes entries [0, head.size) of a log again and compares with the head; names every fault it can.

@@ -147,7 +147,7 @@ private:
     Result<void> open_session();
     StoreAnswer answer_for(const archive::InstanceOutcome& outcome, std::string_view sop_instance);
     StoreAnswer refused(const Error& error, std::string_view sop_instance);
-    Result<void> complete();
+    void complete();
 
     DimseDoor& door_;
     dimse::Association& association_;
