@@ -21,7 +21,7 @@ struct Query {
     bool fuzzy_names = false;         // see dicom::Matcher::compile
     bool combined_date_time = false;  // a range of dates and one of times are one of moments
     std::optional<std::chrono::minutes> utc_offset;  // the timezone of the keys' dates and times; none: each row's own
-    std::uint64_t offset = 0;         // rows that are left out at the beginning
+    std::uint64_t offset = 0;                        // rows that are left out at the beginning
 };
 
 /// A list, as far as the requester may see it. What is denied is not in it and counts nowhere.

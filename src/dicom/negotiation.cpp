@@ -43,8 +43,8 @@ AnsweredContext answer(const ProposedContext& proposed, Served served) {
     return {proposed.id, ContextResult::acceptance, *chosen};
 }
 
-// Bytes of the application information of C-FIND classes; PS3.4 table C.5-1. The fourth is timezone query adjustment: an offset in the identifier
-// counts, whether or not it was agreed on.
+// Bytes of the application information of C-FIND classes; PS3.4 table C.5-1. The fourth is timezone query adjustment: an offset in the
+// identifier counts, whether or not it was agreed on.
 constexpr std::size_t kRelational = 0, kCombinedDateTime = 1, kFuzzyNames = 2, kGranted = 4;
 
 }  // namespace

@@ -38,8 +38,8 @@ struct QueryOptions {
     bool combined_date_time = false;  // C-FIND
     bool fuzzy_names = false;         // C-FIND
 };
-/// Answers extended negotiation of Query/Retrieve classes: of what is asked for, all that QueryOptions has and timezone query adjustment are
-/// granted to C-FIND, nothing to C-MOVE and C-GET. Others are not answered.
+/// Answers extended negotiation of Query/Retrieve classes: of what is asked for, all that QueryOptions has and timezone query adjustment
+/// are granted to C-FIND, nothing to C-MOVE and C-GET. Others are not answered.
 std::vector<ExtendedNegotiation> negotiate_queries(const std::vector<ExtendedNegotiation>& proposed);
 /// What was granted to a class.
 QueryOptions query_options(const std::vector<ExtendedNegotiation>& answered, std::string_view sop_class);
