@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kMaxCached = 200'000;
 constexpr std::uint64_t kClockSlack_s = 300;      // how far ahead of our clock the last answer may lie
+constexpr int kMostTries = 3;                     // of a decision while the ledger goes on
 constexpr std::chrono::seconds kFirstAnswer{10};  // how long a request waits for the follower's first poll
 
 /// Texts of IConsents.Reason, by number.
@@ -97,8 +98,13 @@ std::uint64_t Access::cached() const {
 }
 
 Result<Decision> Access::decide(const Requester& who, const Subject& about, Operation operation, ConsentChange change) {
-    FID_TRY(auto answer, by_node(who, about, operation, change));
-    return with_local_rows(who, about, operation, std::move(answer));
+    for (int tries = 1;; ++tries) {
+        FID_TRY(auto answer, by_node(who, about, operation, change));
+        FID_TRY(auto decided, with_local_rows(who, about, operation, std::move(answer)));
+        if (tries == kMostTries) return decided;
+        FID_TRY(const bool again, is_outdated(decided));
+        if (!again) return decided;
+    }
 }
 
 Result<Decision> Access::decide_listed(const Requester& who, const Subject& about, Operation operation) {
@@ -112,7 +118,16 @@ Result<Decision> Access::decide_listed(const Requester& who, const Subject& abou
     FID_TRY(const auto answer, by_table(who, about, operation, status));
     if (!answer) return decide(who, about, operation);
     remember(key_of(who, about, operation, Source::table), who, about, *answer, status, began);
-    return with_local_rows(who, about, operation, *answer);
+    FID_TRY(auto decided, with_local_rows(who, about, operation, *answer));
+    FID_TRY(const bool again, is_outdated(decided));
+    return again ? decide(who, about, operation) : decided;
+}
+
+/// What waited here when the ledger was asked may be settled by now: then neither its answer of before nor what waits says so.
+Result<bool> Access::is_outdated(const Decision& decision) {
+    if (decision.allowed || decision.node_away || follower_ == nullptr) return false;
+    FID_TRY(const auto known, database_.read([&](database::Transaction& t) { return rights_.state(t); }));
+    return known.settled_block > decision.block_number;
 }
 
 /// What this site decided by itself. Denials last, so that one made while the answer was under way counts: only "nobody known" and

@@ -112,6 +112,7 @@ private:
     std::optional<Decision> remembered(const Key& key, const ledger::FollowerStatus& status);
     void remember(const Key& key, const Requester& who, const Subject& about, const Decision& answer, const ledger::FollowerStatus& status,
                   std::uint64_t generation);
+    Result<bool> is_outdated(const Decision& decision);
     Result<Decision> with_local_rows(const Requester& who, const Subject& about, Operation operation, Decision answer);
     Result<std::optional<Decision>> by_table(const Requester& who, const Subject& about, Operation operation,
                                              const ledger::FollowerStatus& status);

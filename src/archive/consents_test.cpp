@@ -4,7 +4,9 @@
 #include <soci/soci.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/json.hpp>
+#include <thread>
 
 #include "archive/access_test_support.hpp"
 #include "base/hex.hpp"
@@ -79,7 +81,18 @@ TEST_F(ConsentsOnChain, a_broken_glass_opens_at_once_and_is_anchored_once) {
     expect_denied(decide(other_doctor_, Operation::read, Purpose::emergency), Reason::restricted);
     expect_denied(decide(technologist_, Operation::read, Purpose::emergency), Reason::restricted);
 
+    // Who looks at the moment in which the ledger takes it over is not denied either.
+    std::atomic<bool> settled{false};
+    std::atomic<int> denied{0};
+    std::thread looking([&] {
+        do {
+            if (!reads(doctor_, Purpose::emergency)) ++denied;
+        } while (!settled);
+    });
     settle();
+    settled = true;
+    looking.join();
+    EXPECT_EQ(denied, 0);
     EXPECT_TRUE(waiting().empty());
     EXPECT_EQ(sent(opened).state, ledger::OutboxState::settled);
     EXPECT_TRUE(reads(doctor_, Purpose::emergency));
