@@ -99,9 +99,10 @@ std::uint64_t Access::cached() const {
 
 Result<Decision> Access::decide(const Requester& who, const Subject& about, Operation operation, ConsentChange change) {
     for (int tries = 1;; ++tries) {
+        FID_TRY(const auto waited, waiting(about.patient_key));
         FID_TRY(auto answer, by_node(who, about, operation, change));
         FID_TRY(auto decided, with_local_rows(who, about, operation, std::move(answer)));
-        if (tries == kMostTries) return decided;
+        if (tries == kMostTries || waited.empty()) return decided;
         FID_TRY(const bool again, is_outdated(decided));
         if (!again) return decided;
     }
@@ -115,10 +116,12 @@ Result<Decision> Access::decide_listed(const Requester& who, const Subject& abou
             return with_local_rows(who, about, operation, *kept);
     }
     const auto began = generation();
+    FID_TRY(const auto waited, waiting(about.patient_key));
     FID_TRY(const auto answer, by_table(who, about, operation, status));
     if (!answer) return decide(who, about, operation);
     remember(key_of(who, about, operation, Source::table), who, about, *answer, status, began);
     FID_TRY(auto decided, with_local_rows(who, about, operation, *answer));
+    if (waited.empty()) return decided;
     FID_TRY(const bool again, is_outdated(decided));
     return again ? decide(who, about, operation) : decided;
 }
