@@ -8,6 +8,7 @@
 #include "app/serve.hpp"
 #include "app/shown.hpp"
 #include "app/terminal.hpp"
+#include "archive/front_desk.hpp"
 #include "archive/trust.hpp"
 #include "base/clock.hpp"
 #include "base/file.hpp"
@@ -31,12 +32,6 @@ struct Options {
     unsigned again_days = 30;
     bool no_copy = false, once = false;
 };
-
-/// Where this site's own services are, by its settings.
-std::string own_url(const Configuration& configuration) {
-    if (!configuration.http_public_url.empty()) return configuration.http_public_url;
-    return (configuration.http_tls_certificate.empty() ? "http://" : "https://") + configuration.http_listen;
-}
 
 /// Who seals this site's ledger, in words; the trust file is public.
 Result<std::string> sealed_by(const archive::SiteLayout& layout) {
@@ -194,7 +189,7 @@ Result<int> run(const Globals& globals, const Options& options) {
     }
     FID_TRY(const auto token, read_secret_file(options.token_file, "token"));
     shadow::DicomWebSettings here_settings;
-    here_settings.url = options.here_url.empty() ? own_url(configuration) : options.here_url;
+    here_settings.url = options.here_url.empty() ? archive::own_url(configuration) : options.here_url;
     here_settings.bearer_token = as_text(token.view());
     here_settings.purpose = "administration";
     here_settings.ca_file = options.here_ca;

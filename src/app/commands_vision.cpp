@@ -9,6 +9,7 @@
 #include "app/shown.hpp"
 #include "app/terminal.hpp"
 #include "base/base64.hpp"
+#include "base/escape.hpp"
 #include "base/file.hpp"
 #include "base/hex.hpp"
 #include "base/json.hpp"
@@ -101,20 +102,6 @@ std::string verdict_line(const vision::Assessment& assessment) {
     return text;
 }
 
-std::string html_escaped(std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-        switch (c) {
-            case '&': out += "&amp;"; break;
-            case '<': out += "&lt;"; break;
-            case '>': out += "&gt;"; break;
-            case '"': out += "&quot;"; break;
-            default: out += c;
-        }
-    }
-    return out;
-}
-
 constexpr std::uint32_t kPictureSide = 320;
 
 /// A film's row of the report. Errors: internal.
@@ -124,11 +111,11 @@ Result<std::string> report_row(const Triaged& file) {
         FID_TRY(const auto png, dicom::png_of(vision::picture_with_heat(*file.film, file.assessment, kPictureSide)));
         picture = "<img alt=\"\" src=\"data:image/png;base64," + to_base64(png) + "\">";
     }
-    std::string words = "<b>" + html_escaped(verdict_line(file.assessment)) + "</b>";
-    for (std::size_t i = 1; i < file.assessment.refusals.size(); ++i) words += "<br>" + html_escaped(file.assessment.refusals[i].reason);
+    std::string words = "<b>" + escape_html(verdict_line(file.assessment)) + "</b>";
+    for (std::size_t i = 1; i < file.assessment.refusals.size(); ++i) words += "<br>" + escape_html(file.assessment.refusals[i].reason);
     if (file.assessment.age_overridden) words += std::string("<br>") + kOutside;
     if (file.assessment.heat) words += "<br>red: the cells that speak for it, as coarse as the network sees them (5 by 5)";
-    return "<tr><td>" + picture + "</td><td>" + html_escaped(readable(file.path.string())) + "<br>" + words + "</td></tr>\n";
+    return "<tr><td>" + picture + "</td><td>" + escape_html(readable(file.path.string())) + "<br>" + words + "</td></tr>\n";
 }
 
 std::string report_head(const vision::ModelCard& card) {
@@ -139,7 +126,7 @@ std::string report_head(const vision::ModelCard& card) {
            "<style>body{font:14px sans-serif;margin:2em}td{padding:.5em;vertical-align:top;border-top:1px solid "
            "#ccc}</style></head><body>\n"
            "<h1>Triage of chest films</h1>\n<p><b>" +
-           std::string(kResearch) + ".</b> Model " + html_escaped(card.name) + "; " + facts +
+           std::string(kResearch) + ".</b> Model " + escape_html(card.name) + "; " + facts +
            ".</p>\n<p>It tells normal films of children of 1 to 5 years from such with pneumonia, and forces everything else into one of "
            "the "
            "two.</p>\n<table>\n";
@@ -297,13 +284,12 @@ void add_model_evaluate(CLI::App& model_command, Globals& globals, Action& actio
                 FID_TRY(const auto file, triage(model, path, {.any_age = true}));
                 const auto& assessment = file.assessment;
                 judged.push_back({is_ill, assessment.is_refused(), assessment.probability});
-                auto reason = assessment.is_refused() ? assessment.refusals.front().reason : std::string();
-                std::replace(reason.begin(), reason.end(), '"', '\'');
-                csv += "\"" + readable(path.filename().string()) + "\"," + (is_ill ? "pneumonia," : "normal,") +
+                const auto reason = assessment.is_refused() ? assessment.refusals.front().reason : std::string();
+                csv += csv_cell(readable(path.filename().string())) + "," + (is_ill ? "pneumonia," : "normal,") +
                        (assessment.is_refused() ? "refused"
                         : assessment.is_finding ? "pneumonia"
                                                 : "normal") +
-                       "," + std::to_string(assessment.probability) + ",\"" + reason + "\"\n";
+                       "," + std::to_string(assessment.probability) + "," + csv_cell(reason) + "\n";
             }
             line.clear();
             const auto result = vision::evaluate(judged, model.card().threshold);

@@ -8,21 +8,12 @@
 #include <filesystem>
 
 #include "archive/accounts.hpp"
+#include "archive/hand_clock.hpp"
 
 namespace fiducial::archive {
 namespace {
 
 using namespace std::chrono_literals;
-
-class HandClock final : public Clock {
-public:
-    SystemTime now() const override { return SystemTime(std::chrono::hours(24 * 365 * 50) + passed_); }
-    SteadyTime steady_now() const override { return SteadyTime(passed_); }
-    void advance(std::chrono::milliseconds time) { passed_ += time; }
-
-private:
-    std::chrono::milliseconds passed_{0};
-};
 
 class DeliveriesTest : public ::testing::Test {
 protected:

@@ -122,11 +122,15 @@ Reply reply_of(const json::object& object) {
     return out;
 }
 
-std::string first_link_url(const Configuration& configuration, const crypto::Secret& token) {
+std::string own_url(const Configuration& configuration) {
     auto base = configuration.http_public_url;
     while (base.ends_with('/')) base.pop_back();
     if (base.empty()) base = (configuration.http_tls_certificate.empty() ? "http://" : "https://") + configuration.http_listen;
-    return link_url({{}, {}, std::move(base)}, token);
+    return base;
+}
+
+std::string first_link_url(const Configuration& configuration, const crypto::Secret& token) {
+    return link_url({{}, {}, own_url(configuration)}, token);
 }
 
 std::string link_url(const Visitor& visitor, const crypto::Secret& token) {

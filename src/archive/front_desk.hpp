@@ -20,7 +20,9 @@ namespace fiducial::archive {
 
 class Service;
 
-/// Where browsers find a link of this site: by [http] public_url, else where it listens.
+/// Where this site's own services are, without a slash at its end: by [http] public_url, else where it listens.
+std::string own_url(const Configuration& configuration);
+/// A link of this site, as browsers find it there.
 std::string first_link_url(const Configuration& configuration, const crypto::Secret& token);
 
 /// How somebody comes in by name and password; what `people` and `Members` do not hold of a person.

@@ -3,9 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <thread>
 
+#include "archive/hand_clock.hpp"
 #include "archive/retrieve.hpp"
 #include "dicom/test_data_sets.hpp"
 #include "ledger/ledger_test_support.hpp"
@@ -19,18 +19,6 @@ using ledger::testing::must;
 /// Nobody answers.
 struct Away final : net::JsonTransport {
     Result<std::string> exchange(std::string_view, std::chrono::milliseconds) override { return fail(ErrorCode::unavailable, "away"); }
-};
-
-/// Stands still until the test lets it go on; looked at by other threads.
-class HandClock final : public Clock {
-public:
-    SystemTime now() const override { return SystemTime(std::chrono::hours(24 * 365 * 50) + passed()); }
-    SteadyTime steady_now() const override { return SteadyTime(passed()); }
-    void advance(std::chrono::milliseconds time) { passed_ms_ += time.count(); }
-
-private:
-    std::chrono::milliseconds passed() const { return std::chrono::milliseconds(passed_ms_.load()); }
-    std::atomic<std::int64_t> passed_ms_{0};
 };
 
 class IngestTest : public ::testing::Test {

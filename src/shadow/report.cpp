@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/escape.hpp"
 #include "base/file.hpp"
 
 namespace fiducial::shadow {
@@ -161,18 +162,13 @@ Result<std::uint64_t> write_report(const std::filesystem::path& folder, const st
     std::error_code problem;
     std::filesystem::create_directories(folder, problem);
     if (problem) return fail(ErrorCode::io, folder.string() + ": " + problem.message());
-    const auto quoted = [](const std::string& text) {
-        std::string out = "\"";
-        for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-        return out + "\"";
-    };
     std::string list = "finding,study,series,instance,detail\n";
     std::vector<Sheet::Line> first;
     std::uint64_t count = 0;
     FID_CHECK(journal.each_finding(input.figures.run, [&](const JournalRow& row, const std::string& what) -> Result<void> {
         const auto& i = row.instance;
-        list += quoted(what) + "," + quoted(i.study_uid) + "," + quoted(i.series_uid) + "," + quoted(i.sop_uid) + "," + quoted(row.detail) +
-                "\n";
+        list += csv_cell(what) + "," + csv_cell(i.study_uid) + "," + csv_cell(i.series_uid) + "," + csv_cell(i.sop_uid) + "," +
+                csv_cell(row.detail) + "\n";
         if (count++ < kMostLines) first.push_back({what, i.study_uid, i.sop_uid, row.detail});
         return {};
     }));

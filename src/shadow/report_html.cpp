@@ -1,5 +1,6 @@
 #include <cstdio>
 
+#include "base/escape.hpp"
 #include "shadow/report.hpp"
 
 namespace fiducial::shadow {
@@ -23,20 +24,6 @@ td.uid { font-family: ui-monospace, monospace; font-size: .72rem; overflow-wrap:
 @media print { body { margin: 0; max-width: none; } }
 )";
 
-std::string escaped(const std::string& text) {
-    std::string out;
-    for (const char c : text) {
-        switch (c) {
-            case '&': out += "&amp;"; break;
-            case '<': out += "&lt;"; break;
-            case '>': out += "&gt;"; break;
-            case '"': out += "&quot;"; break;
-            default: out += c;
-        }
-    }
-    return out;
-}
-
 std::string class_of(Sheet::Tone tone) {
     return tone == Sheet::Tone::good ? " good" : tone == Sheet::Tone::bad ? " bad" : "";
 }
@@ -48,32 +35,32 @@ std::string to_html(const Sheet& sheet) {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         "<meta name=\"viewport\" content=\"width=device-width\"><title>" +
-        escaped(sheet.title) + "</title><style>" + std::string(kStyle) + "</style></head><body>\n";
-    out += "<h1>" + escaped(sheet.title) + "</h1>\n<p class=\"subtitle\">" + escaped(sheet.subtitle) + "</p>\n";
-    out += "<p class=\"verdict" + class_of(sheet.tone) + "\">" + escaped(sheet.verdict) + "</p>\n<div class=\"tiles\">\n";
+        escape_html(sheet.title) + "</title><style>" + std::string(kStyle) + "</style></head><body>\n";
+    out += "<h1>" + escape_html(sheet.title) + "</h1>\n<p class=\"subtitle\">" + escape_html(sheet.subtitle) + "</p>\n";
+    out += "<p class=\"verdict" + class_of(sheet.tone) + "\">" + escape_html(sheet.verdict) + "</p>\n<div class=\"tiles\">\n";
     for (const auto& tile : sheet.tiles) {
-        out += "<div class=\"tile" + class_of(tile.tone) + "\"><b>" + escaped(tile.value) + "</b><span>" + escaped(tile.label) +
+        out += "<div class=\"tile" + class_of(tile.tone) + "\"><b>" + escape_html(tile.value) + "</b><span>" + escape_html(tile.label) +
                "</span></div>\n";
     }
-    out += "</div>\n<h2>" + escaped(sheet.bars_title) + "</h2>\n";
+    out += "</div>\n<h2>" + escape_html(sheet.bars_title) + "</h2>\n";
     for (const auto& bar : sheet.bars) {
         char width[16];
         std::snprintf(width, sizeof(width), "%.1f", bar.part * 100);
-        out += "<div class=\"bar\"><span>" + escaped(bar.label) + "</span><i" + (bar.ours ? " class=\"ours\"" : "") +
-               " style=\"width:" + width + "%\"></i><span>" + escaped(bar.value) + "</span></div>\n";
+        out += "<div class=\"bar\"><span>" + escape_html(bar.label) + "</span><i" + (bar.ours ? " class=\"ours\"" : "") +
+               " style=\"width:" + width + "%\"></i><span>" + escape_html(bar.value) + "</span></div>\n";
     }
-    out += "<p class=\"note\">" + escaped(sheet.bars_note) + "</p>\n<h2>" + escaped(sheet.table_title) + "</h2>\n";
+    out += "<p class=\"note\">" + escape_html(sheet.bars_note) + "</p>\n<h2>" + escape_html(sheet.table_title) + "</h2>\n";
     if (!sheet.lines.empty()) {
         out += "<table><thead><tr><th>Finding<th>Study<th>Image<th>What</tr></thead><tbody>\n";
         for (const auto& line : sheet.lines) {
-            out += "<tr><td>" + escaped(line.what) + "<td class=\"uid\">" + escaped(line.study) + "<td class=\"uid\">" +
-                   escaped(line.instance) + "<td>" + escaped(line.detail) + "</tr>\n";
+            out += "<tr><td>" + escape_html(line.what) + "<td class=\"uid\">" + escape_html(line.study) + "<td class=\"uid\">" +
+                   escape_html(line.instance) + "<td>" + escape_html(line.detail) + "</tr>\n";
         }
         out += "</tbody></table>\n";
     }
-    if (!sheet.table_note.empty()) out += "<p class=\"note\">" + escaped(sheet.table_note) + "</p>\n";
+    if (!sheet.table_note.empty()) out += "<p class=\"note\">" + escape_html(sheet.table_note) + "</p>\n";
     out += "<footer>\n";
-    for (const auto& line : sheet.small_print) out += "<p>" + escaped(line) + "</p>\n";
+    for (const auto& line : sheet.small_print) out += "<p>" + escape_html(line) + "</p>\n";
     return out + "</footer></body></html>\n";
 }
 
