@@ -4,6 +4,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, type ReactNode, useState } from "react";
 import { Problem, ask, askJson, send } from "../api";
 import { momentText } from "../dicom";
+import { Columns } from "../parts/columns";
 import { CopyLine } from "../parts/copy_line";
 import { say } from "../parts/say";
 import { Empty, Failure, Heading, Loading, problemText } from "../parts/states";
@@ -104,16 +105,7 @@ function Sessions() {
     <Part title={t.sessions}>
       {asked.isError && <Failure problem={asked.error} />}
       <Table aria-label={t.sessions}>
-        <Table.Thead>
-          <Table.Tr>
-            {[t.where, t.opened, t.used].map((column) => (
-              <Table.Th key={column} scope="col">
-                {column}
-              </Table.Th>
-            ))}
-            <Table.Td />
-          </Table.Tr>
-        </Table.Thead>
+        <Columns names={[t.where, t.opened, t.used]} actions />
         <Table.Tbody>
           {asked.data?.sessions.map((session) => (
             <Table.Tr key={session.id}>
@@ -166,16 +158,7 @@ function Tokens() {
         )}
         {tokens.length > 0 && (
           <Table aria-label={t.tokens}>
-            <Table.Thead>
-              <Table.Tr>
-                {[t.note, t.scope, t.opened, t.expires].map((column) => (
-                  <Table.Th key={column} scope="col">
-                    {column}
-                  </Table.Th>
-                ))}
-                <Table.Td />
-              </Table.Tr>
-            </Table.Thead>
+            <Columns names={[t.note, t.scope, t.opened, t.expires]} actions />
             <Table.Tbody>
               {tokens.map((token) => (
                 <Table.Tr key={token.id}>

@@ -4,6 +4,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { Problem, administering, askJson } from "../api";
 import { momentText } from "../dicom";
+import { Columns } from "../parts/columns";
 import { say } from "../parts/say";
 import { Empty, Failure, Heading, Loading } from "../parts/states";
 import { texts } from "../texts";
@@ -47,15 +48,7 @@ function Knocks() {
       )}
       {knocks.length > 0 && (
         <Table aria-label={t.knocks}>
-          <Table.Thead>
-            <Table.Tr>
-              {[t.aeTitle, t.network, t.why, t.times, t.last].map((column) => (
-                <Table.Th key={column} scope="col">
-                  {column}
-                </Table.Th>
-              ))}
-            </Table.Tr>
-          </Table.Thead>
+          <Columns names={[t.aeTitle, t.network, t.why, t.times, t.last]} />
           <Table.Tbody>
             {knocks.map((knock) => (
               <Table.Tr key={`${knock.callingAeTitle} ${knock.calledAeTitle} ${knock.address} ${knock.why}`}>
@@ -144,16 +137,7 @@ export default function PeersPage() {
       ) : (
         <div className="wide">
           <Table highlightOnHover aria-label={t.title}>
-            <Table.Thead>
-              <Table.Tr>
-                {[t.aeTitle, t.network, t.may, t.came, t.echoed, t.answers].map((column) => (
-                  <Table.Th key={column} scope="col">
-                    {column}
-                  </Table.Th>
-                ))}
-                <Table.Td />
-              </Table.Tr>
-            </Table.Thead>
+            <Columns names={[t.aeTitle, t.network, t.may, t.came, t.echoed, t.answers]} actions />
             <Table.Tbody>
               {peers.map((peer) => {
                 const said = answers.get(peer.aeTitle);

@@ -6,6 +6,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { administering, askJson, send } from "../api";
 import { momentText } from "../dicom";
+import { Columns } from "../parts/columns";
 import { CopyLine } from "../parts/copy_line";
 import { say } from "../parts/say";
 import { Empty, Failure, Heading, Loading } from "../parts/states";
@@ -169,16 +170,7 @@ export default function PeoplePage() {
       {people.length === 0 && <Empty title={t.none} text={t.noneText} />}
       <div className="wide">
         <Table highlightOnHover aria-label={t.title}>
-          <Table.Thead>
-            <Table.Tr>
-              {[t.name, t.roles, t.state, t.since, t.factor].map((column) => (
-                <Table.Th key={column} scope="col">
-                  {column}
-                </Table.Th>
-              ))}
-              <Table.Td />
-            </Table.Tr>
-          </Table.Thead>
+          <Columns names={[t.name, t.roles, t.state, t.since, t.factor]} actions />
           <Table.Tbody>
             {people.map((person) => (
               <Table.Tr key={person.id}>

@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { askJson } from "../api";
 import { dateText, nameText, timeText } from "../dicom";
+import { Columns } from "../parts/columns";
 import { Empty, Failure, Heading, Loading } from "../parts/states";
 import { texts } from "../texts";
 
@@ -24,15 +25,7 @@ export default function WorklistPage() {
       {entries.length > 0 && (
         <div className="wide">
           <Table highlightOnHover aria-label={t.title}>
-            <Table.Thead>
-              <Table.Tr>
-                {[t.when, t.patient, t.procedure, t.modality, t.station, t.accession, t.state].map((column) => (
-                  <Table.Th key={column} scope="col">
-                    {column}
-                  </Table.Th>
-                ))}
-              </Table.Tr>
-            </Table.Thead>
+            <Columns names={[t.when, t.patient, t.procedure, t.modality, t.station, t.accession, t.state]} />
             <Table.Tbody>
               {entries.map((entry) => (
                 <Table.Tr key={`${entry.AccessionNumber} ${entry.ScheduledProcedureStepID}`}>
