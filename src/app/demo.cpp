@@ -26,6 +26,7 @@ constexpr std::uint64_t kSampleSeed = 20240229;
 constexpr std::pair<const char*, const char*> kPeople[] = {
     {"demo-doctor", "doctor"},
     {"demo-technologist", "technologist"},
+    {"demo-privacy-officer", "privacy-officer"},
     {"demo-administrator", "administrator"},
 };
 constexpr std::uint64_t kMaxSample = std::uint64_t{64} << 20;

@@ -115,7 +115,7 @@ Result<Checkpoints::Comparison> Checkpoints::compare() {
     const std::lock_guard lock(mutex_);
     FID_TRY(const auto name, origin());
     FID_TRY(const auto kept, on_ledger(name));
-    Comparison out{kept.size, kept.at, {}};
+    Comparison out{kept.size, kept.at, {}, kept.root, crypto::sha256(as_bytes(name))};
     FID_TRY(out.problem, find_problem(kept, trace_.head()));
     return out;
 }

@@ -65,6 +65,8 @@ public:
         std::uint64_t size = 0;  // 0: nothing yet
         std::uint64_t at = 0;    // s, of the block
         std::string problem;     // empty: the trace goes on from there
+        Hash root{};             // of those entries
+        Hash origin{};           // by what the contract knows the trace
     };
     Result<Comparison> compare();
     /// Of sign() and publish(): a size, all entries up to it, and proofs from them.

@@ -170,6 +170,16 @@ const FrontDesk::Row* FrontDesk::find(std::string_view name) {
         {"tie wallet", &FrontDesk::tie_wallet},
         {"make rpc", &FrontDesk::make_rpc_address},
         {"rpc", &FrontDesk::ask_ledger},
+        {"ledger question", &FrontDesk::ask_ledger_in_session},
+        {"ledger", &FrontDesk::describe_ledger},
+        {"trace", &FrontDesk::search_trace},
+        {"trace proof", &FrontDesk::prove_entry},
+        {"emergencies", &FrontDesk::list_emergencies},
+        {"looks", &FrontDesk::list_looks},
+        {"queues", &FrontDesk::list_queues},
+        {"retry deliveries", &FrontDesk::retry_deliveries},
+        {"discard deliveries", &FrontDesk::discard_deliveries},
+        {"restore object", &FrontDesk::restore_object},
         {"reset second factor", &FrontDesk::reset_second_factor},
         {"people", &FrontDesk::list_people},
         {"activate", &FrontDesk::activate},
@@ -273,6 +283,13 @@ Result<std::optional<std::int64_t>> FrontDesk::denial_of(const Bytes32& subject,
 Result<bool> FrontDesk::is_deactivated(const Bytes32& person) {
     FID_TRY(const auto denial, denial_of(person, kDeactivated));
     return denial.has_value();
+}
+
+Result<void> FrontDesk::check_active(const Bytes32& person) {
+    FID_CHECK(service_.accounts_->by_id(person));
+    FID_TRY(const bool deactivated, is_deactivated(person));
+    if (deactivated) return fail(ErrorCode::denied, "this account is not active");
+    return {};
 }
 
 Result<FrontDesk::Activity> FrontDesk::set_active(const Requester& who, const Bytes32& person, bool active) {

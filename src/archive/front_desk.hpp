@@ -114,6 +114,8 @@ private:
     Answer tie_wallet(const Visitor& visitor, const Said& said);
     Answer make_rpc_address(const Visitor& visitor, const Said& said);
     Answer ask_ledger(const Visitor& visitor, const Said& said);
+    Answer ask_ledger_in_session(const Visitor& visitor, const Said& said);
+    Answer answer_question(const Said& said);
     Result<Address> signer_of(const Visitor& visitor, const Said& said);
     // front_desk_people.cpp
     Answer reset_second_factor(const Visitor& visitor, const Said& said);
@@ -123,6 +125,16 @@ private:
     Answer deactivate(const Visitor& visitor, const Said& said);
     Answer invite(const Visitor& visitor, const Said& said);
     Answer make_password_link(const Visitor& visitor, const Said& said);
+    // front_desk_watch.cpp
+    Answer search_trace(const Visitor& visitor, const Said& said);
+    Answer prove_entry(const Visitor& visitor, const Said& said);
+    Answer list_emergencies(const Visitor& visitor, const Said& said);
+    Answer list_looks(const Visitor& visitor, const Said& said);
+    Answer describe_ledger(const Visitor& visitor, const Said& said);
+    Answer list_queues(const Visitor& visitor, const Said& said);
+    Answer retry_deliveries(const Visitor& visitor, const Said& said);
+    Answer discard_deliveries(const Visitor& visitor, const Said& said);
+    Answer restore_object(const Visitor& visitor, const Said& said);
     // front_desk_letters.cpp
     Answer make_letter(const Visitor& visitor, const Said& said);
     Answer use_letter(const Visitor& visitor, const Said& said, Link& link);
@@ -143,6 +155,8 @@ private:
     Result<void> save(const LogIn& log_in);
     Result<std::string> unused_name(const std::string& name);
     Result<bool> is_deactivated(const Bytes32& person);
+    /// Errors: not_found: nobody of this site; denied: not any more.
+    Result<void> check_active(const Bytes32& person);
     /// Those who can activate.
     Result<std::vector<Person>> administrators();
 

@@ -166,15 +166,8 @@ FrontDesk::Answer FrontDesk::make_rpc_address(const Visitor& visitor, const Said
     return reply_of({{"url", visitor.base_url + "/rpc/" + token}, {"chainId", service_.site_.facts().chain_id}});
 }
 
-FrontDesk::Answer FrontDesk::ask_ledger(const Visitor&, const Said& said) {
-    FID_TRY(const auto record, records_.database().read([&](database::Transaction& t) {
-        return records_.find_by(t, kRpcRecord, to_hex(crypto::sha256(as_bytes(argument::text(said, "token")))));
-    }));
-    if (!record) return fail(ErrorCode::not_found, "there is nothing here");
-    FID_TRY(const auto person, fixed_from_hex<32>(record->id, "rpc: person"));
-    FID_CHECK(service_.accounts_->by_id(person));
-    FID_TRY(const bool deactivated, is_deactivated(person));
-    if (deactivated) return fail(ErrorCode::denied, "this account is not active");
+/// `question`: one of JSON-RPC, which is passed on to the node where it only looks.
+FrontDesk::Answer FrontDesk::answer_question(const Said& said) {
     const auto* question = said.if_contains("question");
     const auto* asked = question != nullptr ? question->if_object() : nullptr;
     if (asked == nullptr) return reply_of(rpc_error(nullptr, -32600, "one question at a time is wanted"));
@@ -187,6 +180,21 @@ FrontDesk::Answer FrontDesk::ask_ledger(const Visitor&, const Said& said) {
     const auto answer = service_.rpc_->raw(method, parameters != nullptr ? json::serialize(*parameters) : "[]");
     if (!answer) return reply_of(rpc_error(number, -32000, answer.error().message));
     return reply_of({{"jsonrpc", "2.0"}, {"id", number}, {"result", *answer}});
+}
+
+FrontDesk::Answer FrontDesk::ask_ledger_in_session(const Visitor& visitor, const Said& said) {
+    FID_CHECK(check_active(visitor.who.subject));
+    return answer_question(said);
+}
+
+FrontDesk::Answer FrontDesk::ask_ledger(const Visitor&, const Said& said) {
+    FID_TRY(const auto record, records_.database().read([&](database::Transaction& t) {
+        return records_.find_by(t, kRpcRecord, to_hex(crypto::sha256(as_bytes(argument::text(said, "token")))));
+    }));
+    if (!record) return fail(ErrorCode::not_found, "there is nothing here");
+    FID_TRY(const auto person, fixed_from_hex<32>(record->id, "rpc: person"));
+    FID_CHECK(check_active(person));
+    return answer_question(said);
 }
 
 }  // namespace fiducial::archive

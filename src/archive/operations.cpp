@@ -4,6 +4,7 @@
 
 #include "archive/arguments.hpp"
 #include "archive/importer.hpp"
+#include "archive/queue_desk.hpp"
 #include "archive/service.hpp"
 #include "base/file.hpp"
 #include "base/hex.hpp"
@@ -37,14 +38,6 @@ json::object shown(const store::StudyRow& row) {
             {"modalities", json::value_from(row.modalities)},
             {"series", row.series_count},
             {"instances", row.instance_count}};
-}
-
-json::object shown(const store::InstanceRow& row) {
-    return {{"studyInstanceUid", row.study_uid.text()},
-            {"sopInstanceUid", row.sop_uid.text()},
-            {"objectId", to_hex(row.object.ref.id)},
-            {"size", row.object.ref.size},
-            {"arrived", to_rfc3339(SystemTime(milliseconds(row.object.arrival_ms)))}};
 }
 
 }  // namespace
@@ -320,14 +313,7 @@ Result<json::object> Operations::ledger_status(const Arguments&) {
                        {"oldestUnsettledMs", status.outbox.oldest_unsettled.count()},
                        {"problem", status.outbox.problem}}}};
     if (status.outbox.foreign_nonce) out["foreignNonce"] = *status.outbox.foreign_nonce;
-    if (const auto room = service_.disks_->look()) {
-        out["disk"] = {{"state", std::string(store::name_of(room->state))},
-                       {"freeBytes", room->free_bytes},
-                       {"totalBytes", room->total_bytes},
-                       {"warnBelowBytes", room->warn_below},
-                       {"refuseBelowBytes", room->refuse_below},
-                       {"text", room->text()}};
-    }
+    if (auto room = QueueDesk(service_).room()) out["disk"] = std::move(*room);
     if (status.own_node) {
         out["node"] = {
             {"state", std::string(ledger::name_of(status.node))}, {"problem", status.node_problem}, {"restarts", status.node_restarts}};
@@ -353,16 +339,7 @@ Result<json::object> Operations::wait_settled(const Arguments& arguments) {
 
 Result<json::object> Operations::list_set_aside(const Arguments& arguments) {
     FID_CHECK(service_.permit(service_.command_requester(), nullptr, Operation::inventory));
-    FID_TRY(const auto rows, service_.store_->database().read([&](database::Transaction& t) {
-        return service_.store_->index().list_set_aside(t, argument::text(arguments, "after"), 1000);
-    }));
-    json::array out;
-    for (const auto& row : rows) {
-        auto item = shown(row.instance);
-        item["reason"] = row.reason;
-        out.push_back(std::move(item));
-    }
-    return json::object{{"setAside", std::move(out)}};
+    return QueueDesk(service_).list_set_aside(arguments);
 }
 
 Result<json::object> Operations::decide_set_aside(const Arguments& arguments) {
@@ -384,25 +361,11 @@ Result<json::object> Operations::decide_set_aside(const Arguments& arguments) {
 
 Result<json::object> Operations::list_quarantine(const Arguments&) {
     FID_CHECK(service_.permit(service_.command_requester(), nullptr, Operation::inventory));
-    FID_TRY(const auto rows,
-            service_.store_->database().read([&](database::Transaction& t) { return service_.store_->index().list_quarantined(t); }));
-    json::array out;
-    for (const auto& row : rows) {
-        out.push_back({{"objectId", to_hex(row.object.ref.id)},
-                       {"sopInstanceUid", row.sop_uid.text()},
-                       {"reason", row.reason},
-                       {"at", to_rfc3339(SystemTime(milliseconds(row.at_ms)))}});
-    }
-    return json::object{{"quarantined", std::move(out)}};
+    return QueueDesk(service_).list_quarantine();
 }
 
 Result<json::object> Operations::restore(const Arguments& arguments) {
-    FID_TRY(const auto id_text, argument::required_text(arguments, "object"));
-    FID_TRY(const auto id, fixed_from_hex<32>(id_text, "object id"));
-    FID_TRY(const auto decision, service_.permit(service_.command_requester(), nullptr, Operation::inventory));
-    FID_CHECK(service_.tracer_->write(service_.command_requester(), Operation::correct, decision, nullptr, id, {}));
-    FID_CHECK(service_.store_->restore(id));
-    return json::object{{"object", id_text}, {"state", "restored"}};
+    return QueueDesk(service_).restore(service_.command_requester(), arguments);
 }
 
 /// Flips the lowest bit of a stored byte in the middle of an object, on the disk. Done twice, all is as it was.

@@ -38,7 +38,7 @@ struct Target;
 class BackupWriter;
 class Retrieval;
 class Service;
-struct StudyIdentity;
+class TraceDesk;
 
 /// The operations of one archive. To add one: a member function, a row of the table in operations.cpp, a command in `app`.
 /// Security: they act for the custodian that `init` made, ask for a decision and leave a trace like everybody else.
@@ -175,8 +175,7 @@ private:
     Answer export_trace(const Arguments& arguments);
     Answer check_whole_trace(const Arguments& arguments);
     Answer publish_checkpoint(const Arguments& arguments);
-    /// Decides and traces a look into the trace, on behalf of whose token is given; else of the custodian.
-    Result<void> look_into_trace(const Arguments& arguments, const StudyIdentity* study = nullptr);
+    Result<TraceDesk> trace_desk(const Arguments& arguments);
     /// The trace by itself and by what the index keeps of it. Returns: how many entries it has.
     Result<std::uint64_t> check_trace(boost::json::array& findings, bool repair);
     /// Errors: unavailable, timeout: the ledger does not answer.

@@ -6,53 +6,16 @@
 #include "archive/finding.hpp"
 #include "archive/operations.hpp"
 #include "archive/service.hpp"
+#include "archive/trace_desk.hpp"
 #include "archive/trace_reader.hpp"
-#include "audit/proof.hpp"
 #include "base/hex.hpp"
-#include "crypto/merkle.hpp"
-#include "ethereum/message.hpp"
 
 namespace fiducial::archive {
 namespace {
 
 namespace json = boost::json;
-constexpr std::int64_t kMostShown = 100'000;
 constexpr std::chrono::seconds kClockTolerance{5};
 constexpr std::size_t kMostBackDated = 100, kExportedAtOnce = 256;
-
-/// A day, or a moment. `until`: the end of it.
-Result<SystemTime> read_time(const std::string& text, bool until) {
-    const bool day = text.size() == 10;
-    auto time = ethereum::parse_rfc3339(day ? text + "T00:00:00Z" : text);
-    if (!time) return fail(ErrorCode::invalid_argument, "'" + text + "' is no time: wanted is 2026-11-30 or 2026-11-30T08:00:00Z");
-    return day && until ? *time + std::chrono::hours(24) : *time;
-}
-
-json::object shown(const ReadEntry& entry) {
-    const auto& clear = entry.clear;
-    json::object out{{"index", entry.index},
-                     {"time", to_rfc3339(clear.time)},
-                     {"who", entry.who},
-                     {"from", entry.from},
-                     {"action", std::string(name_of(static_cast<Operation>(clear.operation)))},
-                     {"purpose", std::string(name_of(static_cast<Purpose>(clear.purpose)))},
-                     {"allowed", clear.allowed},
-                     {"reason", std::string(text_of(static_cast<Reason>(clear.reason)))},
-                     {"result", std::string(entry.result())},
-                     {"block", clear.block_number},
-                     {"blockHash", to_0x(clear.block_hash)},
-                     {"flags", clear.flags},
-                     {"words", entry.sentence()}};
-    if (entry.staff_sealed) out["staffSealed"] = true;
-    if (entry.patient_sealed) out["patientSealed"] = true;
-    if (!entry.patient) return out;
-    out["patientId"] = entry.patient_id;
-    out["patientKey"] = to_hex(entry.patient->patient_key);
-    out["studyKey"] = to_hex(entry.patient->study_key);
-    out["studyInstanceUid"] = entry.study_uid;
-    if (entry.patient->object != kZero32) out["object"] = entry.object.empty() ? to_hex(entry.patient->object) : entry.object;
-    return out;
-}
 
 /// Entries that say they are older than one before them. One clock writes them, in order.
 Result<json::array> find_back_dated(const audit::Trace& trace) {
@@ -73,7 +36,8 @@ Result<json::array> find_back_dated(const audit::Trace& trace) {
 
 }  // namespace
 
-Result<void> Operations::look_into_trace(const Arguments& arguments, const StudyIdentity* study) {
+/// For whose token is given; else for the custodian, as all commands.
+Result<TraceDesk> Operations::trace_desk(const Arguments& arguments) {
     auto who = service_.command_requester();
     if (const auto token = argument::text(arguments, "token"); !token.empty()) {
         FID_TRY(who, service_.authenticate(token));
@@ -81,117 +45,27 @@ Result<void> Operations::look_into_trace(const Arguments& arguments, const Study
         who.address = service_.command_requester().address;
         who.purpose = Purpose::administration;
     }
-    FID_TRY(const auto decision, service_.permit(who, study, Operation::trace));
-    FID_CHECK(service_.tracer_->write(who, Operation::trace, decision, study, study != nullptr ? study->study_key : kZero32, {}));
-    return {};
+    return TraceDesk(service_, who);
 }
 
 Result<json::object> Operations::search_trace(const Arguments& arguments) {
-    TraceFilter filter;
-    auto& database = service_.store_->database();
-    const auto& index = service_.store_->index();
-    std::optional<StudyIdentity> study;
-    if (const auto uid = argument::text(arguments, "study"); !uid.empty()) {
-        FID_TRY(study, service_.identify(uid));
-        filter.study_key = study->study_key;
-        filter.patients.push_back(study->row.patient);
-        FID_TRY(const auto before, service_.patient_in_data_sets(*study));  // under whom it stood before it was corrected
-        FID_TRY(const auto former, database.read([&](database::Transaction& t) {
-            return index.find_patient(t, before.patient_id, before.issuer, study->row.study_uid);
-        }));
-        if (former && former->slot != study->row.patient.slot) filter.patients.push_back(*former);
-    }
-    FID_CHECK(look_into_trace(arguments, study ? &*study : nullptr));
-    if (const auto patient = argument::text(arguments, "patient"); !patient.empty()) {
-        FID_TRY(const auto known, database.read([&](database::Transaction& t) {
-            return index.patients_with_id(t, PatientText{{}, patient});
-        }));
-        if (known.empty()) return fail(ErrorCode::not_found, "there is no patient with this ID here");
-        if (study && std::none_of(known.begin(), known.end(), [&](const auto& one) { return one.slot == study->row.patient.slot; }))
-            return fail(ErrorCode::invalid_argument, "the study is of another patient");
-        if (!study) filter.patients = known;
-    }
-    if (const auto person = argument::text(arguments, "person"); !person.empty()) {
-        const auto known = service_.accounts_->by_name(person);
-        if (known) filter.subject = known->id;
-        if (!known) {
-            const auto device = service_.devices_->by_name(person);
-            if (!device) return fail(ErrorCode::not_found, "there is no person or device of this name here");
-            filter.subject = device->id;
-        }
-    }
-    if (const auto action = argument::text(arguments, "action"); !action.empty()) {
-        FID_TRY(filter.operation, parse_operation(action));
-    }
-    if (const auto result = argument::text(arguments, "result"); !result.empty()) filter.result = result;
-    if (const auto from = argument::text(arguments, "from"); !from.empty()) {
-        FID_TRY(filter.from, read_time(from, false));
-    }
-    if (const auto to = argument::text(arguments, "to"); !to.empty()) {
-        FID_TRY(filter.to, read_time(to, true));
-    }
-    FID_TRY(const auto limit, argument::number(arguments, "limit", 100, 1, kMostShown));
-    filter.limit = static_cast<std::size_t>(limit);
-    FID_TRY(const auto before, argument::number(arguments, "before", -1, -1, std::numeric_limits<std::int64_t>::max()));
-    if (before >= 0) filter.before = static_cast<std::uint64_t>(before);
-    FID_TRY(auto reader, service_.open_trace_reader());
-    FID_TRY(const auto found, reader.search(*service_.trace_, filter));
-    json::array entries;
-    for (const auto& entry : found) entries.push_back(shown(entry));
-    const bool more = found.size() == filter.limit && found.front().index > 0;
-    json::object answer{{"entries", std::move(entries)}, {"size", service_.trace_->size()}};
-    if (more) answer["before"] = found.front().index;
-    return answer;
+    FID_TRY(auto desk, trace_desk(arguments));
+    return desk.search(arguments);
 }
 
 Result<json::object> Operations::show_entry(const Arguments& arguments) {
-    FID_TRY(const auto number, argument::number(arguments, "index", -1, 0, std::numeric_limits<std::int64_t>::max()));
-    FID_CHECK(look_into_trace(arguments));
-    FID_TRY(const auto entry, service_.trace_->read(static_cast<std::uint64_t>(number)));
-    FID_TRY(auto reader, service_.open_trace_reader());
-    FID_TRY(const auto read, reader.read(static_cast<std::uint64_t>(number), entry));
-    auto answer = shown(read);
-    answer["leafHash"] = to_hex(audit::entry_leaf_hash(entry.bytes));
-    answer["bytes"] = entry.bytes.size();
-    return answer;
+    FID_TRY(auto desk, trace_desk(arguments));
+    return desk.show(arguments);
 }
 
 Result<json::object> Operations::prove_entry(const Arguments& arguments) {
-    FID_TRY(const auto number, argument::number(arguments, "index", -1, 0, std::numeric_limits<std::int64_t>::max()));
-    FID_CHECK(look_into_trace(arguments));
-    audit::InclusionProof proof;
-    proof.index = static_cast<std::uint64_t>(number);
-    FID_TRY(const auto entry, service_.trace_->read(proof.index));
-    proof.entry = entry.bytes;
-    FID_TRY(proof.checkpoint, service_.checkpoints_->sign());
-    FID_TRY(const auto key, service_.checkpoints_->key());
-    FID_TRY(const auto checkpoint, audit::open_checkpoint(proof.checkpoint, key));
-    FID_TRY(proof.path, service_.checkpoints_->inclusion_path(proof.index, checkpoint.head.size));
-    if (const auto holds = proof.verify(key); !holds)
-        return fail(ErrorCode::corrupt, "the trace's tiles are damaged: " + holds.error().message);
-    return json::object{{"proof", proof.text()}, {"key", key.text()}, {"size", checkpoint.head.size}};
+    FID_TRY(auto desk, trace_desk(arguments));
+    return desk.prove(arguments);
 }
 
 Result<json::object> Operations::prove_growth(const Arguments& arguments) {
-    FID_TRY(const auto earlier, argument::required_text(arguments, "checkpoint"));
-    FID_CHECK(look_into_trace(arguments));
-    FID_TRY(const auto key, service_.checkpoints_->key());
-    FID_TRY(const auto old, audit::open_checkpoint(earlier, key));
-    audit::ConsistencyProof proof;
-    proof.old_size = old.head.size;
-    FID_TRY(proof.checkpoint, service_.checkpoints_->sign());
-    FID_TRY(const auto now, audit::open_checkpoint(proof.checkpoint, key));
-    if (old.head.size > now.head.size)
-        return fail(ErrorCode::corrupt, "a checkpoint of " + std::to_string(old.head.size) + " entries was signed, and the trace holds " +
-                                            std::to_string(now.head.size) + ": it was cut back, or put back from an earlier time");
-    FID_TRY(proof.path, service_.checkpoints_->consistency_path(old.head.size, now.head.size));
-    if (!proof.verify(key, old.head)) {
-        FID_TRY(const auto root, service_.trace_->root_at(old.head.size));
-        return fail(ErrorCode::corrupt, root == old.head.root
-                                            ? "the trace's tiles are damaged"
-                                            : "the trace does not go on from that checkpoint: its first entries are others");
-    }
-    return json::object{{"proof", proof.text()}, {"key", key.text()}, {"oldSize", old.head.size}, {"size", now.head.size}};
+    FID_TRY(auto desk, trace_desk(arguments));
+    return desk.prove_growth(arguments);
 }
 
 /// In pieces, each of its own event: an export may be long.
@@ -200,7 +74,8 @@ Result<json::object> Operations::export_trace(const Arguments& arguments) {
     if (format != "fhir" && format != "dicom") return fail(ErrorCode::invalid_argument, "formats are: fhir, dicom");
     FID_TRY(const auto from, argument::number(arguments, "from", 0, 0, std::numeric_limits<std::int64_t>::max()));
     FID_TRY(const auto to, argument::number(arguments, "to", -1, -1, std::numeric_limits<std::int64_t>::max()));
-    FID_CHECK(look_into_trace(arguments));
+    FID_TRY(auto desk, trace_desk(arguments));
+    FID_CHECK(desk.look());
     FID_TRY(auto reader, service_.open_trace_reader());
     const auto source = service_.audit_source();
     std::uint64_t count = 0;
@@ -259,7 +134,8 @@ Result<json::array> Operations::check_trace_on_ledger(bool repair) {
 }
 
 Result<json::object> Operations::check_whole_trace(const Arguments& arguments) {
-    FID_CHECK(look_into_trace(arguments));
+    FID_TRY(auto desk, trace_desk(arguments));
+    FID_CHECK(desk.look());
     json::array findings;
     FID_TRY(const auto entries, check_trace(findings, false));
     const bool readable = findings.empty();

@@ -1,13 +1,13 @@
 #include <algorithm>
 #include <array>
 #include <boost/json.hpp>
-#include <map>
 #include <thread>
 
 #include "archive/access/snapshot.hpp"
 #include "archive/arguments.hpp"
 #include "archive/operations.hpp"
 #include "archive/service.hpp"
+#include "archive/trace_desk.hpp"
 #include "base/hex.hpp"
 #include "dicom/matching.hpp"
 
@@ -69,48 +69,8 @@ Result<json::object> Operations::break_glass(const Arguments& arguments) {
     return json::object{{"person", name}, {"until", time_text(opened.until)}, {"nodeAway", opened.node_away}};
 }
 
-/// Those that the ledger does not have yet first, then the newest.
 Result<json::object> Operations::list_emergencies(const Arguments&) {
-    const auto who = service_.command_requester();
-    FID_TRY(const auto decision, service_.permit(who, nullptr, Operation::trace));
-    FID_CHECK(service_.tracer_->write(who, Operation::trace, decision, nullptr, {}, {}));
-    FID_TRY(const auto everybody, service_.accounts_->all());
-    std::map<Bytes32, std::string> names;
-    for (const auto& person : everybody.people) names.emplace(person.id, person.name);
-    FID_TRY(auto changes, service_.consents_->all());
-    std::erase_if(changes, [](const store::LocalChange& one) { return one.change.fact != store::RightsFact::emergency_opened; });
-    std::sort(changes.begin(), changes.end(), [](const store::LocalChange& a, const store::LocalChange& b) {
-        const bool a_waits = a.settled_block == 0, b_waits = b.settled_block == 0;
-        return a_waits != b_waits ? a_waits : a.id > b.id;
-    });
-    FID_TRY(auto transaction, service_.store_->database().begin_read());
-    json::array out;
-    for (const auto& one : changes) {
-        const auto name = names.find(one.person);
-        json::object item{{"id", one.id},
-                          {"person", name != names.end() ? name->second : to_hex(one.person)},
-                          {"from", time_text(one.change.from)},
-                          {"until", time_text(one.change.until)},
-                          {"reason", one.reason},
-                          {"text", one.note},
-                          {"patientKey", to_hex(one.change.patient_key)},
-                          {"studyInstanceUid", one.study_uid},
-                          {"anchored", one.settled_block != 0}};
-        if (const auto uid = Uid::parse(one.study_uid)) {  // a damaged row of a patient hinders no list
-            const auto study = service_.store_->index().find_study(transaction, *uid);
-            if (study && *study) item["patientId"] = (*study)->patient.patient_id.value;
-        }
-        if (one.settled_block != 0) {
-            item["block"] = one.settled_block;
-        } else if (const auto sent = service_.consents_->sent(transaction, one)) {
-            item["state"] = std::string(ledger::name_of(sent->state));
-            if (!sent->problem.empty()) item["problem"] = sent->problem;
-        } else {
-            item["state"] = "not queued";
-        }
-        out.push_back(std::move(item));
-    }
-    return json::object{{"emergencies", std::move(out)}};
+    return TraceDesk(service_, service_.command_requester()).list_emergencies();
 }
 
 // ---- what the institution decides for patients without a wallet

@@ -24,9 +24,9 @@ struct Reply {
     bool ends_others = false;  // this person's other sessions are over
 };
 
-/// Where people get an account, come in, and look after it; and where administrators let them in. What is asked for has a name, with a JSON
-/// object of arguments and one as the answer: docs/reference/http.md#accounts.
-/// Threads: safe. Blocking: a password takes a tenth of a second.
+/// Where people get an account, come in, and look after it; where administrators let them in, and those who watch over the archive ask.
+/// What is asked for has a name, with a JSON object of arguments and one as the answer: docs/reference/http.md#accounts. Threads: safe.
+/// Blocking: a password takes a tenth of a second.
 class Reception {
 public:
     virtual ~Reception() = default;

@@ -40,6 +40,8 @@
 namespace fiducial::archive {
 
 class FrontDesk;
+class QueueDesk;
+class TraceDesk;
 
 /// The attributes that a configuration wants indexed. Errors: invalid_argument for one that there is not.
 Result<std::vector<dicom::Tag>> extra_attributes(const Configuration& configuration);
@@ -150,6 +152,8 @@ public:
 private:
     friend class FrontDesk;
     friend class Operations;
+    friend class QueueDesk;
+    friend class TraceDesk;
     store::CompactionOptions compaction_options() const;
     void watch_clock_and_disks(const std::stop_token& stop);
     explicit Service(Site site);

@@ -18,6 +18,7 @@ std::string escape_html(std::string_view text) {
 
 std::string csv_cell(std::string_view text) {
     std::string out = "\"";
+    if (!text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos) out += '\'';
     for (const char c : text) {
         if (c == '"') out += '"';
         out += c;

@@ -46,6 +46,10 @@ constexpr Request kRequests[] = {
     {"POST", "/people/password-link", "password link", 201},
     {"POST", "/people/second-factor", "reset second factor"},
     {"POST", "/letters", "letter", 201},
+    {"GET", "/queues", "queues"},
+    {"POST", "/queues/deliveries/retry", "retry deliveries"},
+    {"POST", "/queues/deliveries/discard", "discard deliveries"},
+    {"POST", "/queues/quarantine/restore", "restore object"},
 };
 
 const Request& request_of(const Call& call) {

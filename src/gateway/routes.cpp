@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/identifiers.hpp"
+#include "gateway/impl/oversight.hpp"
 #include "gateway/impl/service.hpp"
 
 namespace fiducial::gateway::impl {
@@ -121,6 +122,20 @@ constexpr Route kRoutes[] = {
     {"DELETE", "/peers", Access::person, serve_remove_peer},
     {"POST", "/peers/check", Access::person, serve_check_peers},
     {"GET", "/peers/knocks", Access::person, serve_knocks},
+
+    // For those who watch over the archive
+    {"GET", "/trace", Access::person, serve_trace},
+    {"GET", "/trace/proof", Access::person, serve_trace_proof},
+    {"GET", "/trace/emergencies", Access::person, serve_emergencies},
+    {"GET", "/studies/{uid}/looks", Access::person, serve_looks},
+    {"GET", "/ledger", Access::person, serve_ledger},
+    {"POST", "/ledger/rpc", Access::person, serve_ledger_question},
+
+    // What waits, for administrators
+    {"GET", "/queues", Access::person, serve_reception},
+    {"POST", "/queues/deliveries/retry", Access::person, serve_reception},
+    {"POST", "/queues/deliveries/discard", Access::person, serve_reception},
+    {"POST", "/queues/quarantine/restore", Access::person, serve_reception},
 
     // Proof
     {"GET", "/studies/{uid}/record", Access::person, serve_study_record},

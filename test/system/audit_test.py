@@ -251,16 +251,6 @@ class Audit(SystemTest):
             (site.folder / name).write_bytes(content)
         self.check(site, "checkpoint of", code=DAMAGED)
 
-    def set(self, site, **settings):
-        """Settings of [trace]."""
-        path = site.folder / "fiducial.toml"
-        lines = path.read_text().split("\n")
-        section = lines.index("[trace]")
-        for name, value in settings.items():
-            at = next(n for n in range(section, len(lines)) if lines[n].removeprefix("# ").startswith(f"{name} ="))
-            lines[at] = f"{name} = {json.dumps(value)}"
-        path.write_text("\n".join(lines))
-
     def certificate(self, name, *more):
         """Of this machine, and whom to believe for it."""
         openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem", *more, cwd=self.folder)
@@ -268,7 +258,7 @@ class Audit(SystemTest):
 
     def test_checkpoints_reach_the_ledger_by_themselves(self):
         site = self.copy()
-        self.set(site, checkpoint_every_s=1)
+        site.set("trace", checkpoint_every_s=1)
         with site.serving():
             self.look(site, "ada", self.study)
             wanted = len(list(site.trace()))
@@ -326,11 +316,11 @@ class Audit(SystemTest):
 
     def test_witnesses_cosign_and_find_a_trace_that_was_cut_back(self):
         site, witness = self.copy(), self.site("witness")
-        self.set(witness, witness_for=[self.checkpoint["key"]])
+        witness.set("trace", witness_for=[self.checkpoint["key"]])
         earlier = shutil.copytree(site.folder / "trace", self.folder / "earlier-trace")
         with witness.serving():
             key = witness.run("audit", "checkpoint")["witnessKey"]
-            self.set(site, witnesses=[f"{key} {witness.url}/witness"])
+            site.set("trace", witnesses=[f"{key} {witness.url}/witness"])
             with site.serving():
                 for _ in range(2):  # the first time, and from there on
                     self.look(site, "ada", self.study)
@@ -385,14 +375,14 @@ ess_cert_id_chain = no
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.addCleanup(server.shutdown)
         site = self.copy()
-        self.set(site, timestamp_url=f"http://127.0.0.1:{server.server_port}/", authorities=str(authority))
+        site.set("trace", timestamp_url=f"http://127.0.0.1:{server.server_port}/", authorities=str(authority))
         size = site.run("audit", "checkpoint")["size"]
         stamped = site.folder / "trace/tiles/stamped"
         openssl("ts", "-verify", "-data", stamped / str(size), "-in", stamped / f"{size}.tsr", "-CAfile", authority)
         self.assertEqual((stamped / str(size)).read_text(), (site.folder / "trace/tiles/checkpoint").read_text())
         # One that nobody vouches for is not kept.
         other, _ = self.certificate("other")
-        self.set(site, authorities=str(other))
+        site.set("trace", authorities=str(other))
         size = site.run("audit", "checkpoint")["size"]
         self.assertFalse((stamped / f"{size}.tsr").exists())
         self.assertIn("no time stamp", site.log[-1])
@@ -447,7 +437,7 @@ action(type="omfile" file="{received}" template="whole")
             return [int(base64.b64decode(number)) for number in found]
 
         site = self.copy()
-        self.set(site, syslog=f"127.0.0.1:{port}", authorities=str(certificate))
+        site.set("trace", syslog=f"127.0.0.1:{port}", authorities=str(certificate))
         with site.serving():
             with log_server():
                 self.look(site, "ada", self.study)

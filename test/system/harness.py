@@ -105,6 +105,16 @@ class Site:
             yield dict(zip(("time", "operation", "purpose", "allowed", "reason", "obligation", "block", "hash", "flags"), fields))
             at += 16 + length + 16
 
+    def set(self, section, **settings):
+        """Settings of a section of fiducial.toml."""
+        path = self.folder / "fiducial.toml"
+        lines = path.read_text().split("\n")
+        begin = lines.index(f"[{section}]")
+        for name, value in settings.items():
+            at = next(n for n in range(begin, len(lines)) if lines[n].removeprefix("# ").startswith(f"{name} ="))
+            lines[at] = f"{name} = {json.dumps(value)}"
+        path.write_text("\n".join(lines))
+
     def looks(self):
         """How many entries of the trace tell of images that were looked at: by people through doors, and by commands on the machine."""
         reads = [entry["flags"] & COMMAND_FLAG for entry in self.trace() if entry["operation"] == READ and entry["allowed"]]
@@ -114,10 +124,12 @@ class Site:
         return self.folder / "store/segments" / f"{number:08}.segment"
 
     def flip(self, sop_uid, before_end=20_000):
-        """Changes one bit of an object's stored bytes, which lie before its record."""
+        """Changes one bit of an object's stored bytes, which lie before its record. Returns: what changes it back."""
         row = self.row_of(sop_uid)
         assert row["size"] > before_end + 10_000, "too small to be sure where its bytes are"
-        flip_bit(self.segment(row["segment"]), row["position"] - before_end)
+        place = self.segment(row["segment"]), row["position"] - before_end
+        flip_bit(*place)
+        return lambda: flip_bit(*place)
 
     def serve_log(self):
         path = self.folder.parent / f"{self.folder.name}.serve.log"

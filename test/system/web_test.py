@@ -14,7 +14,7 @@ import PIL.Image
 import pydicom
 import requests
 
-from harness import BIN, FIDUCIAL, ROOT, SystemTest, wait_for
+from harness import BIN, FIDUCIAL, ROOT, SystemTest, free_port, wait_for
 
 try:
     from playwright.sync_api import sync_playwright
@@ -73,7 +73,7 @@ class Web(SystemTest):
         page.on("pageerror", lambda error: self.said.append(str(error)))
         return page
 
-    def log_in(self, token, purpose="treatment", **how):
+    def log_in(self, token, purpose="treatment", first="Studies", **how):
         page = self.window(**how)
         page.goto(self.archive.url + "/")
         page.wait_for_url("**/login*")
@@ -81,7 +81,7 @@ class Web(SystemTest):
         page.get_by_label("Token").fill(token)
         page.get_by_label("Why you look").select_option(purpose)
         page.get_by_role("button", name="Log in").click()
-        page.get_by_role("heading", name="Studies").wait_for()
+        page.get_by_role("heading", name=first, exact=True).wait_for()
         self.said.clear()  # the page asked before there was a session
         return page
 
@@ -289,6 +289,121 @@ class Web(SystemTest):
         emergency, = self.archive.run("emergency", "list")["emergencies"]
         self.assertEqual(emergency["reason"], "life-threatening")
 
+    def test_those_who_watch(self):
+        self.archive.run("import", *self.files[:2])
+        study = pydicom.dcmread(self.files[0], specific_tags=["StudyInstanceUID"]).StudyInstanceUID
+        doctor, auditor, desk = self.person("ada", "doctor"), self.person("eve", "auditor"), self.person("dora", "desk")
+        self.serve()
+        post = lambda path, token, **body: requests.post(self.archive.url + path, headers={"Authorization": "Bearer " + token}, json=body, timeout=60).json()
+        for _ in range(3):
+            self.get(f"/studies/{study}/metadata", doctor)
+        post(f"/studies/{study}/emergency", doctor, reason="life-threatening", text="unconscious, =history unknown")
+        self.archive.run("ledger", "wait")
+        self.archive.run("audit", "checkpoint")
+
+        page = self.log_in(auditor, "administration", first="Trace")
+        self.assertEqual(page.get_by_role("link", name="Studies").count(), 0, "an auditor sees no images")
+        rows = page.get_by_role("table", name="Trace").locator("tbody tr")
+        rows.first.wait_for()
+        self.fits_everybody(page, "trace")
+        page.get_by_label("Who", exact=True).fill("ada")
+        page.get_by_label("Action").select_option("read")
+        page.get_by_role("button", name="Search").click()
+        wait_for(lambda: rows.count() == 3, 20, "her looks alone")
+        self.assertIn("looked at images", rows.first.inner_text())
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Table for a spreadsheet").click()
+        self.assertEqual(len(download.value.path().read_text().splitlines()), 4)
+        rows.first.get_by_role("button", name="Proof of entry").click()
+        page.get_by_text("Proved in the checkpoint of").wait_for()
+        self.fits_everybody(page, "trace.proof")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Proof as a file").click()
+        key = page.get_by_role("dialog").locator(".mono").inner_text()
+        self.archive.run("audit", "verify", download.value.path(), "--key", key)
+        page.keyboard.press("Escape")
+
+        def lie(route):
+            told = route.fetch().json()
+            entry = bytearray(base64.b64decode(told["proof"].split("extra ")[1].split("\n")[0]))
+            entry[-1] ^= 1
+            told["proof"] = told["proof"].replace(told["proof"].split("extra ")[1].split("\n")[0], base64.b64encode(entry).decode())
+            route.fulfill(json=told)
+        page.route("**/trace/proof*", lie)
+        rows.nth(1).get_by_role("button", name="Proof of entry").click()
+        page.get_by_text("It does not give what the chain holds").wait_for()
+        page.keyboard.press("Escape")
+        page.get_by_label("Who", exact=True).fill("nobody at all")
+        page.get_by_role("button", name="Search").click()
+        page.get_by_text("there is no person or device of this name here").wait_for()
+        page.get_by_role("tab", name="Broken glass").click()
+        page.get_by_text("unconscious").wait_for()
+        page.get_by_text("Life is in danger").wait_for()
+        self.fits_everybody(page, "trace.glass")
+        page.get_by_role("button", name="What was looked at by ada").click()
+        rows.first.wait_for()
+        page.get_by_role("button", name="Light or dark").click()
+        self.fits_everybody(page, "trace.dark")
+
+        page.get_by_role("link", name="Ledger").click()
+        page.get_by_role("heading", name="Settings").wait_for()
+        page.get_by_text("anchors 2 study versions").or_(page.get_by_text("anchors 1 study version")).first.click()
+        page.get_by_text("A study's version 1 is anchored").first.wait_for()
+        page.get_by_text("a doctor broke the glass").wait_for()
+        page.get_by_text("a checkpoint of the trace").first.wait_for()
+        page.get_by_role("row", name="this archive's gateway").last.get_by_text("ETH").wait_for()
+        self.fits_everybody(page, "ledger.dark")
+        page.get_by_role("button", name="Light or dark").click()
+        self.fits_everybody(page, "ledger")
+        page.get_by_label("Only what is mine").check()
+        page.get_by_text("a doctor broke the glass").wait_for(state="hidden")
+
+        # The patient, who has come in by the desk's letter.
+        letter = post("/letters", desk, studyInstanceUid=study)
+        requests.post(self.archive.url + "/links/use", headers={"Sec-Fetch-Site": "same-origin"}, timeout=60,
+                      json={"name": "Jane Doe", "email": "jane@example.org", "password": "seven purple umbrellas", "link": letter["link"].split("#")[1], "code": letter["code"]}).raise_for_status()
+        self.archive.run("ledger", "wait")
+        jane = self.window()
+        jane.goto(self.archive.url + "/login")
+        jane.get_by_label("E-mail address").fill("jane@example.org")
+        jane.get_by_label("Password", exact=True).fill("seven purple umbrellas")
+        jane.get_by_label("Why you look").select_option("personal")
+        jane.get_by_role("button", name="Log in").click()
+        jane.get_by_role("heading", name="Studies").wait_for()
+        jane.goto(f"{self.archive.url}/app/studies/{study}")
+        jane.get_by_text("ada looked at images").wait_for()
+        jane.get_by_text("ada broke the glass").wait_for()
+        self.fits_everybody(jane, "study.who_looked")
+
+    def test_what_waits(self):
+        image = max(self.files, key=lambda file: file.stat().st_size)
+        uid = pydicom.dcmread(image, specific_tags=["SOPInstanceUID"]).SOPInstanceUID
+        self.archive.set("dimse", peers=[f"SCP 127.0.0.1 device=scp port={free_port()}"], forward=["SCP"])
+        self.archive.run("device", "add", "scp", "--may", "retrieve")
+        self.archive.run("import", image)
+        mend = self.archive.flip(uid)
+        self.archive.run("fsck", "--repair", codes=None)
+        token = self.person("root", "administrator")
+        self.serve("--dimse", "127.0.0.1:0")
+        page = self.log_in(token, "administration")
+        page.get_by_role("link", name="Queues").click()
+        waiting, damaged = (page.get_by_role("table", name=name).locator("tbody tr") for name in ("For peers", "Found damaged"))
+        waiting.first.wait_for()
+        self.assertIn(uid, damaged.first.inner_text())
+        self.fits_everybody(page, "queues")
+        damaged.first.get_by_role("button", name="Take it back").click()
+        page.get_by_role("alert").first.wait_for()
+        self.assertEqual(damaged.count(), 1, "its bytes are not mended yet")
+        mend()
+        damaged.first.get_by_role("button", name="Take it back").click()
+        page.get_by_text("No object was found damaged").wait_for()
+        waiting.first.get_by_role("button", name="Try again: delivery").click()
+        page.get_by_text("One delivery is tried again").wait_for()
+        waiting.first.get_by_role("button", name="Give up: delivery").click()
+        self.fits_everybody(page, "queues.give_up")
+        page.get_by_role("button", name="Give it up").click()
+        page.get_by_text("Nothing waits for a peer").wait_for()
+
     def test_people_come_in(self):
         self.serve()
         admin = self.window()
@@ -418,6 +533,10 @@ class Web(SystemTest):
         token = self.person("root", "administrator")
         self.serve("--dimse", "127.0.0.1:0")
         page = self.log_in(token, "administration")
+        page.get_by_role("link", name="Queues").click()
+        page.get_by_text("Nothing waits for a peer").wait_for()
+        page.get_by_text("are free").wait_for()
+        self.fits_everybody(page, "queues.empty")
         page.get_by_role("link", name="Peers").click()
         page.get_by_text("No peer is let in yet").wait_for()
         self.fits_everybody(page, "peers.empty")

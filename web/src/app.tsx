@@ -5,6 +5,7 @@ import { LogIn } from "./pages/log_in";
 import { StudiesPage } from "./pages/studies";
 import { StudyPage } from "./pages/study";
 import { Loading } from "./parts/states";
+import { onlyWatches, useSession } from "./session";
 import { Shell } from "./shell";
 
 const UploadPage = lazy(() => import("./pages/upload"));
@@ -16,6 +17,13 @@ const LinkPage = lazy(() => import("./pages/link"));
 const AccountPage = lazy(() => import("./pages/account"));
 const InboxPage = lazy(() => import("./pages/inbox"));
 const PeoplePage = lazy(() => import("./pages/people"));
+const TracePage = lazy(() => import("./pages/trace"));
+const QueuesPage = lazy(() => import("./pages/queues"));
+const LedgerPage = lazy(() => import("./pages/ledger"));
+
+function Home() {
+  return onlyWatches(useSession()) ? <Redirect to="/app/trace" replace /> : <StudiesPage />;
+}
 
 export function App() {
   return (
@@ -37,9 +45,7 @@ export function App() {
         <Shell>
           <Suspense fallback={<Loading />}>
             <Switch>
-              <Route path="/">
-                <StudiesPage />
-              </Route>
+              <Route path="/" component={Home} />
               <Route path="/app/studies/:study">{({ study }) => <StudyPage study={study} />}</Route>
               <Route path="/app/studies">
                 <Redirect to="/" />
@@ -51,6 +57,9 @@ export function App() {
               <Route path="/app/account" component={AccountPage} />
               <Route path="/app/inbox" component={InboxPage} />
               <Route path="/app/people" component={PeoplePage} />
+              <Route path="/app/trace" component={TracePage} />
+              <Route path="/app/queues" component={QueuesPage} />
+              <Route path="/app/ledger" component={LedgerPage} />
               <Route component={NotFound} />
             </Switch>
           </Suspense>

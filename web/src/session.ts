@@ -44,6 +44,11 @@ export function useAskSession() {
   return asked;
 }
 
+/** Whether the person is here for the trace alone: no images are theirs to see. */
+export function onlyWatches(session: Session): boolean {
+  return session.roles !== undefined && session.roles.length > 0 && session.roles.every((role) => role === "auditor" || role === "privacy-officer");
+}
+
 /** Whether the person has one of the roles; yes where the archive does not say which there are: it decides again itself. */
 export function hasRole(session: Session, ...roles: string[]): boolean {
   return !session.roles || session.roles.some((role) => roles.includes(role));

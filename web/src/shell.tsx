@@ -1,11 +1,11 @@
 // The frame around every page: where one can go, who one is, light or dark.
 import { ActionIcon, AppShell, Badge, Burger, Button, Group, Indicator, NavLink, Text, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { IconActivityHeartbeat, IconBell, IconCalendarTime, IconLogout, IconMoon, IconPhoto, IconPlugConnected, IconSun, IconUpload, IconUsers } from "@tabler/icons-react";
+import { IconActivityHeartbeat, IconBell, IconCalendarTime, IconEyeSearch, IconLink, IconListCheck, IconLogout, IconMoon, IconPhoto, IconPlugConnected, IconSun, IconUpload, IconUsers } from "@tabler/icons-react";
 import { type ReactNode, useEffect } from "react";
 import { Link, useLocation } from "wouter";
 import { Failure, Loading } from "./parts/states";
-import { type Session, SessionContext, hasRole, useAskSession } from "./session";
+import { type Session, SessionContext, hasRole, onlyWatches, useAskSession } from "./session";
 import { texts } from "./texts";
 
 const t = texts.nav;
@@ -13,9 +13,12 @@ const places = [
   { path: "/", label: t.studies, icon: IconPhoto, roles: undefined },
   { path: "/app/upload", label: t.upload, icon: IconUpload, roles: ["technologist", "desk", "doctor"] },
   { path: "/app/worklist", label: t.worklist, icon: IconCalendarTime, roles: ["technologist", "desk", "doctor"] },
+  { path: "/app/trace", label: t.trace, icon: IconEyeSearch, roles: ["auditor", "privacy-officer", "custodian"] },
   { path: "/app/people", label: t.people, icon: IconUsers, roles: ["administrator"] },
   { path: "/app/peers", label: t.peers, icon: IconPlugConnected, roles: ["administrator"] },
+  { path: "/app/queues", label: t.queues, icon: IconListCheck, roles: ["administrator"] },
   { path: "/app/health", label: t.health, icon: IconActivityHeartbeat, roles: ["administrator"] },
+  { path: "/app/ledger", label: t.ledger, icon: IconLink, roles: undefined },
 ];
 
 export async function logOut() {
@@ -74,7 +77,7 @@ export function Shell({ children }: { children: ReactNode }) {
   useEffect(close, [location, close]);
   if (session.isPending) return <Loading />;
   if (session.isError) return <Failure problem={session.error} again={() => void session.refetch()} />;
-  const allowed = places.filter((place) => !place.roles || hasRole(session.data, ...place.roles));
+  const allowed = places.filter((place) => (place.path === "/" ? !onlyWatches(session.data) : !place.roles || hasRole(session.data, ...place.roles)));
   return (
     <SessionContext.Provider value={session.data}>
       <a className="skip" href="#main">

@@ -1,6 +1,6 @@
 // One study: what is in it, what vouches for it, and what became of it over time.
 import { Badge, Button, Card, Group, Progress, SimpleGrid, Stack, Table, Text, Timeline, Title } from "@mantine/core";
-import { IconBolt, IconCamera, IconCertificate, IconCircleCheck, IconEye, IconShieldCheck, IconTrash } from "@tabler/icons-react";
+import { IconBolt, IconCamera, IconCertificate, IconCircleCheck, IconEye, IconHandStop, IconShieldCheck, IconTrash } from "@tabler/icons-react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link } from "wouter";
@@ -10,6 +10,7 @@ import { BreakGlass } from "../parts/break_glass";
 import { Picture } from "../parts/picture";
 import { usePreview } from "../parts/preview";
 import { ProofDetails } from "../parts/proof_mark";
+import { type LooksOfOne, useLooks } from "../parts/looks";
 import type { StudyRecord } from "../parts/record";
 import { search } from "../parts/search";
 import { say } from "../parts/say";
@@ -54,49 +55,77 @@ function removalText(written: string): string {
   return t.removedBecause(texts.takeOut.reasons[reason] ?? reason, words.join(": "));
 }
 
+/** One person's looks of a day; a time line knows its items as its own children alone. */
+function lookItem(look: LooksOfOne) {
+  const title = look.allowed ? t.historyLooks(look.who, texts.trace.actions[look.action] ?? look.action, look.times) : t.historyDenied(look.who);
+  return (
+    <Timeline.Item key={`l${look.index}`} bullet={look.allowed ? <IconEye size={14} /> : <IconHandStop size={14} />} title={<bdi>{title}</bdi>}>
+      <Text size="sm">
+        {texts.purposes[look.purpose] ?? look.purpose}
+        {look.emergency && look.purpose !== "emergency" && `, ${t.historyEmergency}`}: {look.reason}
+      </Text>
+      <Text size="xs" className="dimmed">
+        {momentText(look.last)}
+      </Text>
+    </Timeline.Item>
+  );
+}
+
 function History({ set, record }: { set: DataSet; record: StudyRecord }) {
   const session = useSession();
   const putBack = usePutBack();
-  const events = [
-    ...record.versions.map((version) => ({ at: version.made, version, removal: undefined })),
-    ...record.removed.map((removal) => ({ at: removal.at, version: undefined, removal })),
+  const { looks, problem, more } = useLooks(record.studyInstanceUid);
+  const events: { at: string; version?: StudyRecord["versions"][number]; removal?: StudyRecord["removed"][number]; look?: LooksOfOne }[] = [
+    ...record.versions.map((version) => ({ at: version.made, version })),
+    ...record.removed.map((removal) => ({ at: removal.at, removal })),
+    ...looks.map((look) => ({ at: look.last, look })),
   ].sort((one, other) => one.at.localeCompare(other.at));
   return (
-    <Timeline bulletSize={24} lineWidth={2} active={events.length}>
-      <Timeline.Item bullet={<IconCamera size={14} />} title={t.historyTaken}>
-        <Text size="xs" className="dimmed">
-          {dateText(text(set, tags.date))} {timeText(text(set, tags.time))}
+    <>
+      {problem !== null && <Failure title={t.looksFailed} problem={problem} />}
+      {more && (
+        <Text size="xs" className="dimmed" mb="xs">
+          {t.historyOlder}
         </Text>
-      </Timeline.Item>
-      {events.map(({ at, version, removal }) =>
-        version ? (
-          <Timeline.Item key={`v${version.version}`} bullet={<IconCertificate size={14} />} title={t.historyVersion(version.version)}>
-            <Text size="sm">
-              {t.historyReasons[version.reasons] ?? version.reasons}, {t.images(version.instances)}
-            </Text>
-            <Text size="sm">
-              {texts.proof.states[version.state ?? "stored"] ?? version.state}
-              {version.block ? `, ${texts.proof.block.toLowerCase()} ${version.block}` : ""}
-            </Text>
-            <Text size="xs" className="dimmed">
-              {momentText(at)}
-            </Text>
-          </Timeline.Item>
-        ) : (
-          <Timeline.Item key={`r${removal?.sopInstanceUid}`} bullet={<IconTrash size={14} />} title={t.removed}>
-            <Text size="sm">{removal && removalText(removal.reason)}</Text>
-            {removal && hasRole(session, "technologist", "custodian") && (
-              <Button size="compact-xs" variant="default" onClick={() => putBack.mutate(`/studies/${record.studyInstanceUid}/series/${removal.seriesInstanceUid}/instances/${removal.sopInstanceUid}`)}>
-                {texts.takeOut.putBack}
-              </Button>
-            )}
-            <Text size="xs" className="dimmed">
-              {momentText(at)}
-            </Text>
-          </Timeline.Item>
-        ),
       )}
-    </Timeline>
+      <Timeline bulletSize={24} lineWidth={2} active={events.length}>
+        <Timeline.Item bullet={<IconCamera size={14} />} title={t.historyTaken}>
+          <Text size="xs" className="dimmed">
+            {dateText(text(set, tags.date))} {timeText(text(set, tags.time))}
+          </Text>
+        </Timeline.Item>
+        {events.map(({ at, version, removal, look }) =>
+          look ? (
+            lookItem(look)
+          ) : version ? (
+            <Timeline.Item key={`v${version.version}`} bullet={<IconCertificate size={14} />} title={t.historyVersion(version.version)}>
+              <Text size="sm">
+                {t.historyReasons[version.reasons] ?? version.reasons}, {t.images(version.instances)}
+              </Text>
+              <Text size="sm">
+                {texts.proof.states[version.state ?? "stored"] ?? version.state}
+                {version.block ? `, ${texts.proof.block.toLowerCase()} ${version.block}` : ""}
+              </Text>
+              <Text size="xs" className="dimmed">
+                {momentText(at)}
+              </Text>
+            </Timeline.Item>
+          ) : (
+            <Timeline.Item key={`r${removal?.sopInstanceUid}`} bullet={<IconTrash size={14} />} title={t.removed}>
+              <Text size="sm">{removal && removalText(removal.reason)}</Text>
+              {removal && hasRole(session, "technologist", "custodian") && (
+                <Button size="compact-xs" variant="default" onClick={() => putBack.mutate(`/studies/${record.studyInstanceUid}/series/${removal.seriesInstanceUid}/instances/${removal.sopInstanceUid}`)}>
+                  {texts.takeOut.putBack}
+                </Button>
+              )}
+              <Text size="xs" className="dimmed">
+                {momentText(at)}
+              </Text>
+            </Timeline.Item>
+          ),
+        )}
+      </Timeline>
+    </>
   );
 }
 
