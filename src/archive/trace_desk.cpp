@@ -60,7 +60,7 @@ std::string time_text(std::uint64_t seconds) {
     return to_rfc3339(SystemTime(std::chrono::seconds(seconds)));
 }
 
-/// Security: whoever is let in as the patient learns nothing of another one's.
+/// Security: whoever is let in as the patient learns nothing of another one's, and no addresses.
 bool is_own(const Decision& decision) {
     const auto reason = static_cast<Reason>(decision.reason);
     return reason == Reason::own_record || reason == Reason::guardianship;
@@ -131,9 +131,12 @@ Result<json::object> TraceDesk::search(const json::object& arguments) {
     FID_TRY(const auto before, argument::number(arguments, "before", -1, -1, std::numeric_limits<std::int64_t>::max()));
     if (before >= 0) filter.before = static_cast<std::uint64_t>(before);
     FID_TRY(auto reader, service_.open_trace_reader());
-    FID_TRY(const auto found, reader.search(*service_.trace_, filter));
+    FID_TRY(auto found, reader.search(*service_.trace_, filter));
     json::array entries;
-    for (const auto& entry : found) entries.push_back(shown(entry));
+    for (auto& entry : found) {
+        if (is_own(decision)) entry.from.clear();
+        entries.push_back(shown(entry));
+    }
     const bool more = found.size() == filter.limit && found.front().index > 0;
     json::object answer{{"entries", std::move(entries)}, {"size", service_.trace_->size()}};
     if (more) answer["before"] = found.front().index;

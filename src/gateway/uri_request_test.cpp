@@ -65,7 +65,7 @@ TEST(Capabilities, Ps318Section8_9SayAllOfDicomweb) {
         const bool other = pattern.find("/emergency") != std::string_view::npos || pattern.find("/record") != std::string_view::npos ||
                            pattern.find("/evidence") != std::string_view::npos || pattern.find("/put-back") != std::string_view::npos ||
                            pattern.find("/patient") != std::string_view::npos || pattern.find("/move") != std::string_view::npos ||
-                           route.method == "DELETE";
+                           pattern.find("/looks") != std::string_view::npos || route.method == "DELETE";
         const bool dicomweb = pattern.starts_with("/studies") || pattern == "/series" || pattern == "/instances" || pattern == "/wado";
         if (!dicomweb || other) continue;
         std::string path(pattern.substr(1));

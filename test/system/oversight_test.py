@@ -116,6 +116,9 @@ class Oversight(Asking):
                 self.assertNotIn("from", read[0])
                 self.assertEqual(looked(foreign).status_code, 403)
                 self.assertEqual(jane.get(site.url + "/trace", timeout=60).status_code, 403)
+                self.assertEqual(jane.get(f"{site.url}/trace?study={foreign}", timeout=60).status_code, 403)
+                entries = jane.get(f"{site.url}/trace?study={study}", timeout=60).json()["entries"]
+                self.assertEqual(({entry["from"] for entry in entries}, any("127.0.0.1" in entry["words"] for entry in entries)), ({""}, False))
             with self.subTest("the ledger, to look alone"):
                 ledger = self.ask("ada", "/ledger")
                 self.assertEqual(self.rpc("ada", "eth_chainId")["result"], hex(ledger["chainId"]))
