@@ -1,5 +1,6 @@
 #include "app/serve.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cstdio>
 #include <mutex>
@@ -19,6 +20,11 @@ namespace {
 
 constexpr std::size_t kSocketThreads = 2;
 constexpr std::chrono::seconds kGrace{10};
+
+/// To brief jobs: more than there are cores, since some of them wait for the disk.
+std::size_t threads_to_lend() {
+    return std::max<std::size_t>(8, 2 * std::thread::hardware_concurrency());
+}
 
 /// Where deploy/viewer and deploy/web put them: build/share beside build/bin, /usr/share beside /usr/bin. Empty: not there.
 std::filesystem::path installed(const char* what) {
@@ -186,7 +192,7 @@ Result<int> serve(const Globals& globals, const ServeOptions& options) {
                 if (operation.starts_with("peer ")) return open_door.peers(operation, arguments);
                 return service->operate(operation, arguments, emit, stop);
             }));
-    net::Runtime runtime(kSocketThreads);
+    net::Runtime runtime(kSocketThreads, threads_to_lend());
     {
         std::unique_ptr<gateway::DimseGateway> dimse_door;
         std::string dimse_where;

@@ -137,6 +137,19 @@ Result<std::uint64_t> Tracer::write(const Requester& who, Operation operation, c
     return index;
 }
 
+Result<void> Tracer::write_while(const Requester& who, Operation operation, const Decision& decision, const StudyIdentity& study,
+                                 const Bytes32& object, std::optional<ErrorCode> result, const std::function<void()>& meanwhile) {
+    audit::Trace::Ticket ticket;
+    FID_CHECK(with_entry(who, operation, decision, &study, object, result, 0,
+                         [&](const audit::Entry& entry, const audit::EntryKeys& keys) -> Result<void> {
+                             FID_TRY(ticket, trace_.append(entry, keys));
+                             return {};
+                         }));
+    meanwhile();
+    FID_CHECK(trace_.wait_durable(ticket));
+    return {};
+}
+
 Result<void> Tracer::write_all(const Requester& who, Operation operation, std::span<const TracedLook> looks) {
     std::vector<audit::Trace::Ticket> tickets;
     for (const auto& look : looks) {
@@ -203,11 +216,19 @@ Error StoreRetrieval::damaged(const Error& error) {
     return error;
 }
 
+void StoreRetrieval::open_ahead() {
+    if (next_ == instances_.size() || ahead_) return;
+    ahead_ = open(instances_[next_]);
+    if (*ahead_) static_cast<void>(reader_->read_chunk(0));  // read() reads again what could not be read, and says so
+}
+
 Result<std::optional<RetrievedInstance>> StoreRetrieval::next_instance() {
-    reader_.reset();
+    if (!ahead_) reader_.reset();
     if (next_ == instances_.size()) return std::nullopt;
     const auto& row = instances_[next_++];
-    if (auto opened = open(row); !opened) return fail(damaged(opened.error()));
+    const auto opened = ahead_ ? *ahead_ : open(row);
+    ahead_.reset();
+    if (!opened) return fail(damaged(opened.error()));
     auto instance = listed(next_ - 1);
     instance.prefix_size = prefix_.size();
     if (edited_) instance.data_set_size = edited_->size();

@@ -66,6 +66,9 @@ public:
     /// `study` may be null: a look at nothing in particular. `flags`: of audit::Flag, besides those that who and decision make.
     Result<std::uint64_t> write(const Requester& who, Operation operation, const Decision& decision, const StudyIdentity* study,
                                 const Bytes32& object, std::optional<ErrorCode> result, std::uint32_t flags = 0);
+    /// Calls `meanwhile` while the entry is on its way to the disk; returns once it is there. Errors: as write; unavailable: too many wait.
+    Result<void> write_while(const Requester& who, Operation operation, const Decision& decision, const StudyIdentity& study,
+                             const Bytes32& object, std::optional<ErrorCode> result, const std::function<void()>& meanwhile);
     /// All of them share one sync.
     Result<void> write_all(const Requester& who, Operation operation, std::span<const TracedLook> looks);
 
@@ -88,6 +91,8 @@ class StoreRetrieval final : public Retrieval {
 public:
     StoreRetrieval(store::Store& store, std::vector<store::InstanceRow> instances, std::shared_ptr<const CheckedVersion> version,
                    std::uint64_t study_revision, OnDamage on_damage, std::shared_ptr<const AppliedOverlay> overlay = {});
+    /// Opens the first instance and reads its beginning, which next_instance() and read() then have at hand.
+    void open_ahead();
     std::size_t instance_count() const override { return instances_.size(); }
     RetrievedInstance listed(std::size_t index) const override;
     Result<std::optional<RetrievedInstance>> next_instance() override;
@@ -105,6 +110,7 @@ private:
     const OnDamage on_damage_;
     const std::shared_ptr<const AppliedOverlay> overlay_;  // null: as stored
     std::size_t next_ = 0;
+    std::optional<Result<void>> ahead_;  // what opening the next one gave, when that is done already
     std::optional<store::ObjectReader> reader_;
     std::optional<dicom::EditedDataSet> edited_;
     Bytes prefix_;

@@ -522,7 +522,7 @@ Result<std::optional<StudyIdentity>> Service::identify_if_taken(const Uid& study
     return fail(identity.error());
 }
 
-Result<Service::Seen> Service::look(const Requester& who, const Selector& what) {
+Result<Service::Seen> Service::look(const Requester& who, const Selector& what, const std::function<void(Seen&)>& meanwhile) {
     FID_TRY(const auto study, identify(what.study_uid));
     // Whom the data sets name by mistake is nobody's to know but of those who put it right.
     FID_TRY(const auto decision, permit(who, &study, what.original ? Operation::correct : Operation::read));
@@ -548,7 +548,16 @@ Result<Service::Seen> Service::look(const Requester& who, const Selector& what) 
     Bytes32 object{};
     if (selected && what.level == Level::instance) object = selected->rows.front().object.ref.id;
     const auto outcome = selected ? std::optional<ErrorCode>() : selected.error().code;
-    FID_CHECK(tracer_->write(who, Operation::read, decision, &study, object, outcome));
+    Result<Seen> seen;
+    FID_CHECK(tracer_->write_while(who, Operation::read, decision, study, object, outcome, [&] {
+        seen = see(study, version, std::move(selected), std::move(overlay));
+        if (seen && meanwhile) meanwhile(*seen);
+    }));
+    return seen;
+}
+
+Result<Service::Seen> Service::see(const StudyIdentity& study, const Result<std::shared_ptr<const CheckedVersion>>& version,
+                                   Result<Selected> selected, std::shared_ptr<const AppliedOverlay> overlay) {
     if (!selected) {
         if (selected.error().code == ErrorCode::corrupt) raise("damaged_row", selected.error().message);
         return fail(selected.error());
@@ -570,11 +579,14 @@ Result<Service::Seen> Service::look(const Requester& who, const Selector& what) 
 }
 
 Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const Selector& what) {
-    FID_TRY(auto seen, look(who, what));
-    retrieved_ += seen.rows.size();
-    auto out = std::make_unique<StoreRetrieval>(
-        *store_, std::move(seen.rows), std::move(seen.version), seen.study_revision,
-        [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); }, seen.overlay);
+    std::unique_ptr<StoreRetrieval> out;
+    FID_TRY(auto seen, look(who, what, [&](Seen& found) {
+                retrieved_ += found.rows.size();
+                out = std::make_unique<StoreRetrieval>(
+                    *store_, std::move(found.rows), std::move(found.version), found.study_revision,
+                    [this](const store::InstanceRow& instance, const Error& error) { damaged(instance, error); }, found.overlay);
+                out->open_ahead();
+            }));
     out->evidence = std::move(seen.evidence);
     if (seen.overlay) out->overlay_sha256 = seen.overlay->sha256;
     return std::unique_ptr<Retrieval>(std::move(out));

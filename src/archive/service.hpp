@@ -1,6 +1,7 @@
 #pragma once
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -206,7 +207,10 @@ private:
         std::optional<StudyEvidence> evidence;
         std::shared_ptr<const AppliedOverlay> overlay;  // null: none is to be applied
     };
-    Result<Seen> look(const Requester& who, const Selector& what);
+    /// Decides, finds and traces. meanwhile: what is to be done with it while its entry in the trace is on its way to the disk.
+    Result<Seen> look(const Requester& who, const Selector& what, const std::function<void(Seen&)>& meanwhile = {});
+    Result<Seen> see(const StudyIdentity& study, const Result<std::shared_ptr<const CheckedVersion>>& version, Result<Selected> selected,
+                     std::shared_ptr<const AppliedOverlay> overlay);
     Result<StudyIdentity> identify(std::string_view study_uid);
     /// Nothing where all that came of the study was set aside: it then has no patient yet.
     Result<std::optional<StudyIdentity>> identify_if_taken(const Uid& study_uid);

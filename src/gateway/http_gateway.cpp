@@ -3,6 +3,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "base/clock.hpp"
 #include "base/hex.hpp"
@@ -95,9 +96,10 @@ net::Task<Result<void>> dispatch(Call& call, const RouteMatch& match) {
 Door::Door(archive::Archive& used, HttpGatewaySettings given, WebFiles files)
     : archive(used),
       settings(std::move(given)),
-      questions("questions", 2, settings.max_waiting),
+      questions("questions", 2, settings.max_waiting, net::JobLength::brief),
       reception("reception", 2, settings.max_waiting),
-      retrieving("retrieving", settings.retrieve_threads, settings.max_waiting),
+      retrieving("retrieving", settings.retrieve_threads, settings.max_waiting, net::JobLength::brief),
+      reading_on("reading on", std::max(1U, std::thread::hardware_concurrency() - 1), settings.max_waiting),
       ingesting("ingesting", settings.ingest_threads, settings.max_waiting),
       rendering("rendering", settings.render_threads, settings.max_waiting),
       retrievals(settings.max_waiting),
@@ -116,6 +118,7 @@ void Door::stop() {
     questions.stop();
     reception.stop();
     retrieving.stop();
+    reading_on.stop();
     ingesting.stop();
     rendering.stop();
 }

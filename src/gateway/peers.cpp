@@ -21,7 +21,7 @@ template <typename Work>
 net::Task<Result<void>> answer_administrator(Call& call, Work work) {
     if (call.door.settings.dimse == nullptr) co_return co_await call.refuse(no_dimse(), 404);
     auto ask = [&]() -> Result<json::object> { return work(*call.door.settings.dimse); };
-    const auto done = co_await call.door.questions.run(ask);
+    const auto done = co_await call.door.reception.run(ask);  // an echo may take seconds
     if (!done && done.error().code == ErrorCode::invalid_argument) co_return co_await call.refuse(done.error(), 400);
     if (!done) co_return fail(done.error());
     auto text = json::serialize(*done);

@@ -1,5 +1,6 @@
 // WADO-RS: instances as they were stored, or transcoded for who takes them otherwise only, streamed; PS3.18 §10.4.
 #include <algorithm>
+#include <thread>
 
 #include "base/hex.hpp"
 #include "base/identifiers.hpp"
@@ -15,7 +16,7 @@
 namespace fiducial::gateway::impl {
 namespace {
 
-constexpr std::size_t kPieceBytes = 262'144;
+constexpr std::size_t kPieceBytes = 655'360;  // a CT slice, and somewhat more
 
 /// What the client will take.
 struct Acceptable {
@@ -101,6 +102,8 @@ public:
         left_ = range.last - range.first + 1;
     }
     std::uint64_t left() const { return left_; }
+    /// Whether fill() has given everything.
+    bool at_end() const { return head_.empty() && !transcoding_ && (ended_ || (!acceptable_.multipart && !first_ && left_ == 0)); }
 
     /// Puts the next piece of the body into out; nothing at its end.
     /// Errors: those of the retrieval; unsupported when an instance is in a transfer syntax that the client does not take; those of
@@ -193,11 +196,22 @@ private:
 net::Task<Result<void>> send_body(Call& call, DicomBody& body, net::BlockingPool& pool, Bytes& piece, std::optional<std::uint64_t> length) {
     FID_CO_CHECK(co_await call.response.begin(length));
     if (call.request.method() == "HEAD") co_return co_await call.response.finish();
-    auto fill = [&]() { return body.fill(piece); };
+    Bytes next;
+    auto fill = [&]() { return body.fill(next); };  // corrupt here: the answer is broken off
     while (!piece.empty()) {
-        FID_CO_CHECK(co_await call.response.write(piece));
         call.body_bytes += piece.size();
-        FID_CO_CHECK(co_await pool.run(fill));  // corrupt here: the answer is broken off
+        next.clear();
+        if (!body.at_end() && call.door.retrievals.inside() < std::thread::hardware_concurrency()) {  // a core is idle: it reads on
+            auto reading = call.door.reading_on.run(fill);
+            auto writing = call.response.write(piece);
+            const auto [read, written] = co_await net::both(std::move(reading), std::move(writing));
+            FID_CO_CHECK(written);
+            FID_CO_CHECK(read);
+        } else {
+            FID_CO_CHECK(co_await call.response.write(piece));
+            if (!body.at_end()) FID_CO_CHECK(co_await pool.run(fill));
+        }
+        piece.swap(next);
     }
     co_return co_await call.response.finish();
 }

@@ -1,5 +1,6 @@
 #include "net/runtime.hpp"
 
+#include <atomic>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -46,8 +47,15 @@ std::string text_of(const std::exception_ptr& exception) {
 }  // namespace
 
 struct Runtime::Impl {
-    explicit Impl(std::size_t thread_count) : context(static_cast<int>(thread_count)), work(asio::make_work_guard(context)) {}
+    Impl(std::size_t thread_count, std::size_t may_be_lent)
+        : to_lend(static_cast<std::ptrdiff_t>(may_be_lent)),
+          context(static_cast<int>(thread_count + may_be_lent)),
+          work(asio::make_work_guard(context)) {}
 
+    /// The runtime whose thread this is.
+    static thread_local Impl* here;
+
+    std::atomic<std::ptrdiff_t> to_lend;
     std::mutex mutex;
     std::condition_variable changed;
     std::size_t running = 0;  // spawned coroutines
@@ -63,10 +71,33 @@ struct Runtime::Impl {
     }
 };
 
-Runtime::Runtime(std::size_t threads) : impl_(std::make_shared<Impl>(threads)) {
+thread_local Runtime::Impl* Runtime::Impl::here = nullptr;
+
+/// A thread of the runtime that a job holds, if it runs on one and there was one to lend.
+class Runtime::Lent {
+public:
+    Lent() : from_(Impl::here) {
+        if (from_ != nullptr && from_->to_lend.fetch_sub(1) <= 0) {
+            from_->to_lend += 1;
+            from_ = nullptr;
+        }
+    }
+    ~Lent() {
+        if (from_ != nullptr) from_->to_lend += 1;
+    }
+    Lent(const Lent&) = delete;
+    Lent& operator=(const Lent&) = delete;
+    explicit operator bool() const { return from_ != nullptr; }
+
+private:
+    Impl* from_;
+};
+
+Runtime::Runtime(std::size_t threads, std::size_t lent) : impl_(std::make_shared<Impl>(threads, lent)) {
     FID_INVARIANT(threads >= 1, "a runtime needs a thread");
-    for (std::size_t i = 0; i < threads; ++i) {
+    for (std::size_t i = 0; i < threads + lent; ++i) {
         impl_->threads.emplace_back([impl = impl_.get()] {
+            Impl::here = impl;
             for (;;) {
                 try {
                     impl->context.run();
@@ -162,9 +193,12 @@ struct BlockingPool::Impl {
     };
     std::string name;
     std::size_t max_queued = 0;
+    JobLength length = JobLength::any;
     mutable std::mutex mutex;
     std::condition_variable changed;
     std::deque<Job> queue;
+    std::size_t in_place = 0;      // jobs on threads of a runtime
+    std::condition_variable left;  // none of them any more
     bool stopped = false;
     std::vector<std::thread> threads;
 
@@ -177,6 +211,32 @@ struct BlockingPool::Impl {
         return true;
     }
 
+    /// Does a brief job on this thread, if the runtime lends it. Returns: nothing where it has to go to a thread of the pool.
+    std::optional<Result<void>> perform_here(const std::function<void()>& work) {
+        const Runtime::Lent thread;
+        if (!thread) return std::nullopt;
+        {
+            const std::lock_guard lock(mutex);
+            if (stopped) return std::nullopt;
+            ++in_place;
+        }
+        auto outcome = perform(work);
+        const std::lock_guard lock(mutex);
+        if (--in_place == 0) left.notify_all();
+        return outcome;
+    }
+
+    Result<void> perform(const std::function<void()>& work) const {
+        try {
+            work();
+        } catch (const std::exception& e) {
+            return fail(ErrorCode::internal, name + ": " + e.what());
+        } catch (...) {
+            return fail(ErrorCode::internal, name + ": unknown exception");
+        }
+        return {};
+    }
+
     void serve() {
         for (;;) {
             std::unique_lock lock(mutex);
@@ -185,24 +245,19 @@ struct BlockingPool::Impl {
             Job job = std::move(queue.front());
             queue.pop_front();
             lock.unlock();
-            Result<void> outcome;
-            try {
-                job.work();
-            } catch (const std::exception& e) {
-                outcome = fail(ErrorCode::internal, name + ": " + e.what());
-            } catch (...) {
-                outcome = fail(ErrorCode::internal, name + ": unknown exception");
-            }
+            auto outcome = perform(job.work);
             job.work = nullptr;
             job.done(std::move(outcome));
         }
     }
 };
 
-BlockingPool::BlockingPool(std::string name, std::size_t threads, std::size_t max_queued) : impl_(std::make_unique<Impl>()) {
+BlockingPool::BlockingPool(std::string name, std::size_t threads, std::size_t max_queued, JobLength length)
+    : impl_(std::make_unique<Impl>()) {
     FID_INVARIANT(threads >= 1, "a pool needs a thread");
     impl_->name = std::move(name);
     impl_->max_queued = max_queued;
+    impl_->length = length;
     for (std::size_t i = 0; i < threads; ++i) impl_->threads.emplace_back([impl = impl_.get()] { impl->serve(); });
 }
 
@@ -212,9 +267,10 @@ BlockingPool::~BlockingPool() {
 
 void BlockingPool::stop() {
     {
-        const std::lock_guard lock(impl_->mutex);
+        std::unique_lock lock(impl_->mutex);
         impl_->stopped = true;
         impl_->changed.notify_all();
+        impl_->left.wait(lock, [this] { return impl_->in_place == 0; });
     }
     for (auto& thread : impl_->threads) thread.join();
     impl_->threads.clear();
@@ -226,6 +282,9 @@ std::size_t BlockingPool::queued() const {
 }
 
 Task<Result<void>> BlockingPool::run_job(std::function<void()> job) {
+    if (impl_->length == JobLength::brief) {
+        if (auto done = impl_->perform_here(job)) co_return *std::move(done);
+    }
     auto initiate = [this, &job](auto handler) {
         const auto executor = asio::get_associated_executor(handler);
         auto kept = std::make_shared<decltype(handler)>(std::move(handler));  // std::function wants what can be copied

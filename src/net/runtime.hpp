@@ -2,6 +2,7 @@
 #include <chrono>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -19,8 +20,9 @@ namespace fiducial::net {
 /// Threads: safe.
 class Runtime {
 public:
-    /// Requires: threads >= 1. They start at once.
-    explicit Runtime(std::size_t threads);
+    /// lent: so many threads more, which brief jobs of pools may hold at a time (see JobLength). Requires: threads >= 1. They start at
+    /// once.
+    explicit Runtime(std::size_t threads, std::size_t lent = 0);
     ~Runtime();  // stop() without grace
     Runtime(const Runtime&) = delete;
     Runtime& operator=(const Runtime&) = delete;
@@ -51,6 +53,8 @@ private:
     }
     Result<void> wait_for(Task<void> task);
 
+    friend class BlockingPool;
+    class Lent;
     struct Impl;
     std::shared_ptr<Impl> impl_;
 };
@@ -71,18 +75,22 @@ Task<std::pair<A, B>> both(Task<A> first, Task<B> second) {
     co_return std::pair<A, B>(std::move(*a), std::move(*b));
 }
 
+/// brief: some milliseconds at most. To wake a thread and be woken by it takes longer than many such jobs, so they are done where the
+/// caller is while the runtime has a thread to lend, and by the pool only beyond that.
+enum class JobLength : std::uint8_t { any, brief };
+
 /// Threads for work that blocks: disk, SQL, long computations. Its queue has a bound; when it is full, the work is refused at once
 /// with unavailable, so that load shows at the door instead of growing in memory.
 /// Threads: safe.
 class BlockingPool {
 public:
     /// Requires: threads >= 1. max_queued counts the jobs that wait, not those that run.
-    BlockingPool(std::string name, std::size_t threads, std::size_t max_queued);
+    BlockingPool(std::string name, std::size_t threads, std::size_t max_queued, JobLength length = JobLength::any);
     ~BlockingPool();  // stop()
     BlockingPool(const BlockingPool&) = delete;
     BlockingPool& operator=(const BlockingPool&) = delete;
 
-    /// Runs function on a thread of the pool; the caller goes on where it was (its own executor).
+    /// Runs function on a thread of the pool, or a brief one on the caller's; the caller goes on where it was (its own executor).
     /// Requires: function returns a Result; what it refers to lives until the Task ends.
     /// Returns: what the function returned.
     /// Errors: those of the function; unavailable when the queue is full or the pool stopped; internal when it threw.

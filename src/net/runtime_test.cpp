@@ -99,6 +99,45 @@ TEST(BlockingPool, RunsOnItsOwnThreadsAndComesBack) {
     EXPECT_TRUE(runtime.block_on(there_and_back()).value_or(false));
 }
 
+TEST(BlockingPool, BriefJobsAreDoneWhereTheCallerIsWhileThereIsAThreadToLend) {
+    Runtime runtime(1, 1);
+    BlockingPool pool("pool", 1, 16, JobLength::brief);
+    const auto ask = []() -> Result<std::thread::id> { return std::this_thread::get_id(); };
+    auto alone = [&]() -> Task<Result<bool>> {
+        const auto here = std::this_thread::get_id();
+        FID_CO_TRY(const auto there, co_await pool.run(ask));
+        co_return there == here;
+    };
+    EXPECT_TRUE(runtime.block_on(alone()).value_or(false));
+
+    std::promise<void> running, release;
+    auto gate = release.get_future().share();
+    auto hold = [&]() -> Task<Result<bool>> {
+        const auto here = std::this_thread::get_id();
+        auto job = [&, gate]() -> Result<std::thread::id> {
+            running.set_value();
+            gate.wait();
+            return std::this_thread::get_id();
+        };
+        FID_CO_TRY(const auto there, co_await pool.run(job));
+        co_return there == here;
+    };
+    auto holding = std::async(std::launch::async, [&] { return runtime.block_on(hold()); });
+    running.get_future().wait();
+    EXPECT_FALSE(runtime.block_on(alone()).value_or(true)) << "the one to lend is taken: the pool does it, and the runtime goes on";
+    release.set_value();
+    EXPECT_TRUE(holding.get().value_or(false));
+
+    auto throws = [&]() -> Task<Result<int>> {
+        auto job = []() -> Result<int> { throw std::runtime_error("thrown"); };
+        co_return co_await pool.run(job);
+    };
+    EXPECT_EQ(runtime.block_on(throws()).error().code, ErrorCode::internal);
+    EXPECT_TRUE(runtime.block_on(alone()).value_or(false)) << "given back";
+    pool.stop();
+    EXPECT_EQ(runtime.block_on(alone()).error().code, ErrorCode::unavailable);
+}
+
 TEST(BlockingPool, AFullQueueIsUnavailable) {
     Runtime runtime(2);
     BlockingPool pool("pool", 1, 1);

@@ -39,6 +39,8 @@ std::string text_of(const tcp::endpoint& endpoint) {
     return (address.is_v6() ? "[" + text + "]" : text) + ":" + std::to_string(endpoint.port());
 }
 
+constexpr std::size_t kTurn = std::size_t{4} << 20;  // bytes that one stream may move before others on its thread have their turn
+
 /// A TCP socket with a deadline; Tls adds its layer on top of it.
 class TcpStream : public Stream, public std::enable_shared_from_this<TcpStream> {
 public:
@@ -46,14 +48,24 @@ public:
         : socket_(std::move(socket)), timer_(socket_.get_executor()), quick_acknowledgements_(quick_acknowledgements) {
         error_code ignored;
         socket_.set_option(tcp::no_delay(true), ignored);
+        socket_.non_blocking(true, ignored);
         const auto endpoint = socket_.remote_endpoint(ignored);
         peer_ = text_of(endpoint);
     }
 
     Task<Result<void>> handshake() override { co_return Result<void>(); }
 
+    // What the system gives or takes at once is moved at once: going by way of Asio wakes another thread for every piece, which costs more
+    // than most pieces do.
+
     Task<Result<std::size_t>> read_some(MutableByteView out) override {
-        if (dead()) co_return fail(translate({}));
+        FID_CO_TRY(const auto available, read_available_from(socket_, out));
+        if (available && (*available == 0 || !is_turn_over(*available))) co_return *available;
+        if (available) {
+            co_await let_others();
+            co_return *available;
+        }
+        moved_ = 0;
         auto [error, count] = co_await socket_.async_read_some(asio::buffer(out.data(), out.size()), kToken);
         if (error == asio::error::eof) co_return std::size_t{0};
         if (error) co_return fail(translate(error));
@@ -64,10 +76,23 @@ public:
     Result<std::optional<std::size_t>> read_available(MutableByteView out) override { return read_available_from(socket_, out); }
 
     Task<Result<void>> write(ByteView first, ByteView second) override {
-        const std::array<asio::const_buffer, 2> pieces{asio::buffer(first.data(), first.size()),
-                                                       asio::buffer(second.data(), second.size())};
-        auto [error, count] = co_await asio::async_write(socket_, pieces, kToken);
-        if (error) co_return fail(translate(error));
+        while (!first.empty() || !second.empty()) {
+            if (dead()) co_return fail(translate({}));
+            const std::array<asio::const_buffer, 2> pieces{asio::buffer(first.data(), first.size()),
+                                                           asio::buffer(second.data(), second.size())};
+            error_code error;
+            std::size_t count = socket_.write_some(pieces, error);
+            if (error == asio::error::would_block) {
+                moved_ = 0;
+                auto [failed] = co_await socket_.async_wait(tcp::socket::wait_write, kToken);
+                error = failed;
+            }
+            if (error) co_return fail(translate(error));
+            if (is_turn_over(count)) co_await let_others();
+            const auto of_first = std::min(count, first.size());
+            first = first.subspan(of_first);
+            second = second.subspan(count - of_first);
+        }
         co_return Result<void>();
     }
 
@@ -109,7 +134,6 @@ protected:
     Result<std::optional<std::size_t>> read_available_from(Layer& layer, MutableByteView out) {
         if (dead()) return fail(translate({}));
         error_code error;
-        socket_.non_blocking(true, error);
         const auto count = layer.read_some(asio::buffer(out.data(), out.size()), error);
         if (error == asio::error::would_block) return std::optional<std::size_t>();
         if (error == asio::error::eof) return std::optional<std::size_t>(0);
@@ -125,6 +149,16 @@ protected:
     }
 
     bool dead() const { return closed_ || timed_out_; }
+
+    /// Whether so many bytes more, moved without waiting, are enough for now.
+    bool is_turn_over(std::size_t count) {
+        moved_ += count;
+        return moved_ >= kTurn;
+    }
+    Task<void> let_others() {
+        moved_ = 0;
+        co_await asio::post(socket_.get_executor(), asio::use_awaitable);
+    }
 
     /// The system forgets it, so that it is said anew after each read.
     void acknowledge() {
@@ -168,6 +202,7 @@ private:
     bool waiting_ = false;
     bool timed_out_ = false;
     bool closed_ = false;
+    std::size_t moved_ = 0;  // bytes since the stream last waited
     std::string peer_;
 };
 

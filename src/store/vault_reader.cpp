@@ -7,7 +7,7 @@
 namespace fiducial::store {
 namespace {
 
-constexpr std::uint64_t kReadAhead = 8;  // chunks
+constexpr std::uint64_t kReadAhead = 4;  // chunks: sealed and plain, they stay in a core's own cache
 
 }  // namespace
 

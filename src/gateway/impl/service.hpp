@@ -54,6 +54,7 @@ public:
     };
     /// Errors: unavailable when as many are inside already. Threads: safe.
     Result<Ticket> enter();
+    std::size_t inside() const { return inside_; }
 
 private:
     const std::size_t most_;
@@ -65,8 +66,9 @@ struct Door {
     archive::Archive& archive;
     HttpGatewaySettings settings;
     net::BlockingPool questions;  // short ones: tokens, health, metrics
-    net::BlockingPool reception;  // accounts: a password takes a tenth of a second, the ledger seconds
+    net::BlockingPool reception;  // accounts, peers: a password takes a tenth of a second, the ledger or an echo seconds
     net::BlockingPool retrieving;
+    net::BlockingPool reading_on;  // the next piece of an answer, while one is sent
     net::BlockingPool ingesting;
     net::BlockingPool rendering;  // each job may take half a gigabyte
     Admission retrievals, stores;
