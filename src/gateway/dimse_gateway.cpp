@@ -236,6 +236,7 @@ private:
     void note(const dimse::Caller& caller, std::string_view why) const {
         const auto& request = caller.request;
         door_->peers->knocks().add(caller.peer.substr(0, caller.peer.rfind(':')), request.calling_ae_title, request.called_ae_title, why);
+        door_->archive.turned_away("dimse", caller.peer);
     }
     PeerBook::Peer peer_of(const dicom::AssociateRq& request, const std::string& socket, bool secure) const {
         const auto address = address_of_socket(socket);

@@ -103,6 +103,7 @@ public:
         const auto* sender = door_->sender_of(*stream_);
         if (sender == nullptr) {
             ++door_->turned_away;
+            door_->archive.turned_away("hl7", stream_->peer());
             log::warning("gateway", "a sender of HL7 messages was turned away: its address is in no line of [hl7] senders",
                          {{"peer", stream_->peer()}});
             stream_->close();

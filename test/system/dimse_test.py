@@ -590,6 +590,35 @@ class PeersThatAreAdded(DimseTest):
             site.run("peer", "remove", "CT2")
             self.assertFalse(self.echo("CT2", port))
         site.stop()
+        with self.subTest("who was turned away is counted in the trace"):
+            told = [entry["from"] for entry in site.run("audit", "search", "--result", "unauthenticated")["entries"]]
+            counts = [re.fullmatch(r"dimse: (\d+) requests? of nobody known, from 1 address, most from 127\.0\.0\.1 \(\1\)", text) for text in told]
+            self.assertEqual(sum(int(count[1]) for count in counts), 3, told)
+
+    def test_a_peer_that_may_less_than_its_line_says(self):
+        site = self.archive(peers=["WS 127.0.0.1 device=ws query retrieve"])
+        port = self.begin(site)
+        lacks = lambda: site.run("peer", "check", "WS")["peers"][0].get("lacks", "")
+        warned = lambda: site.serve_log().count("a peer may less than its line says")
+
+        def find():
+            return self.tool("findscu", "-S", "-aet", "WS", "-aec", "FIDUCIAL", "-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID", "127.0.0.1", port, port=port)
+        add = "fiducial device add ws --may store,query,retrieve"
+        self.assertEqual(lacks(), f"device ws is not registered: {add}")
+        site.run("device", "add", "ws")
+        for _ in range(2):
+            find()
+        self.assertIn("on the ledger device ws may not: query, retrieve", lacks())
+        self.assertEqual(self.http("GET", "/peers")[1]["peers"][0]["lacks"], lacks())
+        self.assertEqual(warned(), 1, "once, not for each request")
+        self.assertIn(add, site.serve_log())
+        site.run("device", "remove", "ws")
+        site.run(*add.split()[1:])
+        wait_for(lambda: lacks() == "", 30, "the ledger knows of it")
+        find()
+        self.assertEqual(warned(), 1)
+        self.assertNotIn("lacks", self.http("GET", "/peers")[1]["peers"][0])
+        site.stop()
 
 
 if __name__ == "__main__":
