@@ -82,6 +82,7 @@ void add_peer_list(CLI::App& peer, Globals& globals, Action& action) {
                             shown::padded(where_text(one), 30).c_str(), shown::padded(may_text(one), 22).c_str(),
                             device.empty() ? "as the institution" : ("as " + device).c_str(), one.at("added").as_bool() ? ", added" : "",
                             came.empty() ? "" : (", came last " + came).c_str());
+                if (const auto lacks = shown::text(one, "lacks"); !lacks.empty()) std::printf("%17s%s\n", "", lacks.c_str());
             }
             return 0;
         };
@@ -183,8 +184,10 @@ void print_check(const json::object& one, bool running) {
         std::printf("%s from here: not asked, its line has no port=\n", title.c_str());
     }
     if (!running) return;
+    const std::string indent(title.size(), ' ');
+    if (const auto lacks = shown::text(one, "lacks"); !lacks.empty()) std::printf("%s %s\n", indent.c_str(), lacks.c_str());
     const auto came = shown::text(one, "came"), echoed = shown::text(one, "echoed");
-    std::printf("%s from there: %s\n", std::string(title.size(), ' ').c_str(),
+    std::printf("%s from there: %s\n", indent.c_str(),
                 came.empty() ? "never came (fiducial peer knocks says who was turned away)"
                              : ("came last " + came + (echoed.empty() ? "" : ", asked whether we are here " + echoed)).c_str());
 }

@@ -53,7 +53,7 @@ public:
         if (operation == "peer add") {
             FID_TRY(const auto line, archive::argument::required_text(arguments, "line"));
             FID_TRY(const auto entry, book.add(service_.command_requester(), line));
-            return gateway::peer_json(entry);
+            return gateway::peer_json(entry, book.lacks(*entry.peer));
         }
         if (operation == "peer remove") {
             FID_TRY(const auto removed, book.remove(service_.command_requester(), title));

@@ -226,6 +226,10 @@ public:
     /// institution that lists it. Errors: not_found.
     virtual Result<Requester> authenticate_device(std::string_view name) = 0;
 
+    /// Which of these operations the contracts do not list for a device, in the words of `device add`, joined by commas; empty: none.
+    /// Nothing is looked at, and nothing traced. Errors: not_found: there is no such device; unavailable: nobody can tell at present
+    virtual Result<std::string> duties_missing(std::string_view device, const std::vector<Operation>& wanted);
+
     /// Errors: denied; unavailable and no_space when nothing can be taken at present.
     virtual Result<std::unique_ptr<IngestSession>> begin_ingest(const Requester& who, std::string_view source) = 0;
 

@@ -160,6 +160,10 @@ Result<void> Service::prepare_checkpoints() {
 
 void Archive::turned_away(std::string_view, std::string_view) {}
 
+Result<std::string> Archive::duties_missing(std::string_view, const std::vector<Operation>&) {
+    return std::string();
+}
+
 Result<audit::WitnessAnswer> Archive::cosign(std::string_view) {
     return fail(ErrorCode::not_found, "this archive is no witness");
 }
@@ -459,6 +463,16 @@ Result<Requester> Service::authenticate_device(std::string_view name) {
     FID_TRY(const auto device, devices_->by_name(name));
     who.subject = device.id;
     return who;
+}
+
+Result<std::string> Service::duties_missing(std::string_view device, const std::vector<Operation>& wanted) {
+    FID_TRY(const auto who, authenticate_device(device));
+    std::uint32_t missing = 0;
+    for (const auto operation : wanted) {
+        FID_TRY(const auto decision, access_->decide_listed(who, {}, operation));
+        if (!decision.allowed) missing |= 1U << static_cast<unsigned>(operation);
+    }
+    return device_duties_text(missing);
 }
 
 Result<Decision> Service::permit(const Requester& who, const StudyIdentity* study, Operation operation, ConsentChange change) {

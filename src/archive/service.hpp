@@ -115,6 +115,7 @@ public:
     Result<void> administer(const Requester& who) override;
     Result<std::string> kept(std::string_view name) override;
     Result<void> keep(std::string_view name, const std::string& text) override;
+    Result<std::string> duties_missing(std::string_view device, const std::vector<Operation>& wanted) override;
     void turned_away(std::string_view door, std::string_view peer) override { strangers_.add(door, peer); }
     Result<audit::WitnessAnswer> cosign(std::string_view request) override;
     Health health() override;

@@ -106,7 +106,7 @@ net::Task<Result<void>> DimseAssociation::find(const dimse::Message& message) {
     auto begin = [&]() -> Result<void> {
         if (!whole) return fail(ErrorCode::limit_exceeded, "the identifier is too long");
         FID_CHECK(check_model(message, dicom::CommandField::c_find_rq));
-        FID_TRY(const auto who, requester());
+        FID_TRY(const auto who, looker());
         return finding->begin(identifier, options_of(message), who);
     };
     if (const auto begun = co_await door_.retrieving.run(begin); !begun) {

@@ -403,6 +403,7 @@ std::vector<PeerCheck> DimseGateway::check_peers(std::string_view ae_title) {
     for (auto& entry : impl_->door->peers->list()) {
         if (!ae_title.empty() && entry.peer->ae_title != ae_title) continue;
         PeerCheck one{std::move(entry), {}, {}};
+        one.lacks = impl_->door->peers->lacks(*one.entry.peer);
         if (one.entry.peer->port != 0) {
             const auto answered = impl_->runtime.block_on(dimse::echo(impl_->door->user_settings(*one.entry.peer)));
             if (answered)

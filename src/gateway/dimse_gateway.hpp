@@ -41,6 +41,7 @@ struct PeerCheck {
     PeerBook::Entry entry;
     std::optional<std::chrono::milliseconds> answered_in;  // by C-ECHO; nothing: it has no port, or
     std::string why_not;
+    std::string lacks{};  // PeerBook::lacks
 };
 
 /// For an association with a peer that has a port; without presentation contexts yet. `tls`: what this side shows, to peers with a

@@ -36,6 +36,14 @@ Result<archive::Requester> DimseAssociation::requester() {
     return who;
 }
 
+/// The same, of who looks: where the ledger knows of less than the peer's line says, it would find nothing, and nobody would know why.
+Result<archive::Requester> DimseAssociation::looker() {
+    FID_TRY(auto who, requester());
+    if (!lacks_told_) door_.peers->warn_of_lacks(peer_);
+    lacks_told_ = true;
+    return who;
+}
+
 Result<void> DimseAssociation::check_model(const dimse::Message& message, dicom::CommandField command) const {
     const auto* model = dicom::find_query_model(message.abstract_syntax);
     const bool known = message.abstract_syntax == dicom::kModalityWorklistFind ? command == dicom::CommandField::c_find_rq

@@ -63,7 +63,7 @@ net::Task<Result<bool>> DimseAssociation::open_retrieval(Retrieving& retrieving,
         FID_CHECK(check_model(message, command));
         FID_TRY(const auto asked, dicom::decode_identifier(identifier, message.transfer_syntax, peer_.character_set));
         FID_TRY(const auto request, read_retrieve_request(asked, dicom::find_query_model(message.abstract_syntax)->root));
-        FID_TRY(auto who, requester());
+        FID_TRY(auto who, looker());
         if (command == dicom::CommandField::c_move_rq) who.address += " to " + message.command.move_destination;
         return retrieving.objects.open(door_.archive, who, request);
     };

@@ -170,6 +170,29 @@ Result<void> PeerBook::keep_added(const std::vector<Entry>& entries) {
     return archive_.keep(kAdded, json::serialize(json::object{{"lines", std::move(lines)}}));
 }
 
+std::string PeerBook::lacks(const DimsePeer& peer) const {
+    std::vector<archive::Operation> wanted;
+    if (peer.query || peer.worklist) wanted.push_back(archive::Operation::identify);
+    if (peer.retrieve) wanted.push_back(archive::Operation::read);
+    if (wanted.empty()) return {};
+    const auto add = "fiducial device add " + peer.device + " --may store" +
+                     (wanted.front() == archive::Operation::identify ? ",query" : "") + (peer.retrieve ? ",retrieve" : "");
+    const auto missing = archive_.duties_missing(peer.device, wanted);
+    if (!missing && missing.error().code == ErrorCode::not_found) return "device " + peer.device + " is not registered: " + add;
+    if (!missing || missing->empty()) return {};
+    return "by its line it may, but on the ledger device " + peer.device + " may not: " + *missing +
+           "; so it finds nothing: fiducial device remove " + peer.device + ", then " + add;
+}
+
+void PeerBook::warn_of_lacks(const DimsePeer& peer) {
+    auto lacks = this->lacks(peer);
+    const std::lock_guard lock(mutex_);
+    auto& warned = warned_[peer.line];
+    if (warned == lacks) return;
+    warned = std::move(lacks);
+    if (!warned.empty()) log::warning("gateway", "a peer may less than its line says", {{"peer", peer.ae_title}, {"why", warned}});
+}
+
 void PeerBook::note_arrival(const DimsePeer& peer) {
     const std::lock_guard lock(mutex_);
     stamp(entries_, peer, &Entry::came, clock_.now());

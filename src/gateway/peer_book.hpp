@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -47,6 +48,12 @@ public:
     /// Errors: not_found: none was added; conflict: it stands in the settings; those of Archive::administer
     Result<std::size_t> remove(const archive::Requester& who, std::string_view ae_title);
 
+    /// What the ledger's rights of its device lack of what its line lets a peer do, and what helps, in words; empty: nothing, or nobody can
+    /// tell at present. Blocking.
+    std::string lacks(const DimsePeer& peer) const;
+    /// The same, logged where it is another than the last time. Blocking.
+    void warn_of_lacks(const DimsePeer& peer);
+
     void note_arrival(const DimsePeer& peer);
     void note_echo(const DimsePeer& peer);
     Knocks& knocks() { return knocks_; }
@@ -72,6 +79,7 @@ private:
     std::vector<Entry> entries_;  // those of the settings first
     bool arrivals_ = false;       // since keep()
     std::uint64_t kept_knocks_ = 0;
+    std::map<std::string, std::string> warned_;  // by line: what it lacked
 };
 
 }  // namespace fiducial::gateway

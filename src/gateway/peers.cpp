@@ -53,7 +53,7 @@ net::Task<Result<void>> serve_add_peer(Call& call) {
     }
     co_return co_await answer_administrator(call, [&](DimseGateway& dimse) -> Result<json::object> {
         FID_TRY(const auto entry, dimse.peers().add(call.who, std::string_view(line->get_string())));
-        return peer_json(entry);
+        return peer_json(entry, dimse.peers().lacks(*entry.peer));
     });
 }
 

@@ -18,7 +18,7 @@ json::array may(const DimsePeer& peer) {
 
 }  // namespace
 
-json::object peer_json(const PeerBook::Entry& entry) {
+json::object peer_json(const PeerBook::Entry& entry, std::string_view lacks) {
     const auto& peer = *entry.peer;
     json::object out{{"aeTitle", peer.ae_title}, {"network", peer.network_text()},
                      {"may", may(peer)},         {"device", peer.device},
@@ -27,12 +27,13 @@ json::object peer_json(const PeerBook::Entry& entry) {
     if (!peer.certificate.empty()) out["certificate"] = peer.certificate;
     if (entry.came) out["came"] = to_rfc3339(*entry.came);
     if (entry.echoed) out["echoed"] = to_rfc3339(*entry.echoed);
+    if (!lacks.empty()) out["lacks"] = lacks;
     return out;
 }
 
 json::object peers_json(const PeerBook& book) {
     json::array out;
-    for (const auto& entry : book.list()) out.push_back(peer_json(entry));
+    for (const auto& entry : book.list()) out.push_back(peer_json(entry, book.lacks(*entry.peer)));
     return {{"peers", std::move(out)}};
 }
 
@@ -51,7 +52,7 @@ json::object knocks_json(PeerBook& book) {
 json::object checks_json(const std::vector<PeerCheck>& checks) {
     json::array out;
     for (const auto& check : checks) {
-        auto shown = peer_json(check.entry);
+        auto shown = peer_json(check.entry, check.lacks);
         if (check.entry.peer->port != 0) {
             shown["address"] = check.entry.peer->address();
             shown["answers"] = check.answered_in.has_value();

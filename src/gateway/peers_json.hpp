@@ -1,4 +1,5 @@
 #pragma once
+#include <string_view>
 #include <vector>
 
 #include "base/json.hpp"
@@ -7,7 +8,8 @@
 namespace fiducial::gateway {
 
 // How peers are shown, by every door. Spec: docs/reference/http.md#peers
-boost::json::object peer_json(const PeerBook::Entry& entry);
+/// lacks: as PeerBook::lacks
+boost::json::object peer_json(const PeerBook::Entry& entry, std::string_view lacks = {});
 boost::json::object peers_json(const PeerBook& book);
 boost::json::object knocks_json(PeerBook& book);
 boost::json::object checks_json(const std::vector<PeerCheck>& checks);

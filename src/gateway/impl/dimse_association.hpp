@@ -105,6 +105,7 @@ private:
 
     // dimse_query.cpp
     Result<archive::Requester> requester();
+    Result<archive::Requester> looker();
     Result<void> check_model(const dimse::Message& message, dicom::CommandField command) const;
     dicom::QueryOptions options_of(const dimse::Message& message) const;
     net::Task<Result<bool>> read_identifier(Bytes& out, std::size_t most = dicom::kMostIdentifierBytes);
@@ -155,6 +156,7 @@ private:
     const std::string title_;
     std::unique_ptr<archive::IngestSession> session_;  // begun with the first C-STORE
     bool in_instance_ = false;
+    bool lacks_told_ = false;
     SteadyTime permitted_{};
     Bytes piece_;
     std::map<std::uint16_t, archive::Delivery> reports_;  // N-EVENT-REPORTs that wait for their answers, by message identifier

@@ -19,6 +19,7 @@ interface Peer {
   added: boolean;
   came?: string;
   echoed?: string;
+  lacks?: string;
   answers?: boolean;
   ms?: number;
   why?: string;
@@ -145,7 +146,14 @@ export default function PeersPage() {
                   <Table.Tr key={peer.line}>
                     <Table.Td className="mono">{peer.aeTitle}</Table.Td>
                     <Table.Td className="mono">{peer.network}</Table.Td>
-                    <Table.Td>{peer.may.join(", ")}</Table.Td>
+                    <Table.Td>
+                      {peer.may.join(", ")}
+                      {peer.lacks && (
+                        <Text size="xs" c="red">
+                          {peer.lacks}
+                        </Text>
+                      )}
+                    </Table.Td>
                     <Table.Td className="date">{peer.came ? momentText(peer.came) : t.never}</Table.Td>
                     <Table.Td className="date">{peer.echoed ? momentText(peer.echoed) : t.never}</Table.Td>
                     <Table.Td>{said?.answers ? t.yes(said.ms ?? 0) : (said?.why ?? "")}</Table.Td>
