@@ -1,4 +1,4 @@
-// Breaking the glass: a doctor says why, and may look for an hour.
+// Breaking the glass: a doctor says why, and may look for an hour; in a browser from then on without saying so again.
 #include <boost/json.hpp>
 
 #include "base/clock.hpp"
@@ -31,7 +31,10 @@ net::Task<Result<void>> serve_break_glass(Call& call) {
     const auto study = call.parameters.at(0);
     auto open = [&]() { return call.door.archive.break_glass(call.who, study, ground); };
     FID_CO_TRY(const auto opened, co_await call.door.questions.run(open));
-    const boost::json::object out{{"until", to_rfc3339(SystemTime(std::chrono::seconds(opened.until)))}, {"nodeAway", opened.node_away}};
+    const SystemTime until{std::chrono::seconds(opened.until)};
+    if (const bool in_session = !call.request.headers().find("Authorization"); in_session)
+        call.door.sessions.open_emergency(session_id_of(call), study, until);
+    const boost::json::object out{{"until", to_rfc3339(until)}, {"nodeAway", opened.node_away}};
     auto text = boost::json::serialize(out);
     co_return co_await call.answer(201, "application/json", std::move(text));
 }

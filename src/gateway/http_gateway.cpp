@@ -33,8 +33,22 @@ bool is_bare_loopback(std::string_view host) {
     return host == "localhost" || host == "[::1]" || (host.starts_with("127.") && host.find(':') == std::string_view::npos);
 }
 
+/// What a session looks for. The study for which the glass was broken in it is looked at in an emergency, whichever of our pages asks: the
+/// viewer sends no header of ours, and asks for the study by its path or as a key.
+archive::Purpose purpose_of(const Call& call, const RouteMatch& match, const Sessions::Held& session) {
+    const bool looks = call.request.method() == "GET" || call.request.method() == "HEAD";
+    if (session.emergencies.empty() || !looks) return session.purpose;
+    const auto is_open = [&](std::string_view study) { return session.emergencies.contains(study); };
+    if (!match.parameters.empty()) return is_open(match.parameters.front()) ? archive::Purpose::emergency : session.purpose;
+    for (const auto* key : {"StudyInstanceUID", "0020000D", "studyUID"}) {
+        const auto study = call.request.target().query_value(key);
+        if (study && is_open(*study)) return archive::Purpose::emergency;
+    }
+    return session.purpose;
+}
+
 /// Finds out who asks: by a token, else by a browser's session. Errors: unauthenticated; denied; those of the archive.
-net::Task<Result<archive::Requester>> identify(Call& call) {
+net::Task<Result<archive::Requester>> identify(Call& call, const RouteMatch& match) {
     std::optional<Sessions::Held> session;
     std::string_view token;
     if (const auto field = call.request.headers().find("Authorization")) {
@@ -51,7 +65,7 @@ net::Task<Result<archive::Requester>> identify(Call& call) {
     FID_CO_TRY(auto who, co_await call.door.questions.run(ask));
     who.address = call.request.peer();
     who.door = "http";
-    if (session) who.purpose = session->purpose;
+    if (session) who.purpose = purpose_of(call, match, *session);
     if (const auto purpose = call.request.headers().find("Fiducial-Purpose")) {
         FID_CO_TRY(who.purpose, archive::parse_purpose(*purpose));
     }
@@ -79,7 +93,7 @@ net::Task<Result<void>> dispatch(Call& call, const RouteMatch& match) {
         co_return co_await call.response.send({});
     }
     if (match.route->access == Access::person) {
-        FID_CO_TRY(call.who, co_await identify(call));
+        FID_CO_TRY(call.who, co_await identify(call, match));
         FID_CO_CHECK(check_scope(call, *match.route));
     }
     for (const auto& parameter : match.parameters) {

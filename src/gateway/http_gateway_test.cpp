@@ -136,7 +136,7 @@ public:
         last_who = who;
         if (study_uid == "1.9") return fail(ErrorCode::denied, "not a doctor");
         if (ground.text.empty()) return fail(ErrorCode::invalid_argument, "say in words why");
-        return archive::OpenedEmergency{1'800'000'000, true};
+        return archive::OpenedEmergency{4'102'444'800, true};
     }
     Result<archive::Corrected> remove(const archive::Requester&, const archive::Selector& what,
                                       const archive::CorrectionGround& ground) override {
@@ -544,6 +544,33 @@ TEST_F(BrowserTest, OtherSitesCannotUseASession) {
     EXPECT_EQ(browse("POST", "/studies/1.2/emergency", "", R"({"reason":"other","text":"t"})", "http://evil.example").status, 403u);
     EXPECT_EQ(browse("POST", "/studies/1.2/emergency", "", R"({"reason":"other","text":"t"})", gateway_->url()).status, 201u);
     EXPECT_EQ(browse("GET", "/studies/1.2", "").status, 200u);
+}
+
+TEST_F(BrowserTest, WhereTheGlassWasBrokenTheStudyIsLookedAtInAnEmergency) {
+    const auto ground = R"({"reason":"other","text":"night"})";
+    const auto asked_for = [&](const std::string& path) {
+        EXPECT_EQ(browse("GET", path).status, 200u) << path;
+        return archive_.last_who.purpose;
+    };
+    ASSERT_EQ(browse("POST", "/session", "same-origin", std::string("token=") + kToken).status, 204u);
+    EXPECT_EQ(asked_for("/studies/1.2"), archive::Purpose::treatment);
+    EXPECT_EQ(browse("POST", "/studies/1.9/emergency", "same-origin", ground).status, 403u);
+    ASSERT_EQ(browse("POST", "/studies/1.2/emergency", "same-origin", ground).status, 201u);
+    // As the viewer asks, which sends no header of ours; and of no other study.
+    for (const char* path : {"/studies/1.2", "/studies/1.2/series", "/studies?StudyInstanceUID=1.2", "/studies?0020000D=1.2"})
+        EXPECT_EQ(asked_for(path), archive::Purpose::emergency) << path;
+    for (const char* path : {"/studies", "/studies?StudyInstanceUID=1.20", "/studies?PatientID=1.2"})
+        EXPECT_EQ(asked_for(path), archive::Purpose::treatment) << path;
+    EXPECT_EQ(browse("GET", "/studies/1.9").status, 403u);
+    EXPECT_EQ(archive_.last_who.purpose, archive::Purpose::treatment);
+    // What changes something is not; and another session knows nothing of it.
+    EXPECT_EQ(browse("POST", "/studies/1.2/emergency", "same-origin", ground).status, 201u);
+    EXPECT_EQ(archive_.last_who.purpose, archive::Purpose::treatment);
+    ASSERT_EQ(log_in().status, 204u);
+    EXPECT_EQ(asked_for("/studies/1.2"), archive::Purpose::research);
+    ASSERT_EQ(browse("POST", "/studies/1.2/emergency", "same-origin", ground).status, 201u);
+    EXPECT_EQ(asked_for("/studies/1.2"), archive::Purpose::emergency);
+    EXPECT_EQ(asked_for("/studies"), archive::Purpose::research);
 }
 
 TEST_F(BrowserTest, ATokenThatIsTakenBackEndsItsSession) {

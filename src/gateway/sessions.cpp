@@ -56,7 +56,7 @@ void Sessions::make_room(const Bytes32& person, SteadyTime now) {
 std::string Sessions::open(std::string_view token, const Bytes32& person, archive::Purpose purpose, std::string_view address) {
     const auto id = to_hex(crypto::random_bytes32());
     Session session;
-    session.held = {crypto::Secret::copy_of(as_bytes(token)), purpose};
+    session.held = {crypto::Secret::copy_of(as_bytes(token)), purpose, {}};
     session.person = person;
     session.address = address;
     session.began = clock_.now();
@@ -78,7 +78,20 @@ std::optional<Sessions::Held> Sessions::use(std::string_view id) {
         return std::nullopt;
     }
     found->second.used = now;
-    return Held{found->second.held.token.clone(), found->second.held.purpose};
+    auto& held = found->second.held;
+    std::erase_if(held.emergencies, [wall = clock_.now()](const auto& one) { return one.second <= wall; });
+    return Held{held.token.clone(), held.purpose, held.emergencies};
+}
+
+void Sessions::open_emergency(std::string_view id, std::string_view study_uid, SystemTime until) {
+    const std::lock_guard lock(mutex_);
+    const auto found = sessions_.find(key_of(id));
+    if (found == sessions_.end()) return;
+    auto& emergencies = found->second.held.emergencies;
+    emergencies.insert_or_assign(std::string(study_uid), until);
+    if (emergencies.size() <= limits_.most_emergencies) return;
+    emergencies.erase(
+        std::min_element(emergencies.begin(), emergencies.end(), [](const auto& a, const auto& b) { return a.second < b.second; }));
 }
 
 crypto::Secret Sessions::close(std::string_view id) {

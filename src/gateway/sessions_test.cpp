@@ -9,8 +9,9 @@ using namespace std::chrono_literals;
 
 class HandClock final : public Clock {
 public:
-    SystemTime now() const override { return {}; }
+    SystemTime now() const override { return wall; }
     SteadyTime steady_now() const override { return time; }
+    SystemTime wall{};
     SteadyTime time{1h};
 };
 
@@ -34,6 +35,30 @@ TEST(Sessions, HoldWhatWasGivenAtLogIn) {
     EXPECT_FALSE(sessions.use(""));
     sessions.close(id);
     EXPECT_FALSE(sessions.use(id));
+}
+
+TEST(Sessions, KnowTheEmergenciesThatLast) {
+    HandClock clock;
+    SessionLimits limits;
+    limits.most_emergencies = 2;
+    Sessions sessions(limits, clock);
+    const auto id = sessions.open("a", person(1), archive::Purpose::treatment);
+    const auto open_studies = [&] {
+        const auto held = sessions.use(id);
+        std::string out;
+        if (held) {
+            for (const auto& [study, until] : held->emergencies) out += study + " ";
+        }
+        return out;
+    };
+    sessions.open_emergency(id, "1.2", clock.now() + 60min);
+    sessions.open_emergency("nobody's", "1.9", clock.now() + 60min);
+    EXPECT_EQ(open_studies(), "1.2 ");
+    sessions.open_emergency(id, "1.3", clock.now() + 30min);
+    sessions.open_emergency(id, "1.4", clock.now() + 90min);
+    EXPECT_EQ(open_studies(), "1.2 1.4 ") << "the one that ends first makes room";
+    clock.wall += 60min;
+    EXPECT_EQ(open_studies(), "1.4 ");
 }
 
 TEST(Sessions, EndWhenTheyIdleAndAfterTheirLifetimeInAnyCase) {

@@ -286,6 +286,11 @@ class Web(SystemTest):
         page.get_by_text("Open until").wait_for()
         page.get_by_text("You may not see these images").wait_for(state="hidden")
         page.locator("main img").first.wait_for()
+        # Loaded anew, as by the viewer, which says nothing of why it asks: the session knows.
+        asked = lambda study: page.evaluate("path => fetch(path).then(answer => answer.status)", f"/studies/{study}/metadata")
+        self.assertEqual(asked(other.StudyInstanceUID), 200)
+        page.reload()
+        page.locator("main img").first.wait_for()
         emergency, = self.archive.run("emergency", "list")["emergencies"]
         self.assertEqual(emergency["reason"], "life-threatening")
 

@@ -12,12 +12,6 @@ export class Problem extends Error {
   }
 }
 
-/** Studies that this person opened in an emergency, in this window: what is asked of them says so. */
-const emergencies = new Set<string>();
-export function inEmergency(study: string) {
-  emergencies.add(study);
-}
-
 let afterAnswer = () => {};
 /** Called after each answer that a session got: it is idle from here on. */
 export function onAnswer(callback: () => void) {
@@ -47,8 +41,7 @@ export interface Asking {
 export async function ask(path: string, { method = "GET", accept = "application/json", body, type, purpose, signal }: Asking = {}): Promise<Response> {
   const headers: Record<string, string> = { Accept: accept };
   if (type) headers["Content-Type"] = type;
-  const why = purpose ?? ([...emergencies].some((study) => path.includes(study)) ? "emergency" : undefined);
-  if (why) headers["Fiducial-Purpose"] = why;
+  if (purpose) headers["Fiducial-Purpose"] = purpose;
   const answer = await fetch(path, { method, headers, body: body ?? null, signal: signal ?? null });
   if (answer.status === 401) return toLogIn();
   afterAnswer();

@@ -321,7 +321,7 @@ export const texts = {
     words: "In your words",
     wordsHint: "Without the patient's name",
     open: "Open for one hour",
-    opened: (until: string) => `Open until ${until}. For the viewer, log in again with “An emergency”.`,
+    opened: (until: string) => `Open until ${until}, here and in the viewer.`,
     nodeAway: "The ledger's node is away: this is anchored as soon as it is back.",
   },
   takeOut: {

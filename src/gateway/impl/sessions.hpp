@@ -18,8 +18,9 @@ namespace fiducial::gateway::impl {
 struct SessionLimits {
     std::chrono::milliseconds idle = std::chrono::minutes(30);
     std::chrono::milliseconds lifetime = std::chrono::hours(12);
-    std::size_t most = 1'024;         // with one more the longest idle one ends
-    std::size_t most_of_person = 16;  // likewise
+    std::size_t most = 1'024;           // with one more the longest idle one ends
+    std::size_t most_of_person = 16;    // likewise
+    std::size_t most_emergencies = 64;  // of a session; with one more the one that ends first is forgotten
 };
 
 /// What browsers hold in place of a token. The token stays here, in memory, and is asked for anew with each request: one that is taken back
@@ -34,6 +35,7 @@ public:
     struct Held {
         crypto::Secret token;
         archive::Purpose purpose{};
+        std::map<std::string, SystemTime, std::less<>> emergencies;  // studies that were opened in one, and until when
     };
     /// A session as its person sees it.
     struct Shown {
@@ -46,8 +48,11 @@ public:
     std::vector<Shown> of(const Bytes32& person, std::string_view current);
     /// Ends one by its shown id, or where that is empty all but `current`. Returns: their tokens.
     std::vector<crypto::Secret> end(const Bytes32& person, std::string_view shown_id, std::string_view current);
-    /// Returns: nothing where there is no such session, or where it has ended. One that is used does not idle.
+    /// Returns: nothing where there is no such session, or where it has ended; of emergencies those that last. One that is used does not
+    /// idle.
     std::optional<Held> use(std::string_view id);
+    /// What this session asks of the study is asked in an emergency from now on, until then.
+    void open_emergency(std::string_view id, std::string_view study_uid, SystemTime until);
     /// Returns: its token; empty where there was none.
     crypto::Secret close(std::string_view id);
     const SessionLimits& limits() const { return limits_; }

@@ -4,7 +4,7 @@ import { useDisclosure } from "@mantine/hooks";
 import { IconHammer } from "@tabler/icons-react";
 import { useMutation } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
-import { askJson, inEmergency } from "../api";
+import { askJson } from "../api";
 import { momentText } from "../dicom";
 import { hasRole, useSession } from "../session";
 import { texts } from "../texts";
@@ -22,7 +22,6 @@ export function BreakGlass({ study, onOpened }: { study: string; onOpened: () =>
     mutationFn: () => askJson<{ until: string; nodeAway: boolean }>(`/studies/${study}/emergency`, { method: "POST", type: "application/json", body: JSON.stringify({ reason, text: words }) }),
     onSuccess: ({ until, nodeAway }) => {
       say(`${t.opened(momentText(until))}${nodeAway ? ` ${t.nodeAway}` : ""}`, { seconds: 15 });
-      inEmergency(study);
       close();
       onOpened();
     },
