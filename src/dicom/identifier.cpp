@@ -42,13 +42,31 @@ std::string text_of(const json::value& value) {
     return value.is_null() ? std::string() : json::serialize(value);
 }
 
-/// An item of a sequence, without the sequences in it.
-Attributes attributes_of(const json::object& item) {
+/// Whether anything but universal keys stands in a sequence's items, however deep.
+bool asks_for_values(const json::array& items) {
+    return std::any_of(items.begin(), items.end(), [](const json::value& item) {
+        return item.is_object() && std::any_of(item.get_object().begin(), item.get_object().end(), [](const auto& named) {
+                   const auto* values = named.value().is_object() ? named.value().get_object().if_contains("Value") : nullptr;
+                   if (values == nullptr || !values->is_array()) return false;
+                   const bool is_sequence = named.value().get_object().at("vr").as_string() == "SQ";
+                   return is_sequence ? asks_for_values(values->get_array()) : !values->get_array().empty();
+               });
+    });
+}
+
+/// An item of a sequence, of the sequences in it which there are.
+Attributes attributes_of(const json::object& item, std::set<Tag>& nested_keys) {
     Attributes out;
     for (const auto& [name, element] : item) {
         const auto tag = parse_tag(name);
         const auto* object = element.if_object();
-        if (!tag || object == nullptr || object->at("vr").as_string() == "SQ") continue;
+        if (!tag || object == nullptr) continue;
+        if (object->at("vr").as_string() == "SQ") {
+            out.set(*tag, {});
+            const auto* items = object->if_contains("Value");
+            if (items != nullptr && items->is_array() && asks_for_values(items->get_array())) nested_keys.insert(*tag);
+            continue;
+        }
         std::vector<std::string> texts;
         if (const auto* values = object->if_contains("Value")) {
             for (const auto& value : values->as_array()) texts.push_back(text_of(value));
@@ -64,7 +82,7 @@ void take_sequences(Identifier& out, const json::object& data_set) {
         if (object.at("vr").as_string() != "SQ") continue;
         const auto* values = object.if_contains("Value");
         const bool any = values != nullptr && !values->as_array().empty();
-        out.items[*parse_tag(name)] = any ? attributes_of(values->as_array().front().as_object()) : Attributes();
+        out.items[*parse_tag(name)] = any ? attributes_of(values->as_array().front().as_object(), out.nested_keys) : Attributes();
     }
 }
 

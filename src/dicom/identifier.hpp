@@ -1,5 +1,6 @@
 #pragma once
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -13,7 +14,8 @@ namespace fiducial::dicom {
 /// Spec: PS3.4 §C.4.1.1.3, §C.4.2.1.4
 struct Identifier {
     Attributes attributes;            // UTF-8; a key without values is universal
-    std::map<Tag, Attributes> items;  // sequences: the first item, none in it where there is none
+    std::map<Tag, Attributes> items;  // sequences: the first item, none in it where there is none; a sequence in it is there without values
+    std::set<Tag> nested_keys;        // of those in items, the ones that ask for a value
     std::string character_set;        // Specific Character Set as it came; empty: ASCII
 };
 

@@ -5,6 +5,7 @@
 #include "dicom/data_set_writer.hpp"
 #include "dicom/test_data_sets.hpp"
 #include "dicom/transfer_syntax.hpp"
+#include "dicom/worklist.hpp"
 
 namespace fiducial::dicom {
 namespace {
@@ -70,6 +71,27 @@ TEST(Identifier, Ps34_C_2_2_2_6_SequencesHoldTheKeysOfTheirItem) {
         EXPECT_EQ(again.items.at(tags::kRequestAttributesSequence).first(0x00400009), "SPS1");
         EXPECT_TRUE(again.items.at(kProcedureCodeSequence).empty());
         EXPECT_EQ(again.attributes.first(0x00080052), "SERIES");
+    }
+}
+
+TEST(Identifier, Ps34_C_2_2_2_6_OfSequencesInAnItemItIsKnownWhetherTheyAskForAValue) {
+    constexpr Tag kProtocol = 0x00400008;
+    const auto in_sequence = [](Tag sequence, const Builder& item) {
+        Builder out(Form::explicit_le);
+        out.head(sequence, "SQ", static_cast<std::uint32_t>(item.out.size() + 8));
+        out.head(0xfffee000, "", static_cast<std::uint32_t>(item.out.size()));
+        append(out.out, item.out);
+        return out;
+    };
+    for (const auto* value : {"", "CODE"}) {
+        Builder code(Form::explicit_le);
+        code.text(0x00080100, "SH", value);
+        const auto keys = in_sequence(tags::kScheduledProcedureStepSequence, in_sequence(kProtocol, code));
+        const auto read = must(decode_identifier(keys.out, kExplicitVrLittleEndian));
+        const auto& step = read.items.at(tags::kScheduledProcedureStepSequence);
+        EXPECT_TRUE(step.has(kProtocol));
+        EXPECT_TRUE(step.all(kProtocol).empty());
+        EXPECT_EQ(read.nested_keys.contains(kProtocol), *value != '\0') << value;
     }
 }
 

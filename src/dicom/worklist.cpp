@@ -149,6 +149,16 @@ bool contains(std::span<const Tag> all, Tag tag) {
     return std::find(all.begin(), all.end(), tag) != all.end();
 }
 
+bool is_sequence(Tag tag) {
+    return dictionary_vr(tag) == "SQ";
+}
+
+/// Whether anything in a sequence is more than a universal key.
+bool asks_for_a_value(const Attributes& item, const std::set<Tag>& nested_keys) {
+    return std::any_of(item.begin(), item.end(),
+                       [&](const auto& one) { return nested_keys.contains(one.first) || !item.joined(one.first).empty(); });
+}
+
 }  // namespace
 
 std::span<const WorklistAttribute> worklist_attributes() {
@@ -282,6 +292,7 @@ Result<WorklistRequest> read_worklist_request(Identifier identifier) {
         for (const auto& [tag, values] : from) {
             if (tag == tags::kSpecificCharacterSet) continue;
             const auto* attribute = find_worklist_attribute(tag);
+            if (is_sequence(tag) && !identifier.nested_keys.contains(tag)) continue;  // comes empty
             if (attribute == nullptr || attribute->sequence != sequence)
                 request.ignored.push_back(tag);
             else
@@ -291,7 +302,11 @@ Result<WorklistRequest> read_worklist_request(Identifier identifier) {
     };
     FID_CHECK(take(identifier.attributes, 0));
     for (const auto& [sequence, item] : identifier.items) {
-        if (sequence == kStep || sequence == kCode) FID_CHECK(take(item, sequence));
+        if (sequence == kStep || sequence == kCode) {
+            FID_CHECK(take(item, sequence));
+        } else if (asks_for_a_value(item, identifier.nested_keys)) {
+            request.ignored.push_back(sequence);
+        }
     }
     request.criteria.combine_moments();
     request.asked = std::move(identifier);
@@ -316,6 +331,9 @@ Identifier worklist_answer(const WorklistRequest& request, const Attributes& ent
             if (attribute.sequence != sequence || !(asked.empty() || asked.has(attribute.tag))) continue;
             put(item, attribute.tag);
             any = any || !entry.all(attribute.tag).empty();
+        }
+        for (const auto& [tag, values] : asked) {
+            if (is_sequence(tag) && !contains(request.ignored, tag)) item.set(tag, {});
         }
         answer.items[sequence] = any ? std::move(item) : Attributes();
     }

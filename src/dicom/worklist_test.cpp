@@ -166,5 +166,28 @@ TEST(Worklist, Ps34_K_4_1_AnswersHoldWhatWasAskedFor) {
     EXPECT_TRUE(answer.items.at(0x00081110).empty());
 }
 
+TEST(Worklist, Ps34_K_6_1_1_SequencesThatAreNotKeptComeEmptyOrAreIgnored) {
+    constexpr Tag kProtocol = 0x00400008, kReferencedStudy = 0x00081110;  // Scheduled Protocol Code Sequence
+    Identifier asked;
+    asked.items[tags::kScheduledProcedureStepSequence].set(tags::kModality, {});
+    asked.items[tags::kScheduledProcedureStepSequence].set(kProtocol, {});
+    asked.items[kReferencedStudy].set(0x00081155, {""});
+    const auto universal = read_worklist_request(asked);
+    ASSERT_TRUE(universal);
+    EXPECT_TRUE(universal->ignored.empty());
+    const auto answer = worklist_answer(*universal, entry_with({}), "CT1");
+    const auto& step = answer.items.at(tags::kScheduledProcedureStepSequence);
+    EXPECT_TRUE(step.has(kProtocol));
+    EXPECT_TRUE(step.all(kProtocol).empty());
+
+    asked.nested_keys.insert(kProtocol);
+    asked.items[kReferencedStudy].set(0x00081155, {"1.2"});
+    const auto valued = read_worklist_request(asked);
+    ASSERT_TRUE(valued);
+    EXPECT_EQ(valued->ignored, (std::vector<Tag>{kReferencedStudy, kProtocol}));
+    EXPECT_TRUE(valued->criteria.fit(entry_with({}))) << "what is not kept keeps nothing out";
+    EXPECT_FALSE(worklist_answer(*valued, entry_with({}), "CT1").items.at(tags::kScheduledProcedureStepSequence).has(kProtocol));
+}
+
 }  // namespace
 }  // namespace fiducial::dicom

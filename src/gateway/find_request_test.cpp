@@ -2,6 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <sstream>
+
+#include "dicom/attributes.hpp"
+
 namespace fiducial::gateway::impl {
 namespace {
 
@@ -67,6 +74,50 @@ TEST(FindRequest, Ps34_C_2_2_2_6_KeysInASequence) {
     EXPECT_EQ(request.query.keys.size(), 1u);
     EXPECT_EQ(key(request, kStepId), "=S*");
     EXPECT_EQ(request.ignored, (std::vector<Tag>{0x00080100, kProcedureCodeSequence, 0x00400007}));
+}
+
+/// Each that docs/reference/dimse.md names as neither matched nor given out.
+TEST(FindRequest, Ps34_C_2_2_2_6_OtherSequencesAreIgnoredAndTheWarningSaysSo) {
+    std::ostringstream text;
+    text << std::ifstream(std::string(FIDUCIAL_SOURCE_DIR) + "/docs/reference/dimse.md").rdbuf();
+    const auto page = text.str();
+    const auto begin = page.find("**Sequences**"), end = page.find("**Answers**");
+    ASSERT_LT(begin, end);
+    const auto plain = [](std::string words) {
+        std::erase_if(words, [](char c) { return c == ' ' || c == '\n'; });
+        std::transform(words.begin(), words.end(), words.begin(),
+                       [](char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); });
+        return words;
+    };
+    const auto said = plain(page.substr(begin, end - begin));
+    struct Row {
+        const char* level;
+        Tag sequence, key;
+    };
+    constexpr Row kRows[] = {
+        {"STUDY", 0x00081032, 0x00080100}, {"STUDY", 0x00081110, 0x00081155},  {"STUDY", 0x00081120, 0x00081155},
+        {"STUDY", 0x00080063, 0x00080100}, {"STUDY", 0x00080051, 0x00400031},  {"STUDY", 0x00100024, 0x00400032},
+        {"STUDY", 0x00101002, 0x00100020}, {"SERIES", 0x00081111, 0x00081155}, {"IMAGE", 0x00083001, 0x0020000e},
+        {"IMAGE", 0x0040a043, 0x00080100}, {"IMAGE", 0x0040a504, 0x0040db00},  {"IMAGE", 0x00400560, 0x00400551},
+        {"IMAGE", 0x0040a370, 0x00080050}, {"IMAGE", 0x00540220, 0x00080100},
+    };
+    for (const auto& row : kRows) {
+        SCOPED_TRACE(dicom::keyword_of(row.sequence));
+        EXPECT_NE(said.find(plain(dicom::keyword_of(row.sequence))), std::string::npos);
+        auto identifier = asked(row.level);
+        identifier.attributes.set(tags::kStudyInstanceUid, {"1.2"});
+        identifier.items[row.sequence].set(row.key, {"X"});
+        const auto request = must(std::move(identifier));
+        EXPECT_EQ(request.query.keys.size(), 1u) << "the others count";
+        EXPECT_NE(std::find(request.ignored.begin(), request.ignored.end(), row.sequence), request.ignored.end());
+        EXPECT_FALSE(find_answer(request, request.ignored, {}, "FIDUCIAL").items.contains(row.sequence));
+    }
+    for (const Tag nested : {Tag{0x00321064}, Tag{0x00400008}}) {  // in Request Attributes Sequence
+        auto identifier = asked("SERIES");
+        identifier.items[tags::kRequestAttributesSequence].set(nested, {});
+        EXPECT_NE(said.find(plain(dicom::keyword_of(nested))), std::string::npos);
+        EXPECT_EQ(must(std::move(identifier)).ignored, std::vector<Tag>{nested});
+    }
 }
 
 TEST(FindRequest, Ps34_C_4_1_1_3_2_AnAnswerHoldsWhatWasAskedForAndIsKnown) {

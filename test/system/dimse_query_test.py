@@ -155,6 +155,13 @@ class Find(DimseTest):
             rows, _ = self.find(association, keys("IMAGE", SOPInstanceUID=first.SOPInstanceUID, Rows=None, NumberOfFrames="", TimezoneOffsetFromUTC="", RequestAttributesSequence=[item]))
             self.assertEqual((rows[0].Rows, rows[0].NumberOfFrames, rows[0].TimezoneOffsetFromUTC), (4, 1, "+0100"))
             self.assertEqual(rows[0].RequestAttributesSequence[0], first.RequestAttributesSequence[0])
+            code = pydicom.Dataset()
+            code.CodeValue = "CTTHX"
+            rows, statuses = self.find(association, keys("STUDY", StudyInstanceUID=first.StudyInstanceUID, ProcedureCodeSequence=[code]))
+            self.assertEqual((statuses, "ProcedureCodeSequence" in rows[0]), ([0xFF01, 0x0000], False), "not kept: a warning, and nothing is kept out")
+            item.RequestedProcedureCodeSequence = [code]
+            rows, statuses = self.find(association, keys("SERIES", SeriesInstanceUID=first.SeriesInstanceUID, RequestAttributesSequence=[item]))
+            self.assertEqual((statuses, "RequestedProcedureCodeSequence" in rows[0].RequestAttributesSequence[0]), ([0xFF01, 0x0000], False))
         with self.subTest("entries in the trace for each patient shown, one for an empty list"):
             for query, least in ((keys("STUDY", StudyInstanceUID=""), len({d.PatientID for d in self.images})), (keys("STUDY", PatientID="P1"), 1), (keys("STUDY", PatientID="nobody"), 1)):
                 before = self.entries()
