@@ -135,6 +135,10 @@ public:
 /// Where a value, or a frame of pixel data, lies in an instance.
 struct ValuePlace {
     std::uint64_t offset = 0, length = 0;  // in the data set; where that is deflated or big-endian, in it as Explicit VR Little Endian
+    // Of a frame of single bits that shares bytes with its neighbours (PS3.5 §8.1.1): where in the first byte it begins, from the lowest
+    // bit on, and how long it is. 0 bits: it is these bytes.
+    unsigned first_bit = 0;
+    std::uint64_t bits = 0;
 };
 
 /// One instance, at any place. Bytes are checked as those of a Retrieval.

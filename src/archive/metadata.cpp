@@ -304,11 +304,25 @@ Result<void> StoreValueLook::find_frames() {
     return fail(ErrorCode::not_found, "the instance has no pixel data");
 }
 
+/// Frames of single bits, one bit behind the other also from frame to frame. Spec: PS3.5 §8.1.1
+Result<void> StoreValueLook::bit_frames(std::uint64_t bits, std::uint64_t count, const ValuePlace& value) {
+    const auto all = (bits * count + 7) / 8;
+    if (value.length < all || value.length > all + 1)
+        return fail(ErrorCode::unsupported, "the pixel data is not as long as the image's header says");
+    auto& frames = frames_.emplace();
+    for (std::uint64_t i = 0; i < count; ++i) {
+        const auto first = i * bits, begin = first / 8, end = (first + bits + 7) / 8;
+        frames.push_back({{value.offset + begin, end - begin, static_cast<unsigned>(first % 8), bits}});
+    }
+    return {};
+}
+
 /// Spec: PS3.5 §8.1.1: one frame behind the other, without padding between.
 Result<void> StoreValueLook::native_frames(const Pixels& pixels, const ValuePlace& value) {
     const auto sane = pixels.rows <= 65'535 && pixels.columns <= 65'535 && pixels.samples <= 255 && pixels.bits <= 64;
     auto bits = sane ? pixels.rows * pixels.columns * pixels.samples * pixels.bits : 0;
     if (pixels.is_subsampled) bits = bits / 3 * 2;
+    if (pixels.bits == 1 && bits % 8 != 0 && pixels.frames > 1 && !pixels.is_subsampled) return bit_frames(bits, pixels.frames, value);
     if (bits == 0 || (bits % 8 != 0 && pixels.frames > 1))
         return fail(ErrorCode::unsupported, "where a frame begins does not follow from the image's header");
     const auto frame = (bits + 7) / 8;

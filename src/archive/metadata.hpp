@@ -70,6 +70,7 @@ private:
     Result<ValuePlace> find_nested(std::string_view path);
     Result<void> find_frames();
     Result<void> native_frames(const Pixels& pixels, const ValuePlace& value);
+    Result<void> bit_frames(std::uint64_t bits, std::uint64_t count, const ValuePlace& value);
     Result<void> encapsulated_frames(const Pixels& pixels, std::uint64_t offset);
     Result<std::vector<ValuePlace>> fragments(std::uint64_t offset);
     Result<std::vector<std::uint64_t>> offset_table(const std::vector<ValuePlace>& items);

@@ -95,18 +95,12 @@ public:
         while (!ended_ && out.size() < kPieceBytes) {
             if (place_ == 0 && done_ == 0) begin_part(out);
             if (ended_) break;
-            FID_CHECK(form_.transcodes() ? transcode(out) : copy(out));
+            FID_CHECK(form_.transcodes() || shares_bytes(parts_[part_]) ? make_frame(out) : copy(out));
         }
         return {};
     }
 
 private:
-    static std::uint64_t length_of(const std::vector<archive::ValuePlace>& places) {
-        std::uint64_t length = 0;
-        for (const auto& place : places) length += place.length;
-        return length;
-    }
-
     void begin_part(Bytes& out) {
         ended_ = part_ == parts_.size();
         if (!form_.multipart) return;
@@ -141,14 +135,16 @@ private:
         return {};
     }
 
-    /// A whole frame.
-    Result<void> transcode(Bytes& out) {
-        if (!image_) {
-            FID_TRY(const auto header, look_.header());
-            FID_TRY(image_, dicom::describe_layout(header));
+    /// A whole frame that is not the bytes that are stored.
+    Result<void> make_frame(Bytes& out) {
+        FID_TRY(auto frame, read_places(look_, parts_[part_], kMostFrameBytes));
+        if (form_.transcodes()) {
+            if (!image_) {
+                FID_TRY(const auto header, look_.header());
+                FID_TRY(image_, dicom::describe_layout(header));
+            }
+            FID_TRY(frame, dicom::transcode_frame(*image_, syntax_of_parts(look_), form_.transcoded_as, frame));
         }
-        FID_TRY(const auto coded, read_places(look_, parts_[part_], kMostFrameBytes));
-        FID_TRY(const auto frame, dicom::transcode_frame(*image_, syntax_of_parts(look_), form_.transcoded_as, coded));
         append(out, frame);
         ++part_;
         return {};
@@ -202,8 +198,9 @@ net::Task<Result<void>> serve_values(Call& call, bool are_frames, Find find) {
     const bool transcodable = are_frames && dicom::can_transcode(syntax, dicom::kExplicitVrLittleEndian);
     auto form = negotiate(call.request, are_frames ? media_of(syntax) : kOctets, syntax, parts->size() == 1, transcodable);
     if (!form) co_return co_await call.refuse(form.error(), form.error().code == ErrorCode::unsupported ? 406 : 400);
-    call.say_evidence(**look, form->transcodes() || read_through);
-    auto& pool = form->transcodes() || read_through ? call.door.rendering : call.door.retrieving;
+    const bool made = form->transcodes() || read_through || std::any_of(parts->begin(), parts->end(), shares_bytes);
+    call.say_evidence(**look, made);
+    auto& pool = made ? call.door.rendering : call.door.retrieving;
     ValueBody body(**look, std::move(*parts), std::move(*form));
     co_return co_await send_values(call, body, pool);
 }

@@ -69,6 +69,8 @@ def check_built(files):
     for path in files:
         if path.suffix == ".cpp" and path.stem.endswith(("_test", "_fuzz", "_bench")) and path.name not in build_text:
             breach(path, 1, "no target builds this file")
+        if path.parent.name == "system" and path.name.endswith("_test.py") and not re.search(rf"fiducial_system_test\({path.stem.removesuffix('_test')}[ )]", build_text):
+            breach(path, 1, "no test runs this file")
 
 
 FORBIDDEN = [

@@ -2,6 +2,7 @@
 import struct
 import unittest
 
+import numpy
 import pydicom
 import requests
 from dicomweb_client.api import DICOMwebClient
@@ -33,6 +34,10 @@ def image(frames, syntax, pixels, bits=8, extended=None):
     return data_set
 
 
+def swapped(words):
+    return b"".join(words[i + 1:i + 2] + words[i:i + 1] for i in range(0, len(words), 2))
+
+
 def item(data):
     return b"\xfe\xff\x00\xe0" + struct.pack("<I", len(data)) + data
 
@@ -51,6 +56,12 @@ class Values(SystemTest):
         for c in coded:
             starts.append(at)
             at += len(c) + 16
+        drawn = numpy.random.default_rng(5).integers(0, 2, (4, 5, 3), dtype=numpy.uint8)  # a segmentation: each frame but the first begins within a byte
+        bits = [numpy.packbits(frame, bitorder="little").tobytes() for frame in drawn]
+        packed = numpy.packbits(drawn, bitorder="little").tobytes()
+        of_bits = [image(4, syntax, pixels, bits=1) for syntax, pixels in ((ExplicitVRLittleEndian, packed), (ExplicitVRBigEndian, swapped(packed)))]
+        for data_set in of_bits:
+            data_set.Rows, data_set.Columns = 5, 3
         pieces = b"".join(item(a) + item(b) for a, b in zip(*split))
         table = item(struct.pack("<4I", *starts)) + pieces
         no_table = item(b"") + pieces
@@ -61,7 +72,9 @@ class Values(SystemTest):
             "extended offset table": (image(4, JPEGBaseline8Bit, (extended := encapsulate_extended(coded))[0], extended=extended[1:]), coded),
             "offset table": (image(4, JPEGBaseline8Bit, table), coded),
             "single frame": (image(1, JPEGBaseline8Bit, item(b"") + item(coded[0][:600]) + item(coded[0][600:])), coded[:1]),
-            "big endian": (image(3, ExplicitVRBigEndian, b"".join(b"".join(w[i + 1:i + 2] + w[i:i + 1] for i in range(0, len(w), 2)) for w in wide[:3]), bits=16), wide[:3]),
+            "big endian": (image(3, ExplicitVRBigEndian, swapped(b"".join(wide[:3])), bits=16), wide[:3]),
+            "bits": (of_bits[0], bits),
+            "bits, big endian": (of_bits[1], bits),
             "deflated": (image(5, DeflatedExplicitVRLittleEndian, b"".join(native)), native),
             "no table": (image(4, JPEGBaseline8Bit, no_table), None),
             "too short": (image(7, ExplicitVRLittleEndian, b"".join(native)), None),
@@ -121,6 +134,10 @@ class Values(SystemTest):
                 self.assertGreater(len(answer.json()["detail"]), 20)  # what is stored, or that it cannot be decoded
         single = self.ask(native, "application/octet-stream")
         self.assertEqual((single.content, single.headers["Content-Length"]), (self.images["native"][1][0], "9000"))
+        self.assertNotIn("transcoded", single.headers["Fiducial-Evidence"])
+        bits = self.ask(self.path_of(self.images["bits"][0]) + "/frames/3", "application/octet-stream")
+        self.assertEqual((bits.content, bits.headers["Content-Length"]), (self.images["bits"][1][2], "2"))
+        self.assertIn("transcoded", bits.headers["Fiducial-Evidence"])  # moved to a byte: not the bytes that the fingerprint covers
 
     def check_bulk_data(self):
         data_set = self.images["implicit"][0]
@@ -128,6 +145,10 @@ class Values(SystemTest):
         uri = metadata["7FE00010"]["BulkDataURI"]
         self.assertEqual(self.ask(uri, "application/octet-stream").content, data_set.PixelData)
         self.assertEqual(parts_of(self.ask(uri)), [data_set.PixelData])
+        data_set = self.images["bits"][0]
+        answer = self.ask(self.path_of(data_set) + "/bulkdata/7FE00010", "application/octet-stream")
+        self.assertEqual(answer.content, data_set.PixelData)
+        self.assertNotIn("transcoded", answer.headers["Fiducial-Evidence"])
         for name in ("big endian", "deflated"):  # read through, as Explicit VR Little Endian
             data_set, frames = self.images[name]
             answer = self.ask(self.path_of(data_set) + "/bulkdata/7FE00010", "application/octet-stream")
