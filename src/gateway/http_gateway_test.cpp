@@ -724,7 +724,7 @@ TEST_F(HttpGatewayTest, TheGlassIsBrokenWithAGround) {
     const auto open = [&](const char* path, const char* body) { return ask("POST", path, {}, body); };
     const auto opened = open("/studies/1.2/emergency", R"({"reason":"other","text":"night"})");
     EXPECT_EQ(opened.status, 201u);
-    EXPECT_EQ(opened.body, R"({"until":"2027-01-15T08:00:00.000Z","nodeAway":true})");
+    EXPECT_EQ(opened.body, R"({"until":"2100-01-01T00:00:00.000Z","nodeAway":true})");
     EXPECT_EQ(open("/studies/1.9/emergency", R"({"reason":"other","text":"night"})").status, 403u);
     EXPECT_EQ(open("/studies/1.2/emergency", R"({"reason":"other"})").status, 400u);
     for (const char* body : {"", "x", "[]", "{}", R"({"reason":1})"}) EXPECT_EQ(open("/studies/1.2/emergency", body).status, 400u) << body;
