@@ -197,21 +197,23 @@ net::Task<Result<void>> send_body(Call& call, DicomBody& body, net::BlockingPool
     FID_CO_CHECK(co_await call.response.begin(length));
     if (call.request.method() == "HEAD") co_return co_await call.response.finish();
     Bytes next;
-    auto fill = [&]() { return body.fill(next); };  // corrupt here: the answer is broken off
+    // Corrupt in these: the answer is broken off.
+    auto fill = [&]() { return body.fill(piece); };
+    auto fill_next = [&]() { return body.fill(next); };
     while (!piece.empty()) {
         call.body_bytes += piece.size();
-        next.clear();
         if (!body.at_end() && call.door.retrievals.inside() < std::thread::hardware_concurrency()) {  // a core is idle: it reads on
-            auto reading = call.door.reading_on.run(fill);
+            auto reading = call.door.reading_on.run(fill_next);
             auto writing = call.response.write(piece);
             const auto [read, written] = co_await net::both(std::move(reading), std::move(writing));
             FID_CO_CHECK(written);
             FID_CO_CHECK(read);
+            piece.swap(next);
         } else {
             FID_CO_CHECK(co_await call.response.write(piece));
+            piece.clear();
             if (!body.at_end()) FID_CO_CHECK(co_await pool.run(fill));
         }
-        piece.swap(next);
     }
     co_return co_await call.response.finish();
 }

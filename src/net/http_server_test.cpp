@@ -90,6 +90,10 @@ public:
         if (what == "echo") co_return co_await echo(request, response);
         if (what == "count") co_return co_await count(request, response);
         if (what == "length") co_return co_await by_length(request, response);
+        if (what == "slow") {
+            std::this_thread::sleep_for(1ms);  // a brief job
+            co_return co_await response.send("slow");
+        }
         if (what == "refuse") co_return fail(ErrorCode::unauthenticated, "who are you?");
         if (what == "throw") throw std::runtime_error("thrown");
         if (what == "nothing") co_return Result<void>();
@@ -195,6 +199,20 @@ TEST_F(HttpServerTest, Rfc9112KeepsTheConnectionAndAnswersPipelinedRequestsInOrd
     }
     EXPECT_EQ(server_->counters().accepted, 1u);
     EXPECT_EQ(server_->counters().requests, 200u);
+}
+
+TEST_F(HttpServerTest, WhoeverNeverLetsTheServerWaitHoldsUpNobodyElse) {
+    start();
+    constexpr std::size_t kMany = 2000;
+    std::string many;
+    for (std::size_t i = 0; i < kMany; ++i) many += get("/slow");
+    std::vector<std::unique_ptr<RawClient>> greedy;  // as many as there are threads
+    for (int i = 0; i < 2; ++i) greedy.emplace_back(std::make_unique<RawClient>(server_->port()))->send(many);
+    for (auto& client : greedy) ASSERT_NE(client->until("slow"), "");
+    RawClient modest(server_->port());
+    modest.send(get("/hello"));
+    EXPECT_TRUE(modest.until("hello nobody").starts_with("HTTP/1.1 200 OK"));
+    EXPECT_LT(server_->counters().requests, kMany) << "only once one of the others had everything";
 }
 
 TEST_F(HttpServerTest, PipelinedBodiesAreNotMixedUp) {

@@ -39,7 +39,7 @@ std::string text_of(const tcp::endpoint& endpoint) {
     return (address.is_v6() ? "[" + text + "]" : text) + ":" + std::to_string(endpoint.port());
 }
 
-constexpr std::size_t kTurn = std::size_t{4} << 20;  // bytes that one stream may move before others on its thread have their turn
+constexpr auto kTurn = std::chrono::milliseconds(10);  // without waiting for its peer, before others on its thread have theirs
 
 /// A TCP socket with a deadline; Tls adds its layer on top of it.
 class TcpStream : public Stream, public std::enable_shared_from_this<TcpStream> {
@@ -60,13 +60,12 @@ public:
 
     Task<Result<std::size_t>> read_some(MutableByteView out) override {
         FID_CO_TRY(const auto available, read_available_from(socket_, out));
-        if (available && (*available == 0 || !is_turn_over(*available))) co_return *available;
         if (available) {
-            co_await let_others();
+            if (is_turn_over()) co_await let_others();
             co_return *available;
         }
-        moved_ = 0;
         auto [error, count] = co_await socket_.async_read_some(asio::buffer(out.data(), out.size()), kToken);
+        begin_turn();
         if (error == asio::error::eof) co_return std::size_t{0};
         if (error) co_return fail(translate(error));
         acknowledge();
@@ -83,12 +82,12 @@ public:
             error_code error;
             std::size_t count = socket_.write_some(pieces, error);
             if (error == asio::error::would_block) {
-                moved_ = 0;
                 auto [failed] = co_await socket_.async_wait(tcp::socket::wait_write, kToken);
                 error = failed;
+                begin_turn();
             }
             if (error) co_return fail(translate(error));
-            if (is_turn_over(count)) co_await let_others();
+            if (is_turn_over()) co_await let_others();
             const auto of_first = std::min(count, first.size());
             first = first.subspan(of_first);
             second = second.subspan(count - of_first);
@@ -150,14 +149,11 @@ protected:
 
     bool dead() const { return closed_ || timed_out_; }
 
-    /// Whether so many bytes more, moved without waiting, are enough for now.
-    bool is_turn_over(std::size_t count) {
-        moved_ += count;
-        return moved_ >= kTurn;
-    }
+    bool is_turn_over() const { return SteadyClock::now() - turn_began_ >= kTurn; }
+    void begin_turn() { turn_began_ = SteadyClock::now(); }
     Task<void> let_others() {
-        moved_ = 0;
         co_await asio::post(socket_.get_executor(), asio::use_awaitable);
+        begin_turn();
     }
 
     /// The system forgets it, so that it is said anew after each read.
@@ -202,7 +198,7 @@ private:
     bool waiting_ = false;
     bool timed_out_ = false;
     bool closed_ = false;
-    std::size_t moved_ = 0;  // bytes since the stream last waited
+    SteadyClock::time_point turn_began_ = SteadyClock::now();
     std::string peer_;
 };
 
