@@ -38,12 +38,23 @@ class Bench:
     def __init__(self, folder, options):
         self.folder, self.options = folder, options
         port = free_port()
-        self.sink = Sink(port)
+        self.sink, self.port = Sink(port), port
         self.ours, self.peer = Fiducial(folder, port), Orthanc(folder, port)
         self.kept = {}
+        self.as_shipped = None
+
+    def peer_for(self, work):
+        """Whom a work is compared with: peers as shipped talk to an Orthanc as shipped, which has the CT as well."""
+        if "as shipped" not in work:
+            return self.peer
+        if not self.as_shipped:
+            there = self.stored("ct")
+            self.as_shipped = Orthanc(self.folder, self.port, tuned=False)
+            self.store(self.as_shipped, there, 1, tuned=True)
+        return self.as_shipped
 
     def stop(self):
-        for server in (self.ours, self.peer):
+        for server in filter(None, (self.ours, self.peer, self.as_shipped)):
             server.stop()
         self.sink.stop()
 
@@ -199,14 +210,14 @@ def rows(bench):
 
 
 def measure(bench, work, goal, durable, make):
-    of = make()
+    of, peer = make(), bench.peer_for(work)
     pairs, cpu, number, repeated = [], {"fiducial": 0.0, "orthanc": 0.0}, 0, 0
-    for server in (bench.ours, bench.peer):
+    for server in (bench.ours, peer):
         of(server)  # once to warm up
     while len(pairs) < bench.options.pairs:
         before = sync_rate(bench.folder) if durable else 0
         rate = {}
-        for server, other in ((bench.ours, bench.peer), (bench.peer, bench.ours))[::1 if number % 2 == 0 else -1]:
+        for server, other in ((bench.ours, peer), (peer, bench.ours))[::1 if number % 2 == 0 else -1]:
             other.stand_still()
             spent = cpu_seconds(server.pids())
             try:
