@@ -416,7 +416,15 @@ Result<crypto::Secret> Accounts::make_token(const Bytes32& person, std::uint64_t
 Result<TokenUse> Accounts::check_token(std::string_view token) {
     if (token.size() > 200) return fail(ErrorCode::unauthenticated, "this token is not known here");
     const std::string hash = to_hex(crypto::sha256(as_bytes(token)));
-    return read([&](View& view) -> Result<TokenUse> {
+    FID_TRY(const auto known, tokens_.get(database_, hash, [&] { return read_token(hash); }));
+    const auto head_ms = head_time_ ? static_cast<long long>(head_time_()) * 1000 : 0;  // a clock that was set back opens nothing again
+    if (known.expires_ms != 0 && known.expires_ms <= std::max<long long>(now_ms(), head_ms))
+        return fail(ErrorCode::unauthenticated, "this token has expired");
+    return known.use;
+}
+
+Result<Accounts::KnownToken> Accounts::read_token(const std::string& hash) {
+    return read([&](View& view) -> Result<KnownToken> {
         auto& t = view.transaction;
         std::string person, mac, scope;
         long long expires = 0, epoch = 0;
@@ -428,13 +436,10 @@ Result<TokenUse> Accounts::check_token(std::string_view token) {
         }));
         if (mac != mac_of_token(hash, person, static_cast<std::uint32_t>(epoch), expires, scope))
             return fail(ErrorCode::corrupt, "the table tokens: a row was changed behind our back");
-        const auto head_ms = head_time_ ? static_cast<long long>(head_time_()) * 1000 : 0;  // a clock that was set back opens nothing again
-        if (expires != 0 && expires <= std::max<long long>(now_ms(), head_ms))
-            return fail(ErrorCode::unauthenticated, "this token has expired");
         FID_TRY(const auto whose, read_person(view, "id", person));
         if (whose.token_epoch != static_cast<std::uint32_t>(epoch)) return fail(ErrorCode::unauthenticated, "this token was taken back");
         FID_TRY(const auto opens, parse_token_scope(scope));
-        return TokenUse{whose.id, opens};
+        return KnownToken{{whose.id, opens}, expires};
     });
 }
 

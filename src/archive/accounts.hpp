@@ -14,6 +14,7 @@
 #include "base/result.hpp"
 #include "crypto/secret.hpp"
 #include "database/database.hpp"
+#include "database/remembered.hpp"
 
 namespace fiducial::archive {
 
@@ -133,6 +134,11 @@ private:
     /// A new token epoch in the person's row: no token of an earlier one opens. May throw as SOCI does.
     void raise_epoch(database::Transaction& transaction, Person& person) const;
     Result<std::vector<Row>> read_rows(database::Transaction& transaction, const std::string& condition, const std::string& value) const;
+    struct KnownToken {
+        TokenUse use;
+        long long expires_ms = 0;  // 0: never
+    };
+    Result<KnownToken> read_token(const std::string& hash);
     Result<Person> read_person(View& view, std::string_view column, const std::string& value);
 
     database::Database& database_;
@@ -141,7 +147,8 @@ private:
     std::function<std::uint64_t()> head_time_;
     std::atomic<std::uint64_t> seen_{0};  // the highest count of the register that was read
     std::mutex last_mutex_;
-    std::shared_ptr<const Register> last_;  // as last read: every request with a token asks for it
+    std::shared_ptr<const Register> last_;                        // as last read: every request with a token asks for it
+    database::Remembered<std::string, KnownToken> tokens_{1024};  // by their hashes
 };
 
 /// The tables of this room, for Database::open.

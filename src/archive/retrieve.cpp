@@ -9,8 +9,6 @@
 namespace fiducial::archive {
 namespace {
 
-constexpr std::size_t kMostKeptVersions = 4096;
-
 evidence::InstanceBody body_of(const store::InstanceRow& row) {
     evidence::InstanceBody body;
     body.sop_instance_uid = row.sop_uid;
@@ -47,22 +45,33 @@ Result<Bytes> read_object(const store::Store& store, const store::ObjectRef& ref
 }
 
 Result<std::shared_ptr<const CheckedVersion>> CheckedVersions::latest(const Uid& study_uid) {
-    FID_TRY(auto row, store_.database().read([&](database::Transaction& t) { return store_.index().latest_version(t, study_uid); }));
-    if (!row) return fail(ErrorCode::not_found, "study " + study_uid.text() + " has no version yet");
-    const auto hash = row->record.hash();
+    FID_TRY(const auto now, latest_.get(store_.database(), study_uid.text(), [&]() -> Result<Latest> {
+        FID_TRY(auto row, store_.database().read([&](database::Transaction& t) { return store_.index().latest_version(t, study_uid); }));
+        if (!row) return fail(ErrorCode::not_found, "study " + study_uid.text() + " has no version yet");
+        const auto hash = row->record.hash();
+        return Latest{*std::move(row), hash};
+    }));
     {
         const std::lock_guard lock(mutex_);
-        if (const auto found = kept_.find(study_uid.text()); found != kept_.end() && found->second->row.record.hash() == hash) {
-            if (found->second->row.study_revision == row->study_revision) return found->second;
+        if (const auto found = kept_.find(study_uid.text()); found != kept_.end() && found->second->row.record.hash() == now.hash) {
+            if (found->second->row.study_revision == now.row.study_revision) return found->second;
             auto covered = std::make_shared<CheckedVersion>(*found->second);  // the same version, of a later revision too
-            covered->row = *row;
+            covered->row = now.row;
             return found->second = covered;
         }
     }
-    FID_TRY(auto checked, read(*row));
+    FID_TRY(auto checked, read(now.row));
     const std::lock_guard lock(mutex_);
-    if (kept_.size() >= kMostKeptVersions) kept_.clear();
-    kept_.insert_or_assign(study_uid.text(), checked);
+    if (const auto former = kept_.find(study_uid.text()); former != kept_.end()) {
+        kept_instances_ -= former->second->manifest.instances.size();
+        kept_.erase(former);
+    }
+    if (kept_instances_ + checked->manifest.instances.size() > kMostKeptInstances) {
+        kept_.clear();
+        kept_instances_ = 0;
+    }
+    kept_instances_ += checked->manifest.instances.size();
+    kept_.emplace(study_uid.text(), checked);
     return checked;
 }
 

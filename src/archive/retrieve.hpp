@@ -11,6 +11,7 @@
 #include "archive/archive.hpp"
 #include "archive/overlays.hpp"
 #include "audit/trace.hpp"
+#include "database/remembered.hpp"
 #include "evidence/manifest.hpp"
 #include "ledger/outbox.hpp"
 #include "store/store.hpp"
@@ -48,9 +49,17 @@ public:
     Result<std::shared_ptr<const CheckedVersion>> read(const store::StudyVersionRow& row);
 
 private:
+    struct Latest {
+        store::StudyVersionRow row;
+        Hash hash{};  // of its record
+    };
+    static constexpr std::size_t kMostKeptInstances = 16'384;  // about 10 MB
+
     store::Store& store_;
+    database::Remembered<std::string, Latest> latest_{1024};  // by Study Instance UID
     std::mutex mutex_;
-    std::unordered_map<std::string, std::shared_ptr<const CheckedVersion>> kept_;
+    std::unordered_map<std::string, std::shared_ptr<const CheckedVersion>> kept_;  // as long as their records are the latest
+    std::size_t kept_instances_ = 0;
 };
 
 /// A look that is to be traced.

@@ -502,12 +502,17 @@ Result<std::unique_ptr<IngestSession>> Service::begin_ingest(const Requester& wh
 }
 
 Result<Service::Selected> Service::select(const Selector& what) {
+    if (what.level != Level::instance) return read_selected(what);
+    const auto key = what.sop_uid + " " + what.series_uid + " " + what.study_uid;
+    return instances_.get(store_->database(), key, [&] { return read_selected(what); });
+}
+
+Result<Service::Selected> Service::read_selected(const Selector& what) {
     FID_TRY(const auto study, Uid::parse(what.study_uid));
     FID_TRY(auto transaction, store_->database().begin_read());
     auto& index = store_->index();
     Selected selected;
-    FID_TRY(const auto row_of_study, index.find_study(transaction, study));
-    if (row_of_study) selected.study_revision = row_of_study->revision;
+    FID_TRY(selected.study_revision, index.study_revision(transaction, study));
     auto& rows = selected.rows;
     if (what.level == Level::study) {
         FID_TRY(rows, index.instances_of_study(transaction, study));
@@ -525,8 +530,10 @@ Result<Service::Selected> Service::select(const Selector& what) {
 
 Result<StudyIdentity> Service::identify(std::string_view study_uid) {
     FID_TRY(const auto uid, Uid::parse(study_uid));
-    FID_TRY(const auto row, find_study(*store_, uid));
-    return identify_study(*store_, row);
+    return identities_.get(store_->database(), uid.text(), [&]() -> Result<StudyIdentity> {
+        FID_TRY(const auto row, find_study(*store_, uid));
+        return identify_study(*store_, row);
+    });
 }
 
 Result<std::optional<StudyIdentity>> Service::identify_if_taken(const Uid& study_uid) {
@@ -582,14 +589,20 @@ Result<Service::Seen> Service::see(const StudyIdentity& study, const Result<std:
     }
     Seen seen{study.row.slot, std::move(selected->rows), version ? *version : nullptr, selected->study_revision, {}, std::move(overlay)};
     if (seen.version) {
-        const auto number = seen.version->row.record.version;
-        const auto anchor = store_->database().read([&](database::Transaction& t) { return outbox_->anchor(t, study.study_key, number); });
-        if (!anchor && anchor.error().code != ErrorCode::not_found) return fail(anchor.error());
-        if (anchor)
-            seen.evidence = StudyEvidence{number, std::string(ledger::name_of(anchor->state)), anchor->block_number,
-                                          is_current(*seen.version, seen.study_revision)};
+        FID_TRY(seen.evidence, anchor_of(study, seen.version->row.record.version));
+        if (seen.evidence) seen.evidence->complete = is_current(*seen.version, seen.study_revision);
     }
     return seen;
+}
+
+Result<std::optional<StudyEvidence>> Service::anchor_of(const StudyIdentity& study, std::uint64_t version) {
+    const auto key = study.row.study_uid.text() + " " + std::to_string(version);
+    return anchors_.get(store_->database(), key, [&]() -> Result<std::optional<StudyEvidence>> {
+        const auto anchor = store_->database().read([&](database::Transaction& t) { return outbox_->anchor(t, study.study_key, version); });
+        if (anchor) return StudyEvidence{version, std::string(ledger::name_of(anchor->state)), anchor->block_number, false};
+        if (anchor.error().code != ErrorCode::not_found) return fail(anchor.error());
+        return std::nullopt;
+    });
 }
 
 Result<std::unique_ptr<Retrieval>> Service::retrieve(const Requester& who, const Selector& what) {

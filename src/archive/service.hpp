@@ -31,6 +31,7 @@
 #include "archive/syslog_feed.hpp"
 #include "audit/trace.hpp"
 #include "audit/witness.hpp"
+#include "database/remembered.hpp"
 #include "ledger/follower.hpp"
 #include "ledger/node/local_node.hpp"
 #include "ledger/outbox.hpp"
@@ -175,6 +176,9 @@ private:
         std::uint64_t study_revision = 0;
     };
     Result<Selected> select(const Selector& what);
+    Result<Selected> read_selected(const Selector& what);
+    /// How a version's record stands on the chain; `complete` is not said. Nothing: it has none.
+    Result<std::optional<StudyEvidence>> anchor_of(const StudyIdentity& study, std::uint64_t version);
     // corrections.cpp
     /// Decides and traces a correction, whether it then goes on or not. `check`: what must hold first.
     Result<void> begin_correction(const Requester& who, const StudyIdentity& study, const Bytes32& object,
@@ -256,6 +260,10 @@ private:
     std::unique_ptr<Deliveries> deliveries_;
     std::vector<ForwardRule> forward_rules_;
     std::unique_ptr<CheckedVersions> versions_;
+    // Asked for again and again while a study is being looked at.
+    database::Remembered<std::string, StudyIdentity> identities_{1024};              // by Study Instance UID
+    database::Remembered<std::string, std::optional<StudyEvidence>> anchors_{1024};  // by study and version
+    database::Remembered<std::string, Selected> instances_{4096};                    // by SOP Instance UID
     ReadyMetadata ready_metadata_{std::size_t{32} << 20};
     std::unique_ptr<Tracer> tracer_;
     std::unique_ptr<ledger::LocalNode> node_;

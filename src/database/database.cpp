@@ -29,6 +29,7 @@ constexpr std::size_t kMostRemembered = 100;  // statements of a session
 // What a session keeps of the file in memory. The kernel keeps it, too: readers, of whom there are several, need little.
 constexpr std::uint32_t kWriterCacheKib = 32 * 1024;
 constexpr std::uint32_t kReaderCacheKib = 8 * 1024;
+constexpr std::uint32_t kWatcherCacheKib = 64;
 
 ErrorCode code_of(int sqlite_result) {
     switch (sqlite_result & 0xff) {
@@ -80,6 +81,10 @@ struct Database::State {
     bool writer_busy = false;
     bool sync_failed = false;
     std::function<void()> on_failed_sync;
+    std::mutex watch_mutex;
+    std::unique_ptr<soci::session> watcher;  // never writes: every commit is another's
+    std::unique_ptr<soci::statement> watching;
+    long long stamp = 0;  // what `watching` read last
 
     Result<void> connect(std::size_t index) {
         return attempt("opening " + options.path.string(), [&] {
@@ -254,6 +259,27 @@ Result<void> Database::copy(Transaction& reading, const std::filesystem::path& f
                                static_cast<std::uint64_t>(sqlite3_backup_pagecount(copying.get()))));
             if (outcome == SQLITE_DONE) return {};
         }
+    });
+}
+
+Result<std::uint64_t> Database::stamp() {
+    auto& state = *state_;
+    const std::lock_guard lock(state.watch_mutex);
+    return attempt("asking whether anything was written", [&] {
+        if (!state.watching) {
+            auto session = std::make_unique<soci::session>(soci::sqlite3, "db=\"" + state.options.path.string() + "\"");
+            state.dialect->prepare_session(*session, state.options.busy_timeout_ms, kWatcherCacheKib);
+            auto statement = std::make_unique<soci::statement>(*session);
+            statement->exchange(soci::into(state.stamp));
+            statement->alloc();
+            statement->prepare(state.dialect->stamp_query());
+            statement->define_and_bind();
+            state.watcher = std::move(session);
+            state.watching = std::move(statement);
+        }
+        state.watching->execute(true);
+        state.dialect->reset(*state.watching);
+        return static_cast<std::uint64_t>(state.stamp);
     });
 }
 

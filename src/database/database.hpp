@@ -133,6 +133,10 @@ public:
     Result<void> copy(Transaction& reading, const std::filesystem::path& file,
                       const std::function<Result<void>(std::uint64_t pages_left, std::uint64_t pages)>& progress);
 
+    /// A number that grows with every commit, whichever session or process made it: what was read after the number was asked for holds
+    /// as long as the number stays the same. Costs some microseconds.
+    Result<std::uint64_t> stamp();
+
     /// Puts everything committed so far on the disk and folds the write-ahead log into the file.
     Result<void> checkpoint();
     /// Asks the database to check its own structure. Errors: corrupt with what it found.

@@ -14,6 +14,7 @@
 
 #include "base/faulty_disk.hpp"
 #include "database/dialect.hpp"
+#include "database/remembered.hpp"
 
 namespace fiducial::database {
 namespace {
@@ -107,6 +108,54 @@ TEST_F(DatabaseTest, ACopyIsWhatTheTransactionSeesWhileOthersGoOn) {
         database->copy(reading, folder_ / "other.db", [](auto, auto) -> Result<void> { return fail(ErrorCode::cancelled, "no more"); });
     EXPECT_EQ(stopped.error().code, ErrorCode::cancelled);
     EXPECT_EQ(count(reading), 40'000);
+}
+
+TEST_F(DatabaseTest, WhatWasReadIsRememberedUntilAnyoneWrites) {
+    auto opened = open();
+    ASSERT_TRUE(opened) << opened.error().message;
+    auto& database = **opened;
+    Remembered<std::string, long long> remembered(2);
+    int reads = 0;
+    const auto things = [&](const std::string& key) {
+        return remembered
+            .get(database, key,
+                 [&] {
+                     ++reads;
+                     return database.read(count);
+                 })
+            .value();
+    };
+    EXPECT_EQ(things("all"), 0);
+    EXPECT_EQ(things("all"), 0);
+    EXPECT_EQ(reads, 1);
+    // By a session of ours, whatever it promises of the disk.
+    ASSERT_TRUE(database.write(Durability::rebuildable, [&](Transaction& t) { return add(t, "one"); }));
+    EXPECT_EQ(things("all"), 1);
+    ASSERT_TRUE(database.write(Durability::full, [&](Transaction& t) { return add(t, "two"); }));
+    EXPECT_EQ(things("all"), 2);
+    EXPECT_EQ(things("all"), 2);
+    EXPECT_EQ(reads, 3);
+    // What is rolled back was never written.
+    {
+        auto transaction = database.begin_write(Durability::full);
+        ASSERT_TRUE(transaction);
+        ASSERT_TRUE(add(*transaction, "never"));
+    }
+    EXPECT_EQ(things("all"), 2);
+    // By another, which knows nothing of us, as another process's would be.
+    {
+        auto other = open();
+        ASSERT_TRUE(other) << other.error().message;
+        ASSERT_TRUE((*other)->write(Durability::full, [&](Transaction& t) { return add(t, "three"); }));
+    }
+    EXPECT_EQ(things("all"), 3);
+    // No more are kept than were said; all are right.
+    reads = 0;
+    for (const auto* key : {"all", "more", "most", "most"}) EXPECT_EQ(things(key), 3);
+    EXPECT_EQ(reads, 3);
+    // Failures are not remembered.
+    const auto fails = [] { return Result<long long>(fail(ErrorCode::io, "for once")); };
+    EXPECT_FALSE((Remembered<std::string, long long>(2).get(database, "all", fails)));
 }
 
 TEST_F(DatabaseTest, FileIsPrivate) {

@@ -72,6 +72,7 @@ public:
     void fold_from_time_to_time(soci::session& sql, const std::function<void()>& failed) const override {
         sqlite3_wal_hook(connection_of(sql), &fold_when_long, const_cast<std::function<void()>*>(&failed));
     }
+    std::string stamp_query() const override { return "PRAGMA data_version"; }
     bool was_failed_sync(soci::session& sql) const override { return sqlite3_extended_errcode(connection_of(sql)) == SQLITE_IOERR_FSYNC; }
     void never_fold_again(soci::session& sql) const override {
         sqlite3_wal_hook(connection_of(sql), nullptr, nullptr);

@@ -33,6 +33,8 @@ public:
     /// Folds the write-ahead log from time to time, after a commit; calls `failed` where a sync fails on the way, of which the commit says
     /// nothing. Requires: `failed` outlives the session.
     virtual void fold_from_time_to_time(soci::session& sql, const std::function<void()>& failed) const = 0;
+    /// Gives one number, which grows when another session commits.
+    virtual std::string stamp_query() const = 0;
     virtual bool was_failed_sync(soci::session& sql) const = 0;            // what the session did last
     virtual void never_fold_again(soci::session& sql) const = 0;           // nor at closing
     virtual void reset(soci::statement& statement) const = 0;              // it holds no lock then; may throw

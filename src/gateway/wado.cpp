@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/buffer_pool.hpp"
 #include "base/hex.hpp"
 #include "base/identifiers.hpp"
 #include "dicom/data_set_scanner.hpp"
@@ -17,6 +18,12 @@ namespace fiducial::gateway::impl {
 namespace {
 
 constexpr std::size_t kPieceBytes = 655'360;  // a CT slice, and somewhat more
+
+// Pieces of bodies on their way.
+BufferPool& pieces() {
+    static BufferPool pool(16);
+    return pool;
+}
 
 /// What the client will take.
 struct Acceptable {
@@ -196,7 +203,8 @@ private:
 net::Task<Result<void>> send_body(Call& call, DicomBody& body, net::BlockingPool& pool, Bytes& piece, std::optional<std::uint64_t> length) {
     FID_CO_CHECK(co_await call.response.begin(length));
     if (call.request.method() == "HEAD") co_return co_await call.response.finish();
-    Bytes next;
+    PooledBuffer buffer(pieces());
+    Bytes& next = *buffer;
     // Corrupt in these: the answer is broken off.
     auto fill = [&]() { return body.fill(piece); };
     auto fill_next = [&]() { return body.fill(next); };
@@ -297,7 +305,9 @@ net::Task<Result<void>> give(Call& call, archive::Selector what, Acceptable acce
     auto& pool = transcoded ? call.door.rendering : call.door.retrieving;
     DicomBody body(std::move(retrieval), acceptable);
     // The first piece comes before the answer's first byte: what fails early fails with a status.
-    Bytes piece;
+    PooledBuffer buffer(pieces());
+    Bytes& piece = *buffer;
+    piece.clear();
     piece.reserve(kPieceBytes + 4'096);
     auto begin = [&]() { return acceptable.multipart ? body.fill(piece) : body.begin_single(); };
     const auto begun = co_await pool.run(begin);

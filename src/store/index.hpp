@@ -156,6 +156,8 @@ public:
     Result<std::optional<InstanceRow>> find_instance_of(database::Transaction& transaction, const ObjectId& object) const;
     Result<std::optional<ObjectRow>> find_object(database::Transaction& transaction, const ObjectId& object) const;
     Result<std::optional<StudyRow>> find_study(database::Transaction& transaction, const Uid& study_uid) const;
+    /// StudyRow::revision alone; 0: there is no such study.
+    Result<std::uint64_t> study_revision(database::Transaction& transaction, const Uid& study_uid) const;
     /// study_uid: whose patient it is where there is no Patient ID.
     Result<std::optional<PatientRow>> find_patient(database::Transaction& transaction, const PatientText& patient_id,
                                                    const PatientText& issuer, const Uid& study_uid = {}) const;

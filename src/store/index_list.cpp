@@ -205,6 +205,12 @@ Result<std::optional<StudyRow>> Index::find_study(database::Transaction& transac
     return std::optional<StudyRow>(std::move(row));
 }
 
+Result<std::uint64_t> Index::study_revision(database::Transaction& transaction, const Uid& study_uid) const {
+    FID_TRY(const auto study,
+            select_row<StudyColumns>(transaction, row_key_, "WHERE t.study_uid = :uid AND t.patient <> 0", {study_uid.text()}));
+    return study ? static_cast<std::uint64_t>(study->revision) : std::uint64_t{0};
+}
+
 Result<StudyPage> Index::list_studies(database::Transaction& transaction, const dicom::Criteria& criteria, const std::string& cursor,
                                       std::uint32_t limit) const {
     if (limit < 1 || limit > 1000) return fail(ErrorCode::invalid_argument, "a page has 1 to 1000 studies, not " + std::to_string(limit));

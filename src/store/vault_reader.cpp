@@ -1,13 +1,20 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/buffer_pool.hpp"
 #include "base/hex.hpp"
 #include "store/impl/vault_state.hpp"
 
 namespace fiducial::store {
 namespace {
 
-constexpr std::uint64_t kReadAhead = 4;  // chunks: sealed and plain, they stay in a core's own cache
+constexpr std::uint64_t kReadAhead = 16;  // chunks: as many as are hashed side by side; sealed and plain, they stay in a core's own cache
+
+// What readers read into: each of them two.
+BufferPool& reading_buffers() {
+    static BufferPool pool(16);
+    return pool;
+}
 
 }  // namespace
 
@@ -100,14 +107,15 @@ struct ObjectReader::State {
             return error.with("object " + to_hex(ref.id) + ": chunk " + std::to_string(chunk) + " (" +
                               describe({number, offset + (chunk - first) * kSealedChunkSize}) + ")");
         };
-        sealed.resize(sealed_bytes);
-        window.resize(chunks * kChunkSize);
+        if ((*sealed).size() < sealed_bytes) (*sealed).resize(sealed_bytes);
+        if ((*window).size() < chunks * kChunkSize) (*window).resize(chunks * kChunkSize);
         if (!found) return fail(name(found.error(), first));
-        if (auto got = place.segment->read_exactly_at(offset, sealed); !got) return fail(name(got.error(), first));
+        if (auto got = place.segment->read_exactly_at(offset, MutableByteView(*sealed).first(sealed_bytes)); !got)
+            return fail(name(got.error(), first));
         std::vector<ByteView> views;
         for (std::uint64_t i = 0; i < chunks; ++i) {
-            const auto plain = MutableByteView(window).subspan(i * kChunkSize, chunk_size(first + i));
-            const auto part = ByteView(sealed).subspan(i * kSealedChunkSize, plain.size() + crypto::kAeadTagSize);
+            const auto plain = MutableByteView(*window).subspan(i * kChunkSize, chunk_size(first + i));
+            const auto part = ByteView(*sealed).subspan(i * kSealedChunkSize, plain.size() + crypto::kAeadTagSize);
             if (auto ok = cipher.open(static_cast<std::uint32_t>(first + i), first + i + 1 == count(), part, plain); !ok)
                 return fail(name(ok.error(), first + i));
             views.push_back(plain);
@@ -142,7 +150,7 @@ struct ObjectReader::State {
             if (!loaded && in_sequence) loaded = load(index, 1);  // one behind it may be the damaged one
             FID_CHECK(loaded);
         }
-        return ByteView(window).subspan((index - window_first) * kChunkSize, chunk_size(index));
+        return ByteView(*window).subspan((index - window_first) * kChunkSize, chunk_size(index));
     }
 
     std::shared_ptr<const VaultShared> vault;
@@ -151,8 +159,8 @@ struct ObjectReader::State {
     StreamCipher cipher;
     std::vector<std::uint64_t> starts;          // of each extent, in the sealed stream
     std::vector<VaultShared::Resolved> places;  // of each extent; no segment: not found yet
-    Bytes sealed;
-    Bytes window;  // checked chunks window_first … window_first + window_count - 1
+    PooledBuffer sealed{reading_buffers()};
+    PooledBuffer window{reading_buffers()};  // checked chunks window_first … window_first + window_count - 1
     std::uint64_t window_first = 0;
     std::uint64_t window_count = 0;
 };
