@@ -113,6 +113,8 @@ public:
     virtual RetrievedInstance listed(std::size_t index) const = 0;
     /// Goes to the next instance, whose file (PS3.10) is then read. Returns: nothing at the end.
     virtual Result<std::optional<RetrievedInstance>> next_instance() = 0;
+    /// Bytes of the data set that are checked together: reads that end at a multiple of it cost least.
+    static constexpr std::uint64_t kStride = 32'768;
     /// Fills `out` as far as it can. Returns: bytes written, 0 at the instance's end.
     /// Errors: corrupt: the object has been quarantined and an alarm raised; the answer under way must be broken off.
     virtual Result<std::size_t> read(MutableByteView out) = 0;

@@ -278,6 +278,8 @@ Result<void> StoreRetrieval::open(const store::InstanceRow& row) {
     return {};
 }
 
+static_assert(Retrieval::kStride == evidence::kChunkSize);
+
 Result<std::size_t> StoreRetrieval::read(MutableByteView out) {
     FID_INVARIANT(reader_.has_value(), "read() before next_instance(), or after an error");
     std::size_t done = 0;

@@ -12,6 +12,7 @@
 #include "archive/overlays.hpp"
 #include "audit/trace.hpp"
 #include "database/remembered.hpp"
+#include "evidence/data_set_hash.hpp"
 #include "evidence/manifest.hpp"
 #include "ledger/outbox.hpp"
 #include "store/store.hpp"
@@ -53,7 +54,7 @@ private:
         store::StudyVersionRow row;
         Hash hash{};  // of its record
     };
-    static constexpr std::size_t kMostKeptInstances = 16'384;  // about 10 MB
+    static constexpr std::size_t kMostKeptInstances = 8'192;  // about 5 MB
 
     store::Store& store_;
     database::Remembered<std::string, Latest> latest_{1024};  // by Study Instance UID

@@ -106,6 +106,7 @@ public:
     /// Gives only this part of it.
     void narrow(const net::ByteRange& range) {
         retrieval_->skip(range.first);
+        at_ = range.first;
         left_ = range.last - range.first + 1;
     }
     std::uint64_t left() const { return left_; }
@@ -130,17 +131,27 @@ public:
                 continue;
             }
             const std::size_t had = out.size();
-            out.resize(had + static_cast<std::size_t>(std::min<std::uint64_t>(left_, kPieceBytes)));
+            out.resize(had + static_cast<std::size_t>(next_read(kPieceBytes - had)));
             auto got = retrieval_->read(MutableByteView(out).subspan(had));
             if (!got) return fail(got.error());
             if (*got == 0 || *got > left_) return fail(ErrorCode::internal, "an instance is not as long as was said");
             out.resize(had + *got);
             left_ -= *got;
+            at_ += *got;
+            if (left_ > 0) return {};
         }
         return {};
     }
 
 private:
+    /// How much of the file is read into `room`: all that is left, or up to where reading goes on best.
+    std::uint64_t next_read(std::uint64_t room) const {
+        if (left_ <= room) return left_;
+        const auto end = at_ + room;
+        const auto beyond = end > instance_.prefix_size ? (end - instance_.prefix_size) % archive::Retrieval::kStride : 0;
+        return beyond < room ? room - beyond : room;
+    }
+
     Result<void> next_instance(Bytes& out) {
         FID_TRY(auto next, retrieval_->next_instance());
         if (!next) {
@@ -156,6 +167,7 @@ private:
                                                     ", which was not asked for; ask for transfer-syntax=*");
         }
         left_ = is_transcoded() ? 0 : instance_.file_size();
+        at_ = 0;
         if (acceptable_.multipart) {
             net::HeaderFields headers;
             headers.add("Content-Type", "application/dicom; transfer-syntax=" + given_as_);
@@ -196,6 +208,7 @@ private:
     std::optional<dicom::Transcoding> transcoding_;
     Bytes head_;              // of a transcoded file that stands by itself
     std::uint64_t left_ = 0;  // of one that is not transcoded
+    std::uint64_t at_ = 0;    // in its file
     bool first_ = true;
     bool ended_ = false;
 };

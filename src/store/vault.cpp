@@ -21,9 +21,13 @@ Result<std::shared_ptr<Segment>> VaultShared::segment(std::uint32_t number) cons
     const std::lock_guard lock(segments_mutex);
     if (const auto found = opened.find(number); found != opened.end()) return found->second;
     FID_TRY(auto segment, backend->open(number, false));
-    if (opened.size() >= kOpenSegments) opened.erase(opened.begin());  // whoever reads it keeps it open
-    opened[number] = segment;
+    keep_open(segment);
     return segment;
+}
+
+void VaultShared::keep_open(const std::shared_ptr<Segment>& segment) const {
+    if (opened.size() >= kOpenSegments) opened.erase(opened.begin());  // whoever reads it keeps it open
+    opened[segment->number()] = segment;
 }
 
 Result<std::vector<SegmentName>> VaultShared::names() const {
@@ -117,7 +121,7 @@ std::vector<SegmentPart> parts_elsewhere(std::span<const Extent> extents, std::u
 
 void VaultShared::remember(const std::shared_ptr<Segment>& segment) const {
     const std::lock_guard lock(segments_mutex);
-    opened[segment->number()] = segment;
+    keep_open(segment);
 }
 
 Result<std::shared_ptr<Segment>> VaultShared::make_segment(bool data_only) {

@@ -82,8 +82,8 @@ struct ObjectReader::State {
         return static_cast<std::size_t>(std::min(kChunkSize, ref.size - index * kChunkSize));
     }
 
-    Result<void> load(std::uint64_t first, std::uint64_t wanted) {
-        window_count = 0;
+    /// Reads, decrypts and checks chunks, at most `wanted` of them. `into` is for that many, full ones. Returns: how many.
+    Result<std::uint64_t> load(std::uint64_t first, std::uint64_t wanted, MutableByteView into) {
         const std::uint64_t at = first * kSealedChunkSize;
         const auto next = std::upper_bound(starts.begin(), starts.end(), at);
         const auto index = static_cast<std::size_t>(next - starts.begin()) - 1;
@@ -108,13 +108,12 @@ struct ObjectReader::State {
                               describe({number, offset + (chunk - first) * kSealedChunkSize}) + ")");
         };
         if ((*sealed).size() < sealed_bytes) (*sealed).resize(sealed_bytes);
-        if ((*window).size() < chunks * kChunkSize) (*window).resize(chunks * kChunkSize);
         if (!found) return fail(name(found.error(), first));
         if (auto got = place.segment->read_exactly_at(offset, MutableByteView(*sealed).first(sealed_bytes)); !got)
             return fail(name(got.error(), first));
         std::vector<ByteView> views;
         for (std::uint64_t i = 0; i < chunks; ++i) {
-            const auto plain = MutableByteView(*window).subspan(i * kChunkSize, chunk_size(first + i));
+            const auto plain = into.subspan(i * kChunkSize, chunk_size(first + i));
             const auto part = ByteView(*sealed).subspan(i * kSealedChunkSize, plain.size() + crypto::kAeadTagSize);
             if (auto ok = cipher.open(static_cast<std::uint32_t>(first + i), first + i + 1 == count(), part, plain); !ok)
                 return fail(name(ok.error(), first + i));
@@ -127,9 +126,30 @@ struct ObjectReader::State {
                 return fail(
                     name({ErrorCode::corrupt, "the bytes do not have the hash that the object's fingerprint calls for"}, first + i));
         }
+        return chunks;
+    }
+    Result<void> load_window(std::uint64_t first, std::uint64_t wanted) {
+        window_count = 0;
+        wanted = std::min(wanted, count() - first);
+        if ((*window).size() < wanted * kChunkSize) (*window).resize(wanted * kChunkSize);
+        FID_TRY(window_count, load(first, wanted, *window));
         window_first = first;
-        window_count = chunks;
         return {};
+    }
+    bool in_window(std::uint64_t index) const { return index >= window_first && index < window_first + window_count; }
+
+    /// Chunks from `first` on that fit into `out` whole, without a copy in between. Returns: bytes, 0 where it is not worth it, or where
+    /// one of them is damaged: chunk() says which.
+    std::size_t load_into(std::uint64_t first, MutableByteView out) {
+        auto chunks = std::min(out.size() / kChunkSize, kReadAhead);
+        if (const auto behind = first + chunks;
+            behind < count() && behind + 1 == count() && chunks < kReadAhead && out.size() - chunks * kChunkSize >= chunk_size(behind))
+            ++chunks;  // the last one, which is shorter
+        chunks = std::min<std::uint64_t>(chunks, count() - first);
+        if (chunks < 2) return 0;
+        const auto loaded = load(first, chunks, out);
+        if (!loaded) return 0;
+        return (*loaded - 1) * kChunkSize + chunk_size(first + *loaded - 1);
     }
 
     Location place_of(std::uint64_t position) const {
@@ -144,10 +164,10 @@ struct ObjectReader::State {
     Result<ByteView> chunk(std::uint64_t index) {
         if (index >= count())
             return fail(ErrorCode::invalid_argument, "chunk " + std::to_string(index) + " of an object of " + std::to_string(count()));
-        if (index < window_first || index >= window_first + window_count) {
+        if (!in_window(index)) {
             const bool in_sequence = window_count > 0 ? index == window_first + window_count : index == 0;
-            auto loaded = load(index, in_sequence ? kReadAhead : 1);
-            if (!loaded && in_sequence) loaded = load(index, 1);  // one behind it may be the damaged one
+            auto loaded = load_window(index, in_sequence ? kReadAhead : 1);
+            if (!loaded && in_sequence) loaded = load_window(index, 1);  // one behind it may be the damaged one
             FID_CHECK(loaded);
         }
         return ByteView(*window).subspan((index - window_first) * kChunkSize, chunk_size(index));
@@ -193,6 +213,12 @@ Result<std::size_t> ObjectReader::read(std::uint64_t offset, MutableByteView out
     std::size_t done = 0;
     while (done < out.size() && offset + done < state_->ref.size) {
         const std::uint64_t at = offset + done;
+        if (at % kChunkSize == 0 && !state_->in_window(at / kChunkSize)) {
+            if (const auto direct = state_->load_into(at / kChunkSize, out.subspan(done)); direct > 0) {
+                done += direct;
+                continue;
+            }
+        }
         FID_TRY(const auto chunk, state_->chunk(at / kChunkSize));
         const auto part = chunk.subspan(at % kChunkSize);
         const auto count = std::min(part.size(), out.size() - done);

@@ -95,6 +95,7 @@ struct VaultShared {
     Result<Resolved> resolve(std::uint32_t number, std::uint64_t offset) const;
     Result<std::shared_ptr<const Moved>> moves_of(std::uint32_t number) const;
     void remember(const std::shared_ptr<Segment>& segment) const;
+    void keep_open(const std::shared_ptr<Segment>& segment) const;  // requires segments_mutex
     /// Requires: tail_mutex. Makes a segment and writes its header.
     Result<std::shared_ptr<Segment>> make_segment(bool data_only);
     /// Room for `size` bytes that belong to one extent: what was given back first. Begins a new segment where the current one is full.
