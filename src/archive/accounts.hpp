@@ -147,7 +147,7 @@ private:
     std::function<std::uint64_t()> head_time_;
     std::atomic<std::uint64_t> seen_{0};  // the highest count of the register that was read
     std::mutex last_mutex_;
-    std::shared_ptr<const Register> last_;                        // as last read: every request with a token asks for it
+    std::shared_ptr<const Register> last_;                        // as last read: parsed again only where it changed
     database::Remembered<std::string, KnownToken> tokens_{1024};  // by their hashes
 };
 

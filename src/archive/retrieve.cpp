@@ -5,6 +5,7 @@
 #include "archive/trace_reader.hpp"
 #include "crypto/hash.hpp"
 #include "dicom/data_set_scanner.hpp"
+#include "evidence/data_set_hash.hpp"
 
 namespace fiducial::archive {
 namespace {
@@ -45,22 +46,21 @@ Result<Bytes> read_object(const store::Store& store, const store::ObjectRef& ref
 }
 
 Result<std::shared_ptr<const CheckedVersion>> CheckedVersions::latest(const Uid& study_uid) {
-    FID_TRY(const auto now, latest_.get(store_.database(), study_uid.text(), [&]() -> Result<Latest> {
-        FID_TRY(auto row, store_.database().read([&](database::Transaction& t) { return store_.index().latest_version(t, study_uid); }));
-        if (!row) return fail(ErrorCode::not_found, "study " + study_uid.text() + " has no version yet");
-        const auto hash = row->record.hash();
-        return Latest{*std::move(row), hash};
+    FID_TRY(const auto row, latest_.get(store_.database(), study_uid.text(), [&]() -> Result<store::StudyVersionRow> {
+        FID_TRY(auto found, store_.database().read([&](database::Transaction& t) { return store_.index().latest_version(t, study_uid); }));
+        if (!found) return fail(ErrorCode::not_found, "study " + study_uid.text() + " has no version yet");
+        return *std::move(found);
     }));
     {
         const std::lock_guard lock(mutex_);
-        if (const auto found = kept_.find(study_uid.text()); found != kept_.end() && found->second->row.record.hash() == now.hash) {
-            if (found->second->row.study_revision == now.row.study_revision) return found->second;
+        if (const auto found = kept_.find(study_uid.text()); found != kept_.end() && found->second->row.record == row.record) {
+            if (found->second->row.study_revision == row.study_revision) return found->second;
             auto covered = std::make_shared<CheckedVersion>(*found->second);  // the same version, of a later revision too
-            covered->row = now.row;
+            covered->row = row;
             return found->second = covered;
         }
     }
-    FID_TRY(auto checked, read(now.row));
+    FID_TRY(auto checked, read(row));
     const std::lock_guard lock(mutex_);
     if (const auto former = kept_.find(study_uid.text()); former != kept_.end()) {
         kept_instances_ -= former->second->manifest.instances.size();

@@ -12,7 +12,6 @@
 #include "archive/overlays.hpp"
 #include "audit/trace.hpp"
 #include "database/remembered.hpp"
-#include "evidence/data_set_hash.hpp"
 #include "evidence/manifest.hpp"
 #include "ledger/outbox.hpp"
 #include "store/store.hpp"
@@ -50,14 +49,10 @@ public:
     Result<std::shared_ptr<const CheckedVersion>> read(const store::StudyVersionRow& row);
 
 private:
-    struct Latest {
-        store::StudyVersionRow row;
-        Hash hash{};  // of its record
-    };
     static constexpr std::size_t kMostKeptInstances = 8'192;  // about 5 MB
 
     store::Store& store_;
-    database::Remembered<std::string, Latest> latest_{1024};  // by Study Instance UID
+    database::Remembered<std::string, store::StudyVersionRow> latest_{1024};  // by Study Instance UID
     std::mutex mutex_;
     std::unordered_map<std::string, std::shared_ptr<const CheckedVersion>> kept_;  // as long as their records are the latest
     std::size_t kept_instances_ = 0;

@@ -86,10 +86,15 @@ struct Database::State {
     std::unique_ptr<soci::statement> watching;
     long long stamp = 0;  // what `watching` read last
 
+    std::unique_ptr<soci::session> open_session(std::uint32_t cache_kib) const {  // may throw
+        auto session = std::make_unique<soci::session>(soci::sqlite3, "db=\"" + options.path.string() + "\"");
+        dialect->prepare_session(*session, options.busy_timeout_ms, cache_kib);
+        return session;
+    }
+
     Result<void> connect(std::size_t index) {
         return attempt("opening " + options.path.string(), [&] {
-            auto session = std::make_unique<soci::session>(soci::sqlite3, "db=\"" + options.path.string() + "\"");
-            dialect->prepare_session(*session, options.busy_timeout_ms, index == 0 ? kWriterCacheKib : kReaderCacheKib);
+            auto session = open_session(index == 0 ? kWriterCacheKib : kReaderCacheKib);
             dialect->fold_from_time_to_time(*session, on_failed_sync);
             sessions[index] = std::move(session);
         });
@@ -267,8 +272,7 @@ Result<std::uint64_t> Database::stamp() {
     const std::lock_guard lock(state.watch_mutex);
     return attempt("asking whether anything was written", [&] {
         if (!state.watching) {
-            auto session = std::make_unique<soci::session>(soci::sqlite3, "db=\"" + state.options.path.string() + "\"");
-            state.dialect->prepare_session(*session, state.options.busy_timeout_ms, kWatcherCacheKib);
+            auto session = state.open_session(kWatcherCacheKib);
             auto statement = std::make_unique<soci::statement>(*session);
             statement->exchange(soci::into(state.stamp));
             statement->alloc();

@@ -131,7 +131,7 @@ public:
                 continue;
             }
             const std::size_t had = out.size();
-            out.resize(had + static_cast<std::size_t>(next_read(kPieceBytes - had)));
+            out.resize(had + static_cast<std::size_t>(next_read()));
             auto got = retrieval_->read(MutableByteView(out).subspan(had));
             if (!got) return fail(got.error());
             if (*got == 0 || *got > left_) return fail(ErrorCode::internal, "an instance is not as long as was said");
@@ -144,12 +144,11 @@ public:
     }
 
 private:
-    /// How much of the file is read into `room`: all that is left, or up to where reading goes on best.
-    std::uint64_t next_read(std::uint64_t room) const {
-        if (left_ <= room) return left_;
-        const auto end = at_ + room;
-        const auto beyond = end > instance_.prefix_size ? (end - instance_.prefix_size) % archive::Retrieval::kStride : 0;
-        return beyond < room ? room - beyond : room;
+    /// How much of the file is read next: all that is left, or a piece up to where reading goes on best.
+    std::uint64_t next_read() const {
+        if (left_ <= kPieceBytes) return left_;
+        const auto end = at_ + kPieceBytes;
+        return end > instance_.prefix_size ? kPieceBytes - (end - instance_.prefix_size) % archive::Retrieval::kStride : kPieceBytes;
     }
 
     Result<void> next_instance(Bytes& out) {

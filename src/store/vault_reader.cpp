@@ -82,7 +82,8 @@ struct ObjectReader::State {
         return static_cast<std::size_t>(std::min(kChunkSize, ref.size - index * kChunkSize));
     }
 
-    /// Reads, decrypts and checks chunks, at most `wanted` of them. `into` is for that many, full ones. Returns: how many.
+    /// Reads, decrypts and checks chunks, at most `wanted` of them, into the beginning of `into`. Returns: how many.
+    /// Requires: there are that many, and they fit.
     Result<std::uint64_t> load(std::uint64_t first, std::uint64_t wanted, MutableByteView into) {
         const std::uint64_t at = first * kSealedChunkSize;
         const auto next = std::upper_bound(starts.begin(), starts.end(), at);
@@ -100,7 +101,7 @@ struct ObjectReader::State {
         const std::uint32_t number = place.segment ? place.segment->number() : extent.segment;
         const std::uint64_t offset = (place.segment ? place.offset : extent.offset) + (at - starts[index]);
         const std::uint64_t left = extent.size - (at - starts[index]);
-        const auto chunks = std::min({wanted, count() - first, (left + kSealedChunkSize - 1) / kSealedChunkSize});
+        const auto chunks = std::min(wanted, (left + kSealedChunkSize - 1) / kSealedChunkSize);
         const auto sealed_bytes = std::min<std::uint64_t>(chunks * kSealedChunkSize, left);
         const auto name = [&](Error error, std::uint64_t chunk) {
             if (error.code == ErrorCode::not_found) error.code = ErrorCode::corrupt;
@@ -141,11 +142,11 @@ struct ObjectReader::State {
     /// Chunks from `first` on that fit into `out` whole, without a copy in between. Returns: bytes, 0 where it is not worth it, or where
     /// one of them is damaged: chunk() says which.
     std::size_t load_into(std::uint64_t first, MutableByteView out) {
-        auto chunks = std::min(out.size() / kChunkSize, kReadAhead);
-        if (const auto behind = first + chunks;
-            behind < count() && behind + 1 == count() && chunks < kReadAhead && out.size() - chunks * kChunkSize >= chunk_size(behind))
-            ++chunks;  // the last one, which is shorter
-        chunks = std::min<std::uint64_t>(chunks, count() - first);
+        std::uint64_t chunks = 0;
+        for (std::size_t bytes = 0; chunks < kReadAhead && first + chunks < count(); ++chunks) {
+            bytes += chunk_size(first + chunks);
+            if (bytes > out.size()) break;
+        }
         if (chunks < 2) return 0;
         const auto loaded = load(first, chunks, out);
         if (!loaded) return 0;
