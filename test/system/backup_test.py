@@ -155,7 +155,7 @@ class Backup(SystemTest):
             if through:
                 site.start()
             process = subprocess.Popen([FIDUCIAL, "-q", "backup", backup], env=site.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
-            time.sleep(self.dice.random() * (0.4 if through else 1.6))
+            time.sleep(self.dice.uniform(0, 0.4 if through else 1.6 if kills else 0.1))  # the first comes before it can be through
             if through:
                 site.stop(signal.SIGKILL)
             else:
