@@ -75,13 +75,15 @@ public:
     Result<std::shared_ptr<Segment>> create(std::uint32_t number) override { return make(number, path_of({number, number})); }
     Result<std::shared_ptr<Segment>> create_draft(SegmentName name) override { return make(name.number, draft_of(name)); }
     Result<void> publish_draft(SegmentName name) override {
-        {
-            const std::lock_guard lock(mutex_);
-            if (::rename(draft_of(name).c_str(), path_of(name).c_str()) != 0)
-                return fail(error_from_errno(errno, "publishing", path_of(name)));
-            places_[name.number] = name.place;
+        const std::lock_guard lock(mutex_);
+        if (::rename(draft_of(name).c_str(), path_of(name).c_str()) != 0) return fail(error_from_errno(errno, "publishing", path_of(name)));
+        if (auto durable = sync_folder(folder_); !durable) {
+            static_cast<void>(
+                ::rename(path_of(name).c_str(), draft_of(name).c_str()));  // else the next start finds both, and takes this one
+            return fail(durable.error().with("publishing " + path_of(name).string()));
         }
-        return sync_folder(folder_);
+        places_[name.number] = name.place;
+        return {};
     }
     Result<void> remove_draft(SegmentName name) override { return remove_file(draft_of(name)); }
     Result<std::shared_ptr<Segment>> open(std::uint32_t number, bool writable) override {
@@ -134,6 +136,8 @@ Result<std::unique_ptr<SegmentBackend>> open_local_segments(const std::filesyste
         std::error_code ignored;
         if (entry->path().extension() == kDraft) std::filesystem::remove(entry->path(), ignored);
     }
+    // A name that a killed process gave may not be durable yet, and what it takes the place of is about to be removed.
+    FID_CHECK(sync_folder(folder));
     return std::make_unique<LocalSegments>(folder);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/file.hpp"
 #include "interposed.hpp"
+#include "store/segment_backend.hpp"
 
 namespace fiducial::simulation {
 namespace {
@@ -163,6 +164,39 @@ TEST(SimulatedDisk, AFullDiskTakesNothingBeyondTheEnd) {
     ASSERT_FALSE(beyond);
     EXPECT_EQ(beyond.error().code, ErrorCode::no_space);
     EXPECT_EQ(File::open(bench.path("b"), File::Mode::create_new).error().code, ErrorCode::no_space);
+}
+
+// A process that is killed between giving a rewritten segment its name and seeing that durable: the next start moves rows to it and removes
+// the former one.
+TEST(SegmentNames, WhatAKilledProcessGaveIsDurableOnceTheSegmentsAreOpen) {
+    const auto seen = after_power_cut("segments/00000001-00000002.segment", [](Bench& b) {
+        const auto folder = b.path("segments");
+        auto segments = store::open_local_segments(folder);
+        ASSERT_TRUE(segments && sync_folder(folder.parent_path()));
+        auto draft = (*segments)->create_draft({2, 1});
+        ASSERT_TRUE(draft && (*draft)->write_at(0, as_bytes("moved")) && (*draft)->sync());
+        draft->reset();
+        ASSERT_EQ(::rename((folder / "00000001-00000002.segment.draft").c_str(), (folder / "00000001-00000002.segment").c_str()), 0);
+        ASSERT_TRUE(store::open_local_segments(folder));
+    });
+    EXPECT_EQ(seen, Texts{"moved"});
+}
+
+TEST(SegmentNames, OneThatCouldNotBeMadeDurableIsNotGiven) {
+    Bench bench(3);
+    const auto folder = bench.path("segments");
+    auto segments = store::open_local_segments(folder);
+    ASSERT_TRUE(segments);
+    auto draft = (*segments)->create_draft({2, 1});
+    ASSERT_TRUE(draft && (*draft)->write_at(0, as_bytes("moved")) && (*draft)->sync());
+    bench.disk->faults.syncs = 1;
+    const auto published = (*segments)->publish_draft({2, 1});
+    bench.disk->faults.syncs = 0;
+    ASSERT_FALSE(published);
+    EXPECT_EQ(published.error().code, ErrorCode::io);
+    EXPECT_TRUE((*segments)->list()->empty());
+    EXPECT_TRUE((*segments)->publish_draft({2, 1})) << "once the disk is well again";
+    EXPECT_EQ((*segments)->list()->size(), 1U);
 }
 
 }  // namespace
