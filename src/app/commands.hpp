@@ -32,6 +32,7 @@ void add_device_commands(CLI::App& cli, Globals& globals, Action& action);      
 void add_worklist_commands(CLI::App& cli, Globals& globals, Action& action);    // worklist
 void add_fetch_command(CLI::App& cli, Globals& globals, Action& action);        // fetch
 void add_delivery_commands(CLI::App& cli, Globals& globals, Action& action);    // delivery
+void add_mail_commands(CLI::App& cli, Globals& globals, Action& action);        // mail
 void add_consent_commands(CLI::App& cli, Globals& globals, Action& action);     // consent, break-glass, emergency
 void add_shadow_commands(CLI::App& cli, Globals& globals, Action& action);      // shadow
 void add_correction_commands(CLI::App& cli, Globals& globals, Action& action);  // remove, put-back, correct, hold

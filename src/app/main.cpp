@@ -87,6 +87,7 @@ int main(int argc, char** argv) {
     app::add_device_commands(cli, globals, action);
     app::add_worklist_commands(cli, globals, action);
     app::add_delivery_commands(cli, globals, action);
+    app::add_mail_commands(cli, globals, action);
     app::add_fetch_command(cli, globals, action);
     app::add_peer_commands(cli, globals, action);
     app::add_shadow_commands(cli, globals, action);

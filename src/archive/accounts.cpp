@@ -501,7 +501,7 @@ Result<std::uint64_t> Accounts::revoke_tokens(const Bytes32& person) {
 }
 
 std::span<const database::Migration> migrations() {
-    static constexpr std::array<database::Migration, 4> kMigrations{{
+    static constexpr std::array<database::Migration, 5> kMigrations{{
         {"archive", 1,
          "CREATE TABLE people (id {text} PRIMARY KEY, name {text} NOT NULL UNIQUE, roles {int} NOT NULL, created_ms {int} NOT NULL, "
          "token_epoch {int} NOT NULL,"
@@ -524,6 +524,10 @@ std::span<const database::Migration> migrations() {
          "CREATE TABLE messages (id {id}, person {text} NOT NULL, at_ms {int} NOT NULL, was_read {int} NOT NULL, sealed {text} NOT NULL);\n"
          "CREATE INDEX messages_person ON messages (person, id);\n"
          "ALTER TABLE tokens ADD COLUMN scope {text} NOT NULL DEFAULT 'all';\n"},
+        {"archive", 5,
+         "CREATE TABLE mails (id {id}, state {text} NOT NULL, since_ms {int} NOT NULL, tries {int} NOT NULL, next_ms {int} NOT NULL, "
+         "sealed {text} NOT NULL, problem {text} NOT NULL);\n"
+         "CREATE INDEX mails_due ON mails (state, id);\n"},
     }};
     return kMigrations;
 }

@@ -45,6 +45,7 @@ std::string log_in_content(const LogIn& log_in) {
     return json::serialize(json::object{{"state", kStates.at(static_cast<std::size_t>(log_in.state))},
                                         {"name", log_in.name},
                                         {"phone", log_in.phone},
+                                        {"emailConfirmed", log_in.email_confirmed},
                                         {"roleAsked", log_in.role_asked},
                                         {"since", log_in.since_ms},
                                         {"password", log_in.password},
@@ -68,6 +69,7 @@ Result<LogIn> log_in_from(const AccountRecord& record) {
     out.email = record.lookup;
     out.name = argument::text(object, "name");
     out.phone = argument::text(object, "phone");
+    out.email_confirmed = argument::flag(object, "emailConfirmed");
     out.wallet = argument::text(object, "wallet");
     out.password = argument::text(object, "password");
     FID_TRY(const auto role, argument::number(object, "roleAsked", 0, 0, 1 << 10));
@@ -137,11 +139,14 @@ std::string link_url(const Visitor& visitor, const crypto::Secret& token) {
     return visitor.base_url + "/app/link#" + std::string(as_text(token.view()));
 }
 
-FrontDesk::FrontDesk(Service& service, crypto::Secret accounts_key, const Clock& clock)
+FrontDesk::FrontDesk(Service& service, crypto::Secret accounts_key, std::optional<MailSettings> mail, const Clock& clock)
     : service_(service),
       records_(service.store_->database(), accounts_key.clone()),
       messages_(service.store_->database(), accounts_key),
-      clock_(clock) {}
+      mails_(service.store_->database(), accounts_key, std::move(mail), clock),
+      clock_(clock) {
+    prepare_mails();
+}
 FrontDesk::~FrontDesk() = default;
 
 struct FrontDesk::Row {
@@ -177,6 +182,10 @@ const FrontDesk::Row* FrontDesk::find(std::string_view name) {
         {"emergencies", &FrontDesk::list_emergencies},
         {"looks", &FrontDesk::list_looks},
         {"queues", &FrontDesk::list_queues},
+        {"ask for reset", &FrontDesk::ask_for_reset},
+        {"ask for confirmation", &FrontDesk::ask_for_confirmation},
+        {"retry mails", &FrontDesk::retry_mails},
+        {"discard mails", &FrontDesk::discard_mails},
         {"retry deliveries", &FrontDesk::retry_deliveries},
         {"discard deliveries", &FrontDesk::discard_deliveries},
         {"restore object", &FrontDesk::restore_object},
@@ -202,10 +211,16 @@ Result<Reply> FrontDesk::ask(std::string_view what, const Visitor& visitor, cons
 // ---- records
 
 Result<LogIn> FrontDesk::log_in_of(const Bytes32& person) {
-    FID_TRY(const auto record,
-            records_.database().read([&](database::Transaction& t) { return records_.find(t, kLogInRecord, to_hex(person)); }));
-    if (!record) return fail(ErrorCode::not_found, "there is no account of this person");
-    return log_in_from(*record);
+    FID_TRY(auto log_in, records_.database().read([&](database::Transaction& t) { return log_in_in(t, person); }));
+    if (!log_in) return fail(ErrorCode::not_found, "there is no account of this person");
+    return std::move(*log_in);
+}
+
+Result<std::optional<LogIn>> FrontDesk::log_in_in(database::Transaction& transaction, const Bytes32& person) {
+    FID_TRY(const auto record, records_.find(transaction, kLogInRecord, to_hex(person)));
+    if (!record) return std::optional<LogIn>();
+    FID_TRY(auto log_in, log_in_from(*record));
+    return std::optional(std::move(log_in));
 }
 
 Result<std::optional<LogIn>> FrontDesk::log_in_by_email(const std::string& email) {
@@ -352,6 +367,9 @@ FrontDesk::Answer FrontDesk::register_account(const Visitor& visitor, const Said
     FID_TRY(const auto whom, administrators());
     json::array told;
     for (const auto& person : whom) told.emplace_back(person.name);
+    constexpr unsigned kMostFromNetwork = 50;
+    if (mails_.on() && !count_try("asks for accounts " + visitor.network, kMostFromNetwork))
+        return fail(ErrorCode::limit_exceeded, "too many ask for accounts from here; wait a quarter of an hour");
     const std::lock_guard lock(registrations_mutex_);
     FID_TRY(const auto there, log_in_by_email(asked.email));
     if (there && there->state == LogIn::State::registered) {
@@ -363,14 +381,14 @@ FrontDesk::Answer FrontDesk::register_account(const Visitor& visitor, const Said
             if (everybody.records.size() >= kMostAccounts)
                 return fail(ErrorCode::limit_exceeded, "too many accounts wait for an administrator");
             FID_CHECK(put(t, asked));
+            mail_confirmation(t, asked);
             for (const auto& person : whom)
                 FID_CHECK(messages_.add(t, person.id, "registration",
                                         asked.name + " asks for an account as " + roles_text(asked.role_asked) + "."));
             return {};
         }));
     }
-    (void)visitor;
-    return reply_of({{"step", "waiting"}, {"told", std::move(told)}, {"email", "off"}});
+    return reply_of({{"step", "waiting"}, {"told", std::move(told)}, {"email", email_step(asked)}});
 }
 
 // ---- links
@@ -387,13 +405,28 @@ std::string FrontDesk::content_of(const Link& link) {
                                         {"wrongCodes", link.wrong_codes}});
 }
 
-Result<FrontDesk::MadeLink> FrontDesk::make_link(AccountRecords& records, Link link, std::chrono::hours lasts) {
+Result<FrontDesk::MadeLink> FrontDesk::make_link(AccountRecords& records, Link link, std::chrono::minutes lasts) {
+    return records.database().write(database::Durability::full,
+                                    [&](database::Transaction& t) { return make_link(records, t, std::move(link), lasts); });
+}
+
+Result<FrontDesk::MadeLink> FrontDesk::make_link(AccountRecords& records, database::Transaction& transaction, Link link,
+                                                 std::chrono::minutes lasts) {
     const auto token = std::string(kLinkPrefix) + to_hex(crypto::random_bytes32());
     link.expires_ms = wall_ms() + std::chrono::duration_cast<milliseconds>(lasts).count();
-    FID_CHECK(records.database().write(database::Durability::full, [&](database::Transaction& t) {
-        return records.put(t, kLinkRecord, {link_id(token), "", content_of(link)});
-    }));
+    FID_CHECK(records.put(transaction, kLinkRecord, {link_id(token), "", content_of(link)}));
     return MadeLink{crypto::Secret::copy_of(as_bytes(token)), link.expires_ms};
+}
+
+Result<void> FrontDesk::erase_links(database::Transaction& transaction, std::string_view kind, const Bytes32& person) {
+    FID_TRY(const auto links, records_.all(transaction, kLinkRecord));
+    for (const auto& record : links.records) {
+        FID_TRY(const auto value, fiducial::json::parse(record.content, std::size_t{64} << 10));
+        const auto* link = value.if_object();
+        if (link != nullptr && argument::text(*link, "kind") == kind && argument::text(*link, "person") == to_hex(person))
+            FID_CHECK(records_.erase(transaction, kLinkRecord, record.id));
+    }
+    return {};
 }
 
 Result<crypto::Secret> FrontDesk::make_first_link(AccountRecords& records) {
@@ -436,7 +469,9 @@ Result<FrontDesk::Link> FrontDesk::read_link(database::Transaction& transaction,
 
 FrontDesk::Answer FrontDesk::look_at_link(const Visitor&, const Said& said) {
     FID_TRY(const auto link, records_.database().read([&](database::Transaction& t) { return read_link(t, said); }));
-    json::object out{{"kind", link.kind}, {"roles", roles_json(link.roles)}, {"expires", rfc3339_of_ms(link.expires_ms)}};
+    json::object out{{"kind", link.kind == "reset" ? "password" : link.kind},
+                     {"roles", roles_json(link.roles)},
+                     {"expires", rfc3339_of_ms(link.expires_ms)}};
     if (!link.name.empty()) out["name"] = link.name;
     if (!link.email.empty()) out["email"] = link.email;
     return reply_of(out);
@@ -446,7 +481,8 @@ FrontDesk::Answer FrontDesk::use_link(const Visitor& visitor, const Said& said) 
     const std::lock_guard lock(registrations_mutex_);
     FID_TRY(auto link, records_.database().read([&](database::Transaction& t) { return read_link(t, said); }));
     if (link.kind == "patient") return use_letter(visitor, said, link);
-    if (link.kind == "password") return use_password_link(visitor, said, link);
+    if (link.kind == "email") return use_email_link(link);
+    if (link.kind == "password" || link.kind == "reset") return use_password_link(visitor, said, link);
     return use_account_link(visitor, said, link);
 }
 
@@ -478,6 +514,7 @@ FrontDesk::Answer FrontDesk::use_account_link(const Visitor& visitor, const Said
     FID_CHECK(register_person(service_.command_requester(), person, account, [&](database::Transaction& t) -> Result<void> {
         FID_CHECK(records_.erase(t, kLinkRecord, link.id));
         if (there) FID_CHECK(records_.erase(t, kLogInRecord, to_hex(there->person)));  // it waited, and this opens instead
+        mail_confirmation(t, made);
         return put(t, made);
     }));
     return next_step(visitor, std::move(made));
@@ -495,6 +532,7 @@ FrontDesk::Answer FrontDesk::use_password_link(const Visitor& visitor, const Sai
     }
     FID_CHECK(records_.database().write(database::Durability::full, [&](database::Transaction& t) -> Result<void> {
         FID_CHECK(records_.erase(t, kLinkRecord, link.id));
+        FID_CHECK(erase_links(t, "reset", link.person));  // whoever asked for another one asked before
         return put(t, log_in);
     }));
     lock.unlock();

@@ -11,6 +11,7 @@
 
 #include "archive/account_records.hpp"
 #include "archive/accounts.hpp"
+#include "archive/mail_outbox.hpp"
 #include "archive/messages.hpp"
 #include "archive/reception.hpp"
 #include "base/clock.hpp"
@@ -31,6 +32,7 @@ struct LogIn {
     Bytes32 person{};
     State state = State::waiting;
     std::string name, email, phone;
+    bool email_confirmed = false;  // by a link that was sent there
     std::uint32_t role_asked = 0;
     std::int64_t since_ms = 0;
     std::string password;               // as crypto::hash_password() made it
@@ -45,7 +47,7 @@ struct LogIn {
 /// The reception of a site. Passes, tickets and counts of tries are in memory: they end with the archive.
 class FrontDesk final : public Reception {
 public:
-    FrontDesk(Service& service, crypto::Secret accounts_key, const Clock& clock = system_clock());
+    FrontDesk(Service& service, crypto::Secret accounts_key, std::optional<MailSettings> mail, const Clock& clock = system_clock());
     ~FrontDesk() override;
 
     Result<Reply> ask(std::string_view what, const Visitor& visitor, const boost::json::object& said) override;
@@ -83,6 +85,8 @@ public:
     static Result<crypto::Secret> make_first_link(AccountRecords& records);
     /// Tells everybody who has a role here.
     void tell_role(Role role, std::string_view kind, const std::string& text);
+    /// What messages and links are mailed by.
+    MailOutbox& mails() { return mails_; }
 
 private:
     using Said = boost::json::object;
@@ -125,6 +129,18 @@ private:
     Answer deactivate(const Visitor& visitor, const Said& said);
     Answer invite(const Visitor& visitor, const Said& said);
     Answer make_password_link(const Visitor& visitor, const Said& said);
+    // front_desk_mail.cpp
+    Answer ask_for_reset(const Visitor& visitor, const Said& said);
+    Answer ask_for_confirmation(const Visitor& visitor, const Said& said);
+    Answer retry_mails(const Visitor& visitor, const Said& said);
+    Answer discard_mails(const Visitor& visitor, const Said& said);
+    Answer use_email_link(const Link& link);
+    void prepare_mails();
+    void mail_of_message(database::Transaction& transaction, const Bytes32& person);
+    Result<void> mail_reset(database::Transaction& transaction, const std::string& email);
+    /// A link to the address, which nobody else can know. Nothing where no mail server is set, or it is confirmed.
+    void mail_confirmation(database::Transaction& transaction, const LogIn& log_in);
+    std::string_view email_step(const LogIn& log_in) const;
     // front_desk_watch.cpp
     Answer search_trace(const Visitor& visitor, const Said& said);
     Answer prove_entry(const Visitor& visitor, const Said& said);
@@ -144,12 +160,16 @@ private:
         std::int64_t expires_ms = 0;
     };
     static std::string content_of(const Link& link);
-    static Result<MadeLink> make_link(AccountRecords& records, Link link, std::chrono::hours lasts);
+    static Result<MadeLink> make_link(AccountRecords& records, Link link, std::chrono::minutes lasts);
+    static Result<MadeLink> make_link(AccountRecords& records, database::Transaction& transaction, Link link, std::chrono::minutes lasts);
+    /// Those that were made for this person: only the newest of a kind opens anything.
+    Result<void> erase_links(database::Transaction& transaction, std::string_view kind, const Bytes32& person);
     Result<Link> read_link(database::Transaction& transaction, const Said& said);
     Answer use_account_link(const Visitor& visitor, const Said& said, const Link& link);
     Answer use_password_link(const Visitor& visitor, const Said& said, const Link& link);
 
     Result<LogIn> log_in_of(const Bytes32& person);
+    Result<std::optional<LogIn>> log_in_in(database::Transaction& transaction, const Bytes32& person);
     Result<std::optional<LogIn>> log_in_by_email(const std::string& email);
     Result<void> put(database::Transaction& transaction, const LogIn& log_in);
     Result<void> save(const LogIn& log_in);
@@ -168,6 +188,8 @@ private:
     /// tries count, so that nobody is locked out by others.
     Result<void> may_try(const LogIn* log_in, const std::string& email, const std::string& network);
     void count_failure(const std::string& email, const std::string& network);
+    /// Counts what costs others something. Returns: whether there were fewer than `most` in the last quarter of an hour.
+    bool count_try(const std::string& what, unsigned most);
 
     struct Pass {
         Bytes32 person{};
@@ -195,6 +217,7 @@ private:
     Service& service_;
     AccountRecords records_;
     Messages messages_;
+    MailOutbox mails_;
     const Clock& clock_;
     std::mutex registrations_mutex_;  // one at a time: who gets an account, and who may come in; held while the ledger is waited for
     std::mutex changes_mutex_;        // one at a time: what people change of their own log-ins, each of which is read and written

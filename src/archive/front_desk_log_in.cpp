@@ -124,6 +124,16 @@ void FrontDesk::count_failure(const std::string& email, const std::string& netwo
     }
 }
 
+bool FrontDesk::count_try(const std::string& what, unsigned most) {
+    const std::lock_guard lock(mutex_);
+    const auto now = clock_.steady_now();
+    if (tries_.size() >= kMostTries) std::erase_if(tries_, [&](const auto& item) { return now - item.second.since >= kTriesWindow; });
+    if (tries_.size() >= kMostTries) return false;
+    auto& tries = tries_[what];
+    if (now - tries.since >= kTriesWindow) tries = {now, 0};
+    return ++tries.failures <= most;
+}
+
 // ---- log-in
 
 FrontDesk::Answer FrontDesk::log_in(const Visitor& visitor, const Said& said) {
@@ -149,7 +159,7 @@ FrontDesk::Answer FrontDesk::next_step(const Visitor& visitor, LogIn log_in) {
         FID_TRY(const auto whom, administrators());
         json::array told;
         for (const auto& person : whom) told.emplace_back(person.name);
-        return reply_of({{"step", "waiting"}, {"told", std::move(told)}, {"email", "off"}});
+        return reply_of({{"step", "waiting"}, {"told", std::move(told)}, {"email", email_step(log_in)}});
     }
     FID_TRY(const bool deactivated, is_deactivated(log_in.person));
     if (deactivated) return fail(ErrorCode::denied, "this account is not active");

@@ -33,6 +33,7 @@ FrontDesk::Answer FrontDesk::own_account(const Visitor& visitor, const Said&) {
     json::object out{{"personId", to_hex(person.id)},
                      {"name", person.name},
                      {"email", log_in.email},
+                     {"emailState", email_step(log_in)},
                      {"phone", log_in.phone},
                      {"roles", roles_json(person.roles)},
                      {"active", !deactivated},

@@ -9,8 +9,8 @@
 namespace fiducial::archive {
 
 struct FrontDesk::Link {
-    std::string kind;         // administrator, invitation, password
-    Bytes32 person{};         // of a password link
+    std::string kind;         // administrator, invitation, password, reset (a password link that was mailed), email, patient
+    Bytes32 person{};         // of a link for a password or an address
     std::string name, email;  // of an invitation, as far as they are known
     std::uint32_t roles = 0;
     std::int64_t expires_ms = 0;

@@ -34,6 +34,7 @@ FrontDesk::Answer FrontDesk::list_people(const Visitor& visitor, const Said&) {
             {"id", to_hex(id)}, {"name", name}, {"roles", roles_json(roles)}, {"state", state}, {"since", rfc3339_of_ms(since_ms)}};
         if (const auto found = log_ins.find(id); found != log_ins.end()) {
             shown["email"] = found->second.email;
+            if (mails_.on()) shown["emailConfirmed"] = found->second.email_confirmed;
             shown["phone"] = found->second.phone;
             shown["roleAsked"] = roles_text(found->second.role_asked);
             shown["secondFactor"] = !found->second.second_factor.empty();

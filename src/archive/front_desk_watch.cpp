@@ -49,6 +49,7 @@ FrontDesk::Answer FrontDesk::list_queues(const Visitor& visitor, const Said&) {
     answer["setAside"] = std::move(set_aside["setAside"]);
     answer["quarantined"] = std::move(quarantine["quarantined"]);
     FID_TRY(answer["disk"], desk.room());
+    FID_TRY(answer["mail"], desk.list_mails());
     return reply_of(answer);
 }
 

@@ -67,7 +67,7 @@ Result<void> Messages::add(database::Transaction& transaction, const Bytes32& pe
     Bytes plain;
     append_lp(plain, as_bytes(kind));
     append(plain, as_bytes(text));
-    return database::attempt("adding a message", [&] {
+    FID_CHECK(database::attempt("adding a message", [&] {
         const std::string whose = to_hex(person);
         const long long at_ms = system_clock().now().time_since_epoch().count();
         const std::string sealed = seal(seal_key_, whose, at_ms, plain);
@@ -78,7 +78,9 @@ Result<void> Messages::add(database::Transaction& transaction, const Bytes32& pe
                "BY id DESC LIMIT " +
                    std::to_string(kMostOfPerson) + ")",
             soci::use(whose, "person");
-    });
+    }));
+    if (added_) added_(transaction, person);
+    return {};
 }
 
 void Messages::tell(const Bytes32& person, std::string_view kind, std::string_view text) {

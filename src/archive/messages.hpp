@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,9 @@ struct Message {
 class Messages {
 public:
     Messages(database::Database& database, const crypto::Secret& accounts_key);
+    /// Called with each message that is added, in its transaction. Requires: set before anything is added.
+    using OnAdded = std::function<void(database::Transaction&, const Bytes32& person)>;
+    void on_added(OnAdded added) { added_ = std::move(added); }
     Result<void> add(database::Transaction& transaction, const Bytes32& person, std::string_view kind, std::string_view text);
     /// The same in a transaction of its own. What fails is logged: what the message is about has happened.
     void tell(const Bytes32& person, std::string_view kind, std::string_view text);
@@ -40,6 +44,7 @@ public:
 private:
     database::Database& database_;
     const crypto::Secret seal_key_;
+    OnAdded added_;
 };
 
 }  // namespace fiducial::archive

@@ -6,6 +6,7 @@
 #include "archive/accounts.hpp"
 #include "archive/arguments.hpp"
 #include "archive/deliveries.hpp"
+#include "archive/mail_outbox.hpp"
 #include "archive/messages.hpp"
 #include "archive/service.hpp"
 #include "base/file.hpp"
@@ -53,6 +54,7 @@ private:
                                                 FID_CHECK(Accounts::rekey(database, t, former(kAccountsLabel), now(kAccountsLabel)));
                                                 FID_CHECK(AccountRecords::rekey(database, t, former(kAccountsLabel), now(kAccountsLabel)));
                                                 FID_CHECK(Messages::rekey(t, former(kAccountsLabel), now(kAccountsLabel)));
+                                                FID_CHECK(MailOutbox::rekey(t, former(kAccountsLabel), now(kAccountsLabel)));
                                                 FID_CHECK(Deliveries::rekey(t, former(kAccountsLabel), now(kAccountsLabel)));
                                                 return ledger::rekey_outbox(t, former(kOutboxLabel), now(kOutboxLabel));
                                             }));

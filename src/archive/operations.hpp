@@ -118,6 +118,10 @@ private:
     Answer list_deliveries(const Arguments& arguments);
     Answer retry_deliveries(const Arguments& arguments);
     Answer discard_deliveries(const Arguments& arguments);
+    Answer list_mails(const Arguments& arguments);
+    Answer retry_mails(const Arguments& arguments);
+    Answer discard_mails(const Arguments& arguments);
+    Answer test_mail(const Arguments& arguments);
     // operations_consents.cpp
     Answer break_glass(const Arguments& arguments);
     Answer list_emergencies(const Arguments& arguments);

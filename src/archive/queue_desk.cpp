@@ -5,6 +5,7 @@
 
 #include "archive/arguments.hpp"
 #include "archive/deliveries.hpp"
+#include "archive/front_desk.hpp"
 #include "archive/service.hpp"
 #include "base/hex.hpp"
 
@@ -51,8 +52,14 @@ Result<Deliveries::Which> which_of(const json::object& arguments) {
         }
     }
     if (which.ids.empty() && which.peer.empty() && !which.only_failed && !argument::flag(arguments, "all"))
-        return fail(ErrorCode::invalid_argument, "say which deliveries: by their ids, a peer, those that were given up, or all");
+        return fail(ErrorCode::invalid_argument, "say which ones: by their ids, a peer, those that were given up, or all");
     return which;
+}
+
+Result<MailOutbox::Which> which_mails(json::object arguments) {
+    arguments.erase("peer");
+    FID_TRY(auto which, which_of(arguments));
+    return MailOutbox::Which{std::move(which.ids), which.only_failed};
 }
 
 }  // namespace
@@ -110,6 +117,38 @@ Result<json::object> QueueDesk::restore(const Requester& who, const json::object
     FID_CHECK(service_.tracer_->write(who, Operation::correct, decision, nullptr, id, {}));
     FID_CHECK(service_.store_->restore(id));
     return json::object{{"object", id_text}, {"state", "restored"}};
+}
+
+Result<json::object> QueueDesk::list_mails() {
+    auto& outbox = service_.front_desk_->mails();
+    FID_TRY(const auto mails, outbox.list(kMostListed));
+    json::array out;
+    for (const auto& mail : mails) {
+        json::object item{{"id", mail.id},
+                          {"kind", mail.kind},
+                          {"to", mail.to},
+                          {"state", name_of(mail.state)},
+                          {"since", to_rfc3339(SystemTime(milliseconds(mail.since_ms)))},
+                          {"tries", mail.tries}};
+        if (mail.state == MailState::waiting && mail.next_ms > 0) item["next"] = to_rfc3339(SystemTime(milliseconds(mail.next_ms)));
+        if (!mail.problem.empty()) item["problem"] = mail.problem;
+        out.push_back(std::move(item));
+    }
+    json::object answer{{"on", outbox.on()}, {"mails", std::move(out)}};
+    if (const auto problem = outbox.problem(); !problem.empty()) answer["problem"] = problem;
+    return answer;
+}
+
+Result<json::object> QueueDesk::retry_mails(const json::object& arguments) {
+    FID_TRY(const auto which, which_mails(arguments));
+    FID_TRY(const auto count, service_.front_desk_->mails().retry(which));
+    return json::object{{"mails", count}};
+}
+
+Result<json::object> QueueDesk::discard_mails(const json::object& arguments) {
+    FID_TRY(const auto which, which_mails(arguments));
+    FID_TRY(const auto count, service_.front_desk_->mails().discard(which));
+    return json::object{{"mails", count}};
 }
 
 Result<json::object> QueueDesk::room() {

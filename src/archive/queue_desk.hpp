@@ -27,6 +27,11 @@ public:
     Result<boost::json::object> list_quarantine();
     /// Takes one back after its bytes were mended; it is checked first. Errors: denied; not_found; corrupt: it is still damaged.
     Result<boost::json::object> restore(const Requester& who, const boost::json::object& arguments);
+    /// E-mails that wait, were given up, or were sent in the last week; newest first, at most 1,000.
+    Result<boost::json::object> list_mails();
+    /// Errors of both: invalid_argument: which ones is not said.
+    Result<boost::json::object> retry_mails(const boost::json::object& arguments);
+    Result<boost::json::object> discard_mails(const boost::json::object& arguments);
     /// The disk with the least room, and the marks below which people are told and nothing new is taken. Errors: io.
     Result<boost::json::object> room();
 

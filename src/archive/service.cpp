@@ -246,7 +246,8 @@ Result<void> Service::open_trace_and_people(bool replace_lost_trace) {
     FID_TRY(trace_, open_trace(replace_lost_trace));
     const bool begun = !lost_trace_.empty();
     accounts_ = std::make_unique<Accounts>(store_->database(), site_.derive(kAccountsLabel));
-    front_desk_ = std::make_unique<FrontDesk>(*this, site_.derive(kAccountsLabel));
+    FID_TRY(auto mail, mail_settings(site_.configuration()));
+    front_desk_ = std::make_unique<FrontDesk>(*this, site_.derive(kAccountsLabel), std::move(mail));
     devices_ = std::make_unique<Devices>(store_->database(), site_.derive(kAccountsLabel));
     DeliveryLimits limits;
     limits.refusals = static_cast<std::uint32_t>(site_.configuration().dimse_delivery_refusals);
@@ -408,6 +409,7 @@ void Service::start_upkeep() {
                          static_cast<std::uint64_t>(configuration.trace_checkpoint_every_entries)},
                         [this](const std::string& problem) { raise("damaged_trace", "the trace: " + problem); });
     start_syslog();
+    front_desk_->mails().start();
     store::Compactor::Settings settings;
     settings.compact = configuration.store_compact_every_s != 0;
     if (!settings.compact && !is_reencrypting()) return;
@@ -424,6 +426,7 @@ Service::~Service() {
     if (upkeep_.joinable()) upkeep_.join();
     if (tracer_) trace_strangers();
     syslog_.reset();
+    if (front_desk_) front_desk_->mails().stop();
     if (checkpoints_) checkpoints_->stop();
     compactor_.reset();
     if (exams_) exams_->stop();

@@ -24,9 +24,9 @@ struct Option {
     std::string_view text;
 };
 
-const std::array<Option, 53>& options() {
+const std::array<Option, 60>& options() {
     using C = Configuration;
-    static const std::array<Option, 53> table{{
+    static const std::array<Option, 60> table{{
         {"site", "name", &C::site_name, "What people call this archive."},
         {"http", "listen", &C::http_listen, "Address and port of DICOMweb and the other web doors. Anything but loopback needs TLS."},
         {"http", "tls_certificate", &C::http_tls_certificate, "PEM file with the certificate chain; empty: no TLS (loopback only)."},
@@ -77,6 +77,17 @@ const std::array<Option, 53>& options() {
         {"worklist", "keep_days", NumberMember{&C::worklist_keep_days, 1, 36500},
          "Days after its start that an entry of the worklist is forgotten; also what modalities said of performed steps, since they last "
          "did."},
+        {"mail", "server", &C::mail_server,
+         "Host of the mail server (SMTP) that takes the archive's e-mails: that there is a message, a link to confirm an address or to set "
+         "a "
+         "password; no names, nothing medical. Empty: no e-mail. Needs [http] public_url, which links begin with."},
+        {"mail", "port", NumberMember{&C::mail_port, 1, 65535}, "Its port: 587 for starttls, 465 for tls."},
+        {"mail", "security", &C::mail_security, "starttls, tls (from the first byte on), or none (to a server on this machine only)."},
+        {"mail", "user", &C::mail_user, "As whom to log in there; empty: no log-in."},
+        {"mail", "password_file", &C::mail_password_file,
+         "File with the password as its first line, which nobody but the archive's user may read (mode 0600)."},
+        {"mail", "from", &C::mail_from, "The address that e-mails come from, as pacs@example.org."},
+        {"mail", "authorities", &C::mail_authorities, "PEM file: whom to believe of the mail server's certificate. Empty: the system's."},
         {"ledger", "url", &C::ledger_url,
          "JSON-RPC of an Ethereum node (http://…, https://… or the path of an IPC socket). Empty: the archive runs a local node of its "
          "own."},
@@ -235,6 +246,21 @@ Result<Configuration> Configuration::parse(std::string_view text, std::string_vi
     }
     if (configuration.http_tls_certificate.empty() != configuration.http_tls_key.empty()) {
         return fail(ErrorCode::invalid_argument, std::string(file) + ": [http] tls_certificate and tls_key go together");
+    }
+    if (!configuration.mail_server.empty()) {
+        const auto wrong = [&](const std::string& what) {
+            return fail(ErrorCode::invalid_argument, std::string(file) + ": [mail] " + what);
+        };
+        const auto& server = configuration.mail_server;
+        const auto& security = configuration.mail_security;
+        if (security != "starttls" && security != "tls" && security != "none") return wrong("security must be starttls, tls or none");
+        if (security == "none" && server != "localhost" && server != "127.0.0.1" && server != "::1")
+            return wrong("security = \"none\" is for a server on this machine (localhost, 127.0.0.1, ::1): use starttls or tls");
+        if (server.find_first_of(" /@[]\t\r\n?#%") != std::string::npos)
+            return wrong("server is the name or address of a host, without a port");
+        if (configuration.mail_from.empty()) return wrong("from is missing: the address that e-mails come from");
+        if (configuration.http_public_url.empty()) return wrong("server needs [http] public_url, which the links in e-mails begin with");
+        if (configuration.mail_user.empty() != configuration.mail_password_file.empty()) return wrong("user and password_file go together");
     }
     return configuration;
 }

@@ -43,6 +43,14 @@ struct Configuration {
     std::string hl7_tls_key;
     std::int64_t worklist_keep_days = 90;
 
+    std::string mail_server;  // empty: no e-mail
+    std::int64_t mail_port = 587;
+    std::string mail_security = "starttls";
+    std::string mail_user;
+    std::string mail_password_file;
+    std::string mail_from;
+    std::string mail_authorities;
+
     std::string ledger_url;   // empty: the archive's own local node
     std::string ledger_geth;  // empty: looked for
     std::int64_t ledger_poll_ms = 250;

@@ -27,7 +27,9 @@ constexpr Request kRequests[] = {
     {"POST", "/links/use", "use link", 200, true},
     {"POST", "/session/wallet/message", "wallet message", 200, true},
     {"POST", "/session/wallet", "log in with wallet", 200, true},
+    {"POST", "/session/reset", "ask for reset", 202, true},
     {"GET", "/account", "account"},
+    {"POST", "/account/confirmation", "ask for confirmation", 202},
     {"POST", "/account/wallet/message", "wallet message"},
     {"POST", "/account/wallet", "tie wallet"},
     {"POST", "/account/rpc", "make rpc", 201},
@@ -49,6 +51,8 @@ constexpr Request kRequests[] = {
     {"GET", "/queues", "queues"},
     {"POST", "/queues/deliveries/retry", "retry deliveries"},
     {"POST", "/queues/deliveries/discard", "discard deliveries"},
+    {"POST", "/queues/mails/retry", "retry mails"},
+    {"POST", "/queues/mails/discard", "discard mails"},
     {"POST", "/queues/quarantine/restore", "restore object"},
 };
 

@@ -418,8 +418,8 @@ TEST_F(HttpGatewayTest, OnlyLivenessPagesWitnessAndLogInAreAnsweredWithoutAToken
     const std::set<std::string_view> open{
         "/healthz",   "/witness/add-checkpoint", "/", "/login", "/web/{rest}", "/app/{rest}", "/demo", "/ohif", "/ohif/{rest}",
         "/rpc/{rest}"};
-    const std::set<std::string_view> ways_in{"/accounts",  "/session/password",       "/session/code",  "/links",
-                                             "/links/use", "/session/wallet/message", "/session/wallet"};
+    const std::set<std::string_view> ways_in{"/accounts",  "/session/password",       "/session/code",   "/links",
+                                             "/links/use", "/session/wallet/message", "/session/wallet", "/session/reset"};
     EXPECT_EQ(ask("GET", "/healthz", {}, {}, false).status, 200u);
     for (const auto& route : impl::routes()) {
         const bool log_in_or_out = route.pattern == "/session" && route.method != "GET";

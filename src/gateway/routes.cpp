@@ -36,8 +36,10 @@ constexpr Route kRoutes[] = {
     {"POST", "/links/use", Access::anonymous, serve_reception},
     {"POST", "/session/wallet/message", Access::anonymous, serve_reception},
     {"POST", "/session/wallet", Access::anonymous, serve_reception},
+    {"POST", "/session/reset", Access::anonymous, serve_reception},
     {"POST", "/rpc/{rest}", Access::anonymous, serve_rpc},
     {"GET", "/account", Access::person, serve_reception},
+    {"POST", "/account/confirmation", Access::person, serve_reception},
     {"POST", "/account/wallet/message", Access::person, serve_reception},
     {"POST", "/account/wallet", Access::person, serve_reception},
     {"POST", "/account/rpc", Access::person, serve_reception},
@@ -134,6 +136,8 @@ constexpr Route kRoutes[] = {
     // What waits, for administrators
     {"GET", "/queues", Access::person, serve_reception},
     {"POST", "/queues/deliveries/retry", Access::person, serve_reception},
+    {"POST", "/queues/mails/retry", Access::person, serve_reception},
+    {"POST", "/queues/mails/discard", Access::person, serve_reception},
     {"POST", "/queues/deliveries/discard", Access::person, serve_reception},
     {"POST", "/queues/quarantine/restore", Access::person, serve_reception},
 

@@ -13,6 +13,7 @@ const WorklistPage = lazy(() => import("./pages/worklist"));
 const PeersPage = lazy(() => import("./pages/peers"));
 const HealthPage = lazy(() => import("./pages/health"));
 const RegisterPage = lazy(() => import("./pages/register"));
+const ResetPage = lazy(() => import("./pages/reset"));
 const LinkPage = lazy(() => import("./pages/link"));
 const AccountPage = lazy(() => import("./pages/account"));
 const InboxPage = lazy(() => import("./pages/inbox"));
@@ -34,6 +35,11 @@ export function App() {
       <Route path="/app/register">
         <Suspense fallback={<Loading />}>
           <RegisterPage />
+        </Suspense>
+      </Route>
+      <Route path="/app/reset">
+        <Suspense fallback={<Loading />}>
+          <ResetPage />
         </Suspense>
       </Route>
       <Route path="/app/link">

@@ -20,6 +20,7 @@ interface Account {
   roles: string[];
   secondFactor: boolean;
   recoveryCodesLeft: number;
+  emailState: "off" | "sent" | "confirmed";
 }
 interface OwnSession {
   id: string;
@@ -202,6 +203,22 @@ function Tokens() {
   );
 }
 
+/** Where a mail server is set: whether the address is confirmed, and another link where it is not. */
+function EmailState({ state }: { state: Account["emailState"] }) {
+  const sending = useMutation({ mutationFn: () => send("POST", "/account/confirmation", {}), onSuccess: () => say(t.linkSent), onError: (problem) => say(problemText(problem), { wrong: true }) });
+  if (state === "off") return null;
+  return (
+    <Group gap="sm" mt={4}>
+      <Text size="sm">{t.emailStates[state]}</Text>
+      {state === "sent" && (
+        <Button size="compact-xs" variant="default" loading={sending.isPending} onClick={() => sending.mutate()}>
+          {t.sendLink}
+        </Button>
+      )}
+    </Group>
+  );
+}
+
 export default function AccountPage() {
   const [enrolling, setEnrolling] = useState<Step>();
   const asked = useQuery({ queryKey: ["account"], queryFn: () => askJson<Account>("/account") });
@@ -216,7 +233,7 @@ export default function AccountPage() {
       </>
     );
   }
-  const { name, email, phone, roles, secondFactor, recoveryCodesLeft } = asked.data;
+  const { name, email, phone, roles, secondFactor, recoveryCodesLeft, emailState } = asked.data;
   return (
     <>
       <Heading title={t.title} />
@@ -229,6 +246,7 @@ export default function AccountPage() {
             <br />
             {t.factor(secondFactor, recoveryCodesLeft)}
           </Text>
+          <EmailState state={emailState} />
         </Part>
         <Password />
         <SecondFactor onEnrol={setEnrolling} />

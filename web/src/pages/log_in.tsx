@@ -111,6 +111,10 @@ function LogInForm() {
         <Anchor inherit href="/app/register">
           {t.register}
         </Anchor>
+        <br />
+        <Anchor inherit href="/app/reset">
+          {t.forgotten}
+        </Anchor>
       </Text>
     </Entry>
   );

@@ -25,6 +25,7 @@ interface Person {
   roleAsked?: string;
   state: string;
   secondFactor?: boolean;
+  emailConfirmed?: boolean;
   since?: string;
 }
 interface Link {
@@ -178,6 +179,7 @@ export default function PeoplePage() {
                   <bdi>{person.name}</bdi>
                   <Text size="xs" className="dimmed">
                     {person.email}
+                    {person.emailConfirmed !== undefined && `, ${person.emailConfirmed ? t.confirmed : t.notConfirmed}`}
                   </Text>
                 </Table.Td>
                 <Table.Td>{person.roleAsked && person.roles.length === 0 ? t.asked(t.roleNames[person.roleAsked] ?? person.roleAsked) : rolesText(person.roles)}</Table.Td>

@@ -24,11 +24,21 @@ interface Delivery {
   studyInstanceUid?: string;
   problem?: string;
 }
+interface QueuedMail {
+  id: number;
+  kind: string;
+  to: string;
+  state: string;
+  since: string;
+  tries: number;
+  problem?: string;
+}
 interface Queues {
   deliveries: Delivery[];
   more: boolean;
   setAside: { objectId: string; sopInstanceUid: string; arrived: string; reason: string }[];
   quarantined: { objectId: string; sopInstanceUid: string; at: string; reason: string }[];
+  mail: { on: boolean; problem?: string; mails: QueuedMail[] };
   disk: { state: string; freeBytes: number; totalBytes: number; warnBelowBytes: number; refuseBelowBytes: number; text: string };
 }
 type Which = { ids: number[] } | { failed: true };
@@ -97,6 +107,59 @@ function Section({ id, title, none, count, action, children }: { id: string; tit
   );
 }
 
+function Mails({ mail, onChange }: { mail: Queues["mail"]; onChange: () => void }) {
+  const change = useMutation({
+    mutationFn: ({ what, id }: { what: "retry" | "discard"; id: number }) => send<{ mails: number }>("POST", `/queues/mails/${what}`, { ids: [id] }, administering),
+    onSuccess: ({ mails }, { what }) => {
+      say(what === "retry" ? t.mailRetried(mails) : t.mailDiscarded(mails));
+      onChange();
+    },
+    onError: (problem: Error) => say(problemText(problem), { wrong: true }),
+  });
+  const colours: Record<string, string> = { failed: "red", sent: "teal" };
+  return (
+    <Section id="mails" title={t.mails} none={mail.on ? t.noMails : t.mailOff} count={mail.mails.length}>
+      {mail.problem && (
+        <Alert color="yellow" variant="light" icon={<IconAlertTriangle />} mb="xs" role="status">
+          {t.mailWaits} {mail.problem}
+        </Alert>
+      )}
+      <Table highlightOnHover verticalSpacing={4} aria-label={t.mails}>
+        <Columns names={[t.to, t.kind, t.since, t.state]} actions />
+        <Table.Tbody>
+          {mail.mails.map((one) => (
+            <Table.Tr key={one.id}>
+              <Table.Td>{one.to}</Table.Td>
+              <Table.Td>{t.mailKinds[one.kind] ?? one.kind}</Table.Td>
+              <Table.Td className="date">{momentText(one.since)}</Table.Td>
+              <Table.Td>
+                <Badge variant="light" tt="none" color={colours[one.state] ?? "yellow"}>
+                  {t.mailStates[one.state] ?? one.state}
+                </Badge>
+                <Text size="xs" className="dimmed">
+                  {one.problem}
+                </Text>
+              </Table.Td>
+              <Table.Td>
+                {one.state !== "sent" && (
+                  <Group gap="xs" justify="end" wrap="nowrap">
+                    <Button size="compact-xs" variant="default" leftSection={<IconRefresh size={14} />} aria-label={t.retryMail(one.id)} onClick={() => change.mutate({ what: "retry", id: one.id })}>
+                      {t.retry}
+                    </Button>
+                    <Button size="compact-xs" variant="default" leftSection={<IconTrash size={14} />} aria-label={t.discardMail(one.id)} onClick={() => change.mutate({ what: "discard", id: one.id })}>
+                      {t.forget}
+                    </Button>
+                  </Group>
+                )}
+              </Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </Section>
+  );
+}
+
 export default function QueuesPage() {
   const queries = useQueryClient();
   const asked = useQuery({ queryKey: ["queues"], queryFn: () => askJson<Queues>("/queues", administering), refetchInterval: 15_000 });
@@ -120,7 +183,7 @@ export default function QueuesPage() {
   });
   if (asked.isPending) return <Loading />;
   if (asked.isError) return <Failure problem={asked.error} again={() => void asked.refetch()} />;
-  const { deliveries, more, setAside, quarantined, disk } = asked.data;
+  const { deliveries, more, setAside, quarantined, disk, mail } = asked.data;
   const failed = deliveries.filter((one) => one.state === "failed").length;
   return (
     <>
@@ -170,6 +233,7 @@ export default function QueuesPage() {
         </Table>
         {more && <Text size="sm">{t.more}</Text>}
       </Section>
+      <Mails mail={mail} onChange={refresh} />
       <Section id="quarantine" title={t.quarantine} none={t.noQuarantine} count={quarantined.length}>
         <Table highlightOnHover verticalSpacing={4} aria-label={t.quarantine}>
           <Columns names={[t.object, t.found, t.why]} actions />

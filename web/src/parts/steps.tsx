@@ -20,6 +20,7 @@ export interface Step {
   secret?: string;
   uri?: string;
   told?: string[];
+  email?: "off" | "sent" | "confirmed";
 }
 
 function AskCode({ step, onStep }: { step: Step; onStep: (step: Step) => void }) {
@@ -85,6 +86,7 @@ export function Steps({ first, then = destination() }: { first: Step; then?: str
   return (
     <Entry title={step.step === "waiting" ? t.waiting : t.confirmed}>
       {step.step === "waiting" && <Alert color="teal">{told ? t.waitingTold(told) : t.waitingNobody}</Alert>}
+      {step.step === "waiting" && step.email === "sent" && <Text size="sm">{t.confirmFirst}</Text>}
       <Button component="a" href="/login" variant="default">
         {t.toLogIn}
       </Button>
